@@ -1,0 +1,40 @@
+# `make demo` opens the app, `make test` runs the tests; both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# torch is one version on PyPI and on PyTorch's own index; without an NVIDIA driver the latter's CPU build is taken.
+TORCH ?= torch==2.13.0
+TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+.PHONY: setup demo test lint browser clean
+
+setup: $(VENV)/.app
+
+$(VENV)/.torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --retries 1 $(TORCH_INDEX) '$(TORCH)'
+	touch $@
+
+$(VENV)/.app: $(VENV)/.torch requirements.txt
+	$(BIN)/pip install --quiet --retries 1 -r requirements.txt
+	touch $@
+
+$(VENV)/.test: $(VENV)/.app pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: setup
+	$(BIN)/python app.py
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: $(VENV)/.test
+	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,63 @@
+"""A trained model on disk: weights, configuration and feature extractor in one folder, with or without its
+code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
+FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+
+
+def save_checkpoint(
+    model: BilabialModel,
+    feature_extractor: BilabialFeatureExtractor,
+    folder: str | Path,
+    with_code: bool = True,
+) -> Path:
+    """Write a folder that `load_checkpoint` reads; with_code: also AutoModel with trust_remote_code=True.
+
+    Code files are those of bilabial/hub, copied flat as the Hub wants them. Returns the folder.
+    """
+    classes = {
+        BilabialConfig: "AutoConfig",
+        BilabialModel: "AutoModel",
+        BilabialFeatureExtractor: "AutoFeatureExtractor",
+    }
+    for own_class, auto_class in classes.items():
+        own_class._auto_class = None
+        if with_code:
+            own_class.register_for_auto_class(auto_class)
+    try:
+        model.save_pretrained(folder)
+        feature_extractor.save_pretrained(folder)
+    finally:
+        for own_class in classes:
+            own_class._auto_class = None
+    return Path(folder)
+
+
+def load_checkpoint(
+    source: str | Path | None = None, revision: str | None = None
+) -> tuple[BilabialModel, BilabialFeatureExtractor]:
+    """Load model (in evaluation mode) and feature extractor from a folder or a Hub id; None = the embedded
+    default.
+
+    Raises FileNotFoundError naming the file that a folder lacks; errors of the Hub pass through.
+    """
+    source = EMBEDDED_MODEL if source is None else source
+    if Path(source).is_dir():
+        missing = [name for name in FILES if not (Path(source) / name).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{source} is no Bilabial model: it lacks {', '.join(missing)}; needed are {', '.join(FILES)}"
+            )
+    elif isinstance(source, Path) or str(source).count("/") != 1:
+        raise FileNotFoundError(f"{source} is neither a folder nor a Hub id like 'name/model'")
+    model = BilabialModel.from_pretrained(source, revision=revision or "main")
+    return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")

@@ -1,0 +1,235 @@
+"""FaceClip: blendshape coefficients over time, addressed by name.
+
+Every part of Bilabial that hands a face to another hands over a FaceClip. It is checked once, when it is
+made, and never changed afterwards: operations return new clips. A column number is never part of the public
+interface, because the field knows at least three orders of "the 52".
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
+
+MIN_FPS, MAX_FPS = 1.0, 240.0
+LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings
+LIVE_LINK_ROTATIONS = (
+    "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
+    "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
+)  # fmt: skip
+# Live Link Face writes JawRight before JawLeft and MouthRight before MouthLeft; otherwise Apple's order.
+LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
+LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
+LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
+NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001)
+WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
+
+
+def check_fps(fps: float) -> float:
+    """Return `fps` (Hz) as a float. Raises ValueError unless it lies in 1..240."""
+    if isinstance(fps, bool) or not isinstance(fps, (int, float, np.number)) or not MIN_FPS <= fps <= MAX_FPS:
+        raise ValueError(f"fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {fps!r}")
+    return float(fps)
+
+
+def num_frames(duration_seconds: float, fps: float) -> int:
+    """Frames, the first at time 0, that begin before `duration_seconds` ends: ceil(duration * fps)."""
+    return math.ceil(round(duration_seconds * fps, 6))  # rounding keeps 3.0 s * 30 fps from becoming 91
+
+
+def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
+    """Linearly interpolate frames; outside the given times the nearest frame holds.
+
+    times: (N,) seconds, strictly increasing. values: (N, C) float. new_times: (T,) seconds. Returns (T, C)
+    float32.
+    """
+    if len(times) == 1:
+        return np.repeat(values, len(new_times), axis=0).astype(np.float32)
+    right = np.clip(np.searchsorted(times, new_times, side="right"), 1, len(times) - 1)
+    left = right - 1
+    weight = np.clip((new_times - times[left]) / (times[right] - times[left]), 0.0, 1.0)[:, None]
+    return (values[left] * (1.0 - weight) + values[right] * weight).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceClip:
+    """Blendshape coefficients of a face over time.
+
+    names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
+    1..240; frame k is at k / fps seconds. Raises ValueError or TypeError when one of these does not hold.
+    """
+
+    names: Sequence[str]
+    values: np.ndarray
+    fps: float
+
+    def __post_init__(self) -> None:
+        names, values = tuple(self.names), np.array(self.values, dtype=np.float32)
+        if len(set(names)) != len(names):
+            raise ValueError("FaceClip names must be unique")
+        if values.ndim != 2 or values.shape[1] != len(names) or len(values) == 0:
+            raise ValueError(
+                f"FaceClip values must be (frames, {len(names)}), one frame at least, got {values.shape}"
+            )
+        if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
+            raise ValueError("FaceClip values must be finite and within 0..1; clip them before")
+        values.flags.writeable = False
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "fps", check_fps(self.fps))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The curve of one coefficient: (T,) float32 in 0..1. Raises KeyError for a name the clip lacks."""
+        if name not in self.names:
+            raise KeyError(f"this clip has no {name!r}; it has {', '.join(self.names)}")
+        return self.values[:, self.names.index(name)]
+
+    @property
+    def duration_seconds(self) -> float:
+        """T / fps."""
+        return len(self) / self.fps
+
+    @property
+    def times(self) -> np.ndarray:
+        """(T,) float64 seconds, the first frame at 0."""
+        return np.arange(len(self)) / self.fps
+
+    def select(self, names: Sequence[str]) -> FaceClip:
+        """The same clip with only these coefficients, in this order."""
+        return FaceClip(names, np.stack([self[name] for name in names], axis=1), self.fps)
+
+    def slice(self, start_seconds: float, end_seconds: float) -> FaceClip:
+        """The frames at start_seconds <= time < end_seconds; the first of them becomes time 0."""
+        kept = (self.times >= start_seconds - 1e-9) & (self.times < end_seconds - 1e-9)
+        if not kept.any():
+            raise ValueError(
+                f"no frame between {start_seconds} s and {end_seconds} s of {self.duration_seconds:.3f} s"
+            )
+        return FaceClip(self.names, self.values[kept], self.fps)
+
+    def resample(self, fps: float) -> FaceClip:
+        """The same motion at another frame rate by linear interpolation; ceil(duration * fps) frames."""
+        new_times = np.arange(num_frames(self.duration_seconds, check_fps(fps))) / fps
+        return FaceClip(self.names, interpolate_frames(self.times, self.values, new_times), fps)
+
+    def lip_distance_mm(self, weights: Mapping[str, float] = LIP_DISTANCE_WEIGHTS["measured"]) -> np.ndarray:
+        """Distance between the inner lips in mm on an adult face, 0 = sealed: (T,) float32.
+
+        weights: per-coefficient weights of hub/lips_bilabial.py, in units of jawOpen = 1.
+        """
+        distance = sum(weight * self[name] for name, weight in weights.items())
+        return (np.maximum(distance, 0.0) * MM_PER_LIP_UNIT).astype(np.float32)
+
+    def to_npz(self, path: str | Path) -> Path:
+        """Write names, values and fps as a numpy archive; returns the path written."""
+        path = Path(path)
+        with path.open("wb") as file:  # a file object keeps numpy from adding a second suffix
+            np.savez_compressed(
+                file, names=np.array(self.names), values=self.values, fps=np.float64(self.fps)
+            )
+        return path
+
+    @classmethod
+    def from_npz(cls, path: str | Path) -> FaceClip:
+        """Read what to_npz wrote. Raises ValueError when the archive lacks names, values or fps."""
+        with np.load(path, allow_pickle=False) as archive:
+            missing = {"names", "values", "fps"} - set(archive.files)
+            if missing:
+                raise ValueError(f"{path} is not a FaceClip archive: it lacks {', '.join(sorted(missing))}")
+            return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0); returns
+        the path.
+        """
+        path = Path(path)
+        columns = [
+            self[name] if name in self.names else np.zeros(len(self)) for name in LIVE_LINK_BLENDSHAPES
+        ]
+        rotations = ["0.0000000000"] * len(LIVE_LINK_ROTATIONS)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(
+                [
+                    "Timecode",
+                    "BlendShapeCount",
+                    *map(_pascal_case, LIVE_LINK_BLENDSHAPES),
+                    *LIVE_LINK_ROTATIONS,
+                ]
+            )
+            count = len(LIVE_LINK_BLENDSHAPES) + len(LIVE_LINK_ROTATIONS)
+            for time, row in zip(self.times, np.stack(columns, axis=1), strict=True):
+                writer.writerow([_to_timecode(time), count, *(f"{value:.10f}" for value in row), *rotations])
+        return path
+
+    @classmethod
+    def from_csv(cls, path: str | Path, fps: float | None = None) -> FaceClip:
+        """Read a Live Link Face CSV; head and eye rotations are left out, values clipped to 0..1.
+
+        fps: frame rate of the recording; None reads it from the timecodes. Raises ValueError naming what is
+        wrong.
+        """
+        with Path(path).open(newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+        header = {_camel_case(name): column for column, name in enumerate(rows[0])} if rows else {}
+        missing = [name for name in ("timecode", *ARKIT_BLENDSHAPES) if name not in header]
+        if missing:
+            raise ValueError(f"{path} is not a Live Link Face CSV: no column for {', '.join(missing[:5])}")
+        body = rows[1:]
+        if not body:
+            raise ValueError(f"{path} holds no frames")
+        try:
+            values = np.array([[float(row[header[name]]) for name in ARKIT_BLENDSHAPES] for row in body])
+        except (ValueError, IndexError) as error:
+            raise ValueError(f"{path} has a row that is not numbers in every column: {error}") from error
+        if fps is None:
+            fps = _fps_of_timecodes([row[header["timecode"]] for row in body])
+        return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
+
+
+def _pascal_case(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def _camel_case(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _to_timecode(seconds: float) -> str:
+    """HH:MM:SS:FF.mmm with FF.mmm in 1/60 s."""
+    ticks = round(seconds * LIVE_LINK_TIMECODE_HZ * 1000)
+    whole, ticks = divmod(ticks, LIVE_LINK_TIMECODE_HZ * 1000)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}:{ticks // 1000:02d}.{ticks % 1000:03d}"
+
+
+def _fps_of_timecodes(timecodes: list[str]) -> float:
+    """Frame rate from the first and last timecode, snapped to a standard rate."""
+    parts = [re.fullmatch(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)", code.strip()) for code in timecodes]
+    if any(part is None for part in parts):
+        raise ValueError(f"timecodes must look like HH:MM:SS:FF.mmm, got {timecodes[0]!r}; or pass fps")
+    seconds = np.array([int(p[1]) * 3600 + int(p[2]) * 60 + int(p[3]) for p in parts], dtype=np.float64)
+    frames = np.array([float(p[4]) for p in parts])
+    spans_a_second = len(np.unique(seconds)) > 2
+    rate = math.floor(frames.max()) + 1 if spans_a_second and frames.max() < 30 else LIVE_LINK_TIMECODE_HZ
+    times = seconds + frames / rate
+    elapsed = (times[-1] - times[0]) % 86400  # a recording may run past midnight
+    if len(times) < 2 or elapsed <= 0:
+        return 30.0
+    fps = (len(times) - 1) / elapsed
+    # exact timecodes tell 29.97 from 30; those of phones drift by more and mean the whole number
+    for rates, tolerance in ((NTSC_FPS, 0.0002), (WHOLE_FPS, 0.005)):
+        nearest = min(rates, key=lambda rate: abs(rate - fps))
+        if abs(nearest - fps) < tolerance * nearest:
+            return nearest
+    return round(fps, 3)

@@ -1,0 +1,286 @@
+"""The data set: its schema, and rows made into training windows.
+
+A row is one take: 16 kHz sound and the face captured from it, on the same clock (frame k at k / fps seconds
+after the first sample). Channels that the capture cannot see are masked, frames without a face are not valid;
+neither counts in a loss or a metric.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import torch
+from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
+
+from bilabial.audio import decode_wav, encode_wav
+from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
+from bilabial.clip import interpolate_frames
+from bilabial.corpora import Take
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import (
+    LEVEL_FRAME_SAMPLES,
+    SAMPLING_RATE,
+    SPEECH_LEVEL_DB,
+    normalize_level,
+    speech_level_db,
+)
+
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "audio": Audio(sampling_rate=SAMPLING_RATE, decode=False),  # a WAV file, level-normalised
+        "coefficients": List(
+            List(Value("float32"), length=len(ARKIT_BLENDSHAPES))
+        ),  # columns: ARKIT_BLENDSHAPES
+        "channel_mask": List(
+            Value("bool"), length=len(ARKIT_BLENDSHAPES)
+        ),  # False: the capture cannot see it
+        "valid": List(Value("bool")),  # False: no face in the frame
+        "lip_gap": List(Value("float32")),  # inner-lip distance in outer-eye distances, from landmarks
+        "fps": Value("float32"),
+        "emotion": Value("string"),
+        "style": Value("string"),
+        "speaker": Value("string"),
+        "source": Value("string"),
+        "licence": Value("string"),
+    }
+)
+# `datasets` wants torchcodec to encode sound; rows are written with pyarrow under the same schema instead.
+SCHEMA = FEATURES.arrow_schema
+
+
+def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
+    """A row of FEATURES. waveform: (S,) float32 at 16 kHz, as recorded; it is stored level-normalised."""
+    return {
+        "id": take.id,
+        "audio": {"bytes": encode_wav(normalize_level(waveform)), "path": f"{take.id.replace('/', '_')}.wav"},
+        "coefficients": list(capture.clip.select(ARKIT_BLENDSHAPES).values),
+        "channel_mask": [name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES],
+        "valid": capture.valid,
+        "lip_gap": capture.lip_gap,
+        "fps": capture.clip.fps,
+        "emotion": take.emotion,
+        "style": take.style,
+        "speaker": take.speaker,
+        "source": take.source,
+        "licence": take.licence,
+    }
+
+
+def dataset_card(folder: Path, fps: float) -> str:
+    """The README.md of a prepared data set: what a column means, and per source and licence how many rows."""
+    columns = ["source", "licence", "emotion", "speaker"]
+    tables = [
+        pyarrow.parquet.read_table(path, columns=columns)
+        for path in sorted((folder / "data").glob("*.parquet"))
+    ]
+    rows = [row for table in tables for row in table.to_pylist()]
+    sources = Counter((row["source"], row["licence"]) for row in rows)
+    lines = [f"| {source} | {licence} | {count} |" for (source, licence), count in sorted(sources.items())]
+    emotions = ", ".join(
+        f"{name} {count}" for name, count in Counter(row["emotion"] for row in rows).most_common()
+    )
+    return "\n".join(
+        [
+            "---\ntags: [bilabial, talking-face, arkit, blendshapes]\n---\n",
+            f"# Captured speech, {len(rows)} takes at {fps:g} fps\n",
+            "Made by Bilabial's `train/prepare.py`. `coefficients` are the 52 ARKit blendshapes in the order "
+            "of `bilabial.ARKIT_BLENDSHAPES`, `lip_gap` is the distance of the inner lips in outer-eye "
+            "distances; `channel_mask` and `valid` mark channels and frames that count.\n",
+            "| source | licence | takes |\n|---|---|---|",
+            *lines,
+            f"\nEmotions: {emotions}. Speakers: {len({row['speaker'] for row in rows})}.\n",
+        ]
+    )
+
+
+def load_rows(source: str | Path, split: str | None = None) -> Dataset | DatasetDict:
+    """Load a prepared data set from a folder or the Hub. Raises ValueError when its columns are others."""
+    rows = load_dataset(str(source), split=split)
+    features = rows.features if isinstance(rows, Dataset) else next(iter(rows.values())).features
+    missing = sorted(set(FEATURES) - set(features))
+    if missing:
+        raise ValueError(
+            f"{source} is not a data set made by train/prepare.py: it lacks {', '.join(missing)}"
+        )
+    return rows
+
+
+def waveform_of(row: dict) -> np.ndarray:
+    """The sound of a row: (S,) float32 at 16 kHz."""
+    return decode_wav(row["audio"]["bytes"])
+
+
+def coefficients_of(row: dict) -> np.ndarray:
+    """The captured coefficients of a row: (T, 52) float32."""
+    return np.asarray(row["coefficients"], dtype=np.float32).reshape(-1, len(ARKIT_BLENDSHAPES))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a training window is changed so that the model hears speech and not one recording. Ranges are
+    uniform.
+    """
+
+    gain_db: tuple[float, float] = (-12.0, 12.0)
+    noise_snr_db: tuple[float, float] = (5.0, 40.0)  # white to brown noise
+    noise_share: float = 0.6  # of the windows
+    tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones and rooms, pivot at 1 kHz
+    formant_ratio: tuple[float, float] = (0.82, 1.22)  # vocal-tract length: men, women, children
+    speed_ratio: tuple[float, float] = (0.85, 1.18)  # tempo and pitch; the labels follow
+    gate_share: float = 0.3  # of the windows lose everything quieter than speech, as behind a noise gate
+    silence_share: float = 0.04  # of the windows are silence or noise over a face at rest
+
+
+class TrainingWindows(torch.utils.data.Dataset):
+    """Windows of `num_frames` internal frames from rows of a data set, one per row and epoch.
+
+    An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
+    channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, index), so that a
+    resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
+    """
+
+    def __init__(
+        self,
+        rows: Dataset,
+        config: BilabialConfig,
+        num_frames: int,
+        augmentation: Augmentation | None,
+        seed: int = 0,
+    ):
+        self.rows, self.config, self.num_frames = rows.with_format("numpy"), config, num_frames
+        self.augmentation, self.seed, self.epoch = augmentation, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        row, changes = self.rows[index], self.augmentation
+        speed = rng.uniform(*changes.speed_ratio) if changes else 1.0
+        waveform, coefficients, valid = waveform_of(row), coefficients_of(row), np.asarray(row["valid"], bool)
+        duration = min(len(waveform) / SAMPLING_RATE, len(coefficients) / float(row["fps"]))
+        room = max(0.0, duration - self.num_frames / self.config.frame_rate_hz * speed)
+        start = rng.uniform(0.0, room) if changes else 0.0
+        window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed)
+        if changes:
+            window = augment(window, coefficients, np.asarray(row["lip_gap"]), changes, rng)
+        return window | {
+            "channel_mask": np.asarray(row["channel_mask"], np.float32),
+            "emotion": self._emotion(str(row["emotion"])),
+            "style": self._style(str(row["style"]), rng),
+        }
+
+    def _cut(
+        self,
+        waveform: np.ndarray,
+        coefficients: np.ndarray,
+        valid: np.ndarray,
+        fps: float,
+        start: float,
+        speed: float,
+    ) -> dict[str, np.ndarray]:
+        """The window that begins `start` seconds into the take, played `speed` times as fast; beyond the end:
+        padding.
+        """
+        num_samples = self.num_frames * self.config.frame_hop_samples
+        positions = start * SAMPLING_RATE + np.arange(num_samples) * speed
+        inside = positions <= len(waveform) - 1
+        input_values = np.interp(positions, np.arange(len(waveform)), waveform).astype(np.float32) * inside
+        times = start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
+        labels = interpolate_frames(np.arange(len(coefficients)) / fps, coefficients, times)
+        nearest = np.round(times * fps).astype(int)
+        label_mask = (nearest < len(valid)) & valid[nearest.clip(max=len(valid) - 1)]
+        return {
+            "input_values": input_values,
+            "attention_mask": inside.astype(np.int64),
+            "labels": labels,
+            "label_mask": label_mask.astype(np.float32),
+        }
+
+    def _emotion(self, name: str) -> np.ndarray:
+        weights = np.zeros(len(self.config.emotions), np.float32)
+        weights[self.config.emotions.index(name)] = name != self.config.emotions[0]
+        return weights
+
+    def _style(self, name: str, rng: np.random.Generator) -> np.ndarray:
+        """Index of the row's style; half of the time the default one, which so becomes the average of all."""
+        unnamed = name not in self.config.styles or (self.augmentation is not None and rng.random() < 0.5)
+        return np.array(0 if unnamed else self.config.styles.index(name))
+
+
+def augment(
+    window: dict[str, np.ndarray],
+    coefficients: np.ndarray,
+    lip_gap: np.ndarray,
+    changes: Augmentation,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """A changed copy of a window's sound, and of its labels where the sound is taken away.
+
+    coefficients (T, 52) and lip_gap (T,) of the whole take say how its face rests.
+    """
+    sound, inside = window["input_values"], window["attention_mask"]
+    if rng.random() < changes.silence_share:
+        resting = coefficients[lip_gap <= np.quantile(lip_gap, 0.1)].mean(axis=0)
+        sound, window = (
+            np.zeros_like(sound),
+            window | {"labels": np.tile(resting, (len(window["labels"]), 1))},
+        )
+    else:
+        sound = warp_formants(sound, rng.uniform(*changes.formant_ratio))
+        if rng.random() < changes.gate_share:
+            sound = gate(sound)
+        sound = tilt_spectrum(sound, rng.uniform(*changes.tilt_db_per_octave))
+        sound = sound * 10 ** (rng.uniform(*changes.gain_db) / 20)
+    if rng.random() < changes.noise_share:
+        level = max(np.sqrt(np.mean(sound**2)), 10 ** (SPEECH_LEVEL_DB / 20) / 10)
+        noise = tilt_spectrum(rng.standard_normal(len(sound)).astype(np.float32), rng.uniform(-6.0, 0.0))
+        snr = 10 ** (rng.uniform(*changes.noise_snr_db) / 20)
+        sound = sound + noise * (level / snr / np.sqrt(np.mean(noise**2)))
+    return window | {"input_values": (sound * inside).astype(np.float32)}
+
+
+def warp_formants(waveform: np.ndarray, ratio: float) -> np.ndarray:
+    """Scale the spectrum of (S,) along frequency, time and tempo kept: vocal-tract-length perturbation.
+
+    Jaitly and Hinton (2013), "Vocal Tract Length Perturbation improves speech recognition"; here on the
+    waveform.
+    """
+    size, hop = 512, 128
+    window = torch.hann_window(size)
+    spectrum = torch.stft(torch.from_numpy(waveform), size, hop, window=window, return_complex=True)
+    bins = torch.arange(len(spectrum)) / ratio
+    left = bins.floor().long().clamp(max=len(spectrum) - 1)
+    right = (left + 1).clamp(max=len(spectrum) - 1)
+    weight = (bins - left).clamp(0, 1)[:, None]
+    magnitude = spectrum.abs()
+    warped = (magnitude[left] * (1 - weight) + magnitude[right] * weight) * (bins < len(spectrum))[:, None]
+    phase = spectrum[left] / magnitude[left].clamp(min=1e-8)
+    return torch.istft(warped * phase, size, hop, window=window, length=len(waveform)).numpy()
+
+
+def tilt_spectrum(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
+    """Raise or lower (S,) by so many dB per octave around 1 kHz, from 60 Hz up."""
+    spectrum = np.fft.rfft(waveform)
+    frequencies = np.fft.rfftfreq(len(waveform), 1 / SAMPLING_RATE).clip(min=60.0)
+    gain = 10 ** (db_per_octave * np.log2(frequencies / 1000.0) / 20)
+    return np.fft.irfft(spectrum * gain, len(waveform)).astype(np.float32)
+
+
+def gate(waveform: np.ndarray, below_db: float = -25.0) -> np.ndarray:
+    """Silence the 20 ms stretches of (S,) so many dB under the speech level, as a noise gate does."""
+    size = LEVEL_FRAME_SAMPLES
+    frames = np.pad(waveform, (0, -len(waveform) % size)).reshape(-1, size)
+    power = (frames**2).mean(axis=1)
+    threshold = 10 ** ((speech_level_db(waveform) + below_db) / 10)
+    return np.repeat(power >= threshold, size)[: len(waveform)] * waveform
+
+
+def collate(windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+    """Stack windows to a batch of tensors."""
+    return {name: torch.from_numpy(np.stack([window[name] for window in windows])) for name in windows[0]}

@@ -1,0 +1,189 @@
+"""Configuration of Bilabial: names of the coefficients and emotions, the lips' numbers, sizes and loss
+weights.
+"""
+
+from typing import ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+# Apple's documented order (ARFaceAnchor.BlendShapeLocation). Left is the subject's left.
+ARKIT_BLENDSHAPES = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
+    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
+    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose",
+    "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight",
+    "mouthFrownLeft", "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft",
+    "mouthStretchRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthPressLeft", "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
+    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
+    "tongueOut",
+)  # fmt: skip
+
+# A superset of the labels of RAVDESS, MEAD, BEAT and CREMA-D. Neutral is the origin: it adds nothing.
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
+
+MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
+OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames
+SEALED_GAP, OPEN_GAP = 0.012, 0.06  # outer-eye distances: lips sealed below the first, open above the second
+
+# Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": least squares on captured
+# frames; "patent": the literal sign of every term (both shrugs open the mouth), its common weight w set to
+# 0.2.
+LIP_DISTANCE_WEIGHTS = {
+    "measured": {
+        "jawOpen": 1.0, "mouthClose": -1.05, "mouthShrugUpper": 0.5, "mouthShrugLower": -0.25,
+        "mouthLowerDownLeft": 0.17, "mouthLowerDownRight": 0.17,
+        "mouthUpperUpLeft": 0.17, "mouthUpperUpRight": 0.17,
+    },
+    "patent": {
+        "jawOpen": 1.0, "mouthClose": -1.0, "mouthShrugUpper": 0.2, "mouthShrugLower": 0.2,
+        "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2,
+        "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2,
+    },
+}  # fmt: skip
+
+
+@strict
+class BilabialConfig(PreTrainedConfig):
+    r"""
+    Everything that decides what a Bilabial model computes and how it is trained.
+
+    Faces:
+        blendshapes: names of the output columns. unseen_blendshapes: those that no training data moved; they
+        stay 0. emotions: names of the emotion weights, the first is the neutral origin. trained_emotions:
+        those heard in training. styles: named speaking styles, the first is the one used when none is asked
+        for.
+    Sound:
+        sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
+    Built-in speech encoder, with a bounded receptive field (see `lookahead_seconds`, `history_seconds`):
+        hidden_size, kernel_size (frames), encoder_dilations and decoder_dilations (one block each),
+        block_lookahead_frames, expansion: width of a block's inner layer over hidden_size, dropout.
+    audio_encoder_config: a `transformers` speech encoder instead of the built-in one; None = built-in.
+    style_size: length of a style vector.
+    Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
+        closure_distance_low/high (lip units).
+    Training objective (see losses_bilabial.py): mse_weight, closure_weight, closure_form, keep_open_weight,
+        velocity_weight, sealed_frame_weight (1 = every frame counts alike).
+    """
+
+    model_type = "bilabial"
+    sub_configs_defaults: ClassVar[dict] = {
+        "audio_encoder_config": SubConfigSpec(config_class=AutoConfig, model_type="wav2vec2", optional=True)
+    }
+
+    blendshapes: list[str] | tuple[str, ...] = ARKIT_BLENDSHAPES
+    unseen_blendshapes: list[str] | tuple[str, ...] = ()
+    emotions: list[str] | tuple[str, ...] = EMOTIONS
+    trained_emotions: list[str] | tuple[str, ...] = ("neutral",)
+    styles: list[str] | tuple[str, ...] = ("default",)
+
+    sampling_rate: int = 16000
+    frame_hop_samples: int = 320
+    num_mels: int = 80
+
+    hidden_size: int = 192
+    kernel_size: int = 5
+    encoder_dilations: list[int] | tuple[int, ...] = (1, 2, 1, 2, 1, 2)
+    decoder_dilations: list[int] | tuple[int, ...] = (1, 1)
+    block_lookahead_frames: int = 1
+    expansion: int = 4
+    dropout: float = 0.1
+    style_size: int = 16
+    audio_encoder_config: dict | PreTrainedConfig | None = None
+
+    lip_distance_weights: dict[str, float] | None = None
+    closure_mode: Literal["ratio", "distance"] = "ratio"
+    closure_eps: float = 0.01
+    closure_ratio_low: float = 0.3
+    closure_ratio_high: float = 0.6
+    closure_distance_low: float = 0.028
+    closure_distance_high: float = 0.14
+
+    mse_weight: float = 1.0
+    closure_weight: float = 0.5
+    closure_form: Literal["linear", "squared"] = "squared"
+    keep_open_weight: float = 0.1
+    velocity_weight: float = 1.0
+    sealed_frame_weight: float = 1.0
+
+    def __post_init__(self, **kwargs):
+        if self.lip_distance_weights is None:
+            self.lip_distance_weights = dict(LIP_DISTANCE_WEIGHTS["measured"])
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self):
+        """Part of `@strict` validation: every number that would otherwise fail later, or silently mislead."""
+        for field in ("blendshapes", "emotions", "styles"):
+            names = getattr(self, field)
+            if not names or len(set(names)) != len(names):
+                raise ValueError(f"{field} must be unique names and at least one, got {list(names)}")
+        for field, known in (
+            ("unseen_blendshapes", self.blendshapes),
+            ("lip_distance_weights", self.blendshapes),
+            ("trained_emotions", self.emotions),
+        ):
+            unknown = sorted(set(getattr(self, field)) - set(known))
+            if unknown:
+                raise ValueError(f"{field} names {unknown}, which the model does not have")
+        if not 0 <= self.closure_ratio_low < self.closure_ratio_high:
+            raise ValueError("closure_ratio_low must be at least 0 and below closure_ratio_high")
+        if not 0 <= self.closure_distance_low < self.closure_distance_high:
+            raise ValueError("closure_distance_low must be at least 0 and below closure_distance_high")
+        if self.frame_hop_samples <= 0 or self.frame_hop_samples % 2:
+            raise ValueError(f"frame_hop_samples must be even and positive, got {self.frame_hop_samples}")
+        spans = [
+            (self.kernel_size - 1) * dilation
+            for dilation in (*self.encoder_dilations, *self.decoder_dilations)
+        ]
+        if not spans or min(spans) < self.block_lookahead_frames:
+            raise ValueError(
+                "block_lookahead_frames must not exceed (kernel_size - 1) x dilation of any block"
+            )
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Internal frames per second."""
+        return self.sampling_rate / self.frame_hop_samples
+
+    @property
+    def mel_window_samples(self) -> int:
+        """Length of the analysis window: 25 ms, centred on its frame."""
+        return self.sampling_rate // 40
+
+    @property
+    def num_lookahead_frames(self) -> int:
+        """Internal frames after t that blocks use for frame t; the analysis window adds a fraction of one."""
+        return self.block_lookahead_frames * (len(self.encoder_dilations) + len(self.decoder_dilations))
+
+    @property
+    def num_history_frames(self) -> int:
+        """Internal frames before t that blocks use for frame t."""
+        dilations = (*self.encoder_dilations, *self.decoder_dilations)
+        return sum((self.kernel_size - 1) * dilation - self.block_lookahead_frames for dilation in dilations)
+
+    @property
+    def lookahead_seconds(self) -> float | None:
+        """Sound after a frame that can change it; None with a `transformers` encoder, which hears the whole
+        clip.
+        """
+        return self._reach_seconds(self.num_lookahead_frames)
+
+    @property
+    def history_seconds(self) -> float | None:
+        """Sound before a frame that can change it; None with a `transformers` encoder, which hears the whole
+        clip.
+        """
+        return self._reach_seconds(self.num_history_frames)
+
+    def _reach_seconds(self, num_frames: int) -> float | None:
+        if self.audio_encoder_config is not None:
+            return None
+        # + half an internal frame (the stem joins three mel frames) + half an analysis window
+        samples = (num_frames + 0.5) * self.frame_hop_samples + self.mel_window_samples / 2
+        return samples / self.sampling_rate
+
+
+__all__ = ["ARKIT_BLENDSHAPES", "EMOTIONS", "BilabialConfig"]

@@ -1,0 +1,83 @@
+"""The geometry of the lips, read from blendshape coefficients.
+
+The two quantities of the patent (China Unicom 2024, model training method for facial animation): how far a
+captured frame asks for closed lips (from the LABEL, by the ratio mouthClose / jawOpen), and how far apart the
+lips of a frame are (from the PREDICTION). Every step is one function. Tensors have any leading shape (...);
+distances are in lip units (jawOpen = 1, about 38 mm); weights are data, see LIP_DISTANCE_WEIGHTS in the
+configuration.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+LIP_CHANGE = ("jawOpen", "mouthClose")
+OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
+LIP_OPENERS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
+
+
+def closure_ratio(mouth_close: torch.Tensor, jaw_open: torch.Tensor, eps: float = 0.01) -> torch.Tensor:
+    """(mouthClose + eps) / (jawOpen + eps): 1 when mouthClose cancels the jaw, and for a face at rest (0 /
+    0).
+    """
+    return (mouth_close + eps) / (jaw_open + eps)
+
+
+def closure_degree(ratio: torch.Tensor, low: float = 0.3, high: float = 0.6) -> torch.Tensor:
+    """The ramp between two thresholds: 0 (open) up to `low`, 1 (sealed) from `high` on, linear between."""
+    return ((ratio - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def closure_degree_of_distance(
+    distance: torch.Tensor, low: float = 0.028, high: float = 0.14
+) -> torch.Tensor:
+    """The same ramp on a lip distance: 1 (sealed) up to `low`, 0 (open) from `high` on.
+
+    The defaults are gaps of 1.2 % and 6 % of the outer-eye distance. It also sees lips parted over a closed
+    jaw.
+    """
+    return ((high - distance) / (high - low)).clamp(0.0, 1.0)
+
+
+def weighted_sum(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], terms: Sequence[str]
+) -> torch.Tensor:
+    """Sum of weight x coefficient over `terms`, those without a weight left out. coefficients: (..., C).
+    Returns (...).
+    """
+    total = torch.zeros_like(coefficients[..., 0])
+    for name in terms:
+        if name in weights:
+            total = total + weights[name] * coefficients[..., names.index(name)]
+    return total
+
+
+def lip_change(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float]
+) -> torch.Tensor:
+    """How far the jaw parts the lips after mouthClose has brought them together again: (..., C) -> (...)."""
+    return weighted_sum(coefficients, names, weights, LIP_CHANGE)
+
+
+def opening_prediction(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float]
+) -> torch.Tensor:
+    """What the two mouthShrug coefficients add to the opening: (..., C) -> (...)."""
+    return weighted_sum(coefficients, names, weights, OPENING_PREDICTION)
+
+
+def lip_distance(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], clamp: bool = True
+) -> torch.Tensor:
+    """Distance between the lips: lip change + opening prediction + the four mouthLowerDown / mouthUpperUp
+    terms.
+
+    coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would
+    reward ever more negative ones. Returns (...) in lip units.
+    """
+    distance = (
+        lip_change(coefficients, names, weights)
+        + opening_prediction(coefficients, names, weights)
+        + weighted_sum(coefficients, names, weights, LIP_OPENERS)
+    )
+    return distance.clamp(min=0.0) if clamp else distance

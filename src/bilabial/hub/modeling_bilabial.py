@@ -1,0 +1,362 @@
+"""The Bilabial model: speech, emotion and style -> ARKit blendshape coefficients of every frame.
+
+A speech encoder (built in, or any of `transformers`) gives one state per internal frame (50 Hz); a decoder,
+modulated by emotion and style, turns states into coefficients. The built-in path only has convolutions of
+bounded reach and norms of single frames, so that a long recording may be computed in pieces with the same
+result.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.audio_utils import mel_filter_bank
+from transformers.utils import ModelOutput
+
+from .configuration_bilabial import BilabialConfig
+from .feature_extraction_bilabial import check_sampling_rate, normalize_level
+from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance
+from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
+
+MEL_FLOOR = 1e-6  # power of the quietest mel band told apart: about -60 dB below speech
+MIN_FPS, MAX_FPS = 1.0, 240.0
+MAX_INTENSITY = 1.5
+CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
+
+
+@dataclass
+class BilabialOutput(ModelOutput):
+    """What a forward pass returns; T internal frames, C coefficients.
+
+    loss: scalar, loss_terms: its unweighted terms by name; both None without labels. coefficients: (B, T, C)
+    in 0..1. lip_distance: (B, T) in lip units, of the coefficients. closure: (B, T) in 0..1, closure degree
+    of the labels.
+    """
+
+    loss: torch.FloatTensor | None = None
+    loss_terms: dict[str, torch.FloatTensor] | None = None
+    coefficients: torch.FloatTensor | None = None
+    lip_distance: torch.FloatTensor | None = None
+    closure: torch.FloatTensor | None = None
+
+
+class BilabialBlock(nn.Module):
+    """Depthwise convolution over time, then a two-layer perceptron per frame, optionally modulated (FiLM);
+    residual.
+    """
+
+    def __init__(self, config: BilabialConfig, dilation: int, condition_size: int = 0):
+        super().__init__()
+        size = config.hidden_size
+        self.right = config.block_lookahead_frames
+        self.left = (config.kernel_size - 1) * dilation - self.right
+        self.conv = nn.Conv1d(size, size, config.kernel_size, dilation=dilation, groups=size)
+        self.norm = nn.LayerNorm(size)
+        self.modulation = nn.Linear(condition_size, 2 * size, bias=False) if condition_size else None
+        self.widen = nn.Linear(size, config.expansion * size)
+        self.narrow = nn.Linear(config.expansion * size, size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """hidden_states: (B, T, D), mask: (B, T, 1) with 0 for padding, condition: (B, 1 or T, E). Returns
+        (B, T, D).
+        """
+        inner = F.pad(
+            (hidden_states * mask).transpose(1, 2), (self.left, self.right)
+        )  # padding acts as the edge does
+        inner = self.norm(self.conv(inner).transpose(1, 2))
+        if self.modulation is not None:
+            scale, shift = self.modulation(condition).chunk(2, dim=-1)
+            inner = inner * (1.0 + scale) + shift
+        return hidden_states + self.dropout(self.narrow(F.gelu(self.widen(inner))))
+
+
+class BilabialSpeechEncoder(nn.Module):
+    """Log-mel frames at twice the internal rate, joined to internal frames, then residual blocks."""
+
+    def __init__(self, config: BilabialConfig):
+        super().__init__()
+        self.hop = config.frame_hop_samples // 2
+        self.frame_hop = config.frame_hop_samples
+        self.fft_size = 2 ** math.ceil(math.log2(config.mel_window_samples))
+        filters = mel_filter_bank(
+            self.fft_size // 2 + 1, config.num_mels, 20.0, config.sampling_rate / 2, config.sampling_rate
+        )
+        # persistent: from_pretrained builds on the meta device and would leave anything else empty
+        self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32))
+        self.register_buffer("window", torch.hann_window(config.mel_window_samples, dtype=torch.float32))
+        self.stem = nn.Conv1d(config.num_mels, config.hidden_size, kernel_size=3, stride=2)
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.blocks = nn.ModuleList(
+            [BilabialBlock(config, dilation) for dilation in config.encoder_dilations]
+        )
+
+    def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
+        """(B, S) -> (B, M, 2 T): log power of mel bands, scaled to about -1..1 for speech at the training
+        level.
+        """
+        left = self.fft_size // 2  # frame n is centred on sample n * hop
+        right = (2 * num_frames - 1) * self.hop + self.fft_size - left - input_values.shape[1]
+        padded = F.pad(input_values.float(), (left, max(right, 0)))
+        spectrum = torch.stft(
+            padded, self.fft_size, self.hop, len(self.window), self.window, center=False, return_complex=True
+        )[..., : 2 * num_frames]
+        power = torch.einsum("bft,fm->bmt", spectrum.abs() ** 2, self.mel_filters)
+        return (torch.log10(power + MEL_FLOOR) + 2.0) / 3.0
+
+    def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """input_values: (B, S), mask: (B, T, 1). Returns (B, T, D)."""
+        with torch.autocast(input_values.device.type, enabled=False):
+            mel = self.log_mel(input_values, mask.shape[1])
+        mel = mel * mask.repeat_interleave(2, dim=1).transpose(1, 2)
+        hidden_states = self.norm(self.stem(F.pad(mel, (1, 0))).transpose(1, 2))
+        for block in self.blocks:
+            hidden_states = block(hidden_states, mask)
+        return hidden_states
+
+
+class BilabialPreTrainedModel(PreTrainedModel):
+    config_class = BilabialConfig
+    base_model_prefix = "bilabial"
+    main_input_name = "input_values"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Linear, nn.Conv1d)):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        if hasattr(module, "narrow"):
+            init.zeros_(module.narrow.weight)  # a new block starts as the identity
+        if getattr(module, "modulation", None) is not None:
+            init.zeros_(
+                module.modulation.weight
+            )  # an emotion or style never heard in training changes nothing
+
+
+class BilabialModel(BilabialPreTrainedModel):
+    """Speech -> coefficients. See BilabialConfig for every size and weight."""
+
+    def __init__(self, config: BilabialConfig):
+        super().__init__(config)
+        if config.audio_encoder_config is None:
+            self.encoder = BilabialSpeechEncoder(config)
+        else:
+            self.audio_encoder = AutoModel.from_config(config.audio_encoder_config)
+            self.projection = nn.Linear(config.audio_encoder_config.hidden_size, config.hidden_size)
+        self.style_embedding = nn.Embedding(len(config.styles), config.style_size)
+        condition_size = len(config.emotions) + config.style_size
+        self.decoder = nn.ModuleList(
+            [BilabialBlock(config, dilation, condition_size) for dilation in config.decoder_dilations]
+        )
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        emotion: torch.Tensor | None = None,
+        style: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        label_mask: torch.Tensor | None = None,
+        channel_mask: torch.Tensor | None = None,
+    ) -> BilabialOutput:
+        """Predict the coefficients of T = ceil(S / frame_hop_samples) frames; with labels also the loss.
+
+        input_values: (B, S) float, 16 kHz, level-normalised. attention_mask: (B, S), 0 for padding. emotion:
+        (B, E) or (B, T, E) emotion weights (`encode_emotion`), None = neutral. style: (B, style_size) vectors
+        or (B,) integer indices into config.styles, None = the first. labels: (B, T, C) in 0..1. label_mask:
+        (B, T), 0 for frames that do not count. channel_mask: (B, C), 0 for channels that do not count.
+        """
+        batch = len(input_values)
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_values, dtype=torch.long)
+        mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
+        hidden_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, D)
+        condition = self._condition(batch, emotion, style, hidden_states)
+        for block in self.decoder:
+            hidden_states = block(hidden_states, mask, condition)
+        unclamped = self.head(self.norm(hidden_states)).float() * self._seen(input_values.device)  # (B, T, C)
+        coefficients = unclamped.clamp(0.0, 1.0)
+        output = BilabialOutput(
+            coefficients=coefficients,
+            lip_distance=lip_distance(
+                coefficients, self.config.blendshapes, self.config.lip_distance_weights
+            ),
+        )
+        if labels is not None:
+            frames = mask[..., 0] if label_mask is None else mask[..., 0] * label_mask
+            channels = (
+                torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.to(labels.dtype)
+            )
+            # before clamping: a coefficient below 0 still has a slope to come back
+            output.loss, output.loss_terms, output.closure = self._loss(unclamped, labels, frames, channels)
+        return output
+
+    def encode_speech(
+        self, input_values: torch.Tensor, attention_mask: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Speech states of the internal frames, before emotion and style: (B, S) -> (B, T, D)."""
+        if self.config.audio_encoder_config is None:
+            return self.encoder(input_values, mask)
+        states = self.audio_encoder(input_values, attention_mask=attention_mask).last_hidden_state
+        states = F.interpolate(states.transpose(1, 2), mask.shape[1], mode="linear", align_corners=False)
+        return self.projection(states.transpose(1, 2))
+
+    def closure_of_labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Closure degree that the labels ask for, by the configured mode: (B, T, C) -> (B, T) in 0..1."""
+        config, names = self.config, self.config.blendshapes
+        if config.closure_mode == "distance":
+            distance = lip_distance(labels, names, config.lip_distance_weights)
+            return closure_degree_of_distance(
+                distance, config.closure_distance_low, config.closure_distance_high
+            )
+        jaw_open, mouth_close = (labels[..., names.index(name)] for name in ("jawOpen", "mouthClose"))
+        ratio = closure_ratio(mouth_close, jaw_open, config.closure_eps)
+        return closure_degree(ratio, config.closure_ratio_low, config.closure_ratio_high)
+
+    def encode_emotion(
+        self, emotion: str | Mapping[str, float] = "neutral", intensity: float = 1.0
+    ) -> torch.Tensor:
+        """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5; neutral is all
+        zeros.
+
+        Raises ValueError for unknown names, shares below 0 or an intensity outside its range.
+        """
+        if not isinstance(intensity, (int, float)) or not 0.0 <= intensity <= MAX_INTENSITY:
+            raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
+        mixture = {emotion: 1.0} if isinstance(emotion, str) else dict(emotion)
+        weights = torch.zeros(len(self.config.emotions))
+        for name, share in mixture.items():
+            if name not in self.config.emotions:
+                raise ValueError(f"emotion must be one of {', '.join(self.config.emotions)}, got {name!r}")
+            if not math.isfinite(share) or share < 0:
+                raise ValueError(f"the share of {name!r} must be at least 0, got {share}")
+            weights[self.config.emotions.index(name)] = share * intensity
+        weights[0] = 0.0  # neutral is where all emotions start
+        return weights
+
+    def encode_style(self, style: str | None = None) -> torch.Tensor:
+        """Style vector (style_size,) of a named style; None = the first. Raises ValueError for an unknown
+        name.
+        """
+        name = self.config.styles[0] if style is None else style
+        if name not in self.config.styles:
+            raise ValueError(f"style must be one of {', '.join(self.config.styles)}, got {style!r}")
+        return self.style_embedding.weight[self.config.styles.index(name)]
+
+    @torch.no_grad()
+    def animate(
+        self,
+        waveform: np.ndarray | torch.Tensor,
+        sampling_rate: int,
+        emotion: str | Mapping[str, float] = "neutral",
+        intensity: float = 1.0,
+        style: str | None = None,
+        fps: float = 30.0,
+    ) -> torch.Tensor:
+        """Coefficients (ceil(seconds * fps), C) float32 in 0..1 of speech; columns are config.blendshapes.
+
+        waveform: (S,) float in -1..1 at config.sampling_rate; its level is normalised here. Frame k is at k /
+        fps seconds. Raises ValueError for another rate, an empty or non-finite waveform, and unknown names or
+        ranges.
+        """
+        check_sampling_rate(sampling_rate, self.config.sampling_rate)
+        if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not MIN_FPS <= fps <= MAX_FPS:
+            raise ValueError(f"fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {fps!r}")
+        samples = np.asarray(waveform, dtype=np.float32)
+        if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
+            raise ValueError(
+                f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
+            )
+        emotion_weights = self.encode_emotion(emotion, intensity).to(self.device)
+        style_vector = self.encode_style(style)
+        input_values = torch.from_numpy(normalize_level(samples)).to(self.device, self.dtype)
+        frames = [
+            self(part[None], emotion=emotion_weights[None], style=style_vector[None]).coefficients[0, kept]
+            for part, kept in self._chunks(input_values)
+        ]
+        count = math.ceil(round(len(samples) / sampling_rate * fps, 6))
+        return _interpolate(torch.cat(frames).float().cpu(), self.config.frame_rate_hz, count, fps)
+
+    def _chunks(self, input_values: torch.Tensor):
+        """Yield (samples with their context, slice of the frames to keep) that cover (S,) in order."""
+        hop, config = self.config.frame_hop_samples, self.config
+        total = math.ceil(len(input_values) / hop)
+        if config.audio_encoder_config is not None:  # hears the whole clip
+            yield input_values, slice(0, total)
+            return
+        for start in range(0, total, CHUNK_FRAMES):
+            end = min(start + CHUNK_FRAMES, total)
+            first = max(
+                0, start - config.num_history_frames - 2
+            )  # 2: half a mel window, and the stem's frame
+            last = min(total, end + config.num_lookahead_frames + 2)
+            yield input_values[first * hop : last * hop], slice(start - first, end - first)
+
+    def _condition(
+        self, batch: int, emotion: torch.Tensor | None, style: torch.Tensor | None, like: torch.Tensor
+    ) -> torch.Tensor:
+        """Emotion weights and style vector side by side: (B, 1 or T, E + style_size)."""
+        if emotion is None:
+            emotion = like.new_zeros(batch, len(self.config.emotions))
+        if style is None:
+            style = torch.zeros(batch, dtype=torch.long, device=like.device)
+        if not torch.is_floating_point(style):
+            style = self.style_embedding(style)
+        emotion = emotion[:, None] if emotion.dim() == 2 else emotion
+        return torch.cat(
+            [emotion.to(like.dtype), style[:, None].to(like.dtype).expand(-1, emotion.shape[1], -1)], -1
+        )
+
+    def _seen(self, device: torch.device) -> torch.Tensor:
+        """(C,) 0 for blendshapes that no training data moved."""
+        seen = [float(name not in self.config.unseen_blendshapes) for name in self.config.blendshapes]
+        return torch.tensor(seen, device=device)
+
+    def _loss(
+        self, predicted: torch.Tensor, labels: torch.Tensor, frames: torch.Tensor, channels: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """predicted, labels: (B, T, C), frames: (B, T), channels: (B, C) -> loss, terms, closure (B, T)."""
+        config, names = self.config, list(self.config.blendshapes)
+        cells = frames[..., None] * channels[:, None]  # (B, T, C)
+        closure = self.closure_of_labels(labels)
+        distance = lip_distance(predicted, names, config.lip_distance_weights)
+        label_distance = lip_distance(labels, names, config.lip_distance_weights)
+        lips_seen = channels[:, [names.index(name) for name in config.lip_distance_weights]].amin(dim=1)
+        lip_frames = frames * lips_seen[:, None]
+        rare = 1.0 + (config.sealed_frame_weight - 1.0) * closure
+        terms = {
+            "mse": first_loss(predicted, labels, cells),
+            "closure": second_loss(closure, distance, lip_frames * rare, config.closure_form),
+            "keep_open": keep_open_loss(closure, distance, label_distance, lip_frames),
+            "velocity": velocity_loss(predicted, labels, cells),
+        }
+        return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure
+
+
+def _interpolate(frames: torch.Tensor, from_hz: float, count: int, to_hz: float) -> torch.Tensor:
+    """Linear interpolation in time, the last frame holding: (T, C) at from_hz -> (count, C) at to_hz."""
+    position = torch.arange(count, dtype=torch.float64) * (from_hz / to_hz)
+    left = position.floor().long().clamp(max=len(frames) - 1)
+    right = (left + 1).clamp(max=len(frames) - 1)
+    weight = (position - left).clamp(0.0, 1.0).to(frames.dtype)[:, None]
+    return frames[left] * (1.0 - weight) + frames[right] * weight
+
+
+__all__ = ["BilabialModel"]

@@ -1,0 +1,188 @@
+"""Evaluation numbers, as pure functions of arrays.
+
+Coefficients are (T, 52) float in the order of ARKIT_BLENDSHAPES, `mask` (52,) bool says which channels the
+capture can see. Lip distances are (T,): predicted in lip units, captured as the inner-lip gap in outer-eye
+distances. Before a number is taken, frames without a face are removed and the clip's audio-video offset is
+corrected (`align`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bilabial.clip import interpolate_frames
+from bilabial.hub.configuration_bilabial import (
+    ARKIT_BLENDSHAPES,
+    OPEN_GAP,
+    OUTER_EYE_PER_LIP_UNIT,
+    SEALED_GAP,
+)
+
+GROUPS = {
+    "mouth": tuple(name.startswith("mouth") for name in ARKIT_BLENDSHAPES),
+    "jaw": tuple(name.startswith("jaw") for name in ARKIT_BLENDSHAPES),
+    "brows": tuple(name.startswith("brow") for name in ARKIT_BLENDSHAPES),
+    "eyes": tuple(name.startswith("eye") for name in ARKIT_BLENDSHAPES),
+}
+# The BEAT-51 protocol (FaceDiffuser's evaluation) counts the alphabetical 51 without tongueOut.
+ALPHABETICAL_51 = tuple(sorted(set(ARKIT_BLENDSHAPES) - {"tongueOut"}))
+LVE_INDICES = (23, 25, 27, 28, 31, 37, 39, 40, 41, 42, 47, 48)
+FDD_INDICES = (*range(8, 22), 49, 50)
+MOVING_STD = 0.02  # a channel whose label varies less than this in a clip does not move
+MAX_LAG_SECONDS = 0.3
+BILABIALS = ("P", "B", "M")
+LABIALS = (*BILABIALS, "F", "V", "W")
+OPEN_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH")
+SILENCES = ("SIL", "SP", "SPN", "NSN", "")
+PHONE_MARGIN_SECONDS = 0.08  # captures of 25 fps and phone times are that uncertain
+CONTROL_MARGIN_SECONDS = 0.1
+SEALED_SHARE = 0.15  # of a clip's own 90th percentile of lip distance
+
+
+def align(values: np.ndarray, fps: float, av_offset_ms: float) -> np.ndarray:
+    """Move captured frames (T, C) so that lips and sound agree; a negative offset means that the lips were
+    early.
+    """
+    times = np.arange(len(values)) / fps
+    return interpolate_frames(times, values, times + av_offset_ms / 1000)
+
+
+def mse(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
+    """Mean squared error over frames and visible channels."""
+    return float(np.mean((predicted - labels)[:, mask] ** 2))
+
+
+def mae(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray, group: str) -> float:
+    """Mean absolute error over the visible channels of a group: mouth, jaw, brows or eyes."""
+    return float(np.mean(np.abs(predicted - labels)[:, mask & np.array(GROUPS[group])]))
+
+
+def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
+    """Mouth MAE after each channel's clip median is removed from both (maeD): a mean pose no longer looks
+    good.
+    """
+    columns = mask & np.array(GROUPS["mouth"])
+    centred = [values[:, columns] - np.median(values[:, columns], axis=0) for values in (predicted, labels)]
+    return float(np.mean(np.abs(centred[0] - centred[1])))
+
+
+def channel_correlation(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
+    """Mean Pearson r over the jaw and mouth channels that move in the label (chr); a constant prediction
+    counts 0.
+    """
+    columns = mask & (np.array(GROUPS["mouth"]) | np.array(GROUPS["jaw"])) & (labels.std(axis=0) > MOVING_STD)
+    return float(
+        np.mean([correlation(predicted[:, c], labels[:, c]) for c in np.flatnonzero(columns)] or [np.nan])
+    )
+
+
+def mve(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over frames of the distance between the coefficient vectors of 51 (BEAT-51's MVE)."""
+    return float(np.mean(np.linalg.norm(_beat_51(predicted) - _beat_51(labels), axis=1)))
+
+
+def lve(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """The same over the twelve lip coefficients that BEAT-51's LVE counts."""
+    difference = (_beat_51(predicted) - _beat_51(labels))[:, LVE_INDICES]
+    return float(np.mean(np.linalg.norm(difference, axis=1)))
+
+
+def fdd(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Upper-face dynamics deviation of BEAT-51: std over time of the summed squares, true minus predicted."""
+    energies = [
+        np.std(np.sum(_beat_51(values)[:, FDD_INDICES] ** 2, axis=1)) for values in (labels, predicted)
+    ]
+    return float(energies[0] - energies[1])
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson r of two (T,) curves; 0 when one of them is constant."""
+    if first.std() < 1e-9 or second.std() < 1e-9:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> float:
+    """How late the predicted curve (T,) is, in ms: the shift within +-300 ms that correlates best with the
+    captured.
+    """
+    step = 0.01  # s
+    count = max(2, int(len(captured) / fps / step))
+    times = np.arange(count) * step
+    curves = [np.interp(times, np.arange(len(curve)) / fps, curve) for curve in (predicted, captured)]
+    shifts = range(-round(MAX_LAG_SECONDS / step), round(MAX_LAG_SECONDS / step) + 1)
+    scores = [
+        correlation(curves[0][max(0, s) : count + min(0, s)], curves[1][max(0, -s) : count - max(0, s)])
+        for s in shifts
+    ]
+    return round(shifts[int(np.argmax(scores))] * step * 1000)
+
+
+def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int, int]:
+    """Counts over frames: sealed in the capture, of these sealed in the prediction; open in the capture, of
+    these sealed.
+
+    Both use the same bound, 1.2 % of the outer-eye distance (1.1 mm); open is above 6 %.
+    """
+    sealed = distance * OUTER_EYE_PER_LIP_UNIT < SEALED_GAP
+    return (
+        int((gap < SEALED_GAP).sum()),
+        int((sealed & (gap < SEALED_GAP)).sum()),
+        *(int(count) for count in ((gap > OPEN_GAP).sum(), (sealed & (gap > OPEN_GAP)).sum())),
+    )
+
+
+def phone_minima(
+    distance: np.ndarray, gap: np.ndarray, fps: float, phones: Sequence[tuple[str, float, float]]
+) -> tuple[list[float], list[float]]:
+    """Smallest predicted lip distance, as a share of the clip's 90th percentile, around each phone of two
+    kinds.
+
+    First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or silence within
+    100 ms. phones: (ARPAbet name, start, end in seconds).
+    """
+    scale, gap_scale = max(np.percentile(distance, 90), 1e-6), np.percentile(gap, 90)
+    bilabial, control = [], []
+    for name, start, end in phones:
+        window = slice(
+            max(0, round((start - PHONE_MARGIN_SECONDS) * fps)), round((end + PHONE_MARGIN_SECONDS) * fps) + 1
+        )
+        if not len(distance[window]):
+            continue
+        smallest = float(distance[window].min() / scale)
+        if name in BILABIALS and gap[window].min() < max(SEALED_GAP, SEALED_SHARE * gap_scale):
+            bilabial.append(smallest)
+        elif name in OPEN_VOWELS and not _near_labial_or_silence(start, end, phones):
+            control.append(smallest)
+    return bilabial, control
+
+
+def phone_closure(bilabial: Sequence[float], control: Sequence[float]) -> dict[str, float]:
+    """cloC, ctl, J = cloC - ctl and AUC of pooled `phone_minima`, with how many phones of each kind there
+    were.
+    """
+    bilabial, control = np.array(bilabial), np.array(control)
+    recall, false = np.mean(bilabial < SEALED_SHARE), np.mean(control < SEALED_SHARE)
+    wins = (bilabial[:, None] < control[None]) + 0.5 * (bilabial[:, None] == control[None])
+    return {
+        "cloC": float(recall),
+        "ctl": float(false),
+        "J": float(recall - false),
+        "AUC": float(wins.mean()),
+        "num_bilabials": len(bilabial),
+        "num_controls": len(control),
+    }
+
+
+def _beat_51(values: np.ndarray) -> np.ndarray:
+    return values[:, [ARKIT_BLENDSHAPES.index(name) for name in ALPHABETICAL_51]]
+
+
+def _near_labial_or_silence(start: float, end: float, phones: Sequence[tuple[str, float, float]]) -> bool:
+    margin = CONTROL_MARGIN_SECONDS
+    return any(
+        (name in LABIALS or name in SILENCES) and first < end + margin and last > start - margin
+        for name, first, last in phones
+    )

@@ -1,0 +1,186 @@
+"""Evaluate a model on prepared data sets and write metrics.json.
+
+    python train/evaluate.py --model runs/grid/model --dataset data/grid data/other --output
+    runs/grid/metrics.json python train/evaluate.py --dataset data/other --phones clips.json --card
+    model_card.md --output metrics.json
+
+--phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
+the name is the last part of a row's id. With --card the tables of a model card are written anew from the
+metrics.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import HfArgumentParser
+
+from bilabial import metrics
+from bilabial.checkpoint import load_checkpoint
+from bilabial.data import coefficients_of, load_rows, waveform_of
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+SUMMARY = (
+    "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "lag_ms", "maeD",
+    "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC",
+)  # fmt: skip
+
+
+@dataclass
+class EvaluateArguments:
+    dataset: list[str] = field(metadata={"help": "Folders or Hub ids of data sets made by prepare.py."})
+    output: Path = field(metadata={"help": "The metrics.json to write."})
+    model: str | None = field(
+        default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
+    )
+    split: str = field(default="validation", metadata={"help": "The split to evaluate."})
+    phones: Path | None = field(
+        default=None, metadata={"help": "JSON with phone times and audio-video offsets."}
+    )
+    card: Path | None = field(default=None, metadata={"help": "Model card whose tables are written anew."})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A row as evaluation needs it: aligned, and only the frames that count. Lip distance in lip units, gap
+    in eyes.
+    """
+
+    id: str
+    fps: float
+    labels: np.ndarray
+    gap: np.ndarray
+    valid: np.ndarray
+    mask: np.ndarray
+    phones: list[tuple[str, float, float]]
+
+
+def read_clip(row: dict, notes: dict) -> Clip:
+    note, fps = notes.get(row["id"].rsplit("/", 1)[-1], {}), float(row["fps"])
+    captured = np.column_stack([coefficients_of(row), row["lip_gap"], row["valid"]]).astype(np.float32)
+    captured = metrics.align(captured, fps, note.get("av_offset_ms", 0.0))
+    return Clip(
+        id=row["id"],
+        fps=fps,
+        labels=captured[:, :52],
+        gap=captured[:, 52],
+        valid=captured[:, 53] > 0.99,
+        mask=np.array(row["channel_mask"], bool),
+        phones=[tuple(phone) for phone in note.get("phones", [])],
+    )
+
+
+def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dict:
+    """All numbers of one clip and one prediction (T, 52); closure counts stay counts, to be pooled."""
+    ok = clip.valid[: len(predicted)]
+    predicted, labels, gap = predicted[: len(ok)][ok], clip.labels[: len(ok)][ok], clip.gap[: len(ok)][ok]
+    weights = model.config.lip_distance_weights
+    distance = lip_distance(torch.from_numpy(predicted), ARKIT_BLENDSHAPES, weights).numpy()
+    result = {
+        "mse": metrics.mse(predicted, labels, clip.mask),
+        **{f"mae_{group}": metrics.mae(predicted, labels, clip.mask, group) for group in metrics.GROUPS},
+        "mve": metrics.mve(predicted, labels),
+        "lve": metrics.lve(predicted, labels),
+        "fdd": metrics.fdd(predicted, labels),
+        "r0": metrics.correlation(distance, gap),
+        "lag_ms": metrics.best_lag_ms(distance, gap, clip.fps),
+        "maeD": metrics.mae_without_medians(predicted, labels, clip.mask),
+        "chr": metrics.channel_correlation(predicted, labels, clip.mask),
+        "closure_counts": metrics.frame_closure(distance, gap),
+    }
+    if clip.phones and ok.all():  # phone times need an unbroken clip
+        result["phone_minima"] = metrics.phone_minima(distance, gap, clip.fps, clip.phones)
+    return result
+
+
+def summarize(results: Iterable[dict]) -> dict:
+    """Medians over clips; closure on frames and on phones pooled over all clips."""
+    results = list(results)
+    plain = [name for name in SUMMARY if name in results[0]]
+    summary = {name: float(np.nanmedian([result[name] for result in results])) for name in plain}
+    summary["num_clips"] = len(results)
+    sealed, recalled, opened, closed = np.sum([result["closure_counts"] for result in results], axis=0)
+    summary |= {
+        "closure_recall": float(recalled / max(sealed, 1)),
+        "false_closure": float(closed / max(opened, 1)),
+    }
+    summary |= {"num_sealed_frames": int(sealed), "num_open_frames": int(opened)}
+    pairs = [result["phone_minima"] for result in results if "phone_minima" in result]
+    bilabial, control = ([share for pair in pairs for share in pair[kind]] for kind in (0, 1))
+    return summary | (metrics.phone_closure(bilabial, control) if bilabial and control else {})
+
+
+def evaluate(model: BilabialModel, rows: Iterable[dict], notes: dict) -> dict:
+    """Metrics of the model, beside the capture's own lip distance (the ceiling) and two that must look bad.
+
+    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label.
+    """
+    results: dict[str, dict[str, dict]] = {"model": {}, "capture": {}, "rolled": {}, "mean pose": {}}
+    for row in tqdm(rows, unit="clip"):
+        clip = read_clip(row, notes)
+        predicted = model.animate(waveform_of(row), 16000, fps=clip.fps).cpu().numpy()
+        predictions = {
+            "model": predicted,
+            "capture": clip.labels,
+            "rolled": np.roll(predicted, len(predicted) // 2, axis=0),
+            "mean pose": np.tile(clip.labels.mean(axis=0), (len(clip.labels), 1)),
+        }
+        for name, prediction in predictions.items():
+            results[name][clip.id] = clip_metrics(clip, prediction, model)
+    clips = {
+        clip_id: {k: result[k] for k in SUMMARY if k in result}
+        for clip_id, result in results["model"].items()
+    }
+    return {**{name: summarize(of_clips.values()) for name, of_clips in results.items()}, "clips": clips}
+
+
+def table(scores: dict[str, dict]) -> str:
+    """A Markdown table: one row per entry, the columns of SUMMARY that any entry has."""
+    columns = [name for name in [*SUMMARY, "num_clips"] if any(name in row for row in scores.values())]
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in scores.items():
+        lines.append(f"| {name} | {' | '.join(_cell(row.get(column)) for column in columns)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    if value is None or not np.isfinite(value):
+        return "" if value is None else "n/a"
+    return f"{value:.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.3f}"
+
+
+def write_card(card: Path, name: str, text: str) -> None:
+    """Replace what stands between <!-- NAME --> and <!-- /NAME --> in a card. Raises ValueError without the
+    marks.
+    """
+    before, start, rest = card.read_text().partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not start or not end:
+        raise ValueError(f"{card} has no place marked <!-- {name} --> ... <!-- /{name} -->")
+    card.write_text(before + start + text + "\n" + end + after)
+
+
+def main(args: EvaluateArguments) -> None:
+    model, _ = load_checkpoint(args.model)
+    notes = json.loads(args.phones.read_text()) if args.phones else {}
+    scores = {Path(name).name: evaluate(model, load_rows(name, args.split), notes) for name in args.dataset}
+    args.output.write_text(json.dumps(scores, indent=1) + "\n")
+    tables = "\n\n".join(
+        f"### {name}\n\n{table({k: v for k, v in s.items() if k != 'clips'})}" for name, s in scores.items()
+    )
+    print(tables)
+    if args.card:
+        write_card(args.card, "metrics", tables)
+
+
+if __name__ == "__main__":
+    main(HfArgumentParser(EvaluateArguments).parse_args_into_dataclasses()[0])

@@ -1,0 +1,253 @@
+"""Train Bilabial on a data set made by prepare.py.
+
+    accelerate launch train/train.py --dataset data/grid --output runs/grid
+    accelerate launch train/train.py --dataset data/me --preset patent --output runs/me --max_steps 2000
+
+A preset is a file of train/presets (or a path) with arguments of this script and, under "model", fields of
+the configuration; the command line wins over it. OUTPUT/model is the result, a folder AutoModel loads;
+OUTPUT/checkpoints holds what a killed run goes on from, with the same result as an uninterrupted one.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
+from accelerate.utils import ProjectConfiguration, set_seed
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from transformers import AutoConfig, AutoModel, HfArgumentParser, get_cosine_schedule_with_warmup
+
+from bilabial.checkpoint import save_checkpoint
+from bilabial.data import Augmentation, TrainingWindows, coefficients_of, collate, load_rows
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+PRESETS = Path(__file__).parent / "presets"
+MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+
+
+@dataclass
+class TrainArguments:
+    dataset: str = field(metadata={"help": "Folder or Hub id of a data set made by prepare.py."})
+    output: Path = field(metadata={"help": "Folder of the run: checkpoints, logs and the model."})
+    preset: str = field(
+        default="default", metadata={"help": "Name in train/presets, or path of a .json file."}
+    )
+    audio_encoder: str | None = field(
+        default=None, metadata={"help": "A transformers speech encoder to build upon."}
+    )
+    max_steps: int = field(default=4000, metadata={"help": "Optimizer steps: about 1.5 h on two CPU cores."})
+    batch_size: int = field(default=16, metadata={"help": "Windows per process and step."})
+    window_seconds: float = field(
+        default=2.4, metadata={"help": "Length of a window; several times the model's reach."}
+    )
+    learning_rate: float = field(default=1e-3, metadata={"help": "Peak rate; warmed up, then a cosine to 0."})
+    warmup_steps: int = field(default=200, metadata={"help": "Steps to the peak rate."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's, on matrices only."})
+    max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are scaled down to this norm."})
+    augment: bool = field(
+        default=True, metadata={"help": "Change gain, noise, tilt, formants and tempo of windows."}
+    )
+    eval_steps: int = field(default=500, metadata={"help": "Steps between validations and checkpoints."})
+    num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
+    seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
+    stop_after_steps: int | None = field(
+        default=None, metadata={"help": "End here and leave the rest to another run."}
+    )
+
+
+def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
+    """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
+    selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    selector.add_argument("--preset", default="default")
+    name = selector.parse_known_args(argv)[0].preset
+    path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
+        raise SystemExit(f"no preset {name!r}; there are {names}, or give the path of a .json file")
+    preset = json.loads(path.read_text())
+    model_fields = preset.pop("model", {})
+    for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
+        unknown = sorted(set(keys) - {known.name for known in fields(owner)})
+        if unknown:
+            raise SystemExit(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
+    parser = HfArgumentParser(TrainArguments)
+    parser.set_defaults(**preset)
+    return parser.parse_args_into_dataclasses(argv)[0], model_fields
+
+
+def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> BilabialModel:
+    """A fresh model for the styles, emotions and channels of the data; it starts from their mean pose."""
+    labels = rows.select_columns(["style", "emotion"])
+    first = rows.select(range(min(len(rows), MEAN_POSE_ROWS))).with_format("numpy")
+    seen = np.stack(first["channel_mask"]).any(axis=0)
+    config = BilabialConfig(
+        styles=["default", *sorted(set(labels["style"]) - {"default"})],
+        trained_emotions=sorted(set(labels["emotion"])),
+        audio_encoder_config=AutoConfig.from_pretrained(args.audio_encoder) if args.audio_encoder else None,
+        **model_fields,
+    )
+    config.unseen_blendshapes = [name for name, one in zip(config.blendshapes, seen, strict=True) if not one]
+    model = BilabialModel(config)
+    if args.audio_encoder:
+        model.audio_encoder = AutoModel.from_pretrained(args.audio_encoder)
+    mean_pose = np.mean(
+        [coefficients_of(row)[np.asarray(row["valid"], bool)].mean(axis=0) for row in first], axis=0
+    )
+    with torch.no_grad():
+        model.head.bias.copy_(torch.from_numpy(mean_pose))
+        model.head.weight.mul_(0.1)
+    return model
+
+
+def build_optimizer(model: BilabialModel, args: TrainArguments) -> torch.optim.AdamW:
+    """AdamW that decays matrices and leaves biases, norms and embeddings alone."""
+    matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "embedding" not in name]
+    others = [p for name, p in model.named_parameters() if p.dim() <= 1 or "embedding" in name]
+    groups = [
+        {"params": matrices, "weight_decay": args.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98))
+
+
+@torch.no_grad()
+def validate(model: torch.nn.Module, loader: DataLoader, accelerator: Accelerator) -> dict[str, float]:
+    """Mean loss and loss terms over the validation windows."""
+    model.eval()
+    sums: dict[str, list[float]] = {}
+    for batch in loader:
+        output = model(**batch)
+        for name, value in {"loss": output.loss, **output.loss_terms}.items():
+            sums.setdefault(f"validation/{name}", []).append(
+                accelerator.gather_for_metrics(value).mean().item()
+            )
+    model.train()
+    return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
+    """Write a checkpoint whole or not at all, then remove the older ones."""
+    target, partial = folder / f"step_{step:07d}", folder / "partial"
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        partial.rename(target)
+        for old in folder.glob("step_*"):
+            if old != target:
+                shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def check_same_run(args: TrainArguments, model_fields: dict) -> None:
+    """Raise SystemExit when OUTPUT holds a run with other arguments: resuming it would be neither run."""
+    record = json.dumps(
+        {**asdict(args), "model": model_fields, "stop_after_steps": None}, default=str, indent=2
+    )
+    path = args.output / "arguments.json"
+    if not path.is_file():
+        args.output.mkdir(parents=True, exist_ok=True)
+        path.write_text(record)
+        return
+    before, now = json.loads(path.read_text()), json.loads(record)
+    changed = [
+        f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in now if before.get(key) != now[key]
+    ]
+    if changed:
+        raise SystemExit(
+            f"{args.output} holds a run with other arguments ({'; '.join(changed)}); give another --output"
+        )
+
+
+def main(args: TrainArguments, model_fields: dict) -> None:
+    check_same_run(args, model_fields)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no",
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(project_dir=str(args.output)),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=args.seed),
+    )
+    set_seed(args.seed)
+    rows = load_rows(args.dataset)
+    model = build_model(rows["train"], args, model_fields)
+    config = model.config
+    num_frames = round(args.window_seconds * config.frame_rate_hz)
+    augmentation = Augmentation() if args.augment else None
+    windows = TrainingWindows(rows["train"], config, num_frames, augmentation, args.seed)
+    held_out = TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
+    options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
+    if len(windows) < args.batch_size:
+        raise SystemExit(f"{args.dataset} has {len(windows)} training rows, a batch needs {args.batch_size}")
+    optimizer = build_optimizer(model, args)
+    # Accelerate steps the schedule once per process and step: its length is counted in those
+    processes = accelerator.num_processes
+    schedule = get_cosine_schedule_with_warmup(
+        optimizer, args.warmup_steps * processes, args.max_steps * processes
+    )
+    loader = DataLoader(windows, shuffle=True, drop_last=True, **options)
+    model, optimizer, schedule, loader, held_out_loader = accelerator.prepare(
+        model, optimizer, schedule, loader, DataLoader(held_out, **options)
+    )
+    accelerator.init_trackers("logs")
+
+    checkpoints, step = args.output / "checkpoints", 0
+    shutil.rmtree(checkpoints / "partial", ignore_errors=True)
+    saved = sorted(checkpoints.glob("step_*"))
+    if saved:
+        accelerator.load_state(str(saved[-1]))
+        step = int(saved[-1].name.removeprefix("step_"))
+        accelerator.print(f"resumed at step {step}")
+
+    last_step = min(args.max_steps, args.stop_after_steps or args.max_steps)
+    progress = tqdm(total=args.max_steps, initial=step, unit="step", disable=not accelerator.is_main_process)
+    while step < last_step:
+        epoch, done = divmod(step, len(loader))
+        loader.set_epoch(epoch)
+        windows.epoch = epoch
+        for batch in skip_first_batches(loader, done) if done else loader:
+            # every step has its own randomness: a resumed run draws what an uninterrupted one would
+            torch.manual_seed(args.seed + 1000003 * step + accelerator.process_index)
+            output = model(**batch)
+            if not torch.isfinite(output.loss):
+                raise SystemExit(
+                    f"the loss is {output.loss.item()} at step {step}; the last checkpoint is kept"
+                )
+            accelerator.backward(output.loss)
+            norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            step += 1
+            progress.update()
+            terms = {f"train/{name}": value.item() for name, value in output.loss_terms.items()}
+            accelerator.log(
+                {"train/loss": output.loss.item(), "train/grad_norm": float(norm), **terms}, step=step
+            )
+            if step % args.eval_steps == 0 or step == last_step:
+                scores = validate(model, held_out_loader, accelerator)
+                accelerator.log(scores, step=step)
+                progress.write(
+                    f"step {step}: " + ", ".join(f"{name} {value:.5f}" for name, value in scores.items())
+                )
+                save_state(accelerator, checkpoints, step)
+            if step == last_step:
+                break
+    progress.close()
+    if step == args.max_steps and accelerator.is_main_process:
+        save_checkpoint(accelerator.unwrap_model(model), BilabialFeatureExtractor(), args.output / "model")
+        print(f"wrote {args.output / 'model'}")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main(*parse_arguments(sys.argv[1:]))
