@@ -22,7 +22,7 @@ from bilabial.plots import animation_figure, lip_distance_figure
 
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 VIEWER = Path(__file__).resolve().parent / "src" / "bilabial" / "viewer"
-EXAMPLES = Path(__file__).resolve().parent / "examples"
+EXAMPLES = Path(__file__).resolve().parent / "src" / "bilabial" / "examples"
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 INTRODUCTION = f"""# Bilabial Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips
 that close on p, b and m. Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a

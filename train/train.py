@@ -43,6 +43,9 @@ class TrainArguments:
     preset: str = field(
         default="default", metadata={"help": "Name in train/presets, or path of a .json file."}
     )
+    calibration: Path | None = field(
+        default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
+    )
     audio_encoder: str | None = field(
         default=None, metadata={"help": "A transformers speech encoder to build upon."}
     )
@@ -83,7 +86,8 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
             raise SystemExit(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
     parser = HfArgumentParser(TrainArguments)
     parser.set_defaults(**preset)
-    return parser.parse_args_into_dataclasses(argv)[0], model_fields
+    args = parser.parse_args_into_dataclasses(argv)[0]
+    return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
 
 
 def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> BilabialModel:

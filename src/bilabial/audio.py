@@ -52,12 +52,12 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
                 if not chunks and frame.time is not None:
                     start = frame.time
                 frame.pts = None  # gaps and jitter of the timestamps are not sound
-                chunks += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+                chunks += _mono(resampler.resample(frame))
                 samples = sum(map(len, chunks[-1:]), samples)
                 _check_duration(samples / SAMPLING_RATE, max_seconds, name)
         except av.FFmpegError as error:
             raise ValueError(f"{name} has an audio stream that cannot be decoded ({error})") from error
-        chunks += [out.to_ndarray()[0] for out in resampler.resample(None)] if chunks else []
+        chunks += _mono(resampler.resample(None)) if chunks else []
     return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start
 
 
@@ -92,7 +92,7 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> 
         np.ascontiguousarray(waveform, np.float32)[None], format="flt", layout="mono"
     )
     frame.sample_rate = from_hz
-    return np.concatenate([out.to_ndarray()[0] for part in (frame, None) for out in resampler.resample(part)])
+    return np.concatenate([*_mono(resampler.resample(frame)), *_mono(resampler.resample(None))])
 
 
 def encode_wav(waveform: np.ndarray) -> bytes:
@@ -117,7 +117,12 @@ def decode_wav(content: bytes) -> np.ndarray:
 
 
 def _resampler(to_hz: int = SAMPLING_RATE) -> av.AudioResampler:
-    return av.AudioResampler(format="flt", layout="mono", rate=to_hz)
+    return av.AudioResampler(format="fltp", rate=to_hz)
+
+
+def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
+    """The mean of all channels; FFmpeg's own downmix of float sound is louder than its parts."""
+    return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:

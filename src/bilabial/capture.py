@@ -164,7 +164,7 @@ def blend_frames(
     images: Iterator[tuple[float, np.ndarray]], fps: float, duration_seconds: float | None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Blend neighbouring images linearly at the times k / fps: the patent's literal interpolation."""
-    k, previous = 0, None
+    k, previous, interval = 0, None, 0.0
     for time, image in images:
         while k / fps <= time and (duration_seconds is None or k / fps < duration_seconds):
             if previous is None or k / fps == time:
@@ -175,7 +175,10 @@ def blend_frames(
                 blend = previous[1] * (1.0 - weight) + image * np.float32(weight)
                 yield k / fps, blend.round().astype(np.uint8)
             k += 1
-        previous = (time, image)
+        previous, interval = (time, image), time - previous[0] if previous else 0.0
+    while previous and k / fps < min(previous[0] + interval, duration_seconds or np.inf) - 1e-6:
+        yield k / fps, previous[1]  # the last image stays as long as the one before it did
+        k += 1
 
 
 def track_face(images: Iterator[tuple[float, np.ndarray]], landmarker: Path) -> tuple[np.ndarray, np.ndarray]:

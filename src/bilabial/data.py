@@ -130,8 +130,8 @@ class Augmentation:
     noise_snr_db: tuple[float, float] = (5.0, 40.0)  # white to brown noise
     noise_share: float = 0.6  # of the windows
     tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones and rooms, pivot at 1 kHz
-    formant_ratio: tuple[float, float] = (0.82, 1.22)  # vocal-tract length: men, women, children
-    speed_ratio: tuple[float, float] = (0.85, 1.18)  # tempo and pitch; the labels follow
+    formant_ratio: tuple[float, float] = (0.78, 1.28)  # vocal-tract length: men, women, children
+    speed_ratio: tuple[float, float] = (0.82, 1.22)  # tempo and pitch; the labels follow
     gate_share: float = 0.3  # of the windows lose everything quieter than speech, as behind a noise gate
     silence_share: float = 0.04  # of the windows are silence or noise over a face at rest
 

@@ -165,15 +165,23 @@ def phone_closure(bilabial: Sequence[float], control: Sequence[float]) -> dict[s
     """
     bilabial, control = np.array(bilabial), np.array(control)
     recall, false = np.mean(bilabial < SEALED_SHARE), np.mean(control < SEALED_SHARE)
-    wins = (bilabial[:, None] < control[None]) + 0.5 * (bilabial[:, None] == control[None])
     return {
         "cloC": float(recall),
         "ctl": float(false),
         "J": float(recall - false),
-        "AUC": float(wins.mean()),
+        "AUC": separation(bilabial, control),
         "num_bilabials": len(bilabial),
         "num_controls": len(control),
     }
+
+
+def separation(smaller: np.ndarray, larger: np.ndarray) -> float:
+    """Area under the curve: P(one of `smaller` < one of `larger`), both (N,); ties count half."""
+    both = np.concatenate([smaller, larger])
+    _, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # average rank of ties, from 1
+    wins = ranks[len(smaller) :].sum() - len(larger) * (len(larger) + 1) / 2
+    return float(wins / (len(smaller) * len(larger)))
 
 
 def _beat_51(values: np.ndarray) -> np.ndarray:

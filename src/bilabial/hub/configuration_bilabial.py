@@ -103,9 +103,9 @@ class BilabialConfig(PreTrainedConfig):
     closure_distance_high: float = 0.14
 
     mse_weight: float = 1.0
-    closure_weight: float = 0.5
+    closure_weight: float = 1.0
     closure_form: Literal["linear", "squared"] = "squared"
-    keep_open_weight: float = 0.1
+    keep_open_weight: float = 0.2
     velocity_weight: float = 1.0
     sealed_frame_weight: float = 1.0
 

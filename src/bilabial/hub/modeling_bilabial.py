@@ -62,6 +62,11 @@ class BilabialBlock(nn.Module):
         self.widen = nn.Linear(size, config.expansion * size)
         self.narrow = nn.Linear(config.expansion * size, size)
         self.dropout = nn.Dropout(config.dropout)
+        self.narrow.starts_at_zero = True  # a new block is the identity
+        if self.modulation is not None:
+            self.modulation.starts_at_zero = (
+                True  # an emotion or style never heard in training changes nothing
+            )
 
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor | None = None
@@ -130,21 +135,16 @@ class BilabialPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Conv1d)):
+        if getattr(module, "starts_at_zero", False):
+            init.zeros_(module.weight)
+        elif isinstance(module, (nn.Linear, nn.Conv1d)):
             init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
-            init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight)
-        if hasattr(module, "narrow"):
-            init.zeros_(module.narrow.weight)  # a new block starts as the identity
-        if getattr(module, "modulation", None) is not None:
-            init.zeros_(
-                module.modulation.weight
-            )  # an emotion or style never heard in training changes nothing
+        if getattr(module, "bias", None) is not None:
+            init.zeros_(module.bias)
 
 
 class BilabialModel(BilabialPreTrainedModel):

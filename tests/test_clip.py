@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from bilabial.clip import LIVE_LINK_BLENDSHAPES, FaceClip, num_frames
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+
+
+def random_clip(frames: int = 45, fps: float = 30.0) -> FaceClip:
+    values = np.random.default_rng(0).random((frames, 52), dtype=np.float32)
+    return FaceClip(ARKIT_BLENDSHAPES, values, fps)
+
+
+def test_names_are_arkits():
+    assert len(ARKIT_BLENDSHAPES) == len(set(ARKIT_BLENDSHAPES)) == 52
+    assert (ARKIT_BLENDSHAPES[0], ARKIT_BLENDSHAPES[-1]) == ("eyeBlinkLeft", "tongueOut")
+
+
+def test_curves_are_found_by_name():
+    clip = random_clip()
+    assert np.array_equal(clip["jawOpen"], clip.values[:, ARKIT_BLENDSHAPES.index("jawOpen")])
+    with pytest.raises(KeyError, match="no 'jawopen'"):
+        clip["jawopen"]
+    assert clip.select(["mouthClose", "jawOpen"]).names == ("mouthClose", "jawOpen")
+
+
+def test_time_base():
+    clip = random_clip(45, 30.0)
+    assert clip.duration_seconds == 1.5
+    assert clip.times[:2].tolist() == pytest.approx([0.0, 1 / 30])
+    assert num_frames(3.0, 30) == 90
+    assert num_frames(2.995, 30) == 90
+    assert num_frames(1 / 3, 30) == 10
+
+
+@pytest.mark.parametrize("fps", [0, -1, 1000, float("nan"), "30", True])
+def test_fps_outside_the_range_is_refused(fps):
+    with pytest.raises(ValueError, match="from 1 to 240"):
+        random_clip(fps=fps)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (np.zeros((3, 51)), r"one frame at least, got \(3, 51\)"),
+        (np.zeros((0, 52)), "one frame at least"),
+        (np.full((3, 52), np.nan), "finite"),
+        (np.full((3, 52), 1.5), "within 0..1"),
+    ],
+)
+def test_wrong_values_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        FaceClip(ARKIT_BLENDSHAPES, values, 30)
+
+
+def test_a_clip_cannot_be_changed():
+    values = np.zeros((3, 52), np.float32)
+    clip = FaceClip(ARKIT_BLENDSHAPES, values, 30)
+    values[:] = 1.0
+    assert clip.values.max() == 0.0
+    with pytest.raises(ValueError):
+        clip.values[0, 0] = 1.0
+
+
+def test_resample_interpolates_linearly():
+    clip = FaceClip(["jawOpen"], np.array([[0.0], [0.4], [0.0]]), 10)
+    assert clip.resample(20)["jawOpen"].tolist() == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0, 0.0])
+    assert np.array_equal(clip.resample(10).values, clip.values)
+    assert len(random_clip(90, 30).resample(29.97)) == 90
+
+
+def test_slice():
+    clip = random_clip(30, 30)
+    assert np.array_equal(clip.slice(0.5, 1.0).values, clip.values[15:])
+    with pytest.raises(ValueError, match="no frame between"):
+        clip.slice(2.0, 3.0)
+
+
+def test_lip_distance_in_mm_by_hand():
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((2, 52)), 30)
+    assert clip.lip_distance_mm().tolist() == [0.0, 0.0]
+    values = np.zeros((1, 52), np.float32)
+    values[0, ARKIT_BLENDSHAPES.index("jawOpen")] = 0.5
+    assert FaceClip(ARKIT_BLENDSHAPES, values, 30).lip_distance_mm()[0] == pytest.approx(19.0)
+
+
+@pytest.mark.parametrize("fps", [24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60])
+def test_csv_round_trip(tmp_path, fps):
+    clip = random_clip(40, fps)
+    read = FaceClip.from_csv(clip.to_csv(tmp_path / "clip.csv"))
+    assert read.fps == pytest.approx(fps, rel=1e-5)
+    assert np.allclose(read.values, clip.values, atol=1e-7)
+
+
+def test_csv_is_live_links(tmp_path):
+    header = random_clip(2).to_csv(tmp_path / "clip.csv").read_text().splitlines()[0].split(",")
+    assert len(header) == 63
+    assert header[:3] == ["Timecode", "BlendShapeCount", "EyeBlinkLeft"]
+    assert header.index("JawRight") + 1 == header.index("JawLeft")
+    assert header.index("MouthRight") + 1 == header.index("MouthLeft")
+    assert header[54:] == ["HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll"]  # fmt: skip
+    assert sorted(LIVE_LINK_BLENDSHAPES) == sorted(ARKIT_BLENDSHAPES)
+
+
+def test_a_real_recording_reads(clips, tmp_path):
+    recorded = FaceClip.from_csv(clips / "livelink" / "rom_30fps.csv")
+    assert (len(recorded), recorded.fps) == (600, 30.0)
+    assert recorded.values.max() > 0.5
+    again = FaceClip.from_csv(recorded.to_csv(tmp_path / "again.csv"))
+    assert np.allclose(again.values, recorded.values, atol=1e-7)
+    paths = (clips / "livelink" / "rom_30fps.csv", tmp_path / "again.csv")
+    headers = [path.read_text().splitlines()[0] for path in paths]
+    assert headers[0] == headers[1]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "no column for"),
+        ("a,b\n1,2\n", "not a Live Link Face CSV"),
+        ("hello", "not a Live Link Face CSV"),
+    ],
+)
+def test_csv_that_is_none_is_refused(tmp_path, text, message):
+    path = tmp_path / "clip.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        FaceClip.from_csv(path)
+
+
+def test_csv_with_a_broken_row_is_refused(tmp_path):
+    path = random_clip(3).to_csv(tmp_path / "clip.csv")
+    path.write_text(path.read_text().replace(",0.", ",x", 1))
+    with pytest.raises(ValueError, match="not numbers"):
+        FaceClip.from_csv(path)
+
+
+def test_npz_round_trip(tmp_path):
+    clip = random_clip(7, 29.97)
+    read = FaceClip.from_npz(clip.to_npz(tmp_path / "clip.npz"))
+    assert (read.names, read.fps) == (clip.names, clip.fps)
+    assert np.array_equal(read.values, clip.values)
+
+
+def test_npz_without_names_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", values=np.zeros(3))
+    with pytest.raises(ValueError, match="lacks fps, names"):
+        FaceClip.from_npz(tmp_path / "other.npz")

@@ -1,0 +1,86 @@
+"""The patent's lip geometry, each step with numbers worked out by hand."""
+
+import pytest
+import torch
+
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
+from bilabial.hub.lips_bilabial import (
+    closure_degree,
+    closure_degree_of_distance,
+    closure_ratio,
+    lip_change,
+    lip_distance,
+    opening_prediction,
+)
+
+MEASURED, PATENT = LIP_DISTANCE_WEIGHTS["measured"], LIP_DISTANCE_WEIGHTS["patent"]
+
+
+def face(**coefficients: float) -> torch.Tensor:
+    return torch.tensor([coefficients.get(name, 0.0) for name in ARKIT_BLENDSHAPES])
+
+
+def test_ratio_of_a_resting_face_is_one():
+    assert closure_ratio(torch.tensor(0.0), torch.tensor(0.0)).item() == pytest.approx(1.0)
+
+
+def test_ratio_by_hand():
+    # (0.09 + 0.01) / (0.19 + 0.01) = 0.5
+    assert closure_ratio(torch.tensor(0.09), torch.tensor(0.19)).item() == pytest.approx(0.5)
+    # (0.19 + 0.01) / (0.79 + 0.01) = 0.25
+    assert closure_ratio(torch.tensor(0.19), torch.tensor(0.79)).item() == pytest.approx(0.25)
+
+
+def test_ramp_between_the_thresholds():
+    ratio = torch.tensor([0.0, 0.3, 0.45, 0.6, 1.0])
+    assert closure_degree(ratio).tolist() == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
+
+
+def test_ramp_with_other_thresholds():
+    assert closure_degree(torch.tensor(0.4), low=0.2, high=1.0).item() == pytest.approx(0.25)
+
+
+def test_distance_mode_ramps_the_other_way():
+    distance = torch.tensor([0.0, 0.028, 0.084, 0.14, 1.0])
+    assert closure_degree_of_distance(distance).tolist() == pytest.approx([1.0, 1.0, 0.5, 0.0, 0.0], abs=1e-6)
+
+
+def test_lip_change_by_hand():
+    pose = face(jawOpen=0.5, mouthClose=0.2)
+    assert lip_change(pose, ARKIT_BLENDSHAPES, MEASURED).item() == pytest.approx(0.5 - 1.05 * 0.2)
+    assert lip_change(pose, ARKIT_BLENDSHAPES, PATENT).item() == pytest.approx(0.3)
+
+
+def test_opening_prediction_differs_in_sign():
+    pose = face(mouthShrugUpper=0.4, mouthShrugLower=0.6)
+    assert opening_prediction(pose, ARKIT_BLENDSHAPES, MEASURED).item() == pytest.approx(
+        0.5 * 0.4 - 0.25 * 0.6
+    )
+    assert opening_prediction(pose, ARKIT_BLENDSHAPES, PATENT).item() == pytest.approx(0.2 * 1.0)
+
+
+def test_lip_distance_adds_all_terms():
+    pose = face(
+        jawOpen=0.5, mouthClose=0.1, mouthShrugUpper=0.2, mouthShrugLower=0.4, mouthLowerDownLeft=0.3,
+        mouthLowerDownRight=0.1, mouthUpperUpLeft=0.2, mouthUpperUpRight=0.4,
+    )  # fmt: skip
+    # 0.5 - 0.105 + 0.1 - 0.1 + 0.17 * 1.0
+    assert lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED).item() == pytest.approx(0.565)
+    # 0.5 - 0.1 + 0.2 * 0.6 + 0.2 * 1.0
+    assert lip_distance(pose, ARKIT_BLENDSHAPES, PATENT).item() == pytest.approx(0.72)
+
+
+def test_distance_is_clamped_at_zero_unless_asked():
+    pose = face(jawOpen=0.1, mouthClose=0.5)
+    assert lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED).item() == 0.0
+    assert lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED, clamp=False).item() == pytest.approx(0.1 - 0.525)
+
+
+def test_columns_are_found_by_name():
+    names = list(reversed(ARKIT_BLENDSHAPES))
+    pose = face(jawOpen=0.5, mouthClose=0.1, mouthUpperUpLeft=0.3)
+    assert lip_distance(pose.flip(0), names, MEASURED) == lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED)
+
+
+def test_leading_shape_is_kept():
+    assert lip_distance(torch.rand(2, 3, 52), ARKIT_BLENDSHAPES, MEASURED).shape == (2, 3)
