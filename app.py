@@ -4,8 +4,11 @@ requirements.txt.
 
 import base64
 import json
+import os
+import shutil
 import sys
 import tempfile
+import time
 import warnings
 from functools import cache
 from pathlib import Path
@@ -18,16 +21,21 @@ import plotly
 from bilabial import EMOTIONS, Animator
 from bilabial.animator import UntrainedEmotionWarning
 from bilabial.audio import encode_wav, load_audio
+from bilabial.checkpoint import EMBEDDED_MODEL
 from bilabial.plots import animation_figure, lip_distance_figure
 
+KEPT_SECONDS = 3600  # how long uploads and results stay on the server
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 VIEWER = Path(__file__).resolve().parent / "src" / "bilabial" / "viewer"
 EXAMPLES = Path(__file__).resolve().parent / "src" / "bilabial" / "examples"
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-INTRODUCTION = f"""# Bilabial Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips
-that close on p, b and m. Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a
-video with sound), then press Generate."""
+INTRODUCTION = f"""# Bilabial
 
+Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
+
+Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound), then press
+Generate.
+"""
 PROGRESS = gr.Progress()
 
 
@@ -40,9 +48,17 @@ def animator() -> Animator:
 @cache
 def style_names() -> list[str]:
     """Names of the default model's styles, read without loading its weights."""
-    from bilabial.checkpoint import EMBEDDED_MODEL
-
     return json.loads((EMBEDDED_MODEL / "config.json").read_text())["styles"]
+
+
+def download_folder() -> Path:
+    """A new folder for the files of one request; those of requests an hour ago are removed."""
+    parent = Path(tempfile.gettempdir()) / f"bilabial_{os.getuid() if hasattr(os, 'getuid') else 0}"
+    parent.mkdir(exist_ok=True)
+    for old in parent.iterdir():
+        if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def generate(
@@ -82,7 +98,7 @@ def generate(
         if issubclass(warning.category, UntrainedEmotionWarning):
             gr.Warning(str(warning.message))
     progress(0.7, desc="Drawing")
-    folder = Path(tempfile.mkdtemp(prefix="bilabial_"))
+    folder = download_folder()
     sound = "data:audio/wav;base64," + base64.b64encode(encode_wav(waveform)).decode()
     player = {"figure": json.loads(animation_figure(clip).to_json()), "audio": sound}
     csv, npz = clip.to_csv(folder / "bilabial_iPhone.csv"), clip.to_npz(folder / "bilabial.npz")
@@ -92,7 +108,7 @@ def generate(
 def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS])
-    with gr.Blocks(title="Bilabial", delete_cache=(3600, 3600)) as demo:
+    with gr.Blocks(title="Bilabial", delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as demo:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):

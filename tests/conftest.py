@@ -37,8 +37,8 @@ def speech() -> np.ndarray:
 @pytest.fixture
 def tiny_config() -> BilabialConfig:
     return BilabialConfig(
-        hidden_size=16, num_mels=20, encoder_dilations=[1, 2], decoder_dilations=[1], style_size=4, dropout=0.0,
-        styles=["default", "other"],
+        hidden_size=16, num_mels=20, encoder_dilations=[1, 2], decoder_dilations=[1], style_size=4,
+        dropout=0.0, styles=["default", "other"],
     )  # fmt: skip
 
 

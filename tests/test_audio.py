@@ -29,8 +29,9 @@ def encode(path: Path, codec: str, waveform: np.ndarray, rate: int, layout: str 
     "name, codec, rate, layout",
     [
         ("a.wav", "pcm_s16le", 16000, "mono"), ("a.wav", "pcm_f32le", 48000, "stereo"),
-        ("a.mp3", "libmp3lame", 44100, "stereo"), ("a.m4a", "aac", 48000, "mono"), ("a.ogg", "libopus", 24000, "mono"),
-        ("a.opus", "libopus", 48000, "stereo"), ("a.flac", "flac", 22050, "mono"), ("a.webm", "libopus", 48000, "mono"),
+        ("a.mp3", "libmp3lame", 44100, "stereo"), ("a.m4a", "aac", 48000, "mono"),
+        ("a.ogg", "libopus", 24000, "mono"), ("a.opus", "libopus", 48000, "stereo"),
+        ("a.flac", "flac", 22050, "mono"), ("a.webm", "libopus", 48000, "mono"),
         ("a.mp4", "aac", 44100, "stereo"), ("a.mov", "pcm_s16le", 8000, "mono"),
     ],
 )  # fmt: skip

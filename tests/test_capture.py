@@ -47,7 +47,7 @@ def test_it_starts_and_ends_with_the_sound(clips):
 @pytest.mark.parametrize("fps", [24000 / 1001, 30000 / 1001, 60])
 def test_presentation_times_decide(frames, reference, tmp_path, fps):
     """The same motion filmed at another rate, each picture repeated as a camera would, comes out the same."""
-    times, images = frames
+    _, images = frames
     count = int(3 * fps)
     chosen = [images[min(int(k / fps * 25), len(images) - 1)] for k in range(count)]
     path = write_video(tmp_path / "other.mp4", [k / fps for k in range(count)], chosen)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.clip import LIVE_LINK_BLENDSHAPES, FaceClip, num_frames
+from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, FaceClip, num_frames
 from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
 
 
@@ -97,7 +97,7 @@ def test_csv_is_live_links(tmp_path):
     assert header[:3] == ["Timecode", "BlendShapeCount", "EyeBlinkLeft"]
     assert header.index("JawRight") + 1 == header.index("JawLeft")
     assert header.index("MouthRight") + 1 == header.index("MouthLeft")
-    assert header[54:] == ["HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll"]  # fmt: skip
+    assert header[54:] == list(LIVE_LINK_ROTATIONS)
     assert sorted(LIVE_LINK_BLENDSHAPES) == sorted(ARKIT_BLENDSHAPES)
 
 

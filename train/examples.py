@@ -1,4 +1,4 @@
-"""Speak the app's example sentences with free synthesizers: Debian's flite (English) and espeak-ng (Mandarin).
+"""Speak the app's examples with free synthesizers: Debian's flite (English) and espeak-ng (Mandarin).
 
     apt-get install flite espeak-ng && python train/examples.py
 
@@ -19,6 +19,7 @@ import numpy as np
 from bilabial.audio import load_audio
 
 EXAMPLES = ROOT / "src" / "bilabial" / "examples"
+PAUSE_SAMPLES = 5600  # 0.35 s before and after, for the face to rest
 SENTENCES = {
     "english_woman": (
         ["flite", "-voice", "slt", "-o"],
@@ -55,6 +56,7 @@ def main() -> None:
             text = ["-t", sentence] if command[0] == "flite" else [sentence]
             subprocess.run([*command, str(spoken), *text], check=True)
             waveform = load_audio(spoken)
+        waveform = np.pad(waveform, PAUSE_SAMPLES)
         write_flac(EXAMPLES / f"{name}.flac", waveform)
         print(f"{name}: {len(waveform) / 16000:.1f} s")
 

@@ -123,16 +123,17 @@ def _poses(clip: FaceClip) -> dict[str, np.ndarray]:
 def _face_traces(poses: dict[str, np.ndarray], k: int) -> list[go.Scatter]:
     """Head, eyes, lines (brows, nose, pupils), lips and mouth opening of frame k, in mm around the nose.
 
+    Every trace has a uid: without one plotly draws a frame beside the first instead of in its place.
     The subject's left is at the viewer's right (x > 0).
     """
     pose = {name: float(curve[k]) for name, curve in poses.items()}
     lips, opening = _mouth(pose)
     return [
-        _polygon(_head(pose), SKIN, INK),
-        _polygon(_join([_eye(pose, "Right", -30), _eye(pose, "Left", 30)]), "white", INK),
+        _polygon("head", _head(pose), SKIN, INK),
+        _polygon("eyes", _join([_eye(pose, "Right", -30), _eye(pose, "Left", 30)]), "white", INK),
         _lines(_join([_brow(pose, "Right", -30), _brow(pose, "Left", 30), _nose(), *_pupils(pose)])),
-        _polygon(lips, LIPS, LIPS),
-        _polygon(opening, "#4a1520", "#4a1520"),
+        _polygon("lips", lips, LIPS, LIPS),
+        _polygon("opening", opening, "#4a1520", "#4a1520"),
     ]
 
 
@@ -203,22 +204,23 @@ def _join(shapes: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part for shape in shapes for part in (shape, [[np.nan, np.nan]])][:-1])
 
 
-def _polygon(points: np.ndarray, fill: str, line: str) -> go.Scatter:
+def _polygon(uid: str, points: np.ndarray, fill: str, line: str) -> go.Scatter:
     return go.Scatter(
-        x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines", fill="toself", fillcolor=fill,
+        uid=uid, x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines", fill="toself", fillcolor=fill,
         line={"color": line, "width": 1.5}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
 
 
 def _lines(points: np.ndarray) -> go.Scatter:
     return go.Scatter(
-        x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines",
+        uid="lines", x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines",
         line={"color": INK, "width": 4}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
 
 
 def _cursor(time: float) -> go.Scatter:
     return go.Scatter(
+        uid="cursor",
         x=[round(time, 4)] * 2,
         y=[0, 1],
         mode="lines",
