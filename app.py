@@ -8,8 +8,8 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -18,37 +18,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import gradio as gr
 import plotly
 
-from bilabial import EMOTIONS, Animator
-from bilabial.animator import UntrainedEmotionWarning
+import bilabial
+from bilabial import EMOTIONS
 from bilabial.audio import encode_wav, load_audio
-from bilabial.checkpoint import EMBEDDED_MODEL
 from bilabial.plots import animation_figure, lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
-VIEWER = Path(__file__).resolve().parent / "src" / "bilabial" / "viewer"
-EXAMPLES = Path(__file__).resolve().parent / "src" / "bilabial" / "examples"
+PACKAGE = Path(bilabial.__file__).parent
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 INTRODUCTION = f"""# Bilabial
 
 Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
 
-Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound), then press
-Generate.
+Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound), then
+press Generate.
 """
 PROGRESS = gr.Progress()
 
 
 @cache
-def animator() -> Animator:
-    """The embedded default model, loaded at the first request."""
-    return Animator.from_pretrained()
+def animator() -> "bilabial.Animator":
+    """The embedded default model, imported and loaded when first needed: the page opens seconds earlier."""
+    return bilabial.Animator.from_pretrained()
 
 
-@cache
 def style_names() -> list[str]:
-    """Names of the default model's styles, read without loading its weights."""
-    return json.loads((EMBEDDED_MODEL / "config.json").read_text())["styles"]
+    """Names of the default model's styles, read without loading it."""
+    return json.loads((PACKAGE / "pretrained" / "config.json").read_text())["styles"]
 
 
 def download_folder() -> Path:
@@ -89,14 +86,12 @@ def generate(
         progress(0.1, desc="Reading the sound")
         waveform = load_audio(audio, MAX_SECONDS)
         progress(0.3, desc="Animating")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UntrainedEmotionWarning)
-            clip = animator()((16000, waveform), emotion, intensity, style, fps)
+        unheard = animator().untrained_emotions(emotion, intensity)
+        clip = animator()((16000, waveform), emotion, intensity, style, fps)
     except (ValueError, FileNotFoundError) as error:
         raise gr.Error(str(error), print_exception=False) from error
-    for warning in caught:
-        if issubclass(warning.category, UntrainedEmotionWarning):
-            gr.Warning(str(warning.message))
+    if unheard:
+        gr.Warning(animator().untrained_message(unheard))
     progress(0.7, desc="Drawing")
     folder = download_folder()
     sound = "data:audio/wav;base64," + base64.b64encode(encode_wav(waveform)).decode()
@@ -120,7 +115,11 @@ def build_demo() -> gr.Blocks:
                 style = gr.Dropdown(style_names(), value=style_names()[0], label="Speaking style")
                 fps = gr.Slider(1, 120, 30, step=1, label="Frames per second")
                 button = gr.Button("Generate", variant="primary", elem_id="generate")
-                gr.Examples([[str(path)] for path in sorted(EXAMPLES.glob("*.*"))], [audio], label="Examples")
+                gr.Examples(
+                    [[str(path)] for path in sorted((PACKAGE / "examples").glob("*.*"))],
+                    [audio],
+                    label="Examples",
+                )
             with gr.Column(scale=3, min_width=300):
                 player = gr.HTML(
                     value=None,
@@ -129,7 +128,7 @@ def build_demo() -> gr.Blocks:
                         '<audio controls aria-label="Generated speech" style="width: 100%"'
                         """ src="${value ? value.audio : ''}"></audio>"""
                     ),
-                    js_on_load=(VIEWER / "player.js").read_text(),
+                    js_on_load=(PACKAGE / "viewer" / "player.js").read_text(),
                     head=f'<script src="/gradio_api/file={PLOTLY_JS}"></script>',
                     elem_id="player",
                     min_height=120,
@@ -150,4 +149,5 @@ def build_demo() -> gr.Blocks:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
     build_demo().queue(max_size=20).launch(max_file_size="50mb")

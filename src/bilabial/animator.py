@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip, check_fps
@@ -51,11 +49,12 @@ class Animator:
         in a sentence.
         """
         fps = check_fps(fps)
-        weights = self.model.encode_emotion(
+        unheard = self.untrained_emotions(
             emotion, intensity
         )  # a wrong name fails before the sound is decoded
+        if unheard:
+            warnings.warn(self.untrained_message(unheard), UntrainedEmotionWarning, stacklevel=2)
         self.model.encode_style(style)
-        self._warn_of_untrained(weights)
         waveform = load_audio(audio, max_seconds)
         coefficients = self.model.animate(
             waveform,
@@ -67,14 +66,13 @@ class Animator:
         )
         return FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
 
-    def _warn_of_untrained(self, weights: torch.Tensor) -> None:
-        config = self.model.config
-        asked = [name for name, weight in zip(config.emotions, weights, strict=True) if weight > 0]
-        unheard = [name for name in asked if name not in config.trained_emotions]
-        if unheard:
-            warnings.warn(
-                f"this model was trained on {', '.join(config.trained_emotions)} speech only; "
-                f"{', '.join(unheard)} changes nothing until it is trained on it",
-                UntrainedEmotionWarning,
-                stacklevel=3,
-            )
+    def untrained_emotions(self, emotion: str | Mapping[str, float], intensity: float = 1.0) -> list[str]:
+        """Names of the emotions asked for that the model never heard in training; they change nothing."""
+        weights = self.model.encode_emotion(emotion, intensity).tolist()
+        asked = [name for name, weight in zip(self.model.config.emotions, weights, strict=True) if weight > 0]
+        return [name for name in asked if name not in self.model.config.trained_emotions]
+
+    def untrained_message(self, names: list[str]) -> str:
+        """The sentence that tells users so."""
+        trained = ", ".join(self.model.config.trained_emotions)
+        return f"this model was trained on {trained} speech only; {', '.join(names)} changes nothing"

@@ -181,7 +181,12 @@ def blend_frames(
         k += 1
 
 
-def track_face(images: Iterator[tuple[float, np.ndarray]], landmarker: Path) -> tuple[np.ndarray, np.ndarray]:
+def track_face(
+    images: Iterator[tuple[float, np.ndarray]],
+    landmarker: Path,
+    num_faces: int = MAX_FACES,
+    running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
+) -> tuple[np.ndarray, np.ndarray]:
     """Capture the largest face of each image: times (N,) seconds and values (N, 53), NaN where there is no
     face.
 
@@ -190,18 +195,19 @@ def track_face(images: Iterator[tuple[float, np.ndarray]], landmarker: Path) -> 
     """
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(landmarker)),
-        running_mode=vision.RunningMode.VIDEO,
+        running_mode=running_mode,
         output_face_blendshapes=True,
-        num_faces=MAX_FACES,
+        num_faces=num_faces,
     )
     times, values, timestamp_ms = [], [], -1
     with vision.FaceLandmarker.create_from_options(options) as tracker:
         for time, image in images:
-            timestamp_ms = max(
-                timestamp_ms + 1, round(time * 1000)
-            )  # MediaPipe wants strictly increasing times
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
-            result = tracker.detect_for_video(picture, timestamp_ms)
+            if running_mode == vision.RunningMode.VIDEO:
+                timestamp_ms = max(timestamp_ms + 1, round(time * 1000))  # it wants strictly increasing times
+                result = tracker.detect_for_video(picture, timestamp_ms)
+            else:
+                result = tracker.detect(picture)
             times.append(time)
             values.append(_largest_face(result, image.shape[1], image.shape[0]))
     return np.array(times), np.array(values)

@@ -206,7 +206,8 @@ def _join(shapes: Sequence[np.ndarray]) -> np.ndarray:
 
 def _polygon(uid: str, points: np.ndarray, fill: str, line: str) -> go.Scatter:
     return go.Scatter(
-        uid=uid, x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines", fill="toself", fillcolor=fill,
+        uid=uid, x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines", fill="toself",
+        fillcolor=fill,
         line={"color": line, "width": 1.5}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
 

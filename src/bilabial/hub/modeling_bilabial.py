@@ -97,7 +97,8 @@ class BilabialSpeechEncoder(nn.Module):
         )
         # persistent: from_pretrained builds on the meta device and would leave anything else empty
         self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32))
-        self.register_buffer("window", torch.hann_window(config.mel_window_samples, dtype=torch.float32))
+        window = torch.hann_window(config.mel_window_samples, dtype=torch.float32)
+        self.register_buffer("window", window.clone())  # a view of a longer one could not be saved
         self.stem = nn.Conv1d(config.num_mels, config.hidden_size, kernel_size=3, stride=2)
         self.norm = nn.LayerNorm(config.hidden_size)
         self.blocks = nn.ModuleList(

@@ -1,0 +1,77 @@
+"""How fast and how large: ratios to the length of the speech, best of several runs in one process.
+
+python benchmarks/speed.py [path/to/model]
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+import numpy as np
+import torch
+
+from bilabial import Animator
+from bilabial.checkpoint import EMBEDDED_MODEL
+
+SECONDS, REPEATS = 10, 20
+
+
+def best(action: Callable[[], object]) -> float:
+    """Seconds of the quickest of REPEATS runs: the one that others disturbed least."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def import_seconds(module: str) -> float:
+    """Seconds a fresh interpreter needs to import a module, less those of an empty one."""
+    times = []
+    for code in ("pass", f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}"):
+        command = [sys.executable, "-c", code]
+        times.append(min(_timed(command) for _ in range(3)))
+    return times[1] - times[0]
+
+
+def _timed(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", help="folder or Hub id; left out: the embedded default")
+    args = parser.parse_args()
+    animator = Animator.from_pretrained(args.model)
+    rng = np.random.default_rng(0)
+    speech = (16000, (0.1 * rng.standard_normal(16000 * SECONDS)).astype(np.float32))
+    clip_seconds = best(lambda: animator(speech))
+    parameters = sum(p.numel() for p in animator.model.parameters())
+    size = sum(path.stat().st_size for path in EMBEDDED_MODEL.iterdir())
+    config = animator.model.config
+    rows = {
+        f"{SECONDS} s of speech to a clip": f"{clip_seconds:.3f} s",
+        "real-time factor": f"{clip_seconds / SECONDS:.4f}",
+        "import app": f"{import_seconds('app'):.1f} s",
+        "parameters": f"{parameters / 1e6:.2f} M",
+        "embedded model": f"{size / 1e6:.1f} MB",
+        "look-ahead / history": f"{config.lookahead_seconds} / {config.history_seconds} s",
+        "peak memory of this process": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
+    }
+    print(f"| measured with {torch.get_num_threads()} threads | |\n|---|---|")
+    for name, value in rows.items():
+        print(f"| {name} | {value} |")
+
+
+if __name__ == "__main__":
+    main()

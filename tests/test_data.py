@@ -1,0 +1,158 @@
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from datasets import Dataset
+
+from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
+from bilabial.clip import FaceClip
+from bilabial.corpora import Take
+from bilabial.data import (
+    SCHEMA,
+    Augmentation,
+    TrainingWindows,
+    collate,
+    dataset_card,
+    gate,
+    load_rows,
+    row_of_take,
+    tilt_spectrum,
+    warp_formants,
+    waveform_of,
+)
+from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, BilabialConfig
+
+SILENT = Augmentation(
+    gain_db=(0, 0), noise_share=0.0, tilt_db_per_octave=(0, 0), formant_ratio=(1, 1), speed_ratio=(1, 1),
+    gate_share=0.0, silence_share=1.0,
+)  # fmt: skip
+
+
+def row(
+    name: str, speech: np.ndarray, fps: float = 25.0, style: str = "default", emotion: str = "neutral"
+) -> dict:
+    """A row whose jaw is a ramp in time, so that a label tells its time; the last half second has no face."""
+    frames = int(np.ceil(len(speech) / 16000 * fps))
+    values = np.zeros((frames, 52), np.float32)
+    values[:, ARKIT_BLENDSHAPES.index("jawOpen")] = np.arange(frames) / fps / 10
+    valid = np.arange(frames) < frames - fps / 2
+    gap = np.where(np.arange(frames) < 40, 0.0, 0.1).astype(np.float32)
+    capture = Capture(FaceClip(ARKIT_BLENDSHAPES, values, fps), gap, valid)
+    return row_of_take(Take(f"test/{name}", None, emotion, style, "someone"), speech, capture)
+
+
+@pytest.fixture
+def rows(speech) -> Dataset:
+    given = [row("a", speech), row("b", speech, style="lively", emotion="happy")]
+    return Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
+
+
+@pytest.fixture
+def config() -> BilabialConfig:
+    return BilabialConfig(styles=["default", "lively"])
+
+
+def test_rows_survive_parquet(rows, speech, tmp_path):
+    (tmp_path / "data").mkdir()
+    table = pyarrow.Table.from_pylist([row("a", speech)], schema=SCHEMA)
+    pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    read = load_rows(tmp_path, "train")
+    assert np.abs(waveform_of(read[0]) - speech).max() < 1e-3
+    unseen = [name for name, ok in zip(ARKIT_BLENDSHAPES, read[0]["channel_mask"], strict=True) if not ok]
+    assert set(unseen) == set(UNSEEN_BLENDSHAPES)
+    assert "| own recording | unknown | 1 |" in dataset_card(tmp_path, 25)
+
+
+def test_a_foreign_data_set_is_refused(tmp_path):
+    Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="lacks audio, channel_mask"):
+        load_rows(tmp_path, "train")
+
+
+def test_a_plain_window_is_the_beginning(rows, config, speech):
+    window = TrainingWindows(rows, config, 50, None)[0]
+    assert window["input_values"].shape == (16000,)
+    assert np.allclose(window["input_values"], speech[:16000], atol=1e-3)
+    jaw = window["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    assert np.allclose(jaw, np.arange(50) / 50 / 10, atol=1e-6)  # 25 fps labels at 50 Hz
+    assert window["label_mask"].all() and window["attention_mask"].all()
+
+
+def test_beyond_the_end_is_padding(rows, config, speech):
+    seconds = len(speech) / 16000
+    window = TrainingWindows(rows, config, int(seconds * 50) + 100, None)[0]
+    assert window["attention_mask"].sum() == pytest.approx(len(speech), abs=2)
+    assert window["input_values"][len(speech) + 1 :].max() == 0
+    assert window["label_mask"].sum() / 50 == pytest.approx(seconds - 0.5, abs=0.1)
+
+
+def test_labels_follow_the_speed(rows, config):
+    """Sound and labels come from the same moments, whatever the tempo."""
+    fast = Augmentation(
+        gain_db=(0, 0), noise_share=0.0, tilt_db_per_octave=(0, 0), formant_ratio=(1, 1),
+        speed_ratio=(1.5, 1.5), gate_share=0.0, silence_share=0.0,
+    )  # fmt: skip
+    window = TrainingWindows(rows, config, 50, fast)[0]
+    jaw = window["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    assert np.allclose(np.diff(jaw), 1.5 / 50 / 10, atol=1e-6)
+
+
+def test_randomness_follows_from_seed_epoch_and_index(rows, config):
+    windows = TrainingWindows(rows, config, 50, Augmentation(), seed=1)
+    first = windows[0]
+    assert all(np.array_equal(value, windows[0][name]) for name, value in first.items())
+    windows.epoch = 1
+    assert not np.array_equal(windows[0]["input_values"], first["input_values"])
+
+
+def test_silence_is_labelled_with_the_resting_face(rows, config):
+    window = TrainingWindows(rows, config, 50, SILENT)[0]
+    assert np.abs(window["input_values"]).max() == 0
+    jaw = window["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    assert np.ptp(jaw) == 0 and jaw[0] == pytest.approx(np.mean(np.arange(40) / 25 / 10), abs=1e-6)
+
+
+def test_emotion_and_style(rows, config):
+    windows = TrainingWindows(rows, config, 50, None)
+    assert windows[0]["emotion"].sum() == 0 and windows[0]["style"] == 0
+    assert windows[1]["emotion"][config.emotions.index("happy")] == 1 and windows[1]["style"] == 1
+    drawn = TrainingWindows(rows, config, 50, Augmentation())
+    styles = set()
+    for epoch in range(20):
+        drawn.epoch = epoch
+        styles.add(int(drawn[1]["style"]))
+    assert styles == {0, 1}  # the default style is the average of all
+
+
+def test_collate(rows, config):
+    windows = TrainingWindows(rows, config, 50, None)
+    batch = collate([windows[0], windows[1]])
+    assert batch["input_values"].shape == (2, 16000) and batch["labels"].shape == (2, 50, 52)
+    assert batch["style"].dtype == torch.int64
+
+
+def test_formants_move_and_time_stays():
+    rate, seconds = 16000, 1.0
+    tone = np.sin(2 * np.pi * 1000 * np.arange(int(rate * seconds)) / rate).astype(np.float32)
+    tone[: rate // 2] = 0
+    warped = warp_formants(tone, 1.2)
+    assert len(warped) == len(tone)
+    assert np.abs(warped[: rate // 2 - 512]).max() < 0.05
+    spectrum = np.abs(np.fft.rfft(warped[rate // 2 :]))
+    assert np.argmax(spectrum) * 2 == pytest.approx(1200, abs=60)
+
+
+def test_tilt_is_so_many_db_per_octave():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(16000).astype(np.float32)
+    before, after = (np.abs(np.fft.rfft(x)) for x in (noise, tilt_spectrum(noise, 3.0)))
+    assert 20 * np.log10(after[4000] / before[4000]) == pytest.approx(6.0, abs=0.1)
+    assert 20 * np.log10(after[500] / before[500]) == pytest.approx(-3.0, abs=0.1)
+
+
+def test_gate_silences_pauses():
+    sound = np.concatenate([np.full(3200, 0.3), np.full(3200, 0.001), np.full(3200, 0.3)]).astype(np.float32)
+    gated = gate(sound)
+    assert np.abs(gated[3200:6400]).max() == 0
+    assert np.array_equal(gated[:3200], sound[:3200])

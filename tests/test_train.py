@@ -1,0 +1,195 @@
+"""The trainer's path in processes of their own: prepare, calibrate, train (killed and resumed), evaluate."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, write_video
+from datasets import load_dataset
+from safetensors.torch import load_file
+
+TRAIN = ROOT / "train"
+CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a", "bbal6n", "bbal7s")
+
+
+def run(script: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(TRAIN / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def launch(*arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+    """A real `accelerate launch` on the CPU."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    command += [str(TRAIN / "train.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def grid(clips, tmp_path_factory) -> Path:
+    """Six real clips in GRID's layout, and one that shows no face."""
+    folder = tmp_path_factory.mktemp("grid") / "s1"
+    folder.mkdir()
+    for name in CLIPS:
+        shutil.copy(clips / "grid" / "s1" / f"{name}.mp4", folder / f"{name}.mp4")
+    wall = [np.full((96, 96, 3), 90, np.uint8)] * 10
+    write_video(folder / "wall.mp4", [k / 10 for k in range(10)], wall, seconds_of_sound=1.0)
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def dataset(grid, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("data") / "grid"
+    done = run(
+        "prepare.py", "--reader", "grid", "--source", grid, "--output", output, "--validation_share", 0.4
+    )
+    assert "6 rows" in done.stdout and "1 dropped" in done.stdout
+    return output
+
+
+def test_prepare_makes_a_data_set_with_a_summary(dataset):
+    rows = load_dataset(str(dataset))
+    assert set(rows) == {"train", "validation"} and sum(map(len, rows.values())) == 6
+    row = rows["train"][0]
+    assert len(row["coefficients"]) == len(row["valid"]) == len(row["lip_gap"]) == 150
+    assert row["fps"] == 50.0 and row["licence"] == "CC BY 4.0" and row["speaker"] == "grid_s1"
+    summary = json.loads((dataset / "summary.json").read_text())
+    assert summary["dropped"] == {"grid/s1/wall": "wall.mp4 shows no face in any of its 10 frames"}
+    assert "CC BY 4.0" in (dataset / "README.md").read_text()
+
+
+def test_prepare_resumes_after_a_kill(grid, dataset, tmp_path):
+    options = [
+        "--reader",
+        "grid",
+        "--source",
+        str(grid),
+        "--output",
+        str(tmp_path / "grid"),
+        "--num_proc",
+        "1",
+    ]
+    options += ["--validation_share", "0.4"]
+    killed = subprocess.Popen(
+        [sys.executable, str(TRAIN / "prepare.py"), *options],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    takes = tmp_path / "grid" / ".takes"
+    for _ in range(600):
+        if len(list(takes.glob("*.parquet"))) >= 2:
+            break
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    kept = len(list(takes.glob("*.parquet")))
+    assert 2 <= kept < 6
+    done = run("prepare.py", *options)
+    assert f"7 takes, {kept} done before" in done.stdout
+    for split in ("train", "validation"):
+        resumed, whole = (load_dataset(str(folder), split=split) for folder in (tmp_path / "grid", dataset))
+        assert resumed.to_dict() == whole.to_dict()
+
+
+def test_prepare_says_what_is_wrong(tmp_path):
+    done = run("prepare.py", "--source", tmp_path, "--output", tmp_path / "out", check=False)
+    assert done.returncode == 1 and "has no metadata.csv" in done.stderr
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_a_failed_prepare_leaves_the_data_alone(grid, dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "grid")
+    (tmp_path / "empty" / "s1").mkdir(parents=True)
+    shutil.copy(grid / "s1" / "wall.mp4", tmp_path / "empty" / "s1" / "wall.mp4")
+    options = ["--reader", "grid", "--source", tmp_path / "empty", "--output", tmp_path / "grid"]
+    done = run("prepare.py", *options, check=False)
+    assert done.returncode == 1 and "every take was dropped" in done.stderr
+    assert sum(map(len, load_dataset(str(tmp_path / "grid")).values())) == 6
+
+
+def test_calibrate_fits_and_keeps(dataset):
+    done = run("calibrate.py", "--dataset", dataset)
+    fitted = json.loads((dataset / "calibration.json").read_text())
+    assert 0 < fitted["closure_ratio_low"] < fitted["closure_ratio_high"] < 1
+    assert fitted["lip_distance_weights"]["jawOpen"] == 1.0
+    assert -1.5 < fitted["lip_distance_weights"]["mouthClose"] < -0.7
+    assert "AUC" in done.stdout and "R2" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    launch("--dataset", dataset, "--preset", "tiny", "--output", output)
+    return output
+
+
+def test_training_exports_a_model_with_its_code(trained):
+    names = {path.name for path in (trained / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "preprocessor_config.json", "modeling_bilabial.py"} <= names
+    config = json.loads((trained / "model" / "config.json").read_text())
+    assert config["styles"] == ["default", "grid_s1"] and "tongueOut" in config["unseen_blendshapes"]
+    assert list((trained / "logs").rglob("events.out.tfevents*"))
+
+
+def test_resumed_equals_uninterrupted(dataset, trained, tmp_path):
+    """Stopped at step 3, within an epoch and between two checkpoints, then resumed: the same to the bit."""
+    options = ["--dataset", dataset, "--preset", "tiny", "--output", tmp_path / "run"]
+    launch(*options, "--stop_after_steps", 3)
+    assert not (tmp_path / "run" / "model").exists()
+    assert "resumed at step 3" in launch(*options).stdout
+    resumed, whole = (
+        load_file(folder / "model" / "model.safetensors") for folder in (tmp_path / "run", trained)
+    )
+    assert resumed.keys() == whole.keys()
+    assert all(resumed[name].equal(whole[name]) for name in whole)
+
+
+def test_other_arguments_are_no_resumption(dataset, trained):
+    done = launch("--dataset", dataset, "--preset", "tiny", "--output", trained, "--seed", 7, check=False)
+    assert done.returncode != 0 and "seed was 0, is 7" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [('{"max_stepz": 1}', "sets max_stepz"), ('{"model": {"closure_wieght": 1}}', "sets closure_wieght")],
+)
+def test_misspelt_presets_are_refused(tmp_path, text, message):
+    (tmp_path / "mine.json").write_text(text)
+    done = run(
+        "train.py", "--dataset", "x", "--output", tmp_path, "--preset", tmp_path / "mine.json", check=False
+    )
+    assert done.returncode == 1 and message in done.stderr
+
+
+def test_every_preset_is_known():
+    import train
+
+    for preset in train.PRESETS.glob("*.json"):
+        train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
+    with pytest.raises(SystemExit, match="no preset 'best'; there are default, mse"):
+        train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
+
+
+def test_evaluate_writes_metrics_and_a_card(dataset, trained, tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text("before\n<!-- metrics -->\nold\n<!-- /metrics -->\nafter\n")
+    phones = {clip: {"phones": [["SIL", 0, 0.5], ["B", 1.0, 1.1], ["AA", 1.5, 1.6]]} for clip in CLIPS}
+    (tmp_path / "phones.json").write_text(json.dumps(phones))
+    options = ["--model", trained / "model", "--dataset", dataset, "--output", tmp_path / "metrics.json"]
+    run("evaluate.py", *options, "--card", card, "--phones", tmp_path / "phones.json")
+    scores = json.loads((tmp_path / "metrics.json").read_text())["grid"]
+    assert scores["capture"]["mse"] == 0 and scores["capture"]["r0"] > 0.9
+    assert scores["capture"]["closure_recall"] > 0.9 and scores["mean pose"]["r0"] == 0
+    assert {"mve", "lve", "fdd", "maeD", "chr", "lag_ms", "false_closure"} <= set(scores["model"])
+    text = card.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| model |" in text
