@@ -20,8 +20,9 @@ PRESETS = {
     "mse": "MSE only",
     "mse_closure": "+ closure",
     "mse_closure_keep_open": "+ keep-open",
-    "default": "+ velocity (the default)",
+    "default": "+ velocity",
 }
+SEALED = "+ sealing of almost closed lips (the default)"
 COLUMNS = ("r0", "lag_ms", "maeD", "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC")
 
 
@@ -43,29 +44,27 @@ def main() -> None:
     for preset, label in PRESETS.items():
         run = args.output / preset
         if not (run / "model").is_dir():
+            options = ["--dataset", args.dataset, "--preset", preset, "--output", str(run)]
+            subprocess.run([*launch, *options, "--max_steps", args.max_steps], check=True)
+        for name, seal in {
+            label: ["--seal_distance", "0"],
+            **({SEALED: []} if preset == "default" else {}),
+        }.items():
+            metrics = run / ("sealed.json" if name == SEALED else "metrics.json")
             options = [
+                "--model",
+                str(run / "model"),
                 "--dataset",
-                args.dataset,
-                "--preset",
-                preset,
+                *args.evaluate,
                 "--output",
-                str(run),
-                "--max_steps",
-                args.max_steps,
+                str(metrics),
+                *seal,
             ]
-            subprocess.run([*launch, *options], check=True)
-        options = [
-            "--model",
-            str(run / "model"),
-            "--dataset",
-            *args.evaluate,
-            "--output",
-            str(run / "metrics.json"),
-        ]
-        options += ["--phones", args.phones] if args.phones else []
-        subprocess.run([sys.executable, str(ROOT / "train" / "evaluate.py"), *options], check=True)
-        for dataset, result in json.loads((run / "metrics.json").read_text()).items():
-            scores.setdefault(dataset, {})[label] = {k: v for k, v in result["model"].items() if k in COLUMNS}
+            options += ["--phones", args.phones] if args.phones else []
+            subprocess.run([sys.executable, str(ROOT / "train" / "evaluate.py"), *options], check=True)
+            for dataset, result in json.loads(metrics.read_text()).items():
+                kept = {column: value for column, value in result["model"].items() if column in COLUMNS}
+                scores.setdefault(dataset, {})[name] = kept
     text = "\n\n".join(f"### {dataset}\n\n{table(rows)}" for dataset, rows in scores.items())
     (args.output / "ablation.json").write_text(json.dumps(scores, indent=1) + "\n")
     print(text)

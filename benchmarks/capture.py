@@ -25,7 +25,7 @@ MODES = {
 
 
 def tracking(videos: list[Path]) -> None:
-    """Lag, correlation and movement of the lip gap in each running mode, against IMAGE mode; relative speed."""
+    """Lag, correlation and movement of the lip gap in each running mode, against IMAGE mode; relative time."""
     landmarker, captured, seconds = find_landmarker(), {}, {}
     for name, (mode, num_faces) in MODES.items():
         start = time.perf_counter()
@@ -45,7 +45,7 @@ def tracking(videos: list[Path]) -> None:
 
 
 def interpolation(videos: list[Path], fps: float) -> None:
-    """Difference between interpolating coefficients and interpolating pictures, at a rate that is not the video's."""
+    """Interpolating coefficients against interpolating pictures, at a rate that is not the video's."""
     rows = []
     jaw = ARKIT_BLENDSHAPES.index("jawOpen")
     for video in videos:

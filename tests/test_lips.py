@@ -11,6 +11,7 @@ from bilabial.hub.lips_bilabial import (
     lip_change,
     lip_distance,
     opening_prediction,
+    seal,
 )
 
 MEASURED, PATENT = LIP_DISTANCE_WEIGHTS["measured"], LIP_DISTANCE_WEIGHTS["patent"]
@@ -84,3 +85,24 @@ def test_columns_are_found_by_name():
 
 def test_leading_shape_is_kept():
     assert lip_distance(torch.rand(2, 3, 52), ARKIT_BLENDSHAPES, MEASURED).shape == (2, 3)
+
+
+def test_sealing_by_hand():
+    jaws = torch.stack([face(jawOpen=x) for x in (0.0, 0.02, 0.04, 0.06, 0.08, 0.5)])
+    sealed = seal(jaws, ARKIT_BLENDSHAPES, MEASURED, threshold=0.04)
+    distance = lip_distance(sealed, ARKIT_BLENDSHAPES, MEASURED)
+    # d * (d / 0.04 - 1) between 0.04 and 0.08
+    assert distance.tolist() == pytest.approx([0.0, 0.0, 0.0, 0.03, 0.08, 0.5], abs=1e-6)
+    assert torch.equal(
+        sealed[:, ARKIT_BLENDSHAPES.index("jawOpen")], jaws[:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    )
+    assert jaws[:, ARKIT_BLENDSHAPES.index("mouthClose")].max() == 0  # the input is left alone
+    assert torch.equal(seal(jaws, ARKIT_BLENDSHAPES, MEASURED, threshold=0.0), jaws)
+
+
+def test_sealing_is_continuous_and_keeps_order():
+    jaws = torch.zeros(500, 52)
+    jaws[:, ARKIT_BLENDSHAPES.index("jawOpen")] = torch.linspace(0, 0.2, 500)
+    distance = lip_distance(seal(jaws, ARKIT_BLENDSHAPES, MEASURED, 0.04), ARKIT_BLENDSHAPES, MEASURED)
+    assert (distance.diff() >= -1e-7).all()
+    assert distance.diff().max() < 0.002

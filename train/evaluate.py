@@ -43,6 +43,9 @@ class EvaluateArguments:
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
     )
     split: str = field(default="validation", metadata={"help": "The split to evaluate."})
+    seal_distance: float | None = field(
+        default=None, metadata={"help": "Another one than the model's; 0 = none."}
+    )
     phones: Path | None = field(
         default=None, metadata={"help": "JSON with phone times and audio-video offsets."}
     )
@@ -171,6 +174,8 @@ def write_card(card: Path, name: str, text: str) -> None:
 
 def main(args: EvaluateArguments) -> None:
     model, _ = load_checkpoint(args.model)
+    if args.seal_distance is not None:
+        model.config.seal_distance = args.seal_distance
     notes = json.loads(args.phones.read_text()) if args.phones else {}
     scores = {Path(name).name: evaluate(model, load_rows(name, args.split), notes) for name in args.dataset}
     args.output.write_text(json.dumps(scores, indent=1) + "\n")

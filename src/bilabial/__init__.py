@@ -12,7 +12,7 @@ __all__ = ["ARKIT_BLENDSHAPES", "EMOTIONS", "Animator", "FaceClip"]
 
 
 def __getattr__(name: str) -> object:
-    """Import Animator when it is asked for: torch and the model code take seconds, a FaceClip needs neither."""
+    """Import Animator when it is asked for: the model code takes seconds, which a FaceClip does not need."""
     if name == "Animator":
         from bilabial.animator import Animator
 

@@ -81,3 +81,23 @@ def lip_distance(
         + weighted_sum(coefficients, names, weights, LIP_OPENERS)
     )
     return distance.clamp(min=0.0) if clamp else distance
+
+
+def seal(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], threshold: float
+) -> torch.Tensor:
+    """Close lips that are almost closed, by mouthClose: (..., C) -> (..., C).
+
+    A regression hedges: lips it means to close stay a millimetre apart, which a viewer sees. Distances up to
+    `threshold` (lip units) become 0, those from twice the threshold on stay, and between the two the new
+    distance d * (d / threshold - 1) is continuous and rising, so that nothing jumps. threshold 0 changes
+    nothing.
+    """
+    if threshold <= 0 or weights.get("mouthClose", 0.0) >= 0:
+        return coefficients
+    distance = lip_distance(coefficients, names, weights)
+    removed = distance * (2.0 - distance / threshold).clamp(0.0, 1.0)
+    column = names.index("mouthClose")
+    sealed = coefficients.clone()
+    sealed[..., column] = (sealed[..., column] - removed / weights["mouthClose"]).clamp(max=1.0)
+    return sealed

@@ -21,7 +21,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_bilabial import BilabialConfig
 from .feature_extraction_bilabial import check_sampling_rate, normalize_level
-from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance
+from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance, seal
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 
 MEL_FLOOR = 1e-6  # power of the quietest mel band told apart: about -60 dB below speech
@@ -292,8 +292,9 @@ class BilabialModel(BilabialPreTrainedModel):
             self(part[None], emotion=emotion_weights[None], style=style_vector[None]).coefficients[0, kept]
             for part, kept in self._chunks(input_values)
         ]
-        count = math.ceil(round(len(samples) / sampling_rate * fps, 6))
-        return _interpolate(torch.cat(frames).float().cpu(), self.config.frame_rate_hz, count, fps)
+        config, count = self.config, math.ceil(round(len(samples) / sampling_rate * fps, 6))
+        coefficients = _interpolate(torch.cat(frames).float().cpu(), config.frame_rate_hz, count, fps)
+        return seal(coefficients, config.blendshapes, config.lip_distance_weights, config.seal_distance)
 
     def _chunks(self, input_values: torch.Tensor):
         """Yield (samples with their context, slice of the frames to keep) that cover (S,) in order."""
