@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: setup demo test lint browser clean
+.PHONY: setup demo train-setup test lint clean
 
 setup: $(VENV)/.app
 
@@ -21,12 +21,18 @@ $(VENV)/.app: $(VENV)/.torch requirements.txt
 	$(BIN)/pip install --quiet --retries 1 -r requirements.txt
 	touch $@
 
+$(VENV)/.train: $(VENV)/.app pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[train]'
+	touch $@
+
 $(VENV)/.test: $(VENV)/.app pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 
 demo: setup
 	$(BIN)/python app.py
+
+train-setup: $(VENV)/.train
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ MODES = {
 
 
 def tracking(videos: list[Path]) -> None:
-    """Lag, correlation and movement of the lip gap in each running mode, against IMAGE mode; relative time."""
+    """Lag, correlation and movement of the lip gap in each running mode, against IMAGE mode; time."""
     landmarker, captured, seconds = find_landmarker(), {}, {}
     for name, (mode, num_faces) in MODES.items():
         start = time.perf_counter()
