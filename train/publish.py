@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HTTPError, LocalTokenNotFoundError  # HTTPError: of its HTTP library, any
 from transformers import HfArgumentParser
 
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
@@ -135,5 +135,5 @@ def main(args: PublishArguments) -> None:
 if __name__ == "__main__":
     try:
         main(HfArgumentParser(PublishArguments).parse_args_into_dataclasses()[0])
-    except (ValueError, FileNotFoundError, RuntimeError, LocalTokenNotFoundError, HfHubHTTPError) as error:
+    except (ValueError, FileNotFoundError, RuntimeError, LocalTokenNotFoundError, HTTPError) as error:
         raise SystemExit(f"publish: {error}") from error

@@ -49,7 +49,9 @@ class TrainArguments:
     audio_encoder: str | None = field(
         default=None, metadata={"help": "A transformers speech encoder to build upon."}
     )
-    max_steps: int = field(default=4000, metadata={"help": "Optimizer steps: about 1.5 h on two CPU cores."})
+    max_steps: int = field(
+        default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
+    )
     batch_size: int = field(default=16, metadata={"help": "Windows per process and step."})
     window_seconds: float = field(
         default=2.4, metadata={"help": "Length of a window; several times the model's reach."}
@@ -174,13 +176,14 @@ def check_same_run(args: TrainArguments, model_fields: dict) -> None:
 
 
 def main(args: TrainArguments, model_fields: dict) -> None:
-    check_same_run(args, model_fields)
     accelerator = Accelerator(
         mixed_precision="bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no",
         log_with="tensorboard",
         project_config=ProjectConfiguration(project_dir=str(args.output)),
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=args.seed),
     )
+    with accelerator.main_process_first():
+        check_same_run(args, model_fields)
     set_seed(args.seed)
     rows = load_rows(args.dataset)
     model = build_model(rows["train"], args, model_fields)
@@ -205,7 +208,8 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     accelerator.init_trackers("logs")
 
     checkpoints, step = args.output / "checkpoints", 0
-    shutil.rmtree(checkpoints / "partial", ignore_errors=True)
+    if accelerator.is_main_process:
+        shutil.rmtree(checkpoints / "partial", ignore_errors=True)
     saved = sorted(checkpoints.glob("step_*"))
     if saved:
         accelerator.load_state(str(saved[-1]))
