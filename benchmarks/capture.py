@@ -14,7 +14,7 @@ import numpy as np
 from mediapipe.tasks.python import vision
 
 from bilabial.capture import MAX_FACES, capture_video, decode_frames, find_landmarker, track_face
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.metrics import best_lag_ms, correlation
 
 MODES = {

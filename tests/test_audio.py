@@ -6,7 +6,7 @@ import pytest
 from conftest import EXAMPLE, write_video
 
 from bilabial.audio import decode_wav, encode_wav, load_audio, resample
-from bilabial.hub.feature_extraction_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
+from bilabial.hub.loudness_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
 
 
 def tone(seconds: float = 1.0, rate: int = 16000, hz: float = 220.0) -> np.ndarray:

@@ -11,7 +11,7 @@ from conftest import write_video
 from bilabial import capture
 from bilabial.audio import decode_audio
 from bilabial.capture import blend_frames, capture_video, decode_frames, download_landmarker, find_landmarker
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, FaceClip, num_frames
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 
 def random_clip(frames: int = 45, fps: float = 30.0) -> FaceClip:

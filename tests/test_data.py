@@ -21,7 +21,8 @@ from bilabial.data import (
     warp_formants,
     waveform_of,
 )
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, BilabialConfig
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
 
 SILENT = Augmentation(
     gain_db=(0, 0), noise_share=0.0, tilt_db_per_octave=(0, 0), formant_ratio=(1, 1), speed_ratio=(1, 1),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import (
     closure_degree,
     closure_degree_of_distance,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bilabial import metrics
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 ALL = np.ones(52, bool)
 

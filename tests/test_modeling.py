@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import bilabial.hub.modeling_bilabial as modeling
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, BilabialConfig
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
+from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 

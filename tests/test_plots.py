@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.plots import animation_figure, lip_distance_figure, sealed_stretches
 
 
@@ -31,7 +31,7 @@ def test_lip_distance_figure_shades_what_is_closed():
     figure = lip_distance_figure(clip_with(jawOpen=jaw))
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0.0, 0.5)]
     assert figure.data[0].y[-1] == pytest.approx(0.4 * 38)
-    assert "closed for 0.50 of 1.00 s" in figure.layout.title.text
+    assert "Closed for 0.50 of 1.00 s" in figure.layout.title.text
 
 
 def test_the_drawn_mouth_opens_by_the_lip_distance():

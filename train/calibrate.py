@@ -20,7 +20,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from bilabial.data import coefficients_of, load_rows
-from bilabial.hub.configuration_bilabial import (
+from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
     LIP_DISTANCE_WEIGHTS,
     OPEN_GAP,

@@ -25,7 +25,7 @@ from transformers import HfArgumentParser
 from bilabial import metrics
 from bilabial.checkpoint import load_checkpoint
 from bilabial.data import coefficients_of, load_rows, waveform_of
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bilabial.clip import FaceClip
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 
 if TYPE_CHECKING:
     from bilabial.animator import Animator
@@ -12,7 +12,7 @@ __all__ = ["ARKIT_BLENDSHAPES", "EMOTIONS", "Animator", "FaceClip"]
 
 
 def __getattr__(name: str) -> object:
-    """Import Animator when it is asked for: the model code takes seconds, which a FaceClip does not need."""
+    """Import Animator when it is asked for: torch and the model take seconds, a FaceClip needs neither."""
     if name == "Animator":
         from bilabial.animator import Animator
 

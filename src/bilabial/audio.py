@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bilabial.hub.feature_extraction_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
 AudioSource = str | Path | bytes | tuple[int, np.ndarray]

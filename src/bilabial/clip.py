@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 
 MIN_FPS, MAX_FPS = 1.0, 240.0
 LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bilabial.hub.configuration_bilabial import EMOTIONS
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".m4v")
 SPLITS = ("train", "validation", "test")

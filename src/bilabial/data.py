@@ -20,8 +20,9 @@ from bilabial.audio import decode_wav, encode_wav
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
-from bilabial.hub.configuration_bilabial import ARKIT_BLENDSHAPES, BilabialConfig
-from bilabial.hub.feature_extraction_bilabial import (
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.loudness_bilabial import (
     LEVEL_FRAME_SAMPLES,
     SAMPLING_RATE,
     SPEECH_LEVEL_DB,

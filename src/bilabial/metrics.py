@@ -13,12 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bilabial.clip import interpolate_frames
-from bilabial.hub.configuration_bilabial import (
-    ARKIT_BLENDSHAPES,
-    OPEN_GAP,
-    OUTER_EYE_PER_LIP_UNIT,
-    SEALED_GAP,
-)
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OPEN_GAP, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
 
 GROUPS = {
     "mouth": tuple(name.startswith("mouth") for name in ARKIT_BLENDSHAPES),

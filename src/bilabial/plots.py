@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from bilabial.clip import FaceClip
-from bilabial.hub.configuration_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
+from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
 
 SEALED_MM = (
     SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT
@@ -54,7 +54,7 @@ def lip_distance_figure(clip: FaceClip, captured_mm: np.ndarray | None = None) -
     stretches = sealed_stretches(distance, clip.fps)
     closed_seconds = sum(end - start for start, end in stretches)
     figure.update_layout(
-        title=f"Lip distance: closed for {closed_seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)",
+        title={"text": f"Closed for {closed_seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)", "font": {"size": 14}},
         xaxis={"title": "time (s)", "range": [0, clip.duration_seconds]},
         yaxis={"title": "lip distance (mm)", "range": [0, max(12.0, float(distance.max()) * 1.1)]},
         shapes=[
@@ -100,7 +100,7 @@ def animation_figure(clip: FaceClip, names: Sequence[str] = CURVES) -> go.Figure
         height=640,
         margin={"l": 45, "r": 15, "t": 10, "b": 35},
         meta={"fps": drawn.fps, "duration_seconds": clip.duration_seconds},
-        legend={"orientation": "h", "y": -0.08, "yanchor": "top"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
         updatemenus=[
             {"type": "buttons", "direction": "left", "x": 0, "y": 1, "xanchor": "left", "yanchor": "top",
              "buttons": [{"label": "Play", "method": "animate", "args": [None, play]},
@@ -183,7 +183,7 @@ def _pupils(pose: dict[str, float]) -> list[np.ndarray]:
     angle = np.linspace(0, 2 * np.pi, 9)
     open_sides = [(side, x) for side, x in (("Right", -30), ("Left", 30)) if pose[f"eyeBlink{side}"] < 0.6]
     return [
-        np.column_stack([x + across + 3.5 * np.cos(angle), 12 + up + 3.5 * np.sin(angle)])
+        np.column_stack([x + across + 2.0 * np.cos(angle), 12 + up + 2.0 * np.sin(angle)])
         for _, x in open_sides
     ]
 

@@ -8,42 +8,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-# Apple's documented order (ARFaceAnchor.BlendShapeLocation). Left is the subject's left.
-ARKIT_BLENDSHAPES = (
-    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
-    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
-    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose",
-    "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight",
-    "mouthFrownLeft", "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft",
-    "mouthStretchRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
-    "mouthPressLeft", "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
-    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
-    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
-    "tongueOut",
-)  # fmt: skip
-
-# A superset of the labels of RAVDESS, MEAD, BEAT and CREMA-D. Neutral is the origin: it adds nothing.
-EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
-
-MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
-OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames
-SEALED_GAP, OPEN_GAP = 0.012, 0.06  # outer-eye distances: lips sealed below the first, open above the second
-
-# Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": least squares on captured
-# frames; "patent": the literal sign of every term (both shrugs open the mouth), its common weight w set to
-# 0.2.
-LIP_DISTANCE_WEIGHTS = {
-    "measured": {
-        "jawOpen": 1.0, "mouthClose": -1.05, "mouthShrugUpper": 0.5, "mouthShrugLower": -0.25,
-        "mouthLowerDownLeft": 0.17, "mouthLowerDownRight": 0.17,
-        "mouthUpperUpLeft": 0.17, "mouthUpperUpRight": 0.17,
-    },
-    "patent": {
-        "jawOpen": 1.0, "mouthClose": -1.0, "mouthShrugUpper": 0.2, "mouthShrugLower": 0.2,
-        "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2,
-        "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2,
-    },
-}  # fmt: skip
+from .blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, LIP_DISTANCE_WEIGHTS
 
 
 @strict
@@ -65,7 +30,7 @@ class BilabialConfig(PreTrainedConfig):
     style_size: length of a style vector.
     Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
         closure_distance_low/high (lip units), seal_distance: lips that animate() finds nearer than this (lip
-        units; 0.04 is 1.5 mm) are closed.
+        units; 0.02 is 0.8 mm) are closed.
     Training objective (see losses_bilabial.py): mse_weight, closure_weight, closure_form, keep_open_weight,
         velocity_weight, sealed_frame_weight (1 = every frame counts alike).
     """
@@ -102,7 +67,7 @@ class BilabialConfig(PreTrainedConfig):
     closure_ratio_high: float = 0.6
     closure_distance_low: float = 0.028
     closure_distance_high: float = 0.14
-    seal_distance: float = 0.04
+    seal_distance: float = 0.02
 
     mse_weight: float = 1.0
     closure_weight: float = 1.0
@@ -188,4 +153,4 @@ class BilabialConfig(PreTrainedConfig):
         return samples / self.sampling_rate
 
 
-__all__ = ["ARKIT_BLENDSHAPES", "EMOTIONS", "BilabialConfig"]
+__all__ = ["BilabialConfig"]

@@ -20,9 +20,9 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.utils import ModelOutput
 
 from .configuration_bilabial import BilabialConfig
-from .feature_extraction_bilabial import check_sampling_rate, normalize_level
 from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance, seal
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
+from .loudness_bilabial import check_sampling_rate, normalize_level
 
 MEL_FLOOR = 1e-6  # power of the quietest mel band told apart: about -60 dB below speech
 MIN_FPS, MAX_FPS = 1.0, 240.0
