@@ -54,7 +54,8 @@ def lip_distance_figure(clip: FaceClip, captured_mm: np.ndarray | None = None) -
     stretches = sealed_stretches(distance, clip.fps)
     closed_seconds = sum(end - start for start, end in stretches)
     figure.update_layout(
-        title={"text": f"Closed for {closed_seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)", "font": {"size": 14}},
+        title=f"Closed for {closed_seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)",
+        title_font_size=14,
         xaxis={"title": "time (s)", "range": [0, clip.duration_seconds]},
         yaxis={"title": "lip distance (mm)", "range": [0, max(12.0, float(distance.max()) * 1.1)]},
         shapes=[
