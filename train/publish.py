@@ -24,7 +24,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError, LocalTokenNotFoundError  # HTTPError: of its HTTP library, any
 from transformers import HfArgumentParser
 
-from bilabial.checkpoint import load_checkpoint, save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
 
 ALLOWED_IMPORTS = {"numpy", "torch", "transformers", "huggingface_hub"}
 # What transformers itself greps for, in docstrings and comments too, to know which files belong together.
@@ -47,7 +47,9 @@ print(json.dumps({
 
 @dataclass
 class PublishArguments:
-    repo_id: str = field(metadata={"help": "Hub repository, name/model; made when missing."})
+    repo_id: str | None = field(
+        default=None, metadata={"help": "Hub repository, name/model; made if missing."}
+    )
     model: Path | None = field(
         default=None, metadata={"help": "Folder of the model; left out: the embedded default."}
     )
@@ -56,6 +58,7 @@ class PublishArguments:
     )
     private: bool = field(default=False, metadata={"help": "Make the repository a private one."})
     dry_run: bool = field(default=False, metadata={"help": "Check and write to --output, upload nothing."})
+    embed: bool = field(default=False, metadata={"help": "Make --model this package's default; no upload."})
     output: Path = field(default=Path("build/hub"), metadata={"help": "Folder that a dry run writes."})
 
 
@@ -112,7 +115,11 @@ def build(args: PublishArguments, folder: Path) -> None:
 
 
 def main(args: PublishArguments) -> None:
-    if args.repo_id.count("/") != 1:
+    if args.embed:
+        save_checkpoint(*load_checkpoint(args.model), EMBEDDED_MODEL, with_code=False)
+        print(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
+        return
+    if args.repo_id is None or args.repo_id.count("/") != 1:
         raise ValueError(f"repo_id must look like name/model, got {args.repo_id!r}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "repository"

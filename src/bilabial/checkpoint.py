@@ -33,6 +33,8 @@ def save_checkpoint(
         own_class._auto_class = None
         if with_code:
             own_class.register_for_auto_class(auto_class)
+    for loaded in (model.config, feature_extractor):
+        vars(loaded).pop("auto_map", None)  # what was loaded with its code still points to it
     try:
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
