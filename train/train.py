@@ -244,9 +244,9 @@ def main(args: TrainArguments, model_fields: dict) -> None:
             if step % args.eval_steps == 0 or step == last_step:
                 scores = validate(model, held_out_loader, accelerator)
                 accelerator.log(scores, step=step)
-                progress.write(
-                    f"step {step}: " + ", ".join(f"{name} {value:.5f}" for name, value in scores.items())
-                )
+                if accelerator.is_main_process:
+                    text = ", ".join(f"{name} {value:.5f}" for name, value in scores.items())
+                    progress.write(f"step {step}: {text}")
                 save_state(accelerator, checkpoints, step)
             if step == last_step:
                 break
