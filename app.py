@@ -1,5 +1,6 @@
-"""The Space: speech in, a talking face out. Run with `python app.py`; a Space needs this file and
-requirements.txt.
+"""The Space: speech in, a talking face out.
+
+Run with `python app.py`; a Space needs this file and requirements.txt.
 """
 
 import base64

@@ -54,8 +54,9 @@ class EvaluateArguments:
 
 @dataclass(frozen=True)
 class Clip:
-    """A row as evaluation needs it: aligned, and only the frames that count. Lip distance in lip units, gap
-    in eyes.
+    """A row as evaluation needs it: aligned, and only the frames that count.
+
+    Lip distance in lip units, gap in eyes.
     """
 
     id: str
@@ -162,8 +163,9 @@ def _cell(value: float | None) -> str:
 
 
 def write_card(card: Path, name: str, text: str) -> None:
-    """Replace what stands between <!-- NAME --> and <!-- /NAME --> in a card. Raises ValueError without the
-    marks.
+    """Replace what stands between <!-- NAME --> and <!-- /NAME --> in a card.
+
+    Raises ValueError without the marks.
     """
     before, start, rest = card.read_text().partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")

@@ -1,5 +1,6 @@
-"""Face videos -> a Hugging Face data set: sound, captured coefficients, labels, and a summary of what was
-dropped.
+"""Face videos -> a Hugging Face data set.
+
+Sound, captured coefficients, labels, and a summary of what was dropped.
 
     python train/prepare.py --reader grid --source path/to/grid --output data/grid
     python train/prepare.py --reader videos --source my_recordings --output data/me --num_proc 4

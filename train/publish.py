@@ -1,5 +1,6 @@
-"""Check a trained model and publish it: weights, code, feature extractor and model card in one Hub
-repository.
+"""Check a trained model and publish it.
+
+Weights, code, feature extractor and model card in one Hub repository.
 
     python train/publish.py --repo_id me/bilabial --dry_run
     python train/publish.py --repo_id me/bilabial --model runs/grid/model --private
@@ -89,10 +90,9 @@ def check_card(card: Path) -> list[str]:
 
 
 def try_out(folder: Path) -> str:
-    """Load and use the folder in a clean interpreter, offline, without this package; returns what it printed
-    (JSON).
+    """Load and use the folder in a clean interpreter, offline, without this package.
 
-    Raises RuntimeError with the interpreter's own words.
+    Returns what it printed (JSON). Raises RuntimeError with the interpreter's own words.
     """
     with tempfile.TemporaryDirectory() as home:
         environment = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PATH": "", "HOME": home}

@@ -35,10 +35,10 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
 
 
 def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, float]:
-    """Decode the first audio stream: (waveform (S,) float32 16 kHz mono as recorded, its start time in
-    seconds).
+    """Decode the first audio stream.
 
-    The start time is on the container's clock, the one that video frames use too. Raises as `load_audio`.
+    Returns the waveform as recorded, (S,) float32 at 16 kHz, and its start time in seconds on the container's
+    clock, the one that video frames use too. Raises as `load_audio`.
     """
     with open_media(source) as container:
         name = media_name(source)

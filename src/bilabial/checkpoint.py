@@ -1,6 +1,4 @@
-"""A trained model on disk: weights, configuration and feature extractor in one folder, with or without its
-code.
-"""
+"""A trained model on disk: weights, configuration and feature extractor, with or without their code."""
 
 from __future__ import annotations
 
@@ -47,10 +45,10 @@ def save_checkpoint(
 def load_checkpoint(
     source: str | Path | None = None, revision: str | None = None
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
-    """Load model (in evaluation mode) and feature extractor from a folder or a Hub id; None = the embedded
-    default.
+    """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    Raises FileNotFoundError naming the file that a folder lacks; errors of the Hub pass through.
+    None = the embedded default. Raises FileNotFoundError naming the file that a folder lacks; errors of the
+    Hub pass through.
     """
     source = EMBEDDED_MODEL if source is None else source
     if Path(source).is_dir():

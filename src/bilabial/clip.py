@@ -149,8 +149,9 @@ class FaceClip:
             return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0); returns
-        the path.
+        """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
+
+        Returns the path.
         """
         path = Path(path)
         columns = [

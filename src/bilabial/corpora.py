@@ -75,8 +75,9 @@ READERS: dict[str, Callable[[Path], Iterator[Take]]] = {"grid": read_grid, "vide
 
 
 def read_takes(reader: str, folder: str | Path) -> list[Take]:
-    """All takes of a folder, sorted by id. Raises ValueError for an unknown reader, no takes, or an id given
-    twice.
+    """All takes of a folder, sorted by id.
+
+    Raises ValueError for an unknown reader, no takes, or an id given twice.
     """
     if reader not in READERS:
         raise ValueError(f"reader must be one of {', '.join(READERS)}, got {reader!r}")

@@ -123,8 +123,9 @@ def coefficients_of(row: dict) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a training window is changed so that the model hears speech and not one recording. Ranges are
-    uniform.
+    """How a training window is changed so that the model hears speech and not one recording.
+
+    Ranges are uniform.
     """
 
     gain_db: tuple[float, float] = (-12.0, 12.0)
@@ -185,9 +186,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         start: float,
         speed: float,
     ) -> dict[str, np.ndarray]:
-        """The window that begins `start` seconds into the take, played `speed` times as fast; beyond the end:
-        padding.
-        """
+        """The window from `start` seconds on, played `speed` times as fast; beyond the end: padding."""
         num_samples = self.num_frames * self.config.frame_hop_samples
         positions = start * SAMPLING_RATE + np.arange(num_samples) * speed
         inside = positions <= len(waveform) - 1

@@ -37,8 +37,9 @@ SEALED_SHARE = 0.15  # of a clip's own 90th percentile of lip distance
 
 
 def align(values: np.ndarray, fps: float, av_offset_ms: float) -> np.ndarray:
-    """Move captured frames (T, C) so that lips and sound agree; a negative offset means that the lips were
-    early.
+    """Move captured frames (T, C) so that lips and sound agree.
+
+    A negative offset means that the lips were early.
     """
     times = np.arange(len(values)) / fps
     return interpolate_frames(times, values, times + av_offset_ms / 1000)
@@ -55,8 +56,9 @@ def mae(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray, group: str)
 
 
 def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
-    """Mouth MAE after each channel's clip median is removed from both (maeD): a mean pose no longer looks
-    good.
+    """Mouth MAE after each channel's clip median is removed from both (maeD).
+
+    A mean pose no longer looks good.
     """
     columns = mask & np.array(GROUPS["mouth"])
     centred = [values[:, columns] - np.median(values[:, columns], axis=0) for values in (predicted, labels)]
@@ -64,8 +66,9 @@ def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndar
 
 
 def channel_correlation(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
-    """Mean Pearson r over the jaw and mouth channels that move in the label (chr); a constant prediction
-    counts 0.
+    """Mean Pearson r over the jaw and mouth channels that move in the label (chr).
+
+    A constant prediction counts 0.
     """
     columns = mask & (np.array(GROUPS["mouth"]) | np.array(GROUPS["jaw"])) & (labels.std(axis=0) > MOVING_STD)
     return float(
@@ -100,8 +103,9 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> float:
-    """How late the predicted curve (T,) is, in ms: the shift within +-300 ms that correlates best with the
-    captured.
+    """How late the predicted curve (T,) is, in ms.
+
+    It is the shift within +-300 ms that correlates best with the captured.
     """
     step = 0.01  # s
     count = max(2, int(len(captured) / fps / step))
@@ -116,10 +120,10 @@ def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> floa
 
 
 def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int, int]:
-    """Counts over frames: sealed in the capture, of these sealed in the prediction; open in the capture, of
-    these sealed.
+    """Four counts of frames, for closure recall and false closure.
 
-    Both use the same bound, 1.2 % of the outer-eye distance (1.1 mm); open is above 6 %.
+    Sealed in the capture, of these sealed in the prediction; open in the capture, of these sealed. Both use the same bound, 1.2 % of the outer-eye distance (1.1 mm);
+    open is above 6 %.
     """
     sealed = distance * OUTER_EYE_PER_LIP_UNIT < SEALED_GAP
     return (
@@ -132,10 +136,9 @@ def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int,
 def phone_minima(
     distance: np.ndarray, gap: np.ndarray, fps: float, phones: Sequence[tuple[str, float, float]]
 ) -> tuple[list[float], list[float]]:
-    """Smallest predicted lip distance, as a share of the clip's 90th percentile, around each phone of two
-    kinds.
+    """Smallest predicted lip distance around each phone, over the clip's 90th percentile.
 
-    First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or silence within
+    Two lists. First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or silence within
     100 ms. phones: (ARPAbet name, start, end in seconds).
     """
     scale, gap_scale = max(np.percentile(distance, 90), 1e-6), np.percentile(gap, 90)
@@ -155,9 +158,7 @@ def phone_minima(
 
 
 def phone_closure(bilabial: Sequence[float], control: Sequence[float]) -> dict[str, float]:
-    """cloC, ctl, J = cloC - ctl and AUC of pooled `phone_minima`, with how many phones of each kind there
-    were.
-    """
+    """cloC, ctl, J = cloC - ctl and AUC of pooled `phone_minima`, and how many phones of each kind."""
     bilabial, control = np.array(bilabial), np.array(control)
     recall, false = np.mean(bilabial < SEALED_SHARE), np.mean(control < SEALED_SHARE)
     return {

@@ -1,6 +1,4 @@
-"""FaceClips as pictures: plotly figures of the lips' distance, of coefficient curves, and a simple face that
-moves.
-"""
+"""FaceClips as plotly figures: the lips' distance, coefficient curves, and a simple face that moves."""
 
 from __future__ import annotations
 
@@ -71,8 +69,7 @@ def lip_distance_figure(clip: FaceClip, captured_mm: np.ndarray | None = None) -
 
 
 def animation_figure(clip: FaceClip, names: Sequence[str] = CURVES) -> go.Figure:
-    """A face drawn from the coefficients above their curves, with one plotly frame per clip frame and a play
-    button.
+    """A drawn face above the curves of coefficients, one plotly frame per clip frame, a play button.
 
     A clip of more than 30 fps is drawn at 30. Frame k of the figure is named str(k); layout.meta holds fps
     and duration.

@@ -1,6 +1,4 @@
-"""Configuration of Bilabial: names of the coefficients and emotions, the lips' numbers, sizes and loss
-weights.
-"""
+"""Configuration of Bilabial: names, sizes, the numbers of the lips and the weights of the objective."""
 
 from typing import ClassVar, Literal
 
@@ -133,15 +131,17 @@ class BilabialConfig(PreTrainedConfig):
 
     @property
     def lookahead_seconds(self) -> float | None:
-        """Sound after a frame that can change it; None with a `transformers` encoder, which hears the whole
-        clip.
+        """Sound after a frame that can change it.
+
+        None with a `transformers` encoder, which hears the whole clip.
         """
         return self._reach_seconds(self.num_lookahead_frames)
 
     @property
     def history_seconds(self) -> float | None:
-        """Sound before a frame that can change it; None with a `transformers` encoder, which hears the whole
-        clip.
+        """Sound before a frame that can change it.
+
+        None with a `transformers` encoder, which hears the whole clip.
         """
         return self._reach_seconds(self.num_history_frames)
 

@@ -1,5 +1,6 @@
-"""Feature extractor of Bilabial: waveforms at the model's sampling rate become a padded, level-normalised
-batch.
+"""Feature extractor of Bilabial.
+
+Waveforms at the model's sampling rate become a padded, level-normalised batch.
 """
 
 from typing import ClassVar

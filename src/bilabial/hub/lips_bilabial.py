@@ -17,8 +17,9 @@ LIP_OPENERS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", 
 
 
 def closure_ratio(mouth_close: torch.Tensor, jaw_open: torch.Tensor, eps: float = 0.01) -> torch.Tensor:
-    """(mouthClose + eps) / (jawOpen + eps): 1 when mouthClose cancels the jaw, and for a face at rest (0 /
-    0).
+    """The closure ratio (mouthClose + eps) / (jawOpen + eps).
+
+    It is 1 when mouthClose cancels the jaw, and for a face at rest (0 / 0).
     """
     return (mouth_close + eps) / (jaw_open + eps)
 
@@ -69,11 +70,10 @@ def opening_prediction(
 def lip_distance(
     coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], clamp: bool = True
 ) -> torch.Tensor:
-    """Distance between the lips: lip change + opening prediction + the four mouthLowerDown / mouthUpperUp
-    terms.
+    """Lip change + opening prediction + the four mouthLowerDown / mouthUpperUp terms.
 
-    coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would
-    reward ever more negative ones. Returns (...) in lip units.
+    coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would reward ever more negative
+    ones. Returns (...) in lip units.
     """
     distance = (
         lip_change(coefficients, names, weights)

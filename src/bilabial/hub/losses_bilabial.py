@@ -45,8 +45,9 @@ def second_loss(
 def keep_open_loss(
     closure: torch.Tensor, distance: torch.Tensor, label_distance: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Where the label is open the predicted distance has to be the label's, all (B, T): over-closing must not
-    pay.
+    """Where the label is open the predicted distance has to be the label's, all (B, T).
+
+    Over-closing must not pay.
     """
     return weighted_mean((1.0 - closure) * (distance - label_distance).abs(), weights)
 

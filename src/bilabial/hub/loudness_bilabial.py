@@ -23,8 +23,9 @@ def speech_level_db(waveform: np.ndarray) -> float:
 
 
 def normalize_level(waveform: np.ndarray) -> np.ndarray:
-    """Scale (S,) float32 so that its speech lies at -23 dB; silence stays as it is. Doing it twice changes
-    nothing.
+    """Scale (S,) float32 so that its speech lies at -23 dB; silence stays as it is.
+
+    Doing it twice changes nothing.
     """
     level = speech_level_db(waveform)
     if level < SILENCE_LEVEL_DB:

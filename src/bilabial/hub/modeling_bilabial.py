@@ -47,9 +47,7 @@ class BilabialOutput(ModelOutput):
 
 
 class BilabialBlock(nn.Module):
-    """Depthwise convolution over time, then a two-layer perceptron per frame, optionally modulated (FiLM);
-    residual.
-    """
+    """Residual: depthwise convolution over time, modulation (FiLM) if conditioned, perceptron per frame."""
 
     def __init__(self, config: BilabialConfig, dilation: int, condition_size: int = 0):
         super().__init__()
@@ -71,8 +69,9 @@ class BilabialBlock(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """hidden_states: (B, T, D), mask: (B, T, 1) with 0 for padding, condition: (B, 1 or T, E). Returns
-        (B, T, D).
+        """hidden_states: (B, T, D), mask: (B, T, 1) with 0 for padding, condition: (B, 1 or T, E).
+
+        Returns (B, T, D).
         """
         inner = F.pad(
             (hidden_states * mask).transpose(1, 2), (self.left, self.right)
@@ -106,9 +105,7 @@ class BilabialSpeechEncoder(nn.Module):
         )
 
     def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
-        """(B, S) -> (B, M, 2 T): log power of mel bands, scaled to about -1..1 for speech at the training
-        level.
-        """
+        """Log power of mel bands, about -1..1 for speech at the training level: (B, S) -> (B, M, 2 T)."""
         left = self.fft_size // 2  # frame n is centred on sample n * hop
         right = (2 * num_frames - 1) * self.hop + self.fft_size - left - input_values.shape[1]
         padded = F.pad(input_values.float(), (left, max(right, 0)))
@@ -234,10 +231,10 @@ class BilabialModel(BilabialPreTrainedModel):
     def encode_emotion(
         self, emotion: str | Mapping[str, float] = "neutral", intensity: float = 1.0
     ) -> torch.Tensor:
-        """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5; neutral is all
-        zeros.
+        """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5.
 
-        Raises ValueError for unknown names, shares below 0 or an intensity outside its range.
+        Neutral is all zeros. Raises ValueError for unknown names, shares below 0 or an intensity outside its
+        range.
         """
         if not isinstance(intensity, (int, float)) or not 0.0 <= intensity <= MAX_INTENSITY:
             raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
@@ -253,8 +250,9 @@ class BilabialModel(BilabialPreTrainedModel):
         return weights
 
     def encode_style(self, style: str | None = None) -> torch.Tensor:
-        """Style vector (style_size,) of a named style; None = the first. Raises ValueError for an unknown
-        name.
+        """Style vector (style_size,) of a named style; None = the first.
+
+        Raises ValueError for an unknown name.
         """
         name = self.config.styles[0] if style is None else style
         if name not in self.config.styles:
