@@ -82,9 +82,10 @@ def test_a_folder_lacking_a_file_is_named(tiny_model, tmp_path, name):
         load_checkpoint(folder)
 
 
-def test_a_source_that_is_nothing():
+@pytest.mark.parametrize("source", ["no/such/folder/here", "/gone", "./gone", "gone", Path("a/b")])
+def test_a_source_that_is_nothing(source):
     with pytest.raises(FileNotFoundError, match="neither a folder nor a Hub id"):
-        load_checkpoint("no/such/folder/here")
+        load_checkpoint(source)
 
 
 def run_publish(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -103,6 +103,7 @@ def test_prepare_resumes_after_a_kill(grid, dataset, tmp_path):
 def test_prepare_says_what_is_wrong(tmp_path):
     done = run("prepare.py", "--source", tmp_path, "--output", tmp_path / "out", check=False)
     assert done.returncode == 1 and "has no metadata.csv" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "data").exists()
 
 

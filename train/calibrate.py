@@ -129,5 +129,5 @@ def main(args: CalibrateArguments) -> None:
 if __name__ == "__main__":
     try:
         main(HfArgumentParser(CalibrateArguments).parse_args_into_dataclasses()[0])
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error

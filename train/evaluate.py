@@ -175,11 +175,15 @@ def write_card(card: Path, name: str, text: str) -> None:
 
 
 def main(args: EvaluateArguments) -> None:
-    model, _ = load_checkpoint(args.model)
+    try:
+        model, _ = load_checkpoint(args.model)
+        rows = {Path(name).name: load_rows(name, args.split) for name in args.dataset}
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
     if args.seal_distance is not None:
         model.config.seal_distance = args.seal_distance
     notes = json.loads(args.phones.read_text()) if args.phones else {}
-    scores = {Path(name).name: evaluate(model, load_rows(name, args.split), notes) for name in args.dataset}
+    scores = {name: evaluate(model, of_name, notes) for name, of_name in rows.items()}
     args.output.write_text(json.dumps(scores, indent=1) + "\n")
     tables = "\n\n".join(
         f"### {name}\n\n{table({k: v for k, v in s.items() if k != 'clips'})}" for name, s in scores.items()

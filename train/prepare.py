@@ -12,6 +12,7 @@ other options captures again. OUTPUT/data holds the Parquet files that `datasets
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 import sys
 from collections import Counter
@@ -116,6 +117,11 @@ def keep_take(take: Take, args: PrepareArguments) -> None:
     partial.replace(row_path)
 
 
+def log_to(path: Path) -> None:
+    """Send what libraries print on stderr to a file: MediaPipe's four lines a video hide the progress."""
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+
+
 def split_of(take: Take, args: PrepareArguments) -> str:
     """The split a take asks for, else a stable draw by its id or speaker: more data never moves a take."""
     if take.split:
@@ -146,13 +152,17 @@ def write_splits(takes: list[Take], args: PrepareArguments) -> dict[str, int]:
 
 
 def main(args: PrepareArguments) -> None:
-    takes = read_takes(args.reader, args.source)[: args.limit]
-    find_landmarker(args.landmarker)  # says what to do before hours of work, not after
+    try:
+        takes = read_takes(args.reader, args.source)[: args.limit]
+        find_landmarker(args.landmarker)  # says what to do before hours of work, not after
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
     (args.output / ".takes").mkdir(parents=True, exist_ok=True)
     todo = [take for take in takes if not any(path.is_file() for path in take_paths(take, args))]
     print(f"{len(takes)} takes, {len(takes) - len(todo)} done before")
     # spawn: MediaPipe's threads do not survive a fork
-    with ProcessPoolExecutor(args.num_proc, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn, log = multiprocessing.get_context("spawn"), args.output / "prepare.log"
+    with ProcessPoolExecutor(args.num_proc, spawn, initializer=log_to, initargs=(log,)) as pool:
         jobs = [pool.submit(keep_take, take, args) for take in todo]
         try:
             for job in tqdm(as_completed(jobs), total=len(jobs), unit="take"):

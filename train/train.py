@@ -185,7 +185,10 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     with accelerator.main_process_first():
         check_same_run(args, model_fields)
     set_seed(args.seed)
-    rows = load_rows(args.dataset)
+    try:
+        rows = load_rows(args.dataset)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
     model = build_model(rows["train"], args, model_fields)
     config = model.config
     num_frames = round(args.window_seconds * config.frame_rate_hz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -9,6 +10,7 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 
 
@@ -57,7 +59,7 @@ def load_checkpoint(
             raise FileNotFoundError(
                 f"{source} is no Bilabial model: it lacks {', '.join(missing)}; needed are {', '.join(FILES)}"
             )
-    elif isinstance(source, Path) or str(source).count("/") != 1:
+    elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
         raise FileNotFoundError(f"{source} is neither a folder nor a Hub id like 'name/model'")
     model = BilabialModel.from_pretrained(source, revision=revision or "main")
     return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
