@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, FaceClip, num_frames
+from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.frames_bilabial import num_frames
 
 
 def random_clip(frames: int = 45, fps: float = 30.0) -> FaceClip:

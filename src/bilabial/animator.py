@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
-from bilabial.clip import FaceClip, check_fps
+from bilabial.clip import FaceClip
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 

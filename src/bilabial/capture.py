@@ -22,8 +22,9 @@ from av import FFmpegError
 from mediapipe.tasks.python import BaseOptions, vision
 
 from bilabial.audio import media_name, open_media
-from bilabial.clip import FaceClip, check_fps, interpolate_frames, num_frames
+from bilabial.clip import FaceClip, interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.frames_bilabial import check_fps, num_frames
 
 LANDMARKER_URL = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"

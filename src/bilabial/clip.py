@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
+from bilabial.hub.frames_bilabial import check_fps, num_frames
 
-MIN_FPS, MAX_FPS = 1.0, 240.0
 LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings
 LIVE_LINK_ROTATIONS = (
     "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
@@ -30,18 +30,6 @@ LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PA
 LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
 NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001)
 WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
-
-
-def check_fps(fps: float) -> float:
-    """Return `fps` (Hz) as a float. Raises ValueError unless it lies in 1..240."""
-    if isinstance(fps, bool) or not isinstance(fps, (int, float, np.number)) or not MIN_FPS <= fps <= MAX_FPS:
-        raise ValueError(f"fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {fps!r}")
-    return float(fps)
-
-
-def num_frames(duration_seconds: float, fps: float) -> int:
-    """Frames, the first at time 0, that begin before `duration_seconds` ends: ceil(duration * fps)."""
-    return math.ceil(round(duration_seconds * fps, 6))  # rounding keeps 3.0 s * 30 fps from becoming 91
 
 
 def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:

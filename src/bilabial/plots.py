@@ -39,15 +39,10 @@ def sealed_stretches(distance_mm: np.ndarray, fps: float) -> list[tuple[float, f
     ]
 
 
-def lip_distance_figure(clip: FaceClip, captured_mm: np.ndarray | None = None) -> go.Figure:
-    """Lip distance in mm over time, stretches of closed lips shaded.
-
-    captured_mm: (T,) measured distances of the same frames, drawn beside it.
-    """
+def lip_distance_figure(clip: FaceClip) -> go.Figure:
+    """Lip distance in mm over time, stretches of closed lips shaded."""
     distance = clip.lip_distance_mm()
     figure = go.Figure()
-    if captured_mm is not None:
-        figure.add_scatter(x=clip.times, y=captured_mm, name="captured", line={"color": "#888", "width": 1})
     figure.add_scatter(x=clip.times, y=distance, name="predicted", line={"color": LIPS, "width": 2})
     stretches = sealed_stretches(distance, clip.fps)
     closed_seconds = sum(end - start for start, end in stretches)
@@ -63,7 +58,7 @@ def lip_distance_figure(clip: FaceClip, captured_mm: np.ndarray | None = None) -
         ],
         margin={"l": 55, "r": 15, "t": 45, "b": 45},
         height=280,
-        showlegend=captured_mm is not None,
+        showlegend=False,
     )  # fmt: skip
     return figure
 

@@ -20,12 +20,12 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.utils import ModelOutput
 
 from .configuration_bilabial import BilabialConfig
+from .frames_bilabial import check_fps, num_frames
 from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance, seal
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 from .loudness_bilabial import check_sampling_rate, normalize_level
 
 MEL_FLOOR = 1e-6  # power of the quietest mel band told apart: about -60 dB below speech
-MIN_FPS, MAX_FPS = 1.0, 240.0
 MAX_INTENSITY = 1.5
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
@@ -276,8 +276,7 @@ class BilabialModel(BilabialPreTrainedModel):
         ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
-        if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not MIN_FPS <= fps <= MAX_FPS:
-            raise ValueError(f"fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {fps!r}")
+        fps = check_fps(fps)
         samples = np.asarray(waveform, dtype=np.float32)
         if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
             raise ValueError(
@@ -290,7 +289,7 @@ class BilabialModel(BilabialPreTrainedModel):
             self(part[None], emotion=emotion_weights[None], style=style_vector[None]).coefficients[0, kept]
             for part, kept in self._chunks(input_values)
         ]
-        config, count = self.config, math.ceil(round(len(samples) / sampling_rate * fps, 6))
+        config, count = self.config, num_frames(len(samples) / sampling_rate, fps)
         coefficients = _interpolate(torch.cat(frames).float().cpu(), config.frame_rate_hz, count, fps)
         return seal(coefficients, config.blendshapes, config.lip_distance_weights, config.seal_distance)
 
