@@ -16,13 +16,14 @@ sys.path.insert(0, str(ROOT / "train"))
 
 from evaluate import table, write_card
 
-PRESETS = {
-    "mse": "MSE only",
-    "mse_closure": "+ closure",
-    "mse_closure_keep_open": "+ keep-open",
-    "default": "+ velocity",
-}
-SEALED = "+ sealing of almost closed lips (the default)"
+UNSEALED = ("--seal_distance", "0")
+ROWS = (  # label, preset, options of the evaluation
+    ("MSE only", "mse", UNSEALED),
+    ("+ closure", "mse_closure", UNSEALED),
+    ("+ keep-open", "mse_closure_keep_open", UNSEALED),
+    ("+ velocity", "default", UNSEALED),
+    ("+ sealing of almost closed lips (the default)", "default", ()),
+)
 COLUMNS = ("r0", "lag_ms", "maeD", "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC")
 
 
@@ -41,30 +42,19 @@ def main() -> None:
     args = parser.parse_args()
     launch = [sys.executable, "-m", "accelerate.commands.launch", str(ROOT / "train" / "train.py")]
     scores: dict[str, dict[str, dict]] = {}
-    for preset, label in PRESETS.items():
-        run = args.output / preset
+    for label, preset, options in ROWS:
+        run, metrics = args.output / preset, args.output / "metrics.json"
         if not (run / "model").is_dir():
-            options = ["--dataset", args.dataset, "--preset", preset, "--output", str(run)]
-            subprocess.run([*launch, *options, "--max_steps", args.max_steps], check=True)
-        for name, seal in {
-            label: ["--seal_distance", "0"],
-            **({SEALED: []} if preset == "default" else {}),
-        }.items():
-            metrics = run / ("sealed.json" if name == SEALED else "metrics.json")
-            options = [
-                "--model",
-                str(run / "model"),
-                "--dataset",
-                *args.evaluate,
-                "--output",
-                str(metrics),
-                *seal,
-            ]
-            options += ["--phones", args.phones] if args.phones else []
-            subprocess.run([sys.executable, str(ROOT / "train" / "evaluate.py"), *options], check=True)
-            for dataset, result in json.loads(metrics.read_text()).items():
-                kept = {column: value for column, value in result["model"].items() if column in COLUMNS}
-                scores.setdefault(dataset, {})[name] = kept
+            training = ["--dataset", args.dataset, "--preset", preset, "--output", str(run)]
+            subprocess.run([*launch, *training, "--max_steps", args.max_steps], check=True)
+        evaluation = ["--model", str(run / "model"), "--dataset", *args.evaluate, "--output", str(metrics)]
+        evaluation += ["--phones", args.phones] if args.phones else []
+        subprocess.run(
+            [sys.executable, str(ROOT / "train" / "evaluate.py"), *evaluation, *options], check=True
+        )
+        for dataset, result in json.loads(metrics.read_text()).items():
+            kept = {column: value for column, value in result["model"].items() if column in COLUMNS}
+            scores.setdefault(dataset, {})[label] = kept
     text = "\n\n".join(f"### {dataset}\n\n{table(rows)}" for dataset, rows in scores.items())
     (args.output / "ablation.json").write_text(json.dumps(scores, indent=1) + "\n")
     print(text)

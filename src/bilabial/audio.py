@@ -46,19 +46,19 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
             raise ValueError(f"{name} has no audio stream; an audio file or a video with sound is accepted")
         stream = container.streams.audio[0]
         _check_duration(_declared_seconds(container, stream), max_seconds, name)
-        resampler, chunks, samples, start = _resampler(), [], 0, 0.0
+        resampler, chunks, samples, start = _resampler(), [], 0, None
         try:
             for frame in container.decode(stream):
-                if not chunks and frame.time is not None:
-                    start = frame.time
+                start = frame.time if start is None else start
                 frame.pts = None  # gaps and jitter of the timestamps are not sound
-                chunks += _mono(resampler.resample(frame))
-                samples = sum(map(len, chunks[-1:]), samples)
+                decoded = _mono(resampler.resample(frame))
+                chunks += decoded
+                samples += sum(map(len, decoded))
                 _check_duration(samples / SAMPLING_RATE, max_seconds, name)
         except av.FFmpegError as error:
             raise ValueError(f"{name} has an audio stream that cannot be decoded ({error})") from error
-        chunks += _mono(resampler.resample(None)) if chunks else []
-    return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start
+        chunks += _mono(resampler.resample(None)) if samples else []
+    return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start or 0.0
 
 
 def open_media(source: str | Path | bytes) -> av.container.InputContainer:

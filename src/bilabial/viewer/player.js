@@ -13,7 +13,7 @@ async function draw() {
   for (const menu of layout.updatemenus) for (const button of menu.buttons) button.execute = false;
   // plotly.py drops the uid of a figure's own traces; without it frames are drawn beside the first face, not in its place.
   frames[0].traces.forEach((trace, k) => (data[trace].uid = frames[0].data[k].uid));
-  if (matchMedia("(prefers-color-scheme: dark)").matches || document.body.classList.contains("dark")) {
+  if (document.querySelector(".dark")) {
     Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(127,127,127,0.15)" });
     layout.font = { color: "#ddd" };
   }
