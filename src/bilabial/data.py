@@ -30,6 +30,8 @@ from bilabial.hub.loudness_bilabial import (
     speech_level_db,
 )
 
+FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
+
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -43,6 +45,11 @@ FEATURES = Features(
         "valid": List(Value("bool")),  # False: no face in the frame
         "lip_gap": List(Value("float32")),  # inner-lip distance in outer-eye distances, from landmarks
         "fps": Value("float32"),
+        "face": Value("string"),  # one of FACES
+        "av_offset_ms": Value("float32"),  # how late the lips are, negative = early; 0 where not measured
+        "phones": List(
+            {"name": Value("string"), "start": Value("float32"), "end": Value("float32")}
+        ),  # or []
         "emotion": Value("string"),
         "style": Value("string"),
         "speaker": Value("string"),
@@ -64,6 +71,9 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "valid": capture.valid,
         "lip_gap": capture.lip_gap,
         "fps": capture.clip.fps,
+        "face": "captured",
+        "av_offset_ms": 0.0,
+        "phones": [],
         "emotion": take.emotion,
         "style": take.style,
         "speaker": take.speaker,
