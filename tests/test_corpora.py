@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 
+from bilabial.clip import FaceClip
 from bilabial.corpora import read_takes
+from bilabial.facegood import FACEGOOD_BLENDSHAPES
 
 
 def grid(tmp_path, speakers=("s1",)):
@@ -52,7 +55,7 @@ def test_empty_cells_take_the_default(tmp_path):
         ("file\na.mp4\nb.mp4\n", "line 3 names 'b.mp4', which is not in"),
         ("file,emotion\n,happy\n", "line 2 has an empty column 'file'"),
         ("file\na.mp4\na.mp4\n", "twice"),
-        ("file\n", "holds no videos"),
+        ("file\n", "holds no takes"),
     ],
 )
 def test_wrong_metadata_is_named(tmp_path, table, message):
@@ -67,3 +70,26 @@ def test_wrong_folders_and_readers(tmp_path):
         read_takes("grid", tmp_path / "gone")
     with pytest.raises(ValueError, match="reader must be one of grid, videos"):
         read_takes("imax", tmp_path)
+
+
+def recording(folder, name="a", seconds=25.0):
+    names = sorted({term for terms in FACEGOOD_BLENDSHAPES.values() for term in terms})
+    clip = FaceClip(names, np.zeros((round(seconds * 30), len(names)), np.float32), 30)
+    clip.to_npz(folder / f"{name}.npz")
+    (folder / f"{name}.flac").touch()
+    return folder
+
+
+def test_facegood_recordings_come_in_pieces_for_validation(tmp_path):
+    first, second = read_takes("facegood", recording(tmp_path))
+    assert (first.id, second.id) == ("facegood/a_00", "facegood/a_01")
+    assert (first.start_seconds, first.duration_seconds) == (0.0, 10.0)
+    assert (second.start_seconds, second.duration_seconds) == (10.0, 15.0)
+    assert first.split == second.split == "validation" and first.licence == "MIT"
+    assert first.video is None and first.files == (tmp_path / "a.npz", tmp_path / "a.flac")
+
+
+def test_curves_without_a_sound_are_refused(tmp_path):
+    (recording(tmp_path) / "a.flac").unlink()
+    with pytest.raises(ValueError, match="a.npz has no sound beside it; .flac, .wav"):
+        read_takes("facegood", tmp_path)

@@ -9,6 +9,7 @@ from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import FaceClip
 from bilabial.corpora import Take
 from bilabial.data import (
+    FEATURES,
     SCHEMA,
     Augmentation,
     TrainingWindows,
@@ -18,6 +19,7 @@ from bilabial.data import (
     load_rows,
     row_of_take,
     tilt_spectrum,
+    update_rows,
     warp_formants,
     waveform_of,
 )
@@ -67,7 +69,7 @@ def test_rows_survive_parquet(rows, speech, tmp_path):
 
 def test_a_foreign_data_set_is_refused(tmp_path):
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(ValueError, match="lacks audio, channel_mask"):
+    with pytest.raises(ValueError, match="lacks audio, av_offset_ms, channel_mask"):
         load_rows(tmp_path, "train")
 
 
@@ -157,3 +159,19 @@ def test_gate_silences_pauses():
     gated = gate(sound)
     assert np.abs(gated[3200:6400]).max() == 0
     assert np.array_equal(gated[:3200], sound[:3200])
+
+
+def test_rows_are_updated_in_place(speech, tmp_path):
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "train-00000-of-00001.parquet"
+    table = pyarrow.Table.from_pylist([row("a", speech), row("b", speech)], schema=SCHEMA)
+    pyarrow.parquet.write_table(table, path)
+    phones = [{"name": "P", "start": 0.5, "end": 0.75}]
+    update_rows(tmp_path, "phones", {"test/b": phones})
+    read = load_rows(tmp_path, "train")
+    assert [r["phones"] for r in read] == [[], phones] and read.features == FEATURES
+    changed = [name for name in table.column_names if name != "phones"]
+    assert pyarrow.parquet.read_table(path).select(changed) == table.select(changed)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(ValueError, match="has no row 'test/c'"):
+        update_rows(tmp_path, "phones", {"test/c": phones})

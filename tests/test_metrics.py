@@ -27,6 +27,7 @@ def test_mse_and_mae_by_hand():
     mask = ALL.copy()
     mask[ARKIT_BLENDSHAPES.index("jawOpen")] = False
     assert metrics.mse(predicted, labels, mask) == 0.0
+    assert np.isnan(metrics.mae(predicted, labels, np.zeros(52, bool), "jaw"))
 
 
 def test_a_constant_pose_has_no_advantage_in_maed():

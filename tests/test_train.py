@@ -15,6 +15,10 @@ from conftest import ROOT, write_video
 from datasets import load_dataset
 from safetensors.torch import load_file
 
+from bilabial.audio import encode_wav
+from bilabial.clip import FaceClip
+from bilabial.facegood import FACEGOOD_BLENDSHAPES
+
 TRAIN = ROOT / "train"
 CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a", "bbal6n", "bbal7s")
 
@@ -194,3 +198,20 @@ def test_evaluate_writes_metrics_and_a_card(dataset, trained, tmp_path):
     text = card.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| model |" in text
+
+
+def test_curves_with_sound_become_a_data_set(speech, tmp_path):
+    """FACEGOOD's layout: two pieces, all held out, labels where the curves are."""
+    names = sorted({term for terms in FACEGOOD_BLENDSHAPES.values() for term in terms})
+    sound = np.tile(speech, 10)[: 20 * 16000]
+    values = np.zeros((600, len(names)), np.float32)
+    values[300:, names.index("mouth_stretch_c")] = 0.5  # open in the second ten seconds
+    FaceClip(names, values, 30).to_npz(tmp_path / "a.npz")
+    (tmp_path / "a.wav").write_bytes(encode_wav(sound))
+    run("prepare.py", "--reader", "facegood", "--source", tmp_path, "--output", tmp_path / "out")
+    rows = load_dataset(str(tmp_path / "out"))
+    assert set(rows) == {"validation"}
+    first, second = rows["validation"]
+    assert len(first["lip_gap"]) == len(second["lip_gap"]) == 500 and all(second["valid"])
+    assert max(first["lip_gap"][:-1]) == 0 and min(second["lip_gap"]) > 0.2
+    assert sum(first["channel_mask"]) == len(FACEGOOD_BLENDSHAPES) + 1 == 14

@@ -5,8 +5,8 @@
     model_card.md --output metrics.json
 
 --phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
-the name is the last part of a row's id. With --card the tables of a model card are written anew from the
-metrics.
+the name is the last part of a row's id. Without a note the row's own phones and offset count, as phones.py
+and align.py wrote them. With --card the tables of a model card are written anew from the metrics.
 """
 
 import json
@@ -69,9 +69,11 @@ class Clip:
 
 
 def read_clip(row: dict, notes: dict) -> Clip:
+    """A row with its audio-video offset removed; what its note says goes before what the row says."""
     note, fps = notes.get(row["id"].rsplit("/", 1)[-1], {}), float(row["fps"])
+    phones = [(phone["name"], phone["start"], phone["end"]) for phone in row["phones"]]
     captured = np.column_stack([coefficients_of(row), row["lip_gap"], row["valid"]]).astype(np.float32)
-    captured = metrics.align(captured, fps, note.get("av_offset_ms", 0.0))
+    captured = metrics.align(captured, fps, note.get("av_offset_ms", float(row["av_offset_ms"])))
     return Clip(
         id=row["id"],
         fps=fps,
@@ -79,7 +81,7 @@ def read_clip(row: dict, notes: dict) -> Clip:
         gap=captured[:, 52],
         valid=captured[:, 53] > 0.99,
         mask=np.array(row["channel_mask"], bool),
-        phones=[tuple(phone) for phone in note.get("phones", [])],
+        phones=[tuple(phone) for phone in note.get("phones", phones)],
     )
 
 
@@ -109,8 +111,8 @@ def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dic
 def summarize(results: Iterable[dict]) -> dict:
     """Medians over clips; closure on frames and on phones pooled over all clips."""
     results = list(results)
-    plain = [name for name in SUMMARY if name in results[0]]
-    summary = {name: float(np.nanmedian([result[name] for result in results])) for name in plain}
+    columns = {name: [result[name] for result in results] for name in SUMMARY if name in results[0]}
+    summary = {name: float(np.nanmedian(v)) for name, v in columns.items() if not np.isnan(v).all()}
     summary["num_clips"] = len(results)
     sealed, recalled, opened, closed = np.sum([result["closure_counts"] for result in results], axis=0)
     summary |= {

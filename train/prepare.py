@@ -1,9 +1,10 @@
-"""Face videos -> a Hugging Face data set.
+"""Face videos, or recorded curves with sound -> a Hugging Face data set.
 
 Sound, captured coefficients, labels, and a summary of what was dropped.
 
     python train/prepare.py --reader grid --source path/to/grid --output data/grid
     python train/prepare.py --reader videos --source my_recordings --output data/me --num_proc 4
+    python train/prepare.py --reader facegood --source path/to/facegood --output data/mandarin
 
 Every finished take is kept in OUTPUT/.takes: a run that was killed goes on where it stopped, and a run with
 other options captures again. OUTPUT/data holds the Parquet files that `datasets.load_dataset(OUTPUT)` reads.
@@ -23,24 +24,25 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from bilabial.audio import decode_audio
-from bilabial.capture import capture_video, find_landmarker
+from bilabial.capture import Capture, capture_video, find_landmarker
 from bilabial.corpora import Take, read_takes
-from bilabial.data import SCHEMA, dataset_card, row_of_take
-
-ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
+from bilabial.data import ROWS_PER_GROUP, SCHEMA, dataset_card, row_of_take
+from bilabial.facegood import capture_of_weights, read_weights
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 
 
 @dataclass
 class PrepareArguments:
-    source: Path = field(metadata={"help": "Folder with the videos."})
+    source: Path = field(metadata={"help": "Folder with the videos or curves."})
     output: Path = field(metadata={"help": "Folder of the data set; made when missing."})
-    reader: Literal["grid", "videos"] = field(
+    reader: Literal["grid", "videos", "facegood"] = field(
         default="videos", metadata={"help": "How the folder is laid out."}
     )
     fps: float = field(
@@ -73,12 +75,14 @@ class PrepareArguments:
 
 def prepare_take(take: Take, args: PrepareArguments) -> dict:
     """One take -> one row of FEATURES. Raises ValueError with the reason why a take is of no use."""
-    waveform, start_seconds = decode_audio(take.video, args.max_seconds)
+    waveform, start_seconds = decode_audio(take.audio or take.video, args.max_seconds)
+    if take.curves:
+        return row_of_take(take, *_piece_of_curves(take, waveform, args.fps))
     capture = capture_video(
         take.video,
         args.fps,
         start_seconds=start_seconds,
-        duration_seconds=len(waveform) / 16000,
+        duration_seconds=len(waveform) / SAMPLING_RATE,
         interpolation=args.interpolation,
         landmarker=args.landmarker,
     )
@@ -87,16 +91,24 @@ def prepare_take(take: Take, args: PrepareArguments) -> dict:
     return row_of_take(take, waveform, capture)
 
 
+def _piece_of_curves(take: Take, waveform: np.ndarray, fps: float) -> tuple[np.ndarray, Capture]:
+    """The stretch of sound and face that a take asks for, of equal length."""
+    first = round(take.start_seconds * SAMPLING_RATE)
+    seconds = take.duration_seconds or len(waveform) / SAMPLING_RATE - take.start_seconds
+    piece = waveform[first : first + round(seconds * SAMPLING_RATE)]
+    seconds = len(piece) / SAMPLING_RATE
+    return piece, capture_of_weights(read_weights(take.curves), fps, take.start_seconds, seconds)
+
+
 def take_paths(take: Take, args: PrepareArguments) -> tuple[Path, Path]:
     """Where the row of a take, or the reason it was dropped, is kept: a name for take, file and options."""
-    stat = take.video.stat()
+    stats = [path.stat() for path in take.files]
     options = [
         args.fps,
         args.interpolation,
         args.min_valid_share,
         args.max_seconds,
-        stat.st_size,
-        stat.st_mtime_ns,
+        *(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)),
     ]
     labels = {name: value for name, value in asdict(take).items() if name != "split"}
     key = hashlib.sha256(json.dumps([labels, options], default=str).encode()).hexdigest()[:20]
@@ -154,7 +166,8 @@ def write_splits(takes: list[Take], args: PrepareArguments) -> dict[str, int]:
 def main(args: PrepareArguments) -> None:
     try:
         takes = read_takes(args.reader, args.source)[: args.limit]
-        find_landmarker(args.landmarker)  # says what to do before hours of work, not after
+        if any(take.video for take in takes):
+            find_landmarker(args.landmarker)  # says what to do before hours of work, not after
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     (args.output / ".takes").mkdir(parents=True, exist_ok=True)

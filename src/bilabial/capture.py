@@ -49,12 +49,13 @@ class Capture:
 
     clip: T frames of coefficients. lip_gap: (T,) float32, distance of the inner lips over that of the outer
     eye corners. valid: (T,) bool, False where no face was found for longer than 0.2 s (values there only hold
-    the place).
+    the place). unseen: names of the coefficients that this kind of capture cannot tell.
     """
 
     clip: FaceClip
     lip_gap: np.ndarray
     valid: np.ndarray
+    unseen: tuple[str, ...] = UNSEEN_BLENDSHAPES
 
 
 def find_landmarker(path: str | Path | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""Readers of face-video collections: each turns a folder into takes, one per clip; no video is opened."""
+"""Readers of face collections: each turns a folder into takes, one per clip; no video is opened."""
 
 from __future__ import annotations
 
@@ -8,28 +8,42 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from bilabial.facegood import read_weights
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".m4v")
+AUDIO_SUFFIXES = (".flac", ".wav")
 SPLITS = ("train", "validation", "test")
+PIECE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Take:
-    """One clip of one speaker: a video with sound, and what is known about it.
+    """One clip of one speaker: a video with sound, or curves with a sound, and what is known about it.
 
-    id: unique in the collection. emotion: one of EMOTIONS. style: a name, "default" for none. split: one of
-    SPLITS, None lets `prepare` decide. source, licence: where it comes from and under which terms.
+    id: unique in the collection. video: None where the face comes as curves; then `curves` names their
+    archive, `audio` the sound, and `start_seconds` and `duration_seconds` say which stretch of both it is.
+    emotion: one of EMOTIONS. style: a name, "default" for none. split: one of SPLITS, None lets `prepare`
+    decide. source, licence: where it comes from and under which terms.
     """
 
     id: str
-    video: Path
+    video: Path | None
     emotion: str = "neutral"
     style: str = "default"
     speaker: str = "unknown"
     split: str | None = None
     source: str = "own recording"
     licence: str = "unknown"
+    curves: Path | None = None
+    audio: Path | None = None
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the take is read from."""
+        return tuple(path for path in (self.video, self.curves, self.audio) if path)
 
 
 def read_grid(folder: Path) -> Iterator[Take]:
@@ -71,7 +85,41 @@ def read_videos(folder: Path) -> Iterator[Take]:
             )
 
 
-READERS: dict[str, Callable[[Path], Iterator[Take]]] = {"grid": read_grid, "videos": read_videos}
+def read_facegood(folder: Path) -> Iterator[Take]:
+    """FACEGOOD's Mandarin recordings: NAME.npz (curves, see bilabial.facegood) beside NAME.flac or NAME.wav.
+
+    MIT. A recording of minutes is cut into pieces of 10 s, so that a median over clips is one over many and
+    levels are set as in short clips; the last piece takes the rest. All are for validation: the faces were
+    solved for another rig, so they are no labels to learn from. Raises ValueError for curves without a sound.
+    """
+    for curves in sorted(folder.resolve().glob("*.npz")):
+        audio = next((path for s in AUDIO_SUFFIXES if (path := curves.with_suffix(s)).is_file()), None)
+        if audio is None:
+            raise ValueError(f"{curves} has no sound beside it; {', '.join(AUDIO_SUFFIXES)} are looked for")
+        seconds = read_weights(curves).duration_seconds
+        count = max(1, int(seconds // PIECE_SECONDS))
+        for piece in range(count):
+            start = piece * PIECE_SECONDS
+            yield Take(
+                id=f"facegood/{curves.stem}_{piece:02d}",
+                video=None,
+                style="facegood",
+                speaker="facegood",
+                split="validation",
+                source="FACEGOOD-Audio2Face, Mandarin",
+                licence="MIT",
+                curves=curves,
+                audio=audio,
+                start_seconds=start,
+                duration_seconds=(PIECE_SECONDS if piece < count - 1 else seconds - start),
+            )
+
+
+READERS: dict[str, Callable[[Path], Iterator[Take]]] = {
+    "grid": read_grid,
+    "videos": read_videos,
+    "facegood": read_facegood,
+}
 
 
 def read_takes(reader: str, folder: str | Path) -> list[Take]:
@@ -86,7 +134,7 @@ def read_takes(reader: str, folder: str | Path) -> list[Take]:
         raise ValueError(f"{folder} is not a folder")
     takes = sorted(READERS[reader](folder), key=lambda take: take.id)
     if not takes:
-        raise ValueError(f"{folder} holds no videos for the reader {reader!r}")
+        raise ValueError(f"{folder} holds no takes for the reader {reader!r}")
     for first, second in pairwise(takes):
         if first.id == second.id:
             raise ValueError(f"{folder} names the take {first.id!r} twice")

@@ -8,16 +8,18 @@ neither counts in a loss or a metric.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet
 import torch
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from bilabial.audio import decode_wav, encode_wav
-from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
+from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
@@ -30,6 +32,7 @@ from bilabial.hub.loudness_bilabial import (
     speech_level_db,
 )
 
+ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
 
 FEATURES = Features(
@@ -67,7 +70,7 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "id": take.id,
         "audio": {"bytes": encode_wav(normalize_level(waveform)), "path": f"{take.id.replace('/', '_')}.wav"},
         "coefficients": list(capture.clip.select(ARKIT_BLENDSHAPES).values),
-        "channel_mask": [name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES],
+        "channel_mask": [name not in capture.unseen for name in ARKIT_BLENDSHAPES],
         "valid": capture.valid,
         "lip_gap": capture.lip_gap,
         "fps": capture.clip.fps,
@@ -119,6 +122,31 @@ def load_rows(source: str | Path, split: str | None = None) -> Dataset | Dataset
             f"{source} is not a data set made by train/prepare.py: it lacks {', '.join(missing)}"
         )
     return rows
+
+
+def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None:
+    """Set a column of the rows with these ids in FOLDER/data; other rows keep theirs.
+
+    A file is replaced whole or not at all, so that a killed run leaves the old one. Raises ValueError for
+    ids that no file holds.
+    """
+    left = set(values)
+    for path in sorted((folder / "data").glob("*.parquet")):
+        table = pyarrow.parquet.read_table(path)
+        ids, old = table["id"].to_pylist(), table[column].to_pylist()
+        if left.isdisjoint(ids):
+            continue
+        left -= set(ids)
+        new = pyarrow.array(
+            [values.get(name, value) for name, value in zip(ids, old, strict=True)],
+            SCHEMA.field(column).type,
+        )
+        table = table.set_column(table.schema.get_field_index(column), SCHEMA.field(column), new)
+        partial = path.with_suffix(".partial")
+        pyarrow.parquet.write_table(table, partial, row_group_size=ROWS_PER_GROUP)
+        partial.replace(path)
+    if left:
+        raise ValueError(f"{folder} has no row {sorted(left)[0]!r}")
 
 
 def waveform_of(row: dict) -> np.ndarray:

@@ -51,8 +51,12 @@ def mse(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
 
 
 def mae(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray, group: str) -> float:
-    """Mean absolute error over the visible channels of a group: mouth, jaw, brows or eyes."""
-    return float(np.mean(np.abs(predicted - labels)[:, mask & np.array(GROUPS[group])]))
+    """Mean absolute error over the visible channels of a group: mouth, jaw, brows or eyes.
+
+    NaN when the capture sees none of them.
+    """
+    columns = mask & np.array(GROUPS[group])
+    return float(np.mean(np.abs(predicted - labels)[:, columns])) if columns.any() else np.nan
 
 
 def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
