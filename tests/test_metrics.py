@@ -97,3 +97,15 @@ def test_separation():
     assert metrics.separation(np.array([3, 4]), np.array([1, 2])) == 0.0
     assert metrics.separation(np.array([1, 1]), np.array([1, 1])) == 0.5
     assert metrics.separation(np.array([1, 3]), np.array([2])) == 0.5
+
+
+@pytest.mark.parametrize("lag", [-0.123, 0.004, 0.057])
+def test_lag_peak_sees_less_than_a_step(lag):
+    found, r = metrics.lag_peak(curve(lag), curve(), 50)
+    assert found == pytest.approx(lag * 1000, abs=3) and r > 0.95
+
+
+def test_no_peak_within_the_range():
+    ramp = np.arange(100.0) ** 3
+    assert metrics.lag_peak(np.roll(curve(), 40), ramp, 50)[1] < 0.3
+    assert metrics.lag_peak(np.zeros(100), curve()[:100], 50)[1] == 0.0

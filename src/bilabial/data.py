@@ -206,7 +206,8 @@ class TrainingWindows(torch.utils.data.Dataset):
         duration = min(len(waveform) / SAMPLING_RATE, len(coefficients) / float(row["fps"]))
         room = max(0.0, duration - self.num_frames / self.config.frame_rate_hz * speed)
         start = rng.uniform(0.0, room) if changes else 0.0
-        window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed)
+        late = float(row["av_offset_ms"]) / 1000
+        window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
         if changes:
             window = augment(window, coefficients, np.asarray(row["lip_gap"]), changes, rng)
         return window | {
@@ -223,16 +224,20 @@ class TrainingWindows(torch.utils.data.Dataset):
         fps: float,
         start: float,
         speed: float,
+        late: float,
     ) -> dict[str, np.ndarray]:
-        """The window from `start` seconds on, played `speed` times as fast; beyond the end: padding."""
+        """The window from `start` seconds on, played `speed` times as fast; beyond the end: padding.
+
+        late: seconds by which the lips come after their sound; the face is moved back by them.
+        """
         num_samples = self.num_frames * self.config.frame_hop_samples
         positions = start * SAMPLING_RATE + np.arange(num_samples) * speed
         inside = positions <= len(waveform) - 1
         input_values = np.interp(positions, np.arange(len(waveform)), waveform).astype(np.float32) * inside
-        times = start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
+        times = start + late + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
         labels = interpolate_frames(np.arange(len(coefficients)) / fps, coefficients, times)
         nearest = np.round(times * fps).astype(int)
-        label_mask = (nearest < len(valid)) & valid[nearest.clip(max=len(valid) - 1)]
+        label_mask = (nearest >= 0) & (nearest < len(valid)) & valid[nearest.clip(0, len(valid) - 1)]
         return {
             "input_values": input_values,
             "attention_mask": inside.astype(np.int64),

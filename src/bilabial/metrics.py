@@ -26,7 +26,7 @@ ALPHABETICAL_51 = tuple(sorted(set(ARKIT_BLENDSHAPES) - {"tongueOut"}))
 LVE_INDICES = (23, 25, 27, 28, 31, 37, 39, 40, 41, 42, 47, 48)
 FDD_INDICES = (*range(8, 22), 49, 50)
 MOVING_STD = 0.02  # a channel whose label varies less than this in a clip does not move
-MAX_LAG_SECONDS = 0.3
+MAX_LAG_SECONDS, LAG_STEP_SECONDS = 0.3, 0.01
 BILABIALS = ("P", "B", "M")
 LABIALS = (*BILABIALS, "F", "V", "W")
 OPEN_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH")
@@ -111,16 +111,38 @@ def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> floa
 
     It is the shift within +-300 ms that correlates best with the captured.
     """
-    step = 0.01  # s
-    count = max(2, int(len(captured) / fps / step))
-    times = np.arange(count) * step
+    lags_ms, scores = lag_curve(predicted, captured, fps)
+    return float(lags_ms[np.argmax(scores)])
+
+
+def lag_peak(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[float, float]:
+    """The same below the step of 10 ms, with the Pearson r there: (lag in ms, r).
+
+    A parabola through the best shift and its neighbours says where the top is. At either end of the range
+    there is no peak: r is 0.
+    """
+    lags_ms, scores = lag_curve(predicted, captured, fps)
+    best = int(np.argmax(scores))
+    if best in (0, len(scores) - 1):
+        return float(lags_ms[best]), 0.0
+    before, top, after = scores[best - 1 : best + 2]
+    bend = before - 2 * top + after
+    part = 0.5 * (before - after) / bend if bend < 0 else 0.0  # of a step, within +-0.5
+    return float(lags_ms[best] + part * LAG_STEP_SECONDS * 1000), float(top)
+
+
+def lag_curve(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson r of two curves (T,) when the predicted is `lag` late: lags (N,) in ms, r (N,)."""
+    count = max(2, int(len(captured) / fps / LAG_STEP_SECONDS))
+    times = np.arange(count) * LAG_STEP_SECONDS
     curves = [np.interp(times, np.arange(len(curve)) / fps, curve) for curve in (predicted, captured)]
-    shifts = range(-round(MAX_LAG_SECONDS / step), round(MAX_LAG_SECONDS / step) + 1)
+    steps = min(round(MAX_LAG_SECONDS / LAG_STEP_SECONDS), count - 2)
+    shifts = np.arange(-steps, steps + 1)
     scores = [
         correlation(curves[0][max(0, s) : count + min(0, s)], curves[1][max(0, -s) : count - max(0, s)])
         for s in shifts
     ]
-    return round(shifts[int(np.argmax(scores))] * step * 1000)
+    return np.round(shifts * LAG_STEP_SECONDS * 1000), np.array(scores)
 
 
 def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int, int]:

@@ -1,0 +1,106 @@
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from align import AlignArguments, Peak, longest_stretch, main, measure, offsets_of_peaks
+from datasets import Dataset
+from evaluate import read_clip
+
+from bilabial.capture import Capture
+from bilabial.checkpoint import load_checkpoint
+from bilabial.clip import FaceClip
+from bilabial.corpora import Take
+from bilabial.data import SCHEMA, TrainingWindows, load_rows, row_of_take
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_checkpoint()[0]
+
+
+def row(model, speech: np.ndarray, late_ms: float = 0.0, name: str = "a", noise: float = 0.1) -> dict:
+    """Speech with the face that the model gives it, blurred by noise and `late_ms` late."""
+    coefficients = model.animate(speech, 16000, fps=50).numpy()
+    rng = np.random.default_rng(0)
+    times = np.arange(len(coefficients)) / 50
+    late = [np.interp(times - late_ms / 1000, times, column) for column in coefficients.T]
+    values = np.clip(np.stack(late, axis=1), 0, 1).astype(np.float32)
+    clip = FaceClip(ARKIT_BLENDSHAPES, values, 50)
+    gap = clip.lip_distance_mm() / 89
+    gap = gap + noise * gap.std() * rng.standard_normal(len(gap))
+    return row_of_take(
+        Take(f"t/{name}", None), speech, Capture(clip, gap.astype(np.float32), np.ones(len(gap), bool))
+    )
+
+
+@pytest.mark.parametrize("late_ms", [-180.0, -35.0, 0.0, 90.0])
+def test_a_known_shift_is_found(model, speech, late_ms):
+    peak = measure(row(model, speech, late_ms, noise=0.5), model)
+    assert peak.offset_ms == pytest.approx(late_ms, abs=10) and peak.trust > 0.5
+
+
+def test_noise_is_not_trusted(model, speech):
+    given = row(model, speech)
+    given["lip_gap"] = np.random.default_rng(1).random(len(given["lip_gap"])).astype(np.float32)
+    assert measure(given, model).trust == 0
+    assert measure(given | {"valid": np.zeros(len(given["valid"]), bool)}, model).trust == 0
+
+
+def test_weak_clips_take_the_median_of_their_source():
+    peaks = [Peak(str(k), "x", -100.0 - k, 1.0) for k in range(3)]
+    peaks += [Peak("weak", "x", 200.0, 0.0), Peak("half", "x", 99.0, 0.5), Peak("other", "y", 50.0, 0.0)]
+    offsets = offsets_of_peaks(peaks)
+    assert [offsets[str(k)] for k in range(3)] == [-100.0, -101.0, -102.0]
+    assert offsets["weak"] == -100.5 and offsets["half"] == -0.8 and offsets["other"] == 0.0
+
+
+def test_longest_stretch():
+    assert longest_stretch(np.array([1, 0, 1, 1, 0], bool)) == slice(2, 4)
+    assert longest_stretch(np.zeros(3, bool)) == slice(0, 0)
+
+
+def test_the_script_writes_offsets_and_repeats_itself(model, speech, tmp_path):
+    (tmp_path / "data").mkdir()
+    rows = [row(model, speech, -100.0), row(model, speech, -100.0, "b") | {"face": "taught"}]
+    table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+    pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    main(AlignArguments(dataset=[tmp_path]))
+    first = [r["av_offset_ms"] for r in load_rows(tmp_path, "train")]
+    page = (tmp_path / "av_offset.html").read_bytes()
+    main(AlignArguments(dataset=[tmp_path]))
+    assert first == [r["av_offset_ms"] for r in load_rows(tmp_path, "train")]
+    assert page == (tmp_path / "av_offset.html").read_bytes()
+    assert first == [pytest.approx(-100, abs=10), 0.0]
+
+
+@pytest.mark.parametrize("late_ms", [-100.0, 80.0])
+def test_training_and_evaluation_undo_the_offset(model, speech, late_ms):
+    straight, shifted = row(model, speech), row(model, speech, late_ms) | {"av_offset_ms": late_ms}
+    windows = [
+        TrainingWindows(Dataset(pyarrow.Table.from_pylist([given], schema=SCHEMA)), model.config, 100, None)[
+            0
+        ]
+        for given in (straight, shifted, shifted | {"av_offset_ms": 0.0})
+    ]
+    jaw = [window["labels"][10:90, ARKIT_BLENDSHAPES.index("jawOpen")] for window in windows]
+    assert np.abs(jaw[1] - jaw[0]).max() < 0.03 < np.abs(jaw[2] - jaw[0]).max()
+    assert windows[1]["label_mask"].sum() == 100 + min(0, late_ms / 20)  # before the first frame: unknown
+    clips = [read_clip(straight, {}), read_clip(shifted, {}), read_clip(shifted, {"a": {"av_offset_ms": 0}})]
+    labels = [clip.labels[20:120, ARKIT_BLENDSHAPES.index("jawOpen")] for clip in clips]
+    assert np.abs(labels[1] - labels[0]).max() < 0.03 < np.abs(labels[2] - labels[0]).max()
+
+
+def test_a_real_row_shifted_by_a_known_time(clips, model, tmp_path):
+    """Captured lips of a GRID clip, moved by -120 ms: the difference is found within 20 ms."""
+    from prepare import PrepareArguments
+    from prepare import main as prepare
+
+    folder = clips / "validation" / "grid"
+    prepare(PrepareArguments(source=folder, output=tmp_path, reader="grid", validation_share=0.999, limit=2))
+    for given in load_rows(tmp_path, "validation"):
+        gap = np.array(given["lip_gap"])
+        early = np.concatenate([gap[6:], np.repeat(gap[-1], 6)])
+        before, after = measure(given, model), measure(given | {"lip_gap": early}, model)
+        assert min(before.trust, after.trust) > 0
+        assert after.offset_ms - before.offset_ms == pytest.approx(-120, abs=20)
