@@ -52,7 +52,8 @@ def main() -> None:
         subprocess.run(
             [sys.executable, str(ROOT / "train" / "evaluate.py"), *evaluation, *options], check=True
         )
-        for dataset, result in json.loads(metrics.read_text()).items():
+        measured = json.loads(metrics.read_text())
+        for dataset, result in ((name, rows) for name, rows in measured.items() if "clips" in rows):
             kept = {column: value for column, value in result["model"].items() if column in COLUMNS}
             scores.setdefault(dataset, {})[label] = kept
     text = "\n\n".join(f"### {dataset}\n\n{table(rows)}" for dataset, rows in scores.items())

@@ -215,3 +215,7 @@ def test_curves_with_sound_become_a_data_set(speech, tmp_path):
     assert len(first["lip_gap"]) == len(second["lip_gap"]) == 500 and all(second["valid"])
     assert max(first["lip_gap"][:-1]) == 0 and min(second["lip_gap"]) > 0.2
     assert sum(first["channel_mask"]) == len(FACEGOOD_BLENDSHAPES) + 1 == 14
+    done = launch(
+        "--dataset", tmp_path / "out", "--preset", "tiny", "--output", tmp_path / "run", check=False
+    )
+    assert "has no split 'train'; it is for evaluation only" in done.stderr

@@ -5,10 +5,10 @@
 
 The instrument is a model: the shift at which its lip distance correlates best with the captured gap. What it
 finds is relative to the clips that the model was trained on, so a first model should come from a corpus known
-to be in step (GRID is within 10 ms); and models are compared fairly only on offsets that one of them, or
-another, measured for all. A weak peak is no measurement: such a clip takes its source's median, and in between
-the two are mixed. Training and evaluation then shift the captured face by `av_offset_ms`; negative means that
-the lips are early. Rows of taught faces have no camera and keep 0. Run again, it writes the same.
+to be in step (GRID is within 10 ms), and models are compared fairly only on the same offsets. A weak peak is
+no measurement: such a clip takes its source's median, and in between the two are mixed. Training and
+evaluation then shift the captured face by `av_offset_ms`; negative means that the lips are early. Rows of
+taught faces have no camera and keep 0. Run again, it writes the same.
 """
 
 import sys

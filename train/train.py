@@ -189,6 +189,8 @@ def main(args: TrainArguments, model_fields: dict) -> None:
         rows = load_rows(args.dataset)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
+    if "train" not in rows:
+        raise SystemExit(f"{args.dataset} has no split 'train'; it is for evaluation only")
     model = build_model(rows["train"], args, model_fields)
     config = model.config
     num_frames = round(args.window_seconds * config.frame_rate_hz)

@@ -44,7 +44,7 @@ FACEGOOD_BLENDSHAPES: dict[str, dict[str, float]] = {
 }
 # What seals the lips over an open jaw, as mouthClose does, which the rig lacks.
 CLOSING = SUCK | PRESS
-# A weight of 1 closes a jaw of 1: 99 of 103 p, b and m are sealed so (95 without); 2 or 3 would add one more.
+# A weight of 1 closes a jaw of 1. 96 % of the p, b and m are sealed so, 92 % without; 2 or 3 would add 1 %.
 CLOSING_PER_UNIT = 1.0
 FUNNEL_OPENING = 0.39  # lip units per mouthFunnel on the ICT-FaceKit mesh
 OPENERS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")

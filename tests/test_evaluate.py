@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from evaluate import CAPTIONS, EvaluateArguments, main, pool, read_clip, table, tables
+from test_align import row
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.data import SCHEMA
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_checkpoint()[0]
+
+
+def result(r0: float, bilabial: list[float], control: list[float]) -> dict:
+    return {"r0": r0, "closure_counts": (4, 3, 2, 1), "phone_minima": (bilabial, control)}
+
+
+def test_pooling_is_over_clips_and_phones():
+    first = {"model": {"a": result(0.9, [0.0], [1.0]), "b": result(0.7, [0.0, 0.0], [0.0])}}
+    second = {"model": {"a": result(0.1, [0.5], [1.0])}}  # the same name in another data set
+    together = pool([first, second])["model"]
+    assert together["r0"] == 0.7 and together["num_clips"] == 3
+    assert (together["cloC"], together["num_bilabials"]) == (0.75, 4)
+    assert (together["ctl"], together["num_controls"]) == (pytest.approx(1 / 3), 3)
+    assert (together["num_sealed_frames"], together["closure_recall"]) == (12, 0.75)
+
+
+def test_notes_go_before_the_row(model, speech):
+    given = row(model, speech) | {"phones": [{"name": "P", "start": 0.5, "end": 0.6}]}
+    assert read_clip(given, {}).phones == [("P", 0.5, 0.6)]
+    noted = read_clip(given, {"a": {"phones": [["B", 1.0, 1.1]]}})
+    assert noted.phones == [("B", 1.0, 1.1)]
+
+
+def test_a_table_shows_every_number():
+    text = table({"x": {"num_clips": 3, "r0": 0.5}, "y": {"r0": np.nan, "other": 12.4}})
+    assert text.splitlines()[0] == "| | r0 | num_clips | other |"
+    assert text.splitlines()[2:] == ["| x | 0.500 | 3 |  |", "| y | n/a |  | 12 |"]
+
+
+def test_everything_is_in_json_and_card(model, speech, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        rows = pyarrow.Table.from_pylist([row(model, speech, name=name)], schema=SCHEMA)
+        pyarrow.parquet.write_table(rows, tmp_path / name / "data" / "validation-00000-of-00001.parquet")
+    card = tmp_path / "card.md"
+    card.write_text("<!-- metrics -->\n<!-- /metrics -->\n")
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=card))
+    scores = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(scores) == {"a", "b", *CAPTIONS}
+    assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["r0"] > 0.9
+    assert scores["changed sound"]["clean"]["r0 a"] == pytest.approx(scores["a"]["model"]["r0"], abs=0.01)
+    assert scores["changed sound"]["white noise, 10 dB"]["cost together"] > 0
+    assert tables(scores) in card.read_text() and CAPTIONS["without speech"] in card.read_text()
+
+
+def test_a_data_set_may_not_be_called_like_a_table(tmp_path):
+    with pytest.raises(SystemExit, match="two tables would be called 'together'"):
+        main(EvaluateArguments([str(tmp_path / "together")], tmp_path / "metrics.json"))

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from silence import (
+    coloured_noise,
+    fan,
+    measure_quiet,
+    measure_rest,
+    quiet_sounds,
+    rest_ms,
+    speech_end_samples,
+)
+
+from bilabial.checkpoint import load_checkpoint
+
+
+def level_db(sound: np.ndarray) -> float:
+    return float(20 * np.log10(np.sqrt(np.mean(sound.astype(float) ** 2))))
+
+
+def octave_db(sound: np.ndarray, low_hz: float) -> float:
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    hz = np.fft.rfftfreq(len(sound), 1 / 16000)
+    return float(10 * np.log10(power[(hz >= low_hz) & (hz < 2 * low_hz)].mean()))
+
+
+@pytest.mark.parametrize("slope", [0.0, -3.0, -6.0])
+def test_noise_has_its_level_and_slope(slope):
+    noise = coloured_noise(160000, slope, -45.0, np.random.default_rng(0))
+    assert noise.dtype == np.float32 and level_db(noise) == pytest.approx(-45.0, abs=0.01)
+    assert (octave_db(noise, 2000) - octave_db(noise, 250)) / 3 == pytest.approx(slope, abs=0.3)
+
+
+def test_a_fan_hums():
+    sound = fan(160000, -45.0, np.random.default_rng(0))
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    assert level_db(sound) == pytest.approx(-45.0, abs=0.01)
+    assert power[1000] > 100 * np.median(power[900:990])  # 100 Hz, in steps of 0.1 Hz
+
+
+def test_quiet_sounds_repeat():
+    first, second = quiet_sounds(), quiet_sounds()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not first["digital silence"].any() and len(first) == 7
+
+
+def test_time_to_rest_by_hand():
+    distance = np.full(100, 0.5)
+    distance[:56] = 4.0  # the speech ends at 1 s, the last parted frame is at 1.10 s
+    assert rest_ms(distance, 1.0) == pytest.approx(120.0)
+    assert rest_ms(np.zeros(100), 1.0) == 0.0 and rest_ms(distance, 1.5) == 0.0
+    distance[90] = 1.0  # lips that part again were not at rest
+    assert rest_ms(distance, 1.0) == pytest.approx(820.0)
+    assert np.isinf(rest_ms(np.full(100, 1.2), 1.0))
+
+
+def test_the_end_of_speech(speech):
+    sound = np.concatenate([speech, np.zeros(8000, np.float32)])
+    assert 0 < speech_end_samples(sound) <= len(speech) + 320
+    assert speech_end_samples(np.zeros(3200, np.float32)) == 0
+
+
+def test_a_mouth_that_stays_open_is_seen(speech):
+    """A model whose jaw hangs must fail every figure, one that never moves must pass them."""
+    model, _ = load_checkpoint()
+    model.animate = lambda waveform, rate, fps: torch.full((int(len(waveform) / rate * fps), 52), 0.1)
+    opened, late = measure_quiet(model), measure_rest(model, [speech])
+    assert all(row["mean_mm"] > 3 and row["max_mm"] > 3 for row in opened.values())
+    assert late["then silence"] == {"median_ms": 1000.0, "within_150_ms": 0.0, "never": 1.0, "num_clips": 1}
+    model.animate = lambda waveform, rate, fps: torch.zeros((int(len(waveform) / rate * fps), 52))
+    assert all(row["max_mm"] == 0 for row in measure_quiet(model).values())
+    assert measure_rest(model, [speech])["then silence"]["within_150_ms"] == 1.0
+
+
+def test_the_embedded_model_rests_in_digital_silence(speech):
+    model, _ = load_checkpoint()
+    quiet = measure_quiet(model)["digital silence"]
+    assert quiet["mean_mm"] < 1 and quiet["max_mm"] < 3
+    assert measure_rest(model, [speech])["then silence"]["median_ms"] <= 200

@@ -1,0 +1,131 @@
+"""What recordings go through before they are heard: quiet, clipped, resampled, telephoned, in noise.
+
+Every change takes and gives (S,) float32 at 16 kHz; the result is brought to speech level again, as the app
+does. Noise is drawn with a fixed seed.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+from silence import coloured_noise
+from tqdm import tqdm
+
+from bilabial.audio import resample
+from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.metrics import correlation
+
+SNR_DB = 10.0
+NUM_BABBLERS = 5
+TELEPHONE_HZ, TELEPHONE_BAND_HZ = 8000, (300.0, 3400.0)
+MU = 255.0  # ITU-T G.711
+
+
+def quieter(waveform: np.ndarray) -> np.ndarray:
+    """30 dB down, and kept in 16 bits as a file would."""
+    return (np.round(waveform * 10 ** (-30 / 20) * 32767) / 32767).astype(np.float32)
+
+
+def clipped(waveform: np.ndarray) -> np.ndarray:
+    """6 dB more than a recorder takes whose full scale the loudest sample just reached."""
+    peak = max(float(np.abs(waveform).max()), 1e-9)
+    return np.clip(waveform / peak * 10 ** (6 / 20), -1.0, 1.0).astype(np.float32)
+
+
+def round_trip(waveform: np.ndarray) -> np.ndarray:
+    """To 44.1 kHz and back."""
+    return _fit(resample(resample(waveform, SAMPLING_RATE, 44100), 44100), len(waveform))
+
+
+def telephone(waveform: np.ndarray) -> np.ndarray:
+    """300 to 3400 Hz at 8 kHz, in 8 bits by the mu-law."""
+    narrow = resample(waveform, SAMPLING_RATE, TELEPHONE_HZ)
+    spectrum, frequencies = np.fft.rfft(narrow), np.fft.rfftfreq(len(narrow), 1 / TELEPHONE_HZ)
+    low, high = TELEPHONE_BAND_HZ
+    narrow = np.fft.irfft(spectrum * ((frequencies >= low) & (frequencies <= high)), len(narrow))
+    loud = np.sign(narrow) * np.log1p(MU * np.abs(narrow).clip(max=1.0)) / np.log1p(MU)
+    coded = np.round(loud * 127) / 127
+    narrow = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(MU)) / MU
+    return _fit(resample(narrow.astype(np.float32), TELEPHONE_HZ), len(waveform))
+
+
+def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
+    """Noise 10 dB below the speech: 0 dB per octave is white, -3 pink."""
+    rng = np.random.default_rng(len(waveform))
+    level = speech_level_db(waveform) - SNR_DB
+    return waveform + coloured_noise(len(waveform), db_per_octave, level, rng) if level > -100 else waveform
+
+
+def babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """Other recordings at once, repeated to its length, together 10 dB below the speech."""
+    voices = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
+    gain_db = speech_level_db(waveform) - SNR_DB - speech_level_db(voices)
+    return (waveform + voices * 10 ** (gain_db / 20)).astype(np.float32)
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "clean": lambda waveform: waveform,
+    "30 dB quieter": quieter,
+    "6 dB over, clipped": clipped,
+    "44.1 kHz and back": round_trip,
+    "telephone": telephone,
+    "white noise, 10 dB": lambda waveform: with_noise(waveform, 0.0),
+    "pink noise, 10 dB": lambda waveform: with_noise(waveform, -3.0),
+}
+BABBLE = f"babble of {NUM_BABBLERS}, {SNR_DB:g} dB"  # needs other recordings
+
+
+def changed(waveforms: Sequence[np.ndarray], index: int) -> dict[str, np.ndarray]:
+    """One of several recordings after every change; the next ones babble where there are any."""
+    waveform = waveforms[index]
+    sounds = {name: change(waveform) for name, change in CHANGES.items()}
+    steps = range(1, min(NUM_BABBLERS, len(waveforms) - 1) + 1)
+    others = [waveforms[(index + step) % len(waveforms)] for step in steps]
+    if others:
+        sounds[BABBLE] = babble(waveform, others)
+    return {name: normalize_level(sound) for name, sound in sounds.items()}
+
+
+def correlations(
+    model: BilabialModel,
+    waveforms: Sequence[np.ndarray],
+    captured: Sequence[tuple[np.ndarray, np.ndarray, float]],
+) -> dict[str, list[float]]:
+    """r0 of each recording after each change. captured: gap (T,), valid (T,) and fps of each."""
+    r0: dict[str, list[float]] = {}
+    for index, (gap, valid, fps) in enumerate(tqdm(captured, unit="clip")):
+        for name, sound in changed(waveforms, index).items():
+            predicted = model.animate(sound, SAMPLING_RATE, fps=fps)
+            distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
+            ok = valid[: len(distance)]
+            distance = distance.cpu().numpy()[: len(ok)]
+            r0.setdefault(name, []).append(correlation(distance[ok], gap[: len(ok)][ok]))
+    return r0
+
+
+def cost_of_changes(r0: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    """Rows of a table: per change the median r0 of each data set, and of all, and what it loses to clean.
+
+    r0: of each clip, by data set and change.
+    """
+    if len(r0) > 1:
+        names = dict.fromkeys(name for of_data in r0.values() for name in of_data)
+        pooled = {name: [r for of_data in r0.values() for r in of_data.get(name, [])] for name in names}
+        r0 = r0 | {"together": pooled}
+    rows: dict[str, dict[str, float]] = {}
+    for data, of_data in r0.items():
+        clean = float(np.median(of_data["clean"]))
+        for name, values in of_data.items():
+            middle = float(np.median(values))
+            row = {f"r0 {data}": middle, f"cost {data}": clean - middle, f"num_clips {data}": len(values)}
+            rows.setdefault(name, {}).update(row)
+    return rows
+
+
+def _fit(waveform: np.ndarray, num_samples: int) -> np.ndarray:
+    return np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))

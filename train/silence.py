@@ -1,0 +1,128 @@
+"""What the lips do when nobody speaks: over silence and noise, and after the last word.
+
+Sounds go the way of the app: brought to speech level like any recording, unless they are quieter than -65 dB.
+Distances are in mm on an adult face.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+
+from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT
+from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.loudness_bilabial import (
+    LEVEL_FRAME_SAMPLES,
+    SAMPLING_RATE,
+    normalize_level,
+    speech_level_db,
+)
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+QUIET_SECONDS = 10.0
+REST_SECONDS = 1.0  # listened to after the last word
+REST_MM = 1.0  # below it the mouth counts as closed (a viewer sees 1.1 mm as sealed)
+REST_TARGET_MS = 150
+SPEECH_ENDS_DB = -25.0  # below the level of speech: where the last word has died away
+FADE_SECONDS = 0.01
+FPS = 50.0  # the model's own rate
+LOWEST_HZ = 20.0
+
+
+def coloured_noise(
+    num_samples: int, db_per_octave: float, level_db: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Noise of (S,) float32 with a root mean square of `level_db` below full scale.
+
+    0 dB per octave is white, -3 pink, -6 brown; nothing below 20 Hz.
+    """
+    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
+    frequencies = np.fft.rfftfreq(num_samples, 1 / SAMPLING_RATE)
+    gain = (np.maximum(frequencies, LOWEST_HZ) / LOWEST_HZ) ** (db_per_octave / (20 * np.log10(2)))
+    return at_level(np.fft.irfft(spectrum * gain * (frequencies >= LOWEST_HZ), num_samples), level_db)
+
+
+def fan(num_samples: int, level_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Hum of 100 Hz with seven harmonics, 6 dB over brown noise: (S,) float32."""
+    times = np.arange(num_samples) / SAMPLING_RATE
+    hum = sum(np.sin(2 * np.pi * (100 * k * times + rng.random())) / k for k in range(1, 9))
+    noise = coloured_noise(num_samples, -6.0, 0.0, rng)
+    return at_level(at_level(hum, 6.0) + noise, level_db)
+
+
+def at_level(sound: np.ndarray, level_db: float) -> np.ndarray:
+    """(S,) float32 scaled to a root mean square of `level_db` below full scale."""
+    return (sound * 10 ** (level_db / 20) / np.sqrt(np.mean(sound**2))).astype(np.float32)
+
+
+def quiet_sounds(seed: int = 0) -> dict[str, np.ndarray]:
+    """Ten seconds each of sound without speech, (S,) float32 at 16 kHz, by name."""
+    num_samples, rng = round(QUIET_SECONDS * SAMPLING_RATE), np.random.default_rng(seed)
+    sounds = {"digital silence": np.zeros(num_samples, np.float32)}
+    for level_db in (-60, -45):
+        sounds[f"pink noise, {level_db} dB"] = coloured_noise(num_samples, -3.0, level_db, rng)
+        sounds[f"brown noise, {level_db} dB"] = coloured_noise(num_samples, -6.0, level_db, rng)
+        sounds[f"fan, {level_db} dB"] = fan(num_samples, level_db, rng)
+    return sounds
+
+
+def lip_distance_mm(model: BilabialModel, waveform: np.ndarray) -> np.ndarray:
+    """Lip distance (T,) in mm at 50 fps over a recording (S,) of any level."""
+    predicted = model.animate(normalize_level(waveform), SAMPLING_RATE, fps=FPS)
+    distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
+    return distance.cpu().numpy() * MM_PER_LIP_UNIT
+
+
+def speech_end_samples(waveform: np.ndarray) -> int:
+    """Where the last frame within 25 dB of the speech level ends in (S,)."""
+    size = LEVEL_FRAME_SAMPLES
+    frames = waveform[: len(waveform) // size * size].reshape(-1, size)
+    power = np.mean(frames**2, axis=1)
+    loud = (power > 0) & (power >= 10 ** ((speech_level_db(waveform) + SPEECH_ENDS_DB) / 10))
+    return (int(np.flatnonzero(loud)[-1]) + 1) * size if loud.any() else 0
+
+
+def rest_ms(distance_mm: np.ndarray, end_seconds: float) -> float:
+    """Time in ms after `end_seconds` until the lips (T,) stay closer than 1 mm; inf if they never do."""
+    parted = np.flatnonzero(distance_mm >= REST_MM)
+    if len(parted) and parted[-1] == len(distance_mm) - 1:
+        return np.inf
+    return max(0.0, ((parted[-1] + 1) / FPS - end_seconds) * 1000) if len(parted) else 0.0
+
+
+def measure_quiet(model: BilabialModel) -> dict[str, dict[str, float]]:
+    """Per sound without speech: the mean and the largest lip distance in mm."""
+    distances = {name: lip_distance_mm(model, sound) for name, sound in quiet_sounds().items()}
+    return {name: {"mean_mm": float(mm.mean()), "max_mm": float(mm.max())} for name, mm in distances.items()}
+
+
+def measure_rest(model: BilabialModel, recordings: Iterable[np.ndarray]) -> dict[str, dict[str, float]]:
+    """Time to rest after the last word of recordings (S,), each cut there and followed by a second of quiet.
+
+    Median in ms, the share within 150 ms, the share that never rests, and how many recordings.
+    """
+    num_samples = round(REST_SECONDS * SAMPLING_RATE)
+    room = coloured_noise(num_samples, -3.0, -60.0, np.random.default_rng(0))
+    times: dict[str, list[float]] = {"then silence": [], "then pink noise, -60 dB": []}
+    for waveform in recordings:
+        speech = waveform[: speech_end_samples(waveform)].copy()
+        if not len(speech):
+            continue
+        fade = min(len(speech), round(FADE_SECONDS * SAMPLING_RATE))
+        speech[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+        for name, quiet in zip(times, (np.zeros_like(room), room), strict=True):
+            distance_mm = lip_distance_mm(model, np.concatenate([speech, quiet]))
+            times[name].append(rest_ms(distance_mm, len(speech) / SAMPLING_RATE))
+    return {name: _rest_row(np.array(of_name)) for name, of_name in times.items() if of_name}
+
+
+def _rest_row(times_ms: np.ndarray) -> dict[str, float]:
+    return {
+        "median_ms": float(np.median(np.minimum(times_ms, REST_SECONDS * 1000))),
+        f"within_{REST_TARGET_MS}_ms": float(np.mean(times_ms <= REST_TARGET_MS)),
+        "never": float(np.mean(np.isinf(times_ms))),
+        "num_clips": len(times_ms),
+    }
