@@ -44,7 +44,7 @@ CAPTIONS = {  # of the tables that are no data set; their names are therefore no
     "first brought to the level of speech.",
     "after speech": "Recordings cut after the last word, with a second of quiet behind: time until the lips "
     "stay below 1 mm, the share that does within 150 ms, the share that never does.",
-    "changed sound": "Median r0 on sound that was changed, and what that costs against the clean one.",
+    "changed sound": "Median r0 on sound that was changed, and the median of what a clip loses by it.",
 }
 MAX_RESTS = 20  # clips per data set whose end is listened to
 Results = dict[str, dict[str, dict]]  # per prediction and clip, see clip_metrics

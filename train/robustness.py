@@ -111,18 +111,22 @@ def correlations(
 def cost_of_changes(r0: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
     """Rows of a table: per change the median r0 of each data set, and of all, and what it loses to clean.
 
-    r0: of each clip, by data set and change.
+    The cost is the median of the clips' own losses. r0: of each clip, by data set and change, in one order.
     """
     if len(r0) > 1:
         names = dict.fromkeys(name for of_data in r0.values() for name in of_data)
-        pooled = {name: [r for of_data in r0.values() for r in of_data.get(name, [])] for name in names}
+        names = [name for name in names if all(name in of_data for of_data in r0.values())]
+        pooled = {name: [r for of_data in r0.values() for r in of_data[name]] for name in names}
         r0 = r0 | {"together": pooled}
     rows: dict[str, dict[str, float]] = {}
     for data, of_data in r0.items():
-        clean = float(np.median(of_data["clean"]))
+        clean = np.array(of_data["clean"])
         for name, values in of_data.items():
-            middle = float(np.median(values))
-            row = {f"r0 {data}": middle, f"cost {data}": clean - middle, f"num_clips {data}": len(values)}
+            row = {
+                f"r0 {data}": float(np.median(values)),
+                f"cost {data}": float(np.median(clean - values)),
+                f"num_clips {data}": len(values),
+            }
             rows.setdefault(name, {}).update(row)
     return rows
 
