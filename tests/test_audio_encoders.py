@@ -150,6 +150,14 @@ def test_silence_is_finite(model):
     assert torch.isfinite(model(torch.zeros(1, 8000)).coefficients).all()
 
 
+def test_level_and_offset_do_not_matter():
+    """Also where no group norm cancels them: the large encoders were trained on normalised clips."""
+    encoder = build(encoder_config("wavlm", feat_extract_norm="layer", conv_bias=True)).audio_encoder
+    sound = noise(8000)
+    expected = encoder(sound, torch.ones_like(sound))
+    assert torch.allclose(encoder(sound * 3 + 0.1, torch.ones_like(sound)), expected, atol=1e-4)
+
+
 # ---- Whisper
 
 
@@ -266,6 +274,7 @@ def test_a_fine_tuned_encoder_moves(pretrained, rows):
     assert encoder.training
     assert moved == {name for name, one in encoder.named_parameters() if one.requires_grad}
     assert all(any(f"layers.{layer}." in name for name in moved) for layer in range(2))
+    assert not any(name.startswith(("feature_extractor.", "embed_positions.")) for name in moved)
     rates = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
     assert {rates[id(one)] for one in encoder.parameters() if one.requires_grad} == {2e-5}
     assert rates[id(model.head.weight)] == rates[id(model.audio_encoder.layer_weights)] == 1e-3

@@ -121,11 +121,10 @@ def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
 
 def load_audio_encoder(model: BilabialModel, args: TrainArguments) -> None:
     """Fill the pretrained weights in, and freeze them if asked for."""
-    # in float32, to be trained: many are stored in half precision
-    pretrained = AutoModel.from_pretrained(args.audio_encoder, dtype=torch.float32)
+    pretrained = AutoModel.from_pretrained(args.audio_encoder)  # in half precision, where it is stored so
     if model.audio_encoder.family == "whisper":
         pretrained = pretrained.encoder
-    model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())
+    model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
     if args.freeze_audio_encoder:
         model.audio_encoder.freeze()
 
