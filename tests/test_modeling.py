@@ -234,24 +234,6 @@ def test_save_and_load(tiny_model, tmp_path):
         assert torch.equal(dict(loaded.named_buffers())[name], buffer), name
 
 
-def test_an_encoder_of_transformers(tmp_path):
-    from transformers import Wav2Vec2Config
-
-    encoder = Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, num_feat_extract_layers=7,
-    )  # fmt: skip
-    model = BilabialModel(BilabialConfig(audio_encoder_config=encoder, hidden_size=16, style_size=4)).eval()
-    output = model(**labelled())
-    output.loss.backward()
-    assert model.config.lookahead_seconds is None
-    model.save_pretrained(tmp_path)
-    loaded = BilabialModel.from_pretrained(tmp_path).eval()
-    sound = noise(1.0)
-    assert torch.allclose(loaded(sound).coefficients, model(sound).coefficients, atol=1e-6)
-    assert loaded.animate(sound[0], 16000, fps=30).shape == (30, 52)
-
-
 # ---- feature extractor
 
 

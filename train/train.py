@@ -24,11 +24,17 @@ from accelerate.utils import ProjectConfiguration, set_seed
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModel, HfArgumentParser, get_cosine_schedule_with_warmup
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    HfArgumentParser,
+    PreTrainedConfig,
+    get_cosine_schedule_with_warmup,
+)
 
 from bilabial.checkpoint import save_checkpoint
 from bilabial.data import Augmentation, TrainingWindows, coefficients_of, collate, load_rows
-from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -47,7 +53,14 @@ class TrainArguments:
         default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
     )
     audio_encoder: str | None = field(
-        default=None, metadata={"help": "A transformers speech encoder to build upon."}
+        default=None,
+        metadata={"help": "Hub id or folder of a wav2vec2, hubert, wavlm or whisper to build upon."},
+    )
+    freeze_audio_encoder: bool = field(
+        default=False, metadata={"help": "Keep its weights: faster, and safer with little data."}
+    )
+    audio_encoder_learning_rate: float = field(
+        default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
     )
     max_steps: int = field(
         default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
@@ -92,6 +105,30 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
 
 
+def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
+    """Configuration of a pretrained encoder. Raises SystemExit where there is none, or another family's."""
+    if name is None:
+        return None
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--audio_encoder {name}: {error}") from error
+    if config.model_type not in AUDIO_ENCODERS:
+        families = ", ".join(AUDIO_ENCODERS)
+        raise SystemExit(f"--audio_encoder {name} is a {config.model_type}; supported are {families}")
+    return config
+
+
+def load_audio_encoder(model: BilabialModel, args: TrainArguments) -> None:
+    """Fill the pretrained weights in, and freeze them if asked for."""
+    pretrained = AutoModel.from_pretrained(args.audio_encoder)  # in half precision, where it is stored so
+    if model.audio_encoder.family == "whisper":
+        pretrained = pretrained.encoder
+    model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
+    if args.freeze_audio_encoder:
+        model.audio_encoder.freeze()
+
+
 def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> BilabialModel:
     """A fresh model for the styles, emotions and channels of the data; it starts from their mean pose."""
     labels = rows.select_columns(["style", "emotion"])
@@ -100,13 +137,13 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
     config = BilabialConfig(
         styles=["default", *sorted(set(labels["style"]) - {"default"})],
         trained_emotions=sorted(set(labels["emotion"])),
-        audio_encoder_config=AutoConfig.from_pretrained(args.audio_encoder) if args.audio_encoder else None,
+        audio_encoder_config=audio_encoder_config(args.audio_encoder),
         **model_fields,
     )
     config.unseen_blendshapes = [name for name, one in zip(config.blendshapes, seen, strict=True) if not one]
     model = BilabialModel(config)
     if args.audio_encoder:
-        model.audio_encoder = AutoModel.from_pretrained(args.audio_encoder)
+        load_audio_encoder(model, args)
     mean_pose = np.mean(
         [coefficients_of(row)[np.asarray(row["valid"], bool)].mean(axis=0) for row in first], axis=0
     )
@@ -117,13 +154,15 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
 
 
 def build_optimizer(model: BilabialModel, args: TrainArguments) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases, norms and embeddings alone."""
-    matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "embedding" not in name]
-    others = [p for name, p in model.named_parameters() if p.dim() <= 1 or "embedding" in name]
-    groups = [
-        {"params": matrices, "weight_decay": args.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    """AdamW that decays matrices and leaves biases, norms and embeddings alone, in two rates."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            pretrained = name.startswith("audio_encoder.encoder.")
+            rate = args.audio_encoder_learning_rate if pretrained else args.learning_rate
+            decay = args.weight_decay if parameter.dim() > 1 and "embedding" not in name else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    groups = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
     return torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98))
 
 

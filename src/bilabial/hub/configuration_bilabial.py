@@ -8,6 +8,8 @@ from transformers.configuration_utils import SubConfigSpec
 
 from .blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, LIP_DISTANCE_WEIGHTS
 
+AUDIO_ENCODERS = ("wav2vec2", "hubert", "wavlm", "whisper")  # families of `transformers`, by model_type
+
 
 @strict
 class BilabialConfig(PreTrainedConfig):
@@ -24,7 +26,8 @@ class BilabialConfig(PreTrainedConfig):
     Built-in speech encoder, with a bounded receptive field (see `lookahead_seconds`, `history_seconds`):
         hidden_size, kernel_size (frames), encoder_dilations and decoder_dilations (one block each),
         block_lookahead_frames, expansion: width of a block's inner layer over hidden_size, dropout.
-    audio_encoder_config: a `transformers` speech encoder instead of the built-in one; None = built-in.
+    audio_encoder_config: a `transformers` speech encoder of one of the families AUDIO_ENCODERS instead of the
+        built-in one (see audio_encoders_bilabial.py); None = built-in.
     style_size: length of a style vector.
     Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
         closure_distance_low/high (lip units), seal_distance: lips that animate() finds nearer than this (lip
@@ -93,6 +96,11 @@ class BilabialConfig(PreTrainedConfig):
             unknown = sorted(set(getattr(self, field)) - set(known))
             if unknown:
                 raise ValueError(f"{field} names {unknown}, which the model does not have")
+        family = getattr(self.audio_encoder_config, "model_type", None)
+        if family is not None and family not in AUDIO_ENCODERS:
+            raise ValueError(f"audio_encoder_config must be of {', '.join(AUDIO_ENCODERS)}, got {family!r}")
+        if family is not None and self.sampling_rate != 16000:
+            raise ValueError(f"{family} hears 16000 Hz, sampling_rate is {self.sampling_rate}")
         if not 0 <= self.closure_ratio_low < self.closure_ratio_high:
             raise ValueError("closure_ratio_low must be at least 0 and below closure_ratio_high")
         if not 0 <= self.closure_distance_low < self.closure_distance_high:

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.audio_utils import mel_filter_bank
 from transformers.utils import ModelOutput
 
+from .audio_encoders_bilabial import BilabialAudioEncoder
 from .configuration_bilabial import BilabialConfig
 from .frames_bilabial import check_fps, num_frames
 from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance, seal
@@ -141,6 +142,8 @@ class BilabialPreTrainedModel(PreTrainedModel):
             init.ones_(module.weight)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight)
+        elif hasattr(module, "layer_weights"):
+            init.zeros_(module.layer_weights)
         if getattr(module, "bias", None) is not None:
             init.zeros_(module.bias)
 
@@ -153,8 +156,7 @@ class BilabialModel(BilabialPreTrainedModel):
         if config.audio_encoder_config is None:
             self.encoder = BilabialSpeechEncoder(config)
         else:
-            self.audio_encoder = AutoModel.from_config(config.audio_encoder_config)
-            self.projection = nn.Linear(config.audio_encoder_config.hidden_size, config.hidden_size)
+            self.audio_encoder = BilabialAudioEncoder(config)
         self.style_embedding = nn.Embedding(len(config.styles), config.style_size)
         condition_size = len(config.emotions) + config.style_size
         self.decoder = nn.ModuleList(
@@ -212,9 +214,7 @@ class BilabialModel(BilabialPreTrainedModel):
         """Speech states of the internal frames, before emotion and style: (B, S) -> (B, T, D)."""
         if self.config.audio_encoder_config is None:
             return self.encoder(input_values, mask)
-        states = self.audio_encoder(input_values, attention_mask=attention_mask).last_hidden_state
-        states = F.interpolate(states.transpose(1, 2), mask.shape[1], mode="linear", align_corners=False)
-        return self.projection(states.transpose(1, 2))
+        return self.audio_encoder(input_values, attention_mask)
 
     def closure_of_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Closure degree that the labels ask for, by the configured mode: (B, T, C) -> (B, T) in 0..1."""
