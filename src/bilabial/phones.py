@@ -1,0 +1,89 @@
+"""Phones as what the mouth does: IPA and ARPAbet names -> articulatory features, shared by all languages.
+
+The features follow the International Phonetic Association's chart (Handbook of the IPA, 1999), reduced to what
+shapes a face; rounding of English consonants (sh, ch, r) is as Ladefoged, "A Course in Phonetics", has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+ARTICULATION = (
+    "silence", "vowel", "open", "mid", "close", "front", "back", "rounded", "rhotic",
+    "bilabial", "labiodental", "dental", "alveolar", "postalveolar", "palatal", "velar", "glottal",
+    "stop", "fricative", "nasal", "lateral", "approximant", "voiced",
+)  # fmt: skip
+
+_CONSONANTS = {  # IPA signs -> place, manner, voicing and secondary rounding
+    "p": "bilabial stop", "b": "bilabial stop voiced", "m": "bilabial nasal voiced",
+    "ɸ β": "bilabial fricative", "f": "labiodental fricative", "v ʋ": "labiodental fricative voiced",
+    "θ": "dental fricative", "ð": "dental fricative voiced",
+    "t ʈ": "alveolar stop", "d ɖ": "alveolar stop voiced", "n ɳ ɴ": "alveolar nasal voiced",
+    "s ʦ": "alveolar fricative", "z ʣ": "alveolar fricative voiced",
+    "l": "alveolar lateral approximant voiced", "ɾ r ɽ T": "alveolar approximant voiced",
+    "ʃ ʧ": "postalveolar fricative rounded", "ʒ ʤ": "postalveolar fricative rounded voiced",
+    "ʂ ꭧ": "postalveolar fricative", "ɹ": "postalveolar approximant rhotic rounded voiced",
+    "ɻ ʐ": "postalveolar approximant rhotic voiced",
+    "ɕ ʨ ç c": "palatal fricative", "ʥ ʝ ɟ": "palatal fricative voiced", "ɲ": "palatal nasal voiced",
+    "ʎ": "palatal lateral approximant voiced", "j": "palatal approximant voiced",
+    "ɥ": "palatal approximant rounded voiced", "w": "bilabial velar approximant rounded voiced",
+    "k q": "velar stop", "ɡ": "velar stop voiced", "ŋ": "velar nasal voiced", "x χ": "velar fricative",
+    "ɣ ʁ ɰ": "velar fricative voiced", "h": "glottal fricative", "ʔ": "glottal stop",
+}  # fmt: skip
+_VOWELS = {  # height, backness, rounding
+    "i": "close front", "y": "close front rounded", "ɪ": "close mid front", "ɨ ᵻ": "close",
+    "u": "close back rounded", "ɯ": "close back", "ʊ": "close mid back rounded",
+    "e": "mid front", "ø": "mid front rounded", "ɛ": "mid open front", "œ": "mid open front rounded",
+    "ə ᵊ": "mid", "ɚ ɜ": "mid rhotic", "ɤ": "mid back", "o": "mid back rounded",
+    "ʌ ɐ": "mid open", "ɔ": "mid open back rounded", "æ": "open front", "a": "open",
+    "ɑ": "open back", "ɒ": "open back rounded",
+}  # fmt: skip
+_ARPABET = {
+    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AX": "ə", "AY": "aɪ", "B": "b", "CH": "tʃ",
+    "D": "d", "DH": "ð", "EH": "ɛ", "ER": "ɚ", "EY": "eɪ", "F": "f", "G": "ɡ", "HH": "h", "IH": "ɪ",
+    "IY": "i", "JH": "dʒ", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ", "OW": "oʊ", "OY": "ɔɪ",
+    "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ", "UH": "ʊ", "UW": "u", "V": "v",
+    "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
+}  # fmt: skip
+SILENCES = ("", "sil", "SIL", "SP", "SPN", "NSN", "pau", "PAU", "<sil>", "(NULL)")
+Phone = tuple[str, float, float]  # name, start and end in seconds
+
+
+def _table() -> dict[str, np.ndarray]:
+    table = {name: _vector("silence") for name in SILENCES}
+    for signs, words in (*_CONSONANTS.items(), *((k, f"vowel voiced {v}") for k, v in _VOWELS.items())):
+        table |= {sign: _vector(words) for sign in signs.split()}
+    return table
+
+
+def _vector(words: str) -> np.ndarray:
+    return np.array([float(name in words.split()) for name in ARTICULATION], np.float32)
+
+
+_FEATURES = _table()
+
+
+def ipa_of(name: str) -> str:
+    """The IPA signs of an ARPAbet name (a diphthong has two); other names unchanged."""
+    return _ARPABET.get(name.rstrip("012"), name)
+
+
+def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
+    """Articulatory features (T, len(ARTICULATION)) float32 in 0..1 at times (T,), in seconds.
+
+    Phones of two signs (diphthongs, affricates) change half-way; what no phone covers is silence. Raises
+    ValueError for a name that is neither IPA, ARPAbet nor a silence.
+    """
+    features = np.tile(_FEATURES["sil"], (len(times), 1))
+    for name, start, end in phones:
+        signs = name if name in SILENCES else ipa_of(name)
+        parts = [signs] if signs in _FEATURES else list(signs)
+        unknown = [sign for sign in parts if sign not in _FEATURES]
+        if unknown:
+            raise ValueError(f"phone {name!r} is neither IPA nor ARPAbet: {unknown} is unknown")
+        cuts = np.linspace(start, end, len(parts) + 1)
+        for sign, first, last in zip(parts, cuts[:-1], cuts[1:], strict=True):
+            features[(times >= first) & (times < last)] = _FEATURES[sign]
+    return features
