@@ -208,7 +208,7 @@ def test_closure_modes(tiny_model):
         ({"styles": ["a", "a"]}, "styles must be unique"),
         ({"unseen_blendshapes": ["jawopen"]}, "which the model does not have"),
         ({"frame_hop_samples": 321}, "even"),
-        ({"block_lookahead_frames": 9}, "must not exceed"),
+        ({"kernel_size": 1}, "kernel_size must be at least 2"),
     ],
 )
 def test_configuration_is_checked(fields, message):

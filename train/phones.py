@@ -1,13 +1,17 @@
-"""Phone times for the rows of a prepared data set, by a phone recogniser; written into the column `phones`.
+"""Phone times for the rows of a prepared data set, written into the column `phones`.
 
-    pip install hama==1.7.0
+    pip install pocketsphinx==5.1.1 hama==1.7.0
+    python train/phones.py --dataset data/grid --words words.json
     python train/phones.py --dataset data/mandarin
 
-It needs no transcript and hears p, b, m and open vowels in many languages; evaluate.py then measures closure
-on them. Its times are coarse (some 20 ms) and it misses and confuses phones: with a transcript, forced
-alignment is better. Run it after prepare.py, which writes the column empty.
+With --words, {clip name: [[start, end, word], ...]} or {clip name: "the words"}, English speech is aligned with
+its transcript (10 ms); the name is the last part of a row's id, and a clip that cannot be aligned keeps no
+phones. Without it a phone recogniser listens: it needs no transcript and hears p, b, m and open vowels in many
+languages, but its times are coarse (some 20 ms) and it misses and confuses phones. Run it after prepare.py,
+which writes the column empty.
 """
 
+import json
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -40,6 +44,7 @@ CHUNK_SECONDS, OVERLAP_SECONDS = 20.0, 1.0  # attention over minutes is slow, an
 @dataclass
 class PhonesArguments:
     dataset: list[Path] = field(metadata={"help": "Folders of data sets made by prepare.py."})
+    words: Path | None = field(default=None, metadata={"help": "JSON file of the words of each clip."})
 
 
 def load_recogniser():
@@ -90,17 +95,62 @@ def _levels_db(waveform: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.mean(frames.astype(np.float64) ** 2, axis=1) + 1e-12)
 
 
+class Aligner:
+    """Forced alignment of English words with 16 kHz speech, by pocketsphinx."""
+
+    def __init__(self):
+        try:
+            from pocketsphinx import Decoder
+        except ImportError as error:
+            raise SystemExit("words are aligned by pocketsphinx: pip install pocketsphinx==5.1.1") from error
+        self.decoder = Decoder(lm=None, loglevel="FATAL")
+
+    def __call__(self, waveform: np.ndarray, words: str) -> list[dict]:
+        """Phones in ARPAbet of (S,) float32; none where words and sound do not fit."""
+        samples = (waveform.clip(-1.0, 1.0) * 32767).astype("<i2").tobytes()
+        try:
+            self.decoder.set_align_text(words)
+            for pass_number in (1, 2):  # words, then the phones in them
+                self.decoder.start_utt()
+                self.decoder.process_raw(samples, full_utt=True)
+                self.decoder.end_utt()
+                if pass_number == 1:
+                    self.decoder.set_alignment()
+        except RuntimeError:
+            return []
+        return [
+            _phone(phone.name, phone.start * 0.01, (phone.start + phone.duration) * 0.01)
+            for word in self.decoder.get_alignment()
+            for phone in word
+        ]
+
+
+def words_of(entry: str | list) -> str:
+    """The words of a clip without times and pauses."""
+    if isinstance(entry, str):
+        return entry.lower()
+    return " ".join(word.lower() for _, _, word in entry if word.lower() not in ("sil", "sp"))
+
+
 def main(args: PhonesArguments) -> None:
-    recogniser = load_recogniser()
+    words = json.loads(args.words.read_text()) if args.words else {}
+    aligner, recogniser = (Aligner(), None) if args.words else (None, load_recogniser())
     for folder in args.dataset:
         phones = {}
         for split in load_rows(folder).values():
-            for row in tqdm(split, unit="row"):
-                waveform = waveform_of(row)
-                phones[row["id"]] = phones_of_spikes(find_spikes(recogniser, waveform), waveform)
+            for row in tqdm(split.select_columns(["id", "audio"]), unit="row"):
+                waveform, entry = waveform_of(row), words.get(row["id"].rsplit("/", 1)[-1])
+                if recogniser:
+                    phones[row["id"]] = phones_of_spikes(find_spikes(recogniser, waveform), waveform)
+                elif entry:
+                    phones[row["id"]] = aligner(waveform, words_of(entry))
+        if not phones:
+            raise SystemExit(f"{args.words} names none of the clips in {folder}")
         update_rows(folder, "phones", phones)
         counts = Counter(phone["name"] for of_row in phones.values() for phone in of_row)
-        print(f"{folder}: {counts.total()} phones in {len(phones)} rows: {dict(counts.most_common())}")
+        empty = sum(not of_row for of_row in phones.values())
+        print(f"{folder}: {counts.total()} phones in {len(phones) - empty} rows, none in {empty}:")
+        print(dict(counts.most_common()))
 
 
 if __name__ == "__main__":

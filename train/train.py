@@ -2,6 +2,7 @@
 
     accelerate launch train/train.py --dataset data/grid --output runs/grid
     accelerate launch train/train.py --dataset data/me --preset patent --output runs/me --max_steps 2000
+    accelerate launch train/train.py --dataset data/grid data/taught --preset voices --output runs/voices
 
 A preset is a file of train/presets (or a path) with arguments of this script and, under "model", fields of
 the configuration; the command line wins over it. OUTPUT/model is the result, a folder AutoModel loads;
@@ -21,7 +22,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
 from accelerate.utils import ProjectConfiguration, set_seed
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
+from hearing import Hearing
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import (
@@ -32,8 +34,9 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-from bilabial.checkpoint import save_checkpoint
-from bilabial.data import Augmentation, TrainingWindows, coefficients_of, collate, load_rows
+from bilabial.augmentation import Augmentation
+from bilabial.checkpoint import load_checkpoint, save_checkpoint
+from bilabial.data import HEARING_INPUTS, TrainingWindows, coefficients_of, collate, load_rows
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -44,7 +47,9 @@ MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
 
 @dataclass
 class TrainArguments:
-    dataset: str = field(metadata={"help": "Folder or Hub id of a data set made by prepare.py."})
+    dataset: list[str] = field(
+        metadata={"help": "Folders or Hub ids of data sets made by prepare.py or teach.py."}
+    )
     output: Path = field(metadata={"help": "Folder of the run: checkpoints, logs and the model."})
     preset: str = field(
         default="default", metadata={"help": "Name in train/presets, or path of a .json file."}
@@ -61,6 +66,16 @@ class TrainArguments:
     )
     audio_encoder_learning_rate: float = field(
         default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
+    )
+    pretrained: str | None = field(
+        default=None, metadata={"help": "Folder or Hub id of a Bilabial model to start from."}
+    )
+    hearing_weight: float = field(
+        default=0.0,
+        metadata={"help": "Of learning to hear from a phone recogniser (needs hama==1.7.0); 0 = do not."},
+    )
+    taught_weight: float = field(
+        default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
     )
     max_steps: int = field(
         default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
@@ -132,7 +147,8 @@ def load_audio_encoder(model: BilabialModel, args: TrainArguments) -> None:
 def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> BilabialModel:
     """A fresh model for the styles, emotions and channels of the data; it starts from their mean pose."""
     labels = rows.select_columns(["style", "emotion"])
-    first = rows.select(range(min(len(rows), MEAN_POSE_ROWS))).with_format("numpy")
+    captured = np.flatnonzero(np.array(rows["face"]) == "captured")
+    first = rows.select(captured[:MEAN_POSE_ROWS]).with_format("numpy")
     seen = np.stack(first["channel_mask"]).any(axis=0)
     config = BilabialConfig(
         styles=["default", *sorted(set(labels["style"]) - {"default"})],
@@ -150,15 +166,39 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
     with torch.no_grad():
         model.head.bias.copy_(torch.from_numpy(mean_pose))
         model.head.weight.mul_(0.1)
+    if args.pretrained:
+        load_pretrained(model, args.pretrained)
     return model
 
 
-def build_optimizer(model: BilabialModel, args: TrainArguments) -> torch.optim.AdamW:
+def load_pretrained(model: BilabialModel, name: str) -> None:
+    """Start from another Bilabial model of the same sizes; its styles are left, for those of the data."""
+    state = load_checkpoint(name)[0].state_dict()
+    own = model.state_dict()
+    odd = [
+        key for key in own if "style_embedding" not in key and getattr(state.get(key), "shape", 0) != own[key].shape
+    ]
+    if odd:
+        raise SystemExit(f"{name} has other sizes than this model: {odd[0]}; give the preset it was trained with")
+    model.load_state_dict({key: own[key] if "style_embedding" in key else state[key] for key in own})
+
+
+def load_splits(args: TrainArguments) -> dict[str, Dataset]:
+    """Rows of all data sets, one after another, by split."""
+    try:
+        loaded = [load_rows(name) for name in args.dataset]
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
+    names = {name for splits in loaded for name in splits}
+    return {name: concatenate_datasets([rows[name] for rows in loaded if name in rows]) for name in names}
+
+
+def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim.AdamW:
     """AdamW that decays matrices and leaves biases, norms and embeddings alone, in two rates."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            pretrained = name.startswith("audio_encoder.encoder.")
+            pretrained = "audio_encoder.encoder." in name
             rate = args.audio_encoder_learning_rate if pretrained else args.learning_rate
             decay = args.weight_decay if parameter.dim() > 1 and "embedding" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
@@ -224,22 +264,22 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     with accelerator.main_process_first():
         check_same_run(args, model_fields)
     set_seed(args.seed)
-    try:
-        rows = load_rows(args.dataset)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error
+    rows = load_splits(args)
     if "train" not in rows:
-        raise SystemExit(f"{args.dataset} has no split 'train'; it is for evaluation only")
+        raise SystemExit(f"{', '.join(args.dataset)} has no split 'train'; it is for evaluation only")
     model = build_model(rows["train"], args, model_fields)
     config = model.config
     num_frames = round(args.window_seconds * config.frame_rate_hz)
     augmentation = Augmentation() if args.augment else None
-    windows = TrainingWindows(rows["train"], config, num_frames, augmentation, args.seed)
+    windows = TrainingWindows(
+        rows["train"], config, num_frames, augmentation, args.seed, args.taught_weight, bool(args.hearing_weight)
+    )
     held_out = TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
     options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
     if len(windows) < args.batch_size:
-        raise SystemExit(f"{args.dataset} has {len(windows)} training rows, a batch needs {args.batch_size}")
-    optimizer = build_optimizer(model, args)
+        raise SystemExit(f"there are {len(windows)} training rows, a batch needs {args.batch_size}")
+    hearing = Hearing(config.hidden_size, accelerator.device) if args.hearing_weight else torch.nn.Identity()
+    optimizer = build_optimizer(torch.nn.ModuleList([model, hearing]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     processes = accelerator.num_processes
     schedule = get_cosine_schedule_with_warmup(
@@ -249,6 +289,8 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     model, optimizer, schedule, loader, held_out_loader = accelerator.prepare(
         model, optimizer, schedule, loader, DataLoader(held_out, **options)
     )
+    if args.hearing_weight:
+        hearing = accelerator.prepare(hearing)
     accelerator.init_trackers("logs")
 
     checkpoints, step = args.output / "checkpoints", 0
@@ -269,22 +311,25 @@ def main(args: TrainArguments, model_fields: dict) -> None:
         for batch in skip_first_batches(loader, done) if done else loader:
             # every step has its own randomness: a resumed run draws what an uninterrupted one would
             torch.manual_seed(args.seed + 1000003 * step + accelerator.process_index)
+            to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}
             output = model(**batch)
-            if not torch.isfinite(output.loss):
+            loss, terms = output.loss, output.loss_terms
+            if to_hear:
+                heard = hearing(output.speech_states, attention_mask=batch["attention_mask"], **to_hear)
+                loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
+            if not torch.isfinite(loss):
                 raise SystemExit(
-                    f"the loss is {output.loss.item()} at step {step}; the last checkpoint is kept"
+                    f"the loss is {loss.item()} at step {step}; the last checkpoint is kept"
                 )
-            accelerator.backward(output.loss)
+            accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
             step += 1
             progress.update()
-            terms = {f"train/{name}": value.item() for name, value in output.loss_terms.items()}
-            accelerator.log(
-                {"train/loss": output.loss.item(), "train/grad_norm": float(norm), **terms}, step=step
-            )
+            scores = {"loss": loss, "grad_norm": norm, **terms}
+            accelerator.log({f"train/{name}": float(value) for name, value in scores.items()}, step=step)
             if step % args.eval_steps == 0 or step == last_step:
                 scores = validate(model, held_out_loader, accelerator)
                 accelerator.log(scores, step=step)

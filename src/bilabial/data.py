@@ -68,7 +68,7 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
     """A row of FEATURES. waveform: (S,) float32 at 16 kHz, as recorded; it is stored level-normalised."""
     return {
         "id": take.id,
-        "audio": {"bytes": encode_wav(normalize_level(waveform)), "path": f"{take.id.replace('/', '_')}.wav"},
+        "audio": encode_sound(waveform, take.id),
         "coefficients": list(capture.clip.select(ARKIT_BLENDSHAPES).values),
         "channel_mask": [name not in capture.unseen for name in ARKIT_BLENDSHAPES],
         "valid": capture.valid,
@@ -83,6 +83,11 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "source": take.source,
         "licence": take.licence,
     }
+
+
+def encode_sound(waveform: np.ndarray, name: str) -> dict:
+    """The column `audio` of a row: (S,) float32 at 16 kHz, level-normalised, as a WAV file."""
+    return {"bytes": encode_wav(normalize_level(waveform)), "path": f"{name.replace('/', '_')}.wav"}
 
 
 def dataset_card(folder: Path, fps: float) -> str:

@@ -25,7 +25,8 @@ class BilabialConfig(PreTrainedConfig):
         sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
     Built-in speech encoder, with a bounded receptive field (see `lookahead_seconds`, `history_seconds`):
         hidden_size, kernel_size (frames), encoder_dilations and decoder_dilations (one block each),
-        block_lookahead_frames, expansion: width of a block's inner layer over hidden_size, dropout.
+        num_lookahead_blocks: so many of the first blocks look one frame ahead each, the others only back;
+        expansion: width of a block's inner layer over hidden_size, dropout.
     audio_encoder_config: a `transformers` speech encoder of one of the families AUDIO_ENCODERS instead of the
         built-in one (see audio_encoders_bilabial.py); None = built-in.
     style_size: length of a style vector.
@@ -51,11 +52,11 @@ class BilabialConfig(PreTrainedConfig):
     frame_hop_samples: int = 320
     num_mels: int = 80
 
-    hidden_size: int = 192
+    hidden_size: int = 256
     kernel_size: int = 5
-    encoder_dilations: list[int] | tuple[int, ...] = (1, 2, 1, 2, 1, 2)
+    encoder_dilations: list[int] | tuple[int, ...] = (1, 2, 1, 2, 4, 1, 2, 4)
     decoder_dilations: list[int] | tuple[int, ...] = (1, 1)
-    block_lookahead_frames: int = 1
+    num_lookahead_blocks: int = 8
     expansion: int = 4
     dropout: float = 0.1
     style_size: int = 16
@@ -107,14 +108,8 @@ class BilabialConfig(PreTrainedConfig):
             raise ValueError("closure_distance_low must be at least 0 and below closure_distance_high")
         if self.frame_hop_samples <= 0 or self.frame_hop_samples % 2:
             raise ValueError(f"frame_hop_samples must be even and positive, got {self.frame_hop_samples}")
-        spans = [
-            (self.kernel_size - 1) * dilation
-            for dilation in (*self.encoder_dilations, *self.decoder_dilations)
-        ]
-        if not spans or min(spans) < self.block_lookahead_frames:
-            raise ValueError(
-                "block_lookahead_frames must not exceed (kernel_size - 1) x dilation of any block"
-            )
+        if self.kernel_size < 2 or not (*self.encoder_dilations, *self.decoder_dilations):
+            raise ValueError("kernel_size must be at least 2, and there must be a block")
 
     @property
     def frame_rate_hz(self) -> float:
@@ -129,13 +124,13 @@ class BilabialConfig(PreTrainedConfig):
     @property
     def num_lookahead_frames(self) -> int:
         """Internal frames after t that blocks use for frame t; the analysis window adds a fraction of one."""
-        return self.block_lookahead_frames * (len(self.encoder_dilations) + len(self.decoder_dilations))
+        return min(self.num_lookahead_blocks, len(self.encoder_dilations) + len(self.decoder_dilations))
 
     @property
     def num_history_frames(self) -> int:
         """Internal frames before t that blocks use for frame t."""
         dilations = (*self.encoder_dilations, *self.decoder_dilations)
-        return sum((self.kernel_size - 1) * dilation - self.block_lookahead_frames for dilation in dilations)
+        return (self.kernel_size - 1) * sum(dilations) - self.num_lookahead_frames
 
     @property
     def lookahead_seconds(self) -> float | None:

@@ -37,7 +37,7 @@ class BilabialOutput(ModelOutput):
 
     loss: scalar, loss_terms: its unweighted terms by name; both None without labels. coefficients: (B, T, C)
     in 0..1. lip_distance: (B, T) in lip units, of the coefficients. closure: (B, T) in 0..1, closure degree
-    of the labels.
+    of the labels. speech_states: (B, T, D), what the speech encoder heard, before emotion and style.
     """
 
     loss: torch.FloatTensor | None = None
@@ -45,15 +45,17 @@ class BilabialOutput(ModelOutput):
     coefficients: torch.FloatTensor | None = None
     lip_distance: torch.FloatTensor | None = None
     closure: torch.FloatTensor | None = None
+    speech_states: torch.FloatTensor | None = None
 
 
 class BilabialBlock(nn.Module):
     """Residual: depthwise convolution over time, modulation (FiLM) if conditioned, perceptron per frame."""
 
-    def __init__(self, config: BilabialConfig, dilation: int, condition_size: int = 0):
+    def __init__(self, config: BilabialConfig, index: int, condition_size: int = 0):
         super().__init__()
         size = config.hidden_size
-        self.right = config.block_lookahead_frames
+        dilation = (*config.encoder_dilations, *config.decoder_dilations)[index]
+        self.right = int(index < config.num_lookahead_blocks)
         self.left = (config.kernel_size - 1) * dilation - self.right
         self.conv = nn.Conv1d(size, size, config.kernel_size, dilation=dilation, groups=size)
         self.norm = nn.LayerNorm(size)
@@ -102,7 +104,7 @@ class BilabialSpeechEncoder(nn.Module):
         self.stem = nn.Conv1d(config.num_mels, config.hidden_size, kernel_size=3, stride=2)
         self.norm = nn.LayerNorm(config.hidden_size)
         self.blocks = nn.ModuleList(
-            [BilabialBlock(config, dilation) for dilation in config.encoder_dilations]
+            [BilabialBlock(config, index) for index in range(len(config.encoder_dilations))]
         )
 
     def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
@@ -159,8 +161,12 @@ class BilabialModel(BilabialPreTrainedModel):
             self.audio_encoder = BilabialAudioEncoder(config)
         self.style_embedding = nn.Embedding(len(config.styles), config.style_size)
         condition_size = len(config.emotions) + config.style_size
+        first = len(config.encoder_dilations)
         self.decoder = nn.ModuleList(
-            [BilabialBlock(config, dilation, condition_size) for dilation in config.decoder_dilations]
+            [
+                BilabialBlock(config, first + index, condition_size)
+                for index in range(len(config.decoder_dilations))
+            ]
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
@@ -187,7 +193,8 @@ class BilabialModel(BilabialPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values, dtype=torch.long)
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
-        hidden_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, D)
+        speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, D)
+        hidden_states = speech_states
         condition = self._condition(batch, emotion, style, hidden_states)
         for block in self.decoder:
             hidden_states = block(hidden_states, mask, condition)
@@ -198,6 +205,7 @@ class BilabialModel(BilabialPreTrainedModel):
             lip_distance=lip_distance(
                 coefficients, self.config.blendshapes, self.config.lip_distance_weights
             ),
+            speech_states=speech_states,
         )
         if labels is not None:
             frames = mask[..., 0] if label_mask is None else mask[..., 0] * label_mask
@@ -205,7 +213,7 @@ class BilabialModel(BilabialPreTrainedModel):
                 torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.to(labels.dtype)
             )
             # before clamping: a coefficient below 0 still has a slope to come back
-            output.loss, output.loss_terms, output.closure = self._loss(unclamped, labels, frames, channels)
+            output.loss, output.loss_terms, output.closure = self.objective(unclamped, labels, frames, channels)
         return output
 
     def encode_speech(
@@ -328,10 +336,13 @@ class BilabialModel(BilabialPreTrainedModel):
         seen = [float(name not in self.config.unseen_blendshapes) for name in self.config.blendshapes]
         return torch.tensor(seen, device=device)
 
-    def _loss(
+    def objective(
         self, predicted: torch.Tensor, labels: torch.Tensor, frames: torch.Tensor, channels: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """predicted, labels: (B, T, C), frames: (B, T), channels: (B, C) -> loss, terms, closure (B, T)."""
+        """The loss, its terms by name, and the closure degree of the labels (B, T).
+
+        predicted (unclamped), labels: (B, T, C); frames (B, T) and channels (B, C): 0 for what does not count.
+        """
         config, names = self.config, list(self.config.blendshapes)
         cells = frames[..., None] * channels[:, None]  # (B, T, C)
         closure = self.closure_of_labels(labels)

@@ -1,0 +1,235 @@
+"""Give speech without video the face that a captured speaker would have made.
+
+    python train/teach.py --captured data/grid_s1 --voices data/voices --emodb data/emodb --output data/taught
+
+A coarticulation teacher is fitted on captured rows with phone times (phones.py): a linear filter over articulation
+(ridge regression), and a small network for what is not linear, above all lips that meet, trained on the objective
+of train.py. It then draws faces for speech whose phone times are known. Those rows are marked "taught"; training
+weighs them by --taught_weight. The fit on held-out captures is printed and kept in OUTPUT/teacher.json.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import torch
+from torch import nn
+from tqdm import tqdm
+from transformers import HfArgumentParser
+
+from bilabial import metrics
+from bilabial.audio import load_audio
+from bilabial.capture import UNSEEN_BLENDSHAPES
+from bilabial.clip import interpolate_frames
+from bilabial.data import ROWS_PER_GROUP, SCHEMA, coefficients_of, dataset_card, encode_sound, load_rows
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.lips_bilabial import lip_distance, seal
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.phones import ARTICULATION, articulation
+from bilabial.speech import READERS, Speech
+
+FPS = 50.0
+REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
+RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
+SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
+FEATURE_DROPOUT = 0.2  # of whole features, so that a phone the corpus lacks leans on what it shares with others
+
+
+@dataclass
+class TeachArguments:
+    captured: list[Path] = field(metadata={"help": "Data sets with captured faces and phone times."})
+    output: Path = field(metadata={"help": "Folder of the data set to write."})
+    voices: Path | None = field(default=None, metadata={"help": "Folder made by voices.py."})
+    emodb: Path | None = field(default=None, metadata={"help": "Folder of the Berlin EmoDB with its labels."})
+    steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
+    seed: int = field(default=0, metadata={"help": "Of the network and its windows."})
+
+
+class Coarticulation(nn.Module):
+    """Articulation (B, T, A) -> coefficients (B, T, 52), unclamped: a linear filter plus a small network."""
+
+    def __init__(self, size: int = 96):
+        super().__init__()
+        features, reach = len(ARTICULATION), REACH_FRAMES
+        self.filter = nn.Conv1d(features, len(ARKIT_BLENDSHAPES), 2 * reach + 1, padding=reach)
+        self.network = nn.Sequential(
+            nn.Conv1d(features, size, reach + 1, padding=reach // 2), nn.GELU(), nn.Dropout(0.2),
+            nn.Conv1d(size, size, reach + 1, padding=reach // 2), nn.GELU(), nn.Dropout(0.2),
+            nn.Conv1d(size, len(ARKIT_BLENDSHAPES), 5, padding=2),
+        )  # fmt: skip
+        nn.init.zeros_(self.network[-1].weight)
+        nn.init.zeros_(self.network[-1].bias)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = features.transpose(1, 2)
+        kept = features
+        if self.training:
+            kept = features * (torch.rand(features.shape[:2] + (1,)) > FEATURE_DROPOUT) / (1 - FEATURE_DROPOUT)
+        return (self.filter(features) + self.network(kept)).transpose(1, 2)
+
+
+def phones_of(row: dict) -> list[tuple[str, float, float]]:
+    return [(phone["name"], phone["start"], phone["end"]) for phone in row["phones"]]
+
+
+def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
+    """Set the filter by ridge regression of coefficients on articulation within reach."""
+    size = len(ARTICULATION) * (2 * REACH_FRAMES + 1) + 1
+    gram, moments = np.zeros((size, size)), np.zeros((size, len(ARKIT_BLENDSHAPES)))
+    for row in rows:
+        coefficients = coefficients_of(row)
+        features = articulation(phones_of(row), np.arange(len(coefficients)) / float(row["fps"]))
+        padded = np.pad(features, ((REACH_FRAMES, REACH_FRAMES), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_FRAMES + 1, axis=0)  # (T, A, taps)
+        inputs = np.column_stack([windows.reshape(len(windows), -1), np.ones(len(windows))])
+        gram += inputs.T @ inputs
+        moments += inputs.T @ coefficients
+    penalty = np.full(size, RIDGE)
+    penalty[-1] = 0.0
+    solution = np.linalg.solve(gram + np.diag(penalty), moments)
+    with torch.no_grad():
+        weights = solution[:-1].T.reshape(teacher.filter.weight.shape)
+        teacher.filter.weight.copy_(torch.from_numpy(weights))
+        teacher.filter.bias.copy_(torch.from_numpy(solution[-1]))
+    teacher.filter.requires_grad_(False)
+
+
+def draw_windows(rows: list[dict], count: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    """Articulation (B, T, A), coefficients (B, T, 52) and mask (B, T) of takes played faster or slower."""
+    num_frames, windows = 120, []
+    for row in rng.choice(len(rows), count):
+        coefficients, fps = coefficients_of(rows[row]), float(rows[row]["fps"])
+        times = np.arange(num_frames) / FPS * rng.uniform(*SPEEDS)
+        labels = interpolate_frames(np.arange(len(coefficients)) / fps, coefficients, times)
+        windows.append((articulation(phones_of(rows[row]), times), labels, times * fps < len(coefficients)))
+    return tuple(torch.from_numpy(np.stack(part)).float() for part in zip(*windows, strict=True))
+
+
+def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments) -> None:
+    """Train the network on what the filter leaves, by the objective of train.py."""
+    torch.manual_seed(args.seed)
+    rng = np.random.default_rng(args.seed)
+    sizes = {"hidden_size": 8, "encoder_dilations": [1], "decoder_dilations": [1]}
+    objective = BilabialModel(BilabialConfig(**sizes)).objective
+    optimizer = torch.optim.AdamW(teacher.network.parameters(), weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, args.steps)
+    channels = torch.tensor([[name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES]]).float()
+    teacher.train()
+    for _ in tqdm(range(args.steps), unit="step"):
+        features, labels, mask = draw_windows(rows, 16, rng)
+        loss, _, _ = objective(teacher(features), labels, mask, channels.expand(len(labels), -1))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    teacher.eval()
+
+
+@torch.no_grad()
+def face_of(teacher: Coarticulation, phones: list, num_frames: int) -> np.ndarray:
+    """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times; almost closed lips are closed."""
+    features = torch.from_numpy(articulation(phones, np.arange(num_frames) / FPS))
+    config = BilabialConfig()
+    face = teacher(features[None])[0].clamp(0.0, 1.0)
+    return seal(face, ARKIT_BLENDSHAPES, config.lip_distance_weights, config.seal_distance).numpy()
+
+
+def measure(teacher: Coarticulation, rows: list[dict]) -> dict[str, float]:
+    """How well the teacher draws held-out captures: medians of r0 and chr, and frame closure."""
+    mask = np.array([name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES])
+    scores, counts = [], np.zeros(4)
+    for row in rows:
+        labels, gap = coefficients_of(row), np.asarray(row["lip_gap"])
+        face = face_of(teacher, phones_of(row), len(labels))
+        distance = _distance(face)
+        scores.append([metrics.correlation(distance, gap), metrics.channel_correlation(face, labels, mask)])
+        counts += metrics.frame_closure(distance, gap)
+    r0, chr_ = np.median(scores, axis=0)
+    return {
+        "num_clips": len(rows), "r0": float(r0), "chr": float(chr_),
+        "closure_recall": float(counts[1] / max(counts[0], 1)),
+        "false_closure": float(counts[3] / max(counts[2], 1)),
+    }  # fmt: skip
+
+
+def _distance(face: np.ndarray) -> np.ndarray:
+    weights = BilabialConfig().lip_distance_weights
+    return lip_distance(torch.from_numpy(face), ARKIT_BLENDSHAPES, weights).numpy()
+
+
+def taught_row(teacher: Coarticulation, speech: Speech) -> dict:
+    """A row of FEATURES: the sound, and the face that the teacher draws for its phones."""
+    waveform = load_audio(speech.audio)
+    face = face_of(teacher, list(speech.phones), int(len(waveform) / 16000 * FPS) + 1)
+    return {
+        "id": speech.id,
+        "audio": encode_sound(waveform, speech.id),
+        "coefficients": list(face),
+        "channel_mask": [name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES],
+        "valid": [True] * len(face),
+        "lip_gap": _distance(face) * OUTER_EYE_PER_LIP_UNIT,
+        "fps": FPS,
+        "face": "taught",
+        "av_offset_ms": 0.0,
+        "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
+        "emotion": "neutral",  # of the face: the teacher knows no other
+        "style": "default",
+        "speaker": speech.speaker,
+        "source": speech.source,
+        "licence": speech.licence,
+    }
+
+
+def write_rows(rows: Iterator[dict], output: Path) -> int:
+    """OUTPUT/data/train-00000-of-00001.parquet, replaced whole or not at all; returns the number of rows."""
+    partial, count, group = output / "data.partial", 0, []
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with pyarrow.parquet.ParquetWriter(partial / "train-00000-of-00001.parquet", SCHEMA) as writer:
+        for row in rows:
+            group.append(row)
+            count += 1
+            if len(group) == ROWS_PER_GROUP:
+                writer.write_table(pyarrow.Table.from_pylist(group, schema=SCHEMA))
+                group = []
+        if group:
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=SCHEMA))
+    shutil.rmtree(output / "data", ignore_errors=True)
+    partial.rename(output / "data")
+    return count
+
+
+def main(args: TeachArguments) -> None:
+    folders = {"voices": args.voices, "emodb": args.emodb}
+    speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
+    if not speeches:
+        raise SystemExit("no speech with phones was found; give --voices or --emodb")
+    splits = {}
+    for split in ("train", "validation"):
+        rows = [row for folder in args.captured for row in load_rows(folder).get(split, [])]
+        splits[split] = [row for row in rows if row["phones"] and row["face"] == "captured"]
+    if not splits["train"]:
+        raise SystemExit(f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first")
+    teacher = Coarticulation()
+    fit_filter(teacher, splits["train"])
+    fit_network(teacher, splits["train"], args)
+    fit = measure(teacher, splits["validation"] or splits["train"])
+    print(f"the teacher on held-out captures: {fit}")
+    rows = (taught_row(teacher, speech) for speech in tqdm(speeches, unit="utterance"))
+    count = write_rows(rows, args.output)
+    (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
+    (args.output / "README.md").write_text(dataset_card(args.output, FPS))
+    print(f"{count} rows in {args.output}")
+
+
+if __name__ == "__main__":
+    main(HfArgumentParser(TeachArguments).parse_args_into_dataclasses()[0])
