@@ -5,31 +5,25 @@ import pytest
 import torch
 from datasets import Dataset
 
+from bilabial.augmentation import Augmentation
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import FaceClip
 from bilabial.corpora import Take
 from bilabial.data import (
     FEATURES,
     SCHEMA,
-    Augmentation,
     TrainingWindows,
     collate,
     dataset_card,
-    gate,
     load_rows,
     row_of_take,
-    tilt_spectrum,
     update_rows,
-    warp_formants,
     waveform_of,
 )
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 
-SILENT = Augmentation(
-    gain_db=(0, 0), noise_share=0.0, tilt_db_per_octave=(0, 0), formant_ratio=(1, 1), speed_ratio=(1, 1),
-    gate_share=0.0, silence_share=1.0,
-)  # fmt: skip
+SILENT = Augmentation(silence_share=1.0, digital_share=1.0)
 
 
 def row(
@@ -92,10 +86,7 @@ def test_beyond_the_end_is_padding(rows, config, speech):
 
 def test_labels_follow_the_speed(rows, config):
     """Sound and labels come from the same moments, whatever the tempo."""
-    fast = Augmentation(
-        gain_db=(0, 0), noise_share=0.0, tilt_db_per_octave=(0, 0), formant_ratio=(1, 1),
-        speed_ratio=(1.5, 1.5), gate_share=0.0, silence_share=0.0,
-    )  # fmt: skip
+    fast = Augmentation(speed_ratio=(1.5, 1.5), silence_share=0.0)
     window = TrainingWindows(rows, config, 50, fast)[0]
     jaw = window["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")]
     assert np.allclose(np.diff(jaw), 1.5 / 50 / 10, atol=1e-6)
@@ -107,6 +98,30 @@ def test_randomness_follows_from_seed_epoch_and_index(rows, config):
     assert all(np.array_equal(value, windows[0][name]) for name, value in first.items())
     windows.epoch = 1
     assert not np.array_equal(windows[0]["input_values"], first["input_values"])
+
+
+def test_clean_sound_is_for_a_teacher(rows, config, speech):
+    """Only tempo changes it, beyond the end and where the speech is taken away it is silent."""
+    plain = TrainingWindows(rows, config, 50, None, with_clean=True)[0]
+    assert np.array_equal(plain["clean"], plain["input_values"])
+    loud = Augmentation(speed_ratio=(1.0, 1.0), silence_share=0.0, noise_share=1.0, babble_share=1.0)
+    frames = int(len(speech) / 16000 * 50) + 100
+    window = TrainingWindows(rows, config, frames, loud, with_clean=True)[0]
+    assert np.allclose(window["clean"][: len(speech)], speech, atol=1e-3)
+    assert not np.allclose(window["input_values"][: len(speech)], speech, atol=1e-3)
+    for name in ("clean", "input_values"):
+        assert window[name].dtype == np.float32 and not window[name][window["attention_mask"] == 0].any()
+    assert not TrainingWindows(rows, config, 50, SILENT, with_clean=True)[0]["clean"].any()
+    assert "clean" not in TrainingWindows(rows, config, 50, loud)[0]
+
+
+def test_other_rows_babble(rows, config, speech):
+    only = {"noise_share": 0.0, "hum_share": 0.0, "babble_share": 1.0, "silence_share": 0.0}
+    alone, both = (
+        TrainingWindows(some, config, 50, Augmentation(**only), seed=3)[0]["input_values"]
+        for some in (rows.select([0]), rows)
+    )
+    assert not np.array_equal(alone, both)
 
 
 def test_silence_is_labelled_with_the_resting_face(rows, config):
@@ -133,32 +148,6 @@ def test_collate(rows, config):
     batch = collate([windows[0], windows[1]])
     assert batch["input_values"].shape == (2, 16000) and batch["labels"].shape == (2, 50, 52)
     assert batch["style"].dtype == torch.int64
-
-
-def test_formants_move_and_time_stays():
-    rate, seconds = 16000, 1.0
-    tone = np.sin(2 * np.pi * 1000 * np.arange(int(rate * seconds)) / rate).astype(np.float32)
-    tone[: rate // 2] = 0
-    warped = warp_formants(tone, 1.2)
-    assert len(warped) == len(tone)
-    assert np.abs(warped[: rate // 2 - 512]).max() < 0.05
-    spectrum = np.abs(np.fft.rfft(warped[rate // 2 :]))
-    assert np.argmax(spectrum) * 2 == pytest.approx(1200, abs=60)
-
-
-def test_tilt_is_so_many_db_per_octave():
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal(16000).astype(np.float32)
-    before, after = (np.abs(np.fft.rfft(x)) for x in (noise, tilt_spectrum(noise, 3.0)))
-    assert 20 * np.log10(after[4000] / before[4000]) == pytest.approx(6.0, abs=0.1)
-    assert 20 * np.log10(after[500] / before[500]) == pytest.approx(-3.0, abs=0.1)
-
-
-def test_gate_silences_pauses():
-    sound = np.concatenate([np.full(3200, 0.3), np.full(3200, 0.001), np.full(3200, 0.3)]).astype(np.float32)
-    gated = gate(sound)
-    assert np.abs(gated[3200:6400]).max() == 0
-    assert np.array_equal(gated[:3200], sound[:3200])
 
 
 def test_rows_are_updated_in_place(speech, tmp_path):

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 import torch
 from silence import (
-    coloured_noise,
-    fan,
     measure_quiet,
     measure_rest,
     quiet_sounds,
@@ -12,30 +10,6 @@ from silence import (
 )
 
 from bilabial.checkpoint import load_checkpoint
-
-
-def level_db(sound: np.ndarray) -> float:
-    return float(20 * np.log10(np.sqrt(np.mean(sound.astype(float) ** 2))))
-
-
-def octave_db(sound: np.ndarray, low_hz: float) -> float:
-    power = np.abs(np.fft.rfft(sound)) ** 2
-    hz = np.fft.rfftfreq(len(sound), 1 / 16000)
-    return float(10 * np.log10(power[(hz >= low_hz) & (hz < 2 * low_hz)].mean()))
-
-
-@pytest.mark.parametrize("slope", [0.0, -3.0, -6.0])
-def test_noise_has_its_level_and_slope(slope):
-    noise = coloured_noise(160000, slope, -45.0, np.random.default_rng(0))
-    assert noise.dtype == np.float32 and level_db(noise) == pytest.approx(-45.0, abs=0.01)
-    assert (octave_db(noise, 2000) - octave_db(noise, 250)) / 3 == pytest.approx(slope, abs=0.3)
-
-
-def test_a_fan_hums():
-    sound = fan(160000, -45.0, np.random.default_rng(0))
-    power = np.abs(np.fft.rfft(sound)) ** 2
-    assert level_db(sound) == pytest.approx(-45.0, abs=0.01)
-    assert power[1000] > 100 * np.median(power[900:990])  # 100 Hz, in steps of 0.1 Hz
 
 
 def test_quiet_sounds_repeat():

@@ -11,10 +11,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
-from silence import coloured_noise
 from tqdm import tqdm
 
 from bilabial.audio import resample
+from bilabial.augmentation import babble, clipped, coloured_noise, telephone
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -22,8 +22,6 @@ from bilabial.metrics import correlation
 
 SNR_DB = 10.0
 NUM_BABBLERS = 5
-TELEPHONE_HZ, TELEPHONE_BAND_HZ = 8000, (300.0, 3400.0)
-MU = 255.0  # ITU-T G.711
 
 
 def quieter(waveform: np.ndarray) -> np.ndarray:
@@ -31,27 +29,9 @@ def quieter(waveform: np.ndarray) -> np.ndarray:
     return (np.round(waveform * 10 ** (-30 / 20) * 32767) / 32767).astype(np.float32)
 
 
-def clipped(waveform: np.ndarray) -> np.ndarray:
-    """6 dB more than a recorder takes whose full scale the loudest sample just reached."""
-    peak = max(float(np.abs(waveform).max()), 1e-9)
-    return np.clip(waveform / peak * 10 ** (6 / 20), -1.0, 1.0).astype(np.float32)
-
-
 def round_trip(waveform: np.ndarray) -> np.ndarray:
     """To 44.1 kHz and back."""
     return _fit(resample(resample(waveform, SAMPLING_RATE, 44100), 44100), len(waveform))
-
-
-def telephone(waveform: np.ndarray) -> np.ndarray:
-    """300 to 3400 Hz at 8 kHz, in 8 bits by the mu-law."""
-    narrow = resample(waveform, SAMPLING_RATE, TELEPHONE_HZ)
-    spectrum, frequencies = np.fft.rfft(narrow), np.fft.rfftfreq(len(narrow), 1 / TELEPHONE_HZ)
-    low, high = TELEPHONE_BAND_HZ
-    narrow = np.fft.irfft(spectrum * ((frequencies >= low) & (frequencies <= high)), len(narrow))
-    loud = np.sign(narrow) * np.log1p(MU * np.abs(narrow).clip(max=1.0)) / np.log1p(MU)
-    coded = np.round(loud * 127) / 127
-    narrow = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(MU)) / MU
-    return _fit(resample(narrow.astype(np.float32), TELEPHONE_HZ), len(waveform))
 
 
 def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
@@ -61,11 +41,10 @@ def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
     return waveform + coloured_noise(len(waveform), db_per_octave, level, rng) if level > -100 else waveform
 
 
-def babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+def with_babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     """Other recordings at once, repeated to its length, together 10 dB below the speech."""
-    voices = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
-    gain_db = speech_level_db(waveform) - SNR_DB - speech_level_db(voices)
-    return (waveform + voices * 10 ** (gain_db / 20)).astype(np.float32)
+    voices = [normalize_level(other) for other in others]
+    return waveform + babble(voices, len(waveform), speech_level_db(waveform) - SNR_DB)
 
 
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -87,7 +66,7 @@ def changed(waveforms: Sequence[np.ndarray], index: int) -> dict[str, np.ndarray
     steps = range(1, min(NUM_BABBLERS, len(waveforms) - 1) + 1)
     others = [waveforms[(index + step) % len(waveforms)] for step in steps]
     if others:
-        sounds[BABBLE] = babble(waveform, others)
+        sounds[BABBLE] = with_babble(waveform, others)
     return {name: normalize_level(sound) for name, sound in sounds.items()}
 
 

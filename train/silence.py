@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 
+from bilabial.augmentation import coloured_noise, fan
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import (
@@ -29,33 +30,6 @@ REST_TARGET_MS = 150
 SPEECH_ENDS_DB = -25.0  # below the level of speech: where the last word has died away
 FADE_SECONDS = 0.01
 FPS = 50.0  # the model's own rate
-LOWEST_HZ = 20.0
-
-
-def coloured_noise(
-    num_samples: int, db_per_octave: float, level_db: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Noise of (S,) float32 with a root mean square of `level_db` below full scale.
-
-    0 dB per octave is white, -3 pink, -6 brown; nothing below 20 Hz.
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
-    frequencies = np.fft.rfftfreq(num_samples, 1 / SAMPLING_RATE)
-    gain = (np.maximum(frequencies, LOWEST_HZ) / LOWEST_HZ) ** (db_per_octave / (20 * np.log10(2)))
-    return at_level(np.fft.irfft(spectrum * gain * (frequencies >= LOWEST_HZ), num_samples), level_db)
-
-
-def fan(num_samples: int, level_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Hum of 100 Hz with seven harmonics, 6 dB over brown noise: (S,) float32."""
-    times = np.arange(num_samples) / SAMPLING_RATE
-    hum = sum(np.sin(2 * np.pi * (100 * k * times + rng.random())) / k for k in range(1, 9))
-    noise = coloured_noise(num_samples, -6.0, 0.0, rng)
-    return at_level(at_level(hum, 6.0) + noise, level_db)
-
-
-def at_level(sound: np.ndarray, level_db: float) -> np.ndarray:
-    """(S,) float32 scaled to a root mean square of `level_db` below full scale."""
-    return (sound * 10 ** (level_db / 20) / np.sqrt(np.mean(sound**2))).astype(np.float32)
 
 
 def quiet_sounds(seed: int = 0) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +19,13 @@ import torch
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from bilabial.audio import decode_wav, encode_wav
+from bilabial.augmentation import Augmentation, augment, resting_face
 from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.loudness_bilabial import (
-    LEVEL_FRAME_SAMPLES,
-    SAMPLING_RATE,
-    SPEECH_LEVEL_DB,
-    normalize_level,
-    speech_level_db,
-)
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
@@ -164,29 +159,14 @@ def coefficients_of(row: dict) -> np.ndarray:
     return np.asarray(row["coefficients"], dtype=np.float32).reshape(-1, len(ARKIT_BLENDSHAPES))
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How a training window is changed so that the model hears speech and not one recording.
-
-    Ranges are uniform.
-    """
-
-    gain_db: tuple[float, float] = (-12.0, 12.0)
-    noise_snr_db: tuple[float, float] = (5.0, 40.0)  # white to brown noise
-    noise_share: float = 0.6  # of the windows
-    tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones and rooms, pivot at 1 kHz
-    formant_ratio: tuple[float, float] = (0.78, 1.28)  # vocal-tract length: men, women, children
-    speed_ratio: tuple[float, float] = (0.82, 1.22)  # tempo and pitch; the labels follow
-    gate_share: float = 0.3  # of the windows lose everything quieter than speech, as behind a noise gate
-    silence_share: float = 0.04  # of the windows are silence or noise over a face at rest
-
-
 class TrainingWindows(torch.utils.data.Dataset):
     """Windows of `num_frames` internal frames from rows of a data set, one per row and epoch.
 
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, index), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
+    with_clean: items also have clean (S,) float32, the sound before any change but tempo, for a teacher to
+    listen to; zeros where the speech is taken away.
     """
 
     def __init__(
@@ -196,9 +176,11 @@ class TrainingWindows(torch.utils.data.Dataset):
         num_frames: int,
         augmentation: Augmentation | None,
         seed: int = 0,
+        with_clean: bool = False,
     ):
         self.rows, self.config, self.num_frames = rows.with_format("numpy"), config, num_frames
-        self.augmentation, self.seed, self.epoch = augmentation, seed, 0
+        self.augmentation, self.seed, self.epoch, self.with_clean = augmentation, seed, 0, with_clean
+        self.sounds = rows.select_columns("audio").with_format("numpy")  # a voice in the babble needs no face
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -213,8 +195,12 @@ class TrainingWindows(torch.utils.data.Dataset):
         start = rng.uniform(0.0, room) if changes else 0.0
         late = float(row["av_offset_ms"]) / 1000
         window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
+        if self.with_clean:
+            window["clean"] = window["input_values"]
         if changes:
-            window = augment(window, coefficients, np.asarray(row["lip_gap"]), changes, rng)
+            resting = resting_face(coefficients, np.asarray(row["lip_gap"]), valid)
+            voices = partial(self._voices, index) if len(self) > 1 else None
+            window = augment(window, resting, changes, rng, voices)
         return window | {
             "channel_mask": np.asarray(row["channel_mask"], np.float32),
             "emotion": self._emotion(str(row["emotion"])),
@@ -250,6 +236,13 @@ class TrainingWindows(torch.utils.data.Dataset):
             "label_mask": label_mask.astype(np.float32),
         }
 
+    def _voices(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Sounds of some other rows, (S,) each, from anywhere in them on."""
+        low, high = self.augmentation.num_babblers
+        steps = rng.integers(1, len(self), rng.integers(low, high + 1))
+        sounds = [waveform_of(self.sounds[int((index + step) % len(self))]) for step in steps]
+        return [np.roll(sound, -rng.integers(len(sound))) for sound in sounds]
+
     def _emotion(self, name: str) -> np.ndarray:
         weights = np.zeros(len(self.config.emotions), np.float32)
         weights[self.config.emotions.index(name)] = name != self.config.emotions[0]
@@ -259,74 +252,6 @@ class TrainingWindows(torch.utils.data.Dataset):
         """Index of the row's style; half of the time the default one, which so becomes the average of all."""
         unnamed = name not in self.config.styles or (self.augmentation is not None and rng.random() < 0.5)
         return np.array(0 if unnamed else self.config.styles.index(name))
-
-
-def augment(
-    window: dict[str, np.ndarray],
-    coefficients: np.ndarray,
-    lip_gap: np.ndarray,
-    changes: Augmentation,
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """A changed copy of a window's sound, and of its labels where the sound is taken away.
-
-    coefficients (T, 52) and lip_gap (T,) of the whole take say how its face rests.
-    """
-    sound, inside = window["input_values"], window["attention_mask"]
-    if rng.random() < changes.silence_share:
-        resting = coefficients[lip_gap <= np.quantile(lip_gap, 0.1)].mean(axis=0)
-        sound, window = (
-            np.zeros_like(sound),
-            window | {"labels": np.tile(resting, (len(window["labels"]), 1))},
-        )
-    else:
-        sound = warp_formants(sound, rng.uniform(*changes.formant_ratio))
-        if rng.random() < changes.gate_share:
-            sound = gate(sound)
-        sound = tilt_spectrum(sound, rng.uniform(*changes.tilt_db_per_octave))
-        sound = sound * 10 ** (rng.uniform(*changes.gain_db) / 20)
-    if rng.random() < changes.noise_share:
-        level = max(np.sqrt(np.mean(sound**2)), 10 ** (SPEECH_LEVEL_DB / 20) / 10)
-        noise = tilt_spectrum(rng.standard_normal(len(sound)).astype(np.float32), rng.uniform(-6.0, 0.0))
-        snr = 10 ** (rng.uniform(*changes.noise_snr_db) / 20)
-        sound = sound + noise * (level / snr / np.sqrt(np.mean(noise**2)))
-    return window | {"input_values": (sound * inside).astype(np.float32)}
-
-
-def warp_formants(waveform: np.ndarray, ratio: float) -> np.ndarray:
-    """Scale the spectrum of (S,) along frequency, time and tempo kept: vocal-tract-length perturbation.
-
-    Jaitly and Hinton (2013), "Vocal Tract Length Perturbation improves speech recognition"; here on the
-    waveform.
-    """
-    size, hop = 512, 128
-    window = torch.hann_window(size)
-    spectrum = torch.stft(torch.from_numpy(waveform), size, hop, window=window, return_complex=True)
-    bins = torch.arange(len(spectrum)) / ratio
-    left = bins.floor().long().clamp(max=len(spectrum) - 1)
-    right = (left + 1).clamp(max=len(spectrum) - 1)
-    weight = (bins - left).clamp(0, 1)[:, None]
-    magnitude = spectrum.abs()
-    warped = (magnitude[left] * (1 - weight) + magnitude[right] * weight) * (bins < len(spectrum))[:, None]
-    phase = spectrum[left] / magnitude[left].clamp(min=1e-8)
-    return torch.istft(warped * phase, size, hop, window=window, length=len(waveform)).numpy()
-
-
-def tilt_spectrum(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
-    """Raise or lower (S,) by so many dB per octave around 1 kHz, from 60 Hz up."""
-    spectrum = np.fft.rfft(waveform)
-    frequencies = np.fft.rfftfreq(len(waveform), 1 / SAMPLING_RATE).clip(min=60.0)
-    gain = 10 ** (db_per_octave * np.log2(frequencies / 1000.0) / 20)
-    return np.fft.irfft(spectrum * gain, len(waveform)).astype(np.float32)
-
-
-def gate(waveform: np.ndarray, below_db: float = -25.0) -> np.ndarray:
-    """Silence the 20 ms stretches of (S,) so many dB under the speech level, as a noise gate does."""
-    size = LEVEL_FRAME_SAMPLES
-    frames = np.pad(waveform, (0, -len(waveform) % size)).reshape(-1, size)
-    power = (frames**2).mean(axis=1)
-    threshold = 10 ** ((speech_level_db(waveform) + below_db) / 10)
-    return np.repeat(power >= threshold, size)[: len(waveform)] * waveform
 
 
 def collate(windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
