@@ -102,16 +102,16 @@ def test_randomness_follows_from_seed_epoch_and_index(rows, config):
 
 def test_clean_sound_is_for_a_teacher(rows, config, speech):
     """Only tempo changes it, beyond the end and where the speech is taken away it is silent."""
-    plain = TrainingWindows(rows, config, 50, None, with_clean=True)[0]
+    plain = TrainingWindows(rows, config, 50, None, with_hearing=True)[0]
     assert np.array_equal(plain["clean"], plain["input_values"])
     loud = Augmentation(speed_ratio=(1.0, 1.0), silence_share=0.0, noise_share=1.0, babble_share=1.0)
     frames = int(len(speech) / 16000 * 50) + 100
-    window = TrainingWindows(rows, config, frames, loud, with_clean=True)[0]
+    window = TrainingWindows(rows, config, frames, loud, with_hearing=True)[0]
     assert np.allclose(window["clean"][: len(speech)], speech, atol=1e-3)
     assert not np.allclose(window["input_values"][: len(speech)], speech, atol=1e-3)
     for name in ("clean", "input_values"):
         assert window[name].dtype == np.float32 and not window[name][window["attention_mask"] == 0].any()
-    assert not TrainingWindows(rows, config, 50, SILENT, with_clean=True)[0]["clean"].any()
+    assert not TrainingWindows(rows, config, 50, SILENT, with_hearing=True)[0]["clean"].any()
     assert "clean" not in TrainingWindows(rows, config, 50, loud)[0]
 
 

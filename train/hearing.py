@@ -42,7 +42,9 @@ class Hearing(nn.Module):
         inside = attention_mask[:, :: attention_mask.shape[1] // heard.shape[1]][:, : heard.shape[1], None]
         speech_states = speech_states.float()
         error = (self.states(speech_states) - heard) ** 2 * inside
-        entropy = F.binary_cross_entropy_with_logits(self.phones(speech_states), articulation, reduction="none")
+        entropy = F.binary_cross_entropy_with_logits(
+            self.phones(speech_states), articulation, reduction="none"
+        )
         return {
             "states": error.sum() / (inside.sum() * STATE_SIZE).clamp(min=1),
             "phones": (entropy.mean(-1) * articulation_mask).sum() / articulation_mask.sum().clamp(min=1),

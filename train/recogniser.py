@@ -48,7 +48,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     base = -(-position // 16) * 16
     return {
         name: torch.tensor(
-            np.frombuffer(content, dtype, int(np.prod(shape)), base + offset).reshape(shape), dtype=torch.float32
+            np.frombuffer(content, dtype, int(np.prod(shape)), base + offset).reshape(shape),
+            dtype=torch.float32,
         )
         for name, dtype, shape, offset in entries
     }
@@ -64,7 +65,11 @@ class PhoneRecogniser:
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
         weights = self.weights
         hidden = F.conv1d(
-            self._log_mel(waveforms), weights["onnx::Conv_801"], weights["onnx::Conv_802"], stride=2, padding=1
+            self._log_mel(waveforms),
+            weights["onnx::Conv_801"],
+            weights["onnx::Conv_802"],
+            stride=2,
+            padding=1,
         )
         hidden = F.gelu(hidden).transpose(1, 2)  # (B, T, 144)
         states = []
@@ -78,7 +83,8 @@ class PhoneRecogniser:
         half = FFT_SAMPLES // 2
         padded = F.pad(waveforms[:, None], (half, half), mode="reflect")
         parts = [
-            F.conv1d(padded, self.weights[f"stft_{part}_kernel"], stride=HOP_SAMPLES) for part in ("real", "imag")
+            F.conv1d(padded, self.weights[f"stft_{part}_kernel"], stride=HOP_SAMPLES)
+            for part in ("real", "imag")
         ]
         power = parts[0] ** 2 + parts[1] ** 2
         return (power.transpose(1, 2) @ self.weights["mel_fb"]).clamp(min=1e-10).log().transpose(1, 2)

@@ -41,7 +41,9 @@ FPS = 50.0
 REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
 RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
 SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
-FEATURE_DROPOUT = 0.2  # of whole features, so that a phone the corpus lacks leans on what it shares with others
+FEATURE_DROPOUT = (
+    0.2  # of whole features, so that a phone the corpus lacks leans on what it shares with others
+)
 
 
 @dataclass
@@ -73,7 +75,9 @@ class Coarticulation(nn.Module):
         features = features.transpose(1, 2)
         kept = features
         if self.training:
-            kept = features * (torch.rand(features.shape[:2] + (1,)) > FEATURE_DROPOUT) / (1 - FEATURE_DROPOUT)
+            kept = (
+                features * (torch.rand(features.shape[:2] + (1,)) > FEATURE_DROPOUT) / (1 - FEATURE_DROPOUT)
+            )
         return (self.filter(features) + self.network(kept)).transpose(1, 2)
 
 
@@ -89,7 +93,9 @@ def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
         coefficients = coefficients_of(row)
         features = articulation(phones_of(row), np.arange(len(coefficients)) / float(row["fps"]))
         padded = np.pad(features, ((REACH_FRAMES, REACH_FRAMES), (0, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_FRAMES + 1, axis=0)  # (T, A, taps)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            padded, 2 * REACH_FRAMES + 1, axis=0
+        )  # (T, A, taps)
         inputs = np.column_stack([windows.reshape(len(windows), -1), np.ones(len(windows))])
         gram += inputs.T @ inputs
         moments += inputs.T @ coefficients
@@ -218,7 +224,9 @@ def main(args: TeachArguments) -> None:
         rows = [row for folder in args.captured for row in load_rows(folder).get(split, [])]
         splits[split] = [row for row in rows if row["phones"] and row["face"] == "captured"]
     if not splits["train"]:
-        raise SystemExit(f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first")
+        raise SystemExit(
+            f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first"
+        )
     teacher = Coarticulation()
     fit_filter(teacher, splits["train"])
     fit_network(teacher, splits["train"], args)

@@ -176,10 +176,14 @@ def load_pretrained(model: BilabialModel, name: str) -> None:
     state = load_checkpoint(name)[0].state_dict()
     own = model.state_dict()
     odd = [
-        key for key in own if "style_embedding" not in key and getattr(state.get(key), "shape", 0) != own[key].shape
+        key
+        for key in own
+        if "style_embedding" not in key and getattr(state.get(key), "shape", 0) != own[key].shape
     ]
     if odd:
-        raise SystemExit(f"{name} has other sizes than this model: {odd[0]}; give the preset it was trained with")
+        raise SystemExit(
+            f"{name} has other sizes than this model: {odd[0]}; give the preset it was trained with"
+        )
     model.load_state_dict({key: own[key] if "style_embedding" in key else state[key] for key in own})
 
 
@@ -272,7 +276,13 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     num_frames = round(args.window_seconds * config.frame_rate_hz)
     augmentation = Augmentation() if args.augment else None
     windows = TrainingWindows(
-        rows["train"], config, num_frames, augmentation, args.seed, args.taught_weight, bool(args.hearing_weight)
+        rows["train"],
+        config,
+        num_frames,
+        augmentation,
+        args.seed,
+        args.taught_weight,
+        bool(args.hearing_weight),
     )
     held_out = TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
     options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
@@ -318,9 +328,7 @@ def main(args: TrainArguments, model_fields: dict) -> None:
                 heard = hearing(output.speech_states, attention_mask=batch["attention_mask"], **to_hear)
                 loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
             if not torch.isfinite(loss):
-                raise SystemExit(
-                    f"the loss is {loss.item()} at step {step}; the last checkpoint is kept"
-                )
+                raise SystemExit(f"the loss is {loss.item()} at step {step}; the last checkpoint is kept")
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
             optimizer.step()

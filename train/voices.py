@@ -37,8 +37,29 @@ KOKORO_FRAME = 600  # samples of one unit of its durations
 KOKORO_LEAD = 3  # frames that its durations run ahead of the sound, measured against forced alignment
 KOKORO_LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "i": "it", "p": "pt-br", "z": "cmn"}
 FLITE_VOICES = ("slt", "kal", "awb", "rms")
-ESPEAK_LANGUAGES = {"en": ("en-us", "en-gb"), "es": ("es",), "fr": ("fr-fr",), "it": ("it",), "pt": ("pt-br",)}
-ESPEAK_VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f3", "f4", "f5", "max", "linda", "steph", "michel", "ed")
+ESPEAK_LANGUAGES = {
+    "en": ("en-us", "en-gb"),
+    "es": ("es",),
+    "fr": ("fr-fr",),
+    "it": ("it",),
+    "pt": ("pt-br",),
+}
+ESPEAK_VARIANTS = (
+    "m1",
+    "m3",
+    "m5",
+    "m7",
+    "f1",
+    "f2",
+    "f3",
+    "f4",
+    "f5",
+    "max",
+    "linda",
+    "steph",
+    "michel",
+    "ed",
+)
 SPEEDS = (0.8, 1.25)
 SPACE_SECONDS = 0.06  # a word space of a synthesizer that is shorter is no pause
 DIPHTHONGS = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "Q": "əʊ"}  # Kokoro's letters
@@ -271,7 +292,9 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
     ends = [*(time for _, time in signs[1:]), len(waveform) / rate]
     spans = []
     for (sign, start), end in zip(signs, ends, strict=True):
-        letters = [letter for letter in sign if letter not in BEFORE + AFTER + "\u0361\u200d\u0329\u032a"] or [" "]
+        letters = [
+            letter for letter in sign if letter not in BEFORE + AFTER + "\u0361\u200d\u0329\u032a"
+        ] or [" "]
         cuts = np.linspace(start, end, len(letters) + 1)
         spans += [[letter, cuts[i], cuts[i + 1]] for i, letter in enumerate(letters)]
     return waveform, rate, join_signs(spans, len(waveform) / rate)

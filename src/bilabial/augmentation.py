@@ -22,6 +22,7 @@ from bilabial.hub.loudness_bilabial import (
     normalize_level,
     speech_level_db,
 )
+from bilabial.phones import articulation
 
 LOWEST_HZ = 20.0  # of coloured noise
 HUM_HZ = (50.0, 60.0, 100.0, 120.0)  # mains and twice it, on both sides of the Atlantic
@@ -92,8 +93,9 @@ def augment(
         if rng.random() < changes.lifted_share or speech_level_db(sound) > SPEECH_LEVEL_DB:
             sound = normalize_level(sound)
         window = window | {"labels": np.tile(resting, (len(window["labels"]), 1)).astype(np.float32)}
-        if "clean" in window:
+        if "clean" in window:  # and with it what was said
             window["clean"] = np.zeros_like(window["clean"])
+            window["articulation"] = articulation([], np.zeros(len(window["labels"])))
     else:
         before_db = heard_level_db(sound)
         sound = through_room(sound, changes, rng)

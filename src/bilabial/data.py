@@ -8,7 +8,7 @@ neither counts in a loss or a metric.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from bilabial.corpora import Take
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.phones import articulation
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
+HEARING_INPUTS = ("clean", "articulation", "articulation_mask")
 FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
 
 FEATURES = Features(
@@ -165,8 +167,10 @@ class TrainingWindows(torch.utils.data.Dataset):
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, index), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
-    with_clean: items also have clean (S,) float32, the sound before any change but tempo, for a teacher to
-    listen to; zeros where the speech is taken away.
+    taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
+    with_hearing: items also have HEARING_INPUTS: clean (S,) float32, the sound before any change but tempo, for
+    a teacher to listen to, zeros where the speech is taken away; articulation (T, A), what the phones of
+    the row say about the mouth, and articulation_mask (T,), 0 where nothing is known.
     """
 
     def __init__(
@@ -176,10 +180,12 @@ class TrainingWindows(torch.utils.data.Dataset):
         num_frames: int,
         augmentation: Augmentation | None,
         seed: int = 0,
-        with_clean: bool = False,
+        taught_weight: float = 1.0,
+        with_hearing: bool = False,
     ):
         self.rows, self.config, self.num_frames = rows.with_format("numpy"), config, num_frames
-        self.augmentation, self.seed, self.epoch, self.with_clean = augmentation, seed, 0, with_clean
+        self.augmentation, self.seed, self.epoch = augmentation, seed, 0
+        self.taught_weight, self.with_hearing = taught_weight, with_hearing
         self.sounds = rows.select_columns("audio").with_format("numpy")  # a voice in the babble needs no face
 
     def __len__(self) -> int:
@@ -195,8 +201,10 @@ class TrainingWindows(torch.utils.data.Dataset):
         start = rng.uniform(0.0, room) if changes else 0.0
         late = float(row["av_offset_ms"]) / 1000
         window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
-        if self.with_clean:
-            window["clean"] = window["input_values"]
+        if row["face"] == "taught":
+            window["label_mask"] *= np.float32(self.taught_weight)
+        if self.with_hearing:
+            window |= {"clean": window["input_values"], **self._articulation(row["phones"], start, speed)}
         if changes:
             resting = resting_face(coefficients, np.asarray(row["lip_gap"]), valid)
             voices = partial(self._voices, index) if len(self) > 1 else None
@@ -234,6 +242,16 @@ class TrainingWindows(torch.utils.data.Dataset):
             "attention_mask": inside.astype(np.int64),
             "labels": labels,
             "label_mask": label_mask.astype(np.float32),
+        }
+
+    def _articulation(self, phones: Sequence[dict], start: float, speed: float) -> dict[str, np.ndarray]:
+        """Articulatory features of the window's frames, and a mask: 0 outside the phones that are known."""
+        times = start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
+        spans = [(str(phone["name"]), float(phone["start"]), float(phone["end"])) for phone in phones]
+        known = (times >= spans[0][1]) & (times < spans[-1][2]) if spans else np.zeros(len(times))
+        return {
+            "articulation": articulation(spans, times),
+            "articulation_mask": np.asarray(known, np.float32),
         }
 
     def _voices(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -57,7 +57,9 @@ def read_emodb(folder: Path) -> Iterator[Speech]:
     """
     for path in sorted((folder / "lablaut").glob("*.lablaut")):
         name = path.stem[:7]  # 03a01Fa: speaker, text, emotion, version
-        audio = next((found for found in sorted(folder.glob(f"*/{name}.*")) if found.suffix != ".lablaut"), None)
+        audio = next(
+            (found for found in sorted(folder.glob(f"*/{name}.*")) if found.suffix != ".lablaut"), None
+        )
         if audio is not None:
             yield Speech(
                 id=f"emodb/{name}",

@@ -213,7 +213,9 @@ class BilabialModel(BilabialPreTrainedModel):
                 torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.to(labels.dtype)
             )
             # before clamping: a coefficient below 0 still has a slope to come back
-            output.loss, output.loss_terms, output.closure = self.objective(unclamped, labels, frames, channels)
+            output.loss, output.loss_terms, output.closure = self.objective(
+                unclamped, labels, frames, channels
+            )
         return output
 
     def encode_speech(
