@@ -192,7 +192,7 @@ def test_a_window_without_speech_rests(speech, seed):
 
 
 def test_noise_alone_reaches_the_level_of_speech(speech):
-    quiet = replace(NOTHING, silence_share=1.0)
+    quiet = replace(NOTHING, silence_share=1.0, silence_level_db=(-70.0, -10.0))
     levels = np.array([speech_level_db(changed(speech[:16000], quiet, seed)) for seed in range(100)])
     assert 0.1 < np.mean(np.isinf(levels)) < 0.4  # digital silence
     assert 0.15 < np.mean(np.abs(levels + 23) < 0.2) < 0.5 and levels.max() < -22.9
