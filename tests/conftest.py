@@ -37,7 +37,8 @@ def speech() -> np.ndarray:
 @pytest.fixture
 def tiny_config() -> BilabialConfig:
     return BilabialConfig(
-        hidden_size=16, num_mels=20, encoder_dilations=[1, 2], decoder_dilations=[1], style_size=4,
+        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
+        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
         dropout=0.0, styles=["default", "other"],
     )  # fmt: skip
 

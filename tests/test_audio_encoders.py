@@ -282,7 +282,7 @@ def test_a_fine_tuned_encoder_moves(pretrained, rows):
 
 
 def test_a_frozen_encoder_stays(pretrained, rows):
-    options = ["--audio_encoder", pretrained, "--freeze_audio_encoder"]
+    options = ["--audio_encoder", pretrained, "--freeze_encoder"]
     model, optimizer, before = trained_step(rows, *options)
     encoder, trained = model.audio_encoder, {id(p) for g in optimizer.param_groups for p in g["params"]}
     assert model.training and not any(module.training for module in encoder.encoder.modules())
@@ -313,7 +313,7 @@ def test_a_run_of_the_trainer(pretrained, speech, tmp_path):
     for split in ("train", "validation"):
         pyarrow.parquet.write_table(table, tmp_path / "rows" / "data" / f"{split}-00000-of-00001.parquet")
     options = ["--dataset", tmp_path / "rows", "--preset", "tiny", "--output", tmp_path / "run"]
-    options += ["--audio_encoder", pretrained, "--freeze_audio_encoder"]
+    options += ["--audio_encoder", pretrained, "--freeze_encoder"]
     launch(*options, "--stop_after_steps", 2)
     assert "resumed at step 2" in launch(*options).stdout
     model, _ = load_checkpoint(tmp_path / "run" / "model")

@@ -15,12 +15,11 @@ SCALE_MOMENTUM = 0.01  # of the running mean and spread of the recogniser's stat
 
 
 class Hearing(nn.Module):
-    """Encoder states (B, T, D) -> two losses: `states` (distillation) and `phones` (articulation)."""
+    """Encoder states (B, T, 576) -> two losses: `states` (distillation) and `phones` (articulation)."""
 
-    def __init__(self, hidden_size: int, device: torch.device | str):
+    def __init__(self, device: torch.device | str):
         super().__init__()
-        self.states = nn.Linear(hidden_size, STATE_SIZE)
-        self.phones = nn.Linear(hidden_size, len(ARTICULATION))
+        self.phones = nn.Linear(STATE_SIZE, len(ARTICULATION))
         self.register_buffer("mean", torch.zeros(STATE_SIZE))
         self.register_buffer("square", torch.ones(STATE_SIZE))
         self.register_buffer("count", torch.zeros(()))
@@ -36,24 +35,25 @@ class Hearing(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """clean: (B, S) sound before augmentation; articulation: (B, T, A) with mask (B, T).
 
-        Returns mean squared error of the standardised states, and binary cross-entropy of the articulation.
+        Returns mean squared error of the states in units of their spread, and binary cross-entropy of the
+        articulation.
         """
-        heard = self._standardised(self.recogniser[0](clean))  # (B, T, 576)
-        inside = attention_mask[:, :: attention_mask.shape[1] // heard.shape[1]][:, : heard.shape[1], None]
-        speech_states = speech_states.float()
-        error = (self.states(speech_states) - heard) ** 2 * inside
-        entropy = F.binary_cross_entropy_with_logits(
-            self.phones(speech_states), articulation, reduction="none"
-        )
+        with torch.autocast(clean.device.type, enabled=False):
+            heard = self.recogniser[0](clean)  # (B, T, 576)
+        num_frames, speech_states = heard.shape[1], speech_states.float()
+        inside = attention_mask[:, :: attention_mask.shape[1] // num_frames][:, :num_frames, None]
+        heard = self._standardised(heard, self.training)  # first: the encoder's share its numbers
+        error = (self._standardised(speech_states) - heard) ** 2 * inside
+        logits = self.phones(speech_states)
+        entropy = F.binary_cross_entropy_with_logits(logits.float(), articulation, reduction="none")
         return {
             "states": error.sum() / (inside.sum() * STATE_SIZE).clamp(min=1),
             "phones": (entropy.mean(-1) * articulation_mask).sum() / articulation_mask.sum().clamp(min=1),
         }
 
-    @torch.no_grad()
-    def _standardised(self, states: torch.Tensor) -> torch.Tensor:
-        """Zero mean and unit spread per dimension, by running estimates that hold still in evaluation."""
-        if self.training:
+    def _standardised(self, states: torch.Tensor, update: bool = False) -> torch.Tensor:
+        """The recogniser's mean and spread per dimension taken away, by running estimates."""
+        if update:
             self.count += 1
             momentum = torch.maximum(1 / self.count, torch.tensor(SCALE_MOMENTUM, device=states.device))
             self.mean.lerp_(states.mean((0, 1)), momentum)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS = 4, 144, 4
 STATE_SIZE = NUM_BLOCKS * BLOCK_SIZE
@@ -55,11 +56,24 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
+LAYER_NAMES = {  # of the recogniser -> of BilabialEncoderLayer
+    f"{theirs}.{part}": f"{ours}.{part}"
+    for part in ("weight", "bias")
+    for theirs, ours in {
+        "ffn1.norm": "first.norm", "ffn1.fc1": "first.widen", "ffn1.fc2": "first.narrow",
+        "attn_norm": "attention_norm", "attn.in": "attention_in", "attn.out": "attention_out",
+        "conv.norm": "conv_norm", "conv.in": "conv_in", "depthwise": "conv", "conv.out": "conv_out",
+        "ffn2.norm": "last.norm", "ffn2.fc1": "last.widen", "ffn2.fc2": "last.narrow", "norm": "norm",
+    }.items()
+}  # fmt: skip
+
+
 class PhoneRecogniser:
     """Speech (B, S) at 16 kHz -> states of its blocks side by side (B, T, 576), one per 320 samples."""
 
     def __init__(self, device: torch.device | str = "cpu"):
         self.weights = {name: value.to(device) for name, value in read_weights(find_weights()).items()}
+        self.blocks = [block_weights(self.weights, index) for index in range(NUM_BLOCKS)]
 
     @torch.no_grad()
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
@@ -91,32 +105,71 @@ class PhoneRecogniser:
 
     def _block(self, hidden: torch.Tensor, index: int) -> torch.Tensor:
         """One Conformer block (Gulati et al. 2020): (B, T, 144) -> (B, T, 144)."""
-        own = {
-            name.removeprefix(f"acoustic_model.model.blocks.{index}."): value
-            for name, value in self.weights.items()
-            if name.startswith(f"acoustic_model.model.blocks.{index}.")
-        }
-        first_matrix, first_conv = 829 + 9 * index, 804 + 3 * index  # the exporter numbered what it had fused
-        matrices = [self.weights[f"onnx::MatMul_{first_matrix + number}"] for number in (0, 1, 2, 6, 7, 8)]
-        depthwise = [self.weights[f"onnx::Conv_{first_conv + number}"] for number in (0, 1)]
+        own = self.blocks[index]
 
         def norm(values: torch.Tensor, name: str) -> torch.Tensor:
             return F.layer_norm(values, (BLOCK_SIZE,), own[f"{name}.weight"], own[f"{name}.bias"])
 
-        def feed_forward(name: str, widen: torch.Tensor, narrow: torch.Tensor) -> torch.Tensor:
-            inner = F.silu(norm(hidden, f"{name}.norm") @ widen + own[f"{name}.fc1.bias"])
-            return 0.5 * (inner @ narrow + own[f"{name}.fc2.bias"])
+        def linear(values: torch.Tensor, name: str) -> torch.Tensor:
+            return F.linear(values, own[f"{name}.weight"], own[f"{name}.bias"])
 
-        hidden = hidden + feed_forward("ffn1", matrices[0], matrices[1])
+        def feed_forward(values: torch.Tensor, name: str) -> torch.Tensor:
+            return 0.5 * linear(F.silu(linear(norm(values, f"{name}.norm"), f"{name}.fc1")), f"{name}.fc2")
+
+        hidden = hidden + feed_forward(hidden, "ffn1")
         batch, time, _ = hidden.shape
-        joined = norm(hidden, "attn_norm") @ matrices[2] + own["attn.in_proj_bias"]
-        heads = joined.view(batch, time, 3, NUM_HEADS, -1).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(batch, time, BLOCK_SIZE)
-        hidden = hidden + attended @ matrices[3] + own["attn.out_proj.bias"]
-        inner = norm(hidden, "conv.norm").transpose(1, 2)
-        inner = F.glu(F.conv1d(inner, own["conv.pointwise1.weight"], own["conv.pointwise1.bias"]), dim=1)
+        heads = linear(norm(hidden, "attn_norm"), "attn.in").view(batch, time, 3, NUM_HEADS, -1)
+        attended = F.scaled_dot_product_attention(*heads.permute(2, 0, 3, 1, 4))
+        hidden = hidden + linear(attended.transpose(1, 2).reshape(batch, time, BLOCK_SIZE), "attn.out")
+        inner = F.glu(linear(norm(hidden, "conv.norm"), "conv.in"), dim=-1).transpose(1, 2)
+        depthwise = own["depthwise.weight"], own["depthwise.bias"]
         inner = F.silu(F.conv1d(inner, *depthwise, padding=depthwise[0].shape[-1] // 2, groups=BLOCK_SIZE))
-        inner = F.conv1d(inner, own["conv.pointwise2.weight"], own["conv.pointwise2.bias"]).transpose(1, 2)
-        hidden = hidden + inner
-        hidden = hidden + feed_forward("ffn2", matrices[4], matrices[5])
+        hidden = hidden + linear(inner.transpose(1, 2), "conv.out")
+        hidden = hidden + feed_forward(hidden, "ffn2")
         return norm(hidden, "norm")
+
+
+def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+    """The weights of one block by the names of `LAYER_NAMES`, matrices as torch's Linear keeps them."""
+    prefix = f"acoustic_model.model.blocks.{index}."
+    own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    first_matrix, first_conv = 829 + 9 * index, 804 + 3 * index  # the exporter numbered what it had fused
+    named = {"ffn1.fc1": 0, "ffn1.fc2": 1, "attn.in": 2, "attn.out": 6, "ffn2.fc1": 7, "ffn2.fc2": 8}
+    result = {f"{name}.weight": weights[f"onnx::MatMul_{first_matrix + k}"].T for name, k in named.items()}
+    result |= {
+        f"{name}.bias": own[f"{name}.bias"] for name in ("ffn1.fc1", "ffn1.fc2", "ffn2.fc1", "ffn2.fc2")
+    }
+    result |= {"attn.in.bias": own["attn.in_proj_bias"], "attn.out.bias": own["attn.out_proj.bias"]}
+    for ours, theirs in (("conv.in", "conv.pointwise1"), ("conv.out", "conv.pointwise2")):
+        result |= {f"{ours}.weight": own[f"{theirs}.weight"][..., 0], f"{ours}.bias": own[f"{theirs}.bias"]}
+    for part, offset in (("weight", 0), ("bias", 1)):
+        result[f"depthwise.{part}"] = weights[f"onnx::Conv_{first_conv + offset}"]
+        for name in ("ffn1.norm", "attn_norm", "conv.norm", "ffn2.norm", "norm"):
+            result[f"{name}.{part}"] = own[f"{name}.{part}"]
+    return result
+
+
+@torch.no_grad()
+def start_from_recogniser(encoder: nn.Module) -> None:
+    """Give a BilabialSpeechEncoder the recogniser's weights; what its layers cannot reach is cut off.
+
+    Raises ValueError for an encoder of other sizes.
+    """
+    weights, targets = read_weights(find_weights()), encoder.state_dict()
+    loaded = {
+        "mel_filters": weights["mel_fb"],
+        "stem.weight": weights["onnx::Conv_801"],
+        "stem.bias": weights["onnx::Conv_802"],
+    }
+    for index, layer in enumerate(encoder.layers):
+        own = block_weights(weights, index)
+        before, after = layer.conv_reach
+        middle = own["depthwise.weight"].shape[-1] // 2
+        own["depthwise.weight"] = own["depthwise.weight"][..., middle - before : middle + after + 1]
+        loaded |= {f"layers.{index}.{LAYER_NAMES[key]}": value for key, value in own.items()}
+    for name, value in loaded.items():
+        if targets[name].shape != value.shape:
+            raise ValueError(
+                f"the recogniser's {name} has shape {tuple(value.shape)}, the encoder's {tuple(targets[name].shape)}"
+            )
+    encoder.load_state_dict(targets | loaded)

@@ -124,7 +124,7 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
     """Train the network on what the filter leaves, by the objective of train.py."""
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    sizes = {"hidden_size": 8, "encoder_dilations": [1], "decoder_dilations": [1]}
+    sizes = {"hidden_size": 8, "encoder_layers": 1, "decoder_dilations": [1]}
     objective = BilabialModel(BilabialConfig(**sizes)).objective
     optimizer = torch.optim.AdamW(teacher.network.parameters(), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, args.steps)

@@ -24,6 +24,7 @@ from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
 from accelerate.utils import ProjectConfiguration, set_seed
 from datasets import Dataset, concatenate_datasets
 from hearing import Hearing
+from recogniser import start_from_recogniser
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import (
@@ -61,8 +62,12 @@ class TrainArguments:
         default=None,
         metadata={"help": "Hub id or folder of a wav2vec2, hubert, wavlm or whisper to build upon."},
     )
-    freeze_audio_encoder: bool = field(
-        default=False, metadata={"help": "Keep its weights: faster, and safer with little data."}
+    freeze_encoder: bool = field(
+        default=False,
+        metadata={"help": "Keep the weights of a pretrained encoder: faster, and safer with little data."},
+    )
+    encoder_learning_rate: float = field(
+        default=3e-4, metadata={"help": "Peak rate of a built-in encoder that starts from weights."}
     )
     audio_encoder_learning_rate: float = field(
         default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
@@ -140,7 +145,7 @@ def load_audio_encoder(model: BilabialModel, args: TrainArguments) -> None:
     if model.audio_encoder.family == "whisper":
         pretrained = pretrained.encoder
     model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
-    if args.freeze_audio_encoder:
+    if args.freeze_encoder:
         model.audio_encoder.freeze()
 
 
@@ -168,6 +173,13 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
         model.head.weight.mul_(0.1)
     if args.pretrained:
         load_pretrained(model, args.pretrained)
+    elif args.hearing_weight:
+        try:
+            start_from_recogniser(model.encoder)
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+    if args.freeze_encoder and not args.audio_encoder:
+        model.encoder.requires_grad_(False)
     return model
 
 
@@ -202,8 +214,11 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            pretrained = "audio_encoder.encoder." in name
-            rate = args.audio_encoder_learning_rate if pretrained else args.learning_rate
+            rate = args.learning_rate
+            if "audio_encoder.encoder." in name:
+                rate = args.audio_encoder_learning_rate
+            elif ".encoder." in name and (args.pretrained or args.hearing_weight):
+                rate = args.encoder_learning_rate
             decay = args.weight_decay if parameter.dim() > 1 and "embedding" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     groups = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
@@ -288,7 +303,7 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
     if len(windows) < args.batch_size:
         raise SystemExit(f"there are {len(windows)} training rows, a batch needs {args.batch_size}")
-    hearing = Hearing(config.hidden_size, accelerator.device) if args.hearing_weight else torch.nn.Identity()
+    hearing = Hearing(accelerator.device) if args.hearing_weight else torch.nn.Identity()
     optimizer = build_optimizer(torch.nn.ModuleList([model, hearing]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     processes = accelerator.num_processes

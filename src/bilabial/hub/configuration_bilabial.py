@@ -23,10 +23,11 @@ class BilabialConfig(PreTrainedConfig):
         for.
     Sound:
         sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
-    Built-in speech encoder, with a bounded receptive field (see `lookahead_seconds`, `history_seconds`):
-        hidden_size, kernel_size (frames), encoder_dilations and decoder_dilations (one block each),
-        num_lookahead_blocks: so many of the first blocks look one frame ahead each, the others only back;
-        expansion: width of a block's inner layer over hidden_size, dropout.
+    Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,
+        `history_seconds`): encoder_size, encoder_layers, encoder_heads, encoder_conv_frames and
+        encoder_attention_frames: (before, after) that a layer's convolution and attention reach.
+    Decoder: hidden_size, kernel_size (frames, all of them past), decoder_dilations (one block each), expansion:
+        width of a block's inner layer over hidden_size, dropout.
     audio_encoder_config: a `transformers` speech encoder of one of the families AUDIO_ENCODERS instead of the
         built-in one (see audio_encoders_bilabial.py); None = built-in.
     style_size: length of a style vector.
@@ -52,11 +53,14 @@ class BilabialConfig(PreTrainedConfig):
     frame_hop_samples: int = 320
     num_mels: int = 80
 
+    encoder_size: int = 144
+    encoder_layers: int = 4
+    encoder_heads: int = 4
+    encoder_conv_frames: list[int] | tuple[int, ...] = (10, 2)
+    encoder_attention_frames: list[int] | tuple[int, ...] = (12, 0)
     hidden_size: int = 256
     kernel_size: int = 5
-    encoder_dilations: list[int] | tuple[int, ...] = (1, 2, 1, 2, 4, 1, 2, 4)
     decoder_dilations: list[int] | tuple[int, ...] = (1, 1)
-    num_lookahead_blocks: int = 8
     expansion: int = 4
     dropout: float = 0.1
     style_size: int = 16
@@ -108,8 +112,11 @@ class BilabialConfig(PreTrainedConfig):
             raise ValueError("closure_distance_low must be at least 0 and below closure_distance_high")
         if self.frame_hop_samples <= 0 or self.frame_hop_samples % 2:
             raise ValueError(f"frame_hop_samples must be even and positive, got {self.frame_hop_samples}")
-        if self.kernel_size < 2 or not (*self.encoder_dilations, *self.decoder_dilations):
-            raise ValueError("kernel_size must be at least 2, and there must be a block")
+        if self.encoder_size % self.encoder_heads:
+            raise ValueError("encoder_size must be a multiple of encoder_heads")
+        for field in ("encoder_conv_frames", "encoder_attention_frames"):
+            if len(getattr(self, field)) != 2 or min(getattr(self, field)) < 0:
+                raise ValueError(f"{field} must be two counts, before and after, got {getattr(self, field)}")
 
     @property
     def frame_rate_hz(self) -> float:
@@ -124,13 +131,13 @@ class BilabialConfig(PreTrainedConfig):
     @property
     def num_lookahead_frames(self) -> int:
         """Internal frames after t that blocks use for frame t; the analysis window adds a fraction of one."""
-        return min(self.num_lookahead_blocks, len(self.encoder_dilations) + len(self.decoder_dilations))
+        return self.encoder_layers * (self.encoder_conv_frames[1] + self.encoder_attention_frames[1])
 
     @property
     def num_history_frames(self) -> int:
         """Internal frames before t that blocks use for frame t."""
-        dilations = (*self.encoder_dilations, *self.decoder_dilations)
-        return (self.kernel_size - 1) * sum(dilations) - self.num_lookahead_frames
+        encoder = self.encoder_layers * (self.encoder_conv_frames[0] + self.encoder_attention_frames[0])
+        return encoder + (self.kernel_size - 1) * sum(self.decoder_dilations)
 
     @property
     def lookahead_seconds(self) -> float | None:

@@ -1,9 +1,9 @@
 """The Bilabial model: speech, emotion and style -> ARKit blendshape coefficients of every frame.
 
 A speech encoder (built in, or any of `transformers`) gives one state per internal frame (50 Hz); a decoder,
-modulated by emotion and style, turns states into coefficients. The built-in path only has convolutions of
-bounded reach and norms of single frames, so that a long recording may be computed in pieces with the same
-result.
+modulated by emotion and style, turns states into coefficients. The built-in path only has convolutions and
+attention of bounded reach and norms of single frames, so that a long recording may be computed in pieces with
+the same result.
 """
 
 import math
@@ -26,7 +26,7 @@ from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_r
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 from .loudness_bilabial import check_sampling_rate, normalize_level
 
-MEL_FLOOR = 1e-6  # power of the quietest mel band told apart: about -60 dB below speech
+MEL_FLOOR = 1e-10  # power of the quietest mel band told apart
 MAX_INTENSITY = 1.5
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
@@ -37,7 +37,7 @@ class BilabialOutput(ModelOutput):
 
     loss: scalar, loss_terms: its unweighted terms by name; both None without labels. coefficients: (B, T, C)
     in 0..1. lip_distance: (B, T) in lip units, of the coefficients. closure: (B, T) in 0..1, closure degree
-    of the labels. speech_states: (B, T, D), what the speech encoder heard, before emotion and style.
+    of the labels. speech_states: (B, T, E), what the speech encoder heard, before emotion and style.
     """
 
     loss: torch.FloatTensor | None = None
@@ -49,84 +49,128 @@ class BilabialOutput(ModelOutput):
 
 
 class BilabialBlock(nn.Module):
-    """Residual: depthwise convolution over time, modulation (FiLM) if conditioned, perceptron per frame."""
+    """Residual: depthwise convolution over past frames, modulation (FiLM), perceptron per frame."""
 
-    def __init__(self, config: BilabialConfig, index: int, condition_size: int = 0):
+    def __init__(self, config: BilabialConfig, dilation: int, condition_size: int):
         super().__init__()
         size = config.hidden_size
-        dilation = (*config.encoder_dilations, *config.decoder_dilations)[index]
-        self.right = int(index < config.num_lookahead_blocks)
-        self.left = (config.kernel_size - 1) * dilation - self.right
+        self.left = (config.kernel_size - 1) * dilation
         self.conv = nn.Conv1d(size, size, config.kernel_size, dilation=dilation, groups=size)
         self.norm = nn.LayerNorm(size)
-        self.modulation = nn.Linear(condition_size, 2 * size, bias=False) if condition_size else None
+        self.modulation = nn.Linear(condition_size, 2 * size, bias=False)
         self.widen = nn.Linear(size, config.expansion * size)
         self.narrow = nn.Linear(config.expansion * size, size)
         self.dropout = nn.Dropout(config.dropout)
         self.narrow.starts_at_zero = True  # a new block is the identity
-        if self.modulation is not None:
-            self.modulation.starts_at_zero = (
-                True  # an emotion or style never heard in training changes nothing
-            )
+        self.modulation.starts_at_zero = True  # an emotion or style never heard in training changes nothing
 
     def forward(
-        self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor | None = None
+        self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         """hidden_states: (B, T, D), mask: (B, T, 1) with 0 for padding, condition: (B, 1 or T, E).
 
         Returns (B, T, D).
         """
-        inner = F.pad(
-            (hidden_states * mask).transpose(1, 2), (self.left, self.right)
-        )  # padding acts as the edge does
+        inner = F.pad((hidden_states * mask).transpose(1, 2), (self.left, 0))  # padding acts as the edge does
         inner = self.norm(self.conv(inner).transpose(1, 2))
-        if self.modulation is not None:
-            scale, shift = self.modulation(condition).chunk(2, dim=-1)
-            inner = inner * (1.0 + scale) + shift
+        scale, shift = self.modulation(condition).chunk(2, dim=-1)
+        inner = inner * (1.0 + scale) + shift
         return hidden_states + self.dropout(self.narrow(F.gelu(self.widen(inner))))
 
 
+class BilabialFeedForward(nn.Module):
+    """Half of the perceptron per frame that stands at both ends of a Conformer layer."""
+
+    def __init__(self, size: int, expansion: int = 4):
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.widen = nn.Linear(size, expansion * size)
+        self.narrow = nn.Linear(expansion * size, size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return 0.5 * self.narrow(F.silu(self.widen(self.norm(hidden_states))))
+
+
+class BilabialEncoderLayer(nn.Module):
+    """A Conformer layer (Gulati et al. 2020) whose convolution and attention reach only so many frames."""
+
+    def __init__(self, config: BilabialConfig):
+        super().__init__()
+        size = config.encoder_size
+        self.heads, self.attention_reach = config.encoder_heads, tuple(config.encoder_attention_frames)
+        self.conv_reach = tuple(config.encoder_conv_frames)
+        self.first = BilabialFeedForward(size)
+        self.attention_norm = nn.LayerNorm(size)
+        self.attention_in = nn.Linear(size, 3 * size)
+        self.attention_out = nn.Linear(size, size)
+        self.conv_norm = nn.LayerNorm(size)
+        self.conv_in = nn.Linear(size, 2 * size)
+        self.conv = nn.Conv1d(size, size, sum(self.conv_reach) + 1, groups=size)
+        self.conv_out = nn.Linear(size, size)
+        self.last = BilabialFeedForward(size)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """hidden_states: (B, T, E), mask: (B, T, 1) with 0 for padding. Returns (B, T, E)."""
+        hidden_states = hidden_states + self.first(hidden_states)
+        hidden_states = hidden_states + self.attend(self.attention_norm(hidden_states), mask)
+        inner = F.glu(self.conv_in(self.conv_norm(hidden_states)), dim=-1) * mask
+        inner = F.silu(self.conv(F.pad(inner.transpose(1, 2), self.conv_reach)))
+        hidden_states = hidden_states + self.conv_out(inner.transpose(1, 2))
+        return self.norm(hidden_states + self.last(hidden_states))
+
+    def attend(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Attention of each frame (B, T, E) to itself and to frames within reach that are no padding."""
+        batch, time, size = hidden_states.shape
+        heads = self.attention_in(hidden_states).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        frames = torch.arange(time, device=mask.device)
+        ahead = frames[None] - frames[:, None]  # (T, T)
+        near = (ahead >= -self.attention_reach[0]) & (ahead <= self.attention_reach[1])
+        seen = (near & mask.bool().transpose(1, 2)) | (ahead == 0)  # (B, T, T)
+        attended = F.scaled_dot_product_attention(*heads, attn_mask=seen[:, None])
+        return self.attention_out(attended.transpose(1, 2).reshape(batch, time, size))
+
+
 class BilabialSpeechEncoder(nn.Module):
-    """Log-mel frames at twice the internal rate, joined to internal frames, then residual blocks."""
+    """Log-mel frames at twice the internal rate, joined to internal frames, then Conformer layers.
+
+    Its states are those of all layers side by side, E = encoder_layers * encoder_size.
+    """
 
     def __init__(self, config: BilabialConfig):
         super().__init__()
         self.hop = config.frame_hop_samples // 2
-        self.frame_hop = config.frame_hop_samples
-        self.fft_size = 2 ** math.ceil(math.log2(config.mel_window_samples))
+        size = config.mel_window_samples
         filters = mel_filter_bank(
-            self.fft_size // 2 + 1, config.num_mels, 20.0, config.sampling_rate / 2, config.sampling_rate
+            size // 2 + 1, config.num_mels, 0.0, config.sampling_rate / 2, config.sampling_rate
         )
         # persistent: from_pretrained builds on the meta device and would leave anything else empty
         self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32))
-        window = torch.hann_window(config.mel_window_samples, dtype=torch.float32)
+        window = torch.hann_window(size, dtype=torch.float32)
         self.register_buffer("window", window.clone())  # a view of a longer one could not be saved
-        self.stem = nn.Conv1d(config.num_mels, config.hidden_size, kernel_size=3, stride=2)
-        self.norm = nn.LayerNorm(config.hidden_size)
-        self.blocks = nn.ModuleList(
-            [BilabialBlock(config, index) for index in range(len(config.encoder_dilations))]
-        )
+        self.stem = nn.Conv1d(config.num_mels, config.encoder_size, kernel_size=3, stride=2)
+        self.layers = nn.ModuleList([BilabialEncoderLayer(config) for _ in range(config.encoder_layers)])
 
     def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
-        """Log power of mel bands, about -1..1 for speech at the training level: (B, S) -> (B, M, 2 T)."""
-        left = self.fft_size // 2  # frame n is centred on sample n * hop
-        right = (2 * num_frames - 1) * self.hop + self.fft_size - left - input_values.shape[1]
-        padded = F.pad(input_values.float(), (left, max(right, 0)))
-        spectrum = torch.stft(
-            padded, self.fft_size, self.hop, len(self.window), self.window, center=False, return_complex=True
-        )[..., : 2 * num_frames]
-        power = torch.einsum("bft,fm->bmt", spectrum.abs() ** 2, self.mel_filters)
-        return (torch.log10(power + MEL_FLOOR) + 2.0) / 3.0
+        """Log power of mel bands, one frame before the first internal one too: (B, S) -> (B, M, 2 T + 1)."""
+        size = len(self.window)
+        left = size // 2 + self.hop  # frame n is centred on sample (n - 1) * hop
+        right = max(0, 2 * num_frames * self.hop + size - left - input_values.shape[1])
+        padded = F.pad(input_values.float(), (left, right))
+        spectrum = torch.stft(padded, size, self.hop, size, self.window, center=False, return_complex=True)
+        power = torch.einsum("bft,fm->bmt", spectrum[..., : 2 * num_frames + 1].abs() ** 2, self.mel_filters)
+        return power.clamp(min=MEL_FLOOR).log()
 
     def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """input_values: (B, S), mask: (B, T, 1). Returns (B, T, D)."""
+        """input_values: (B, S), zeros where padded; mask: (B, T, 1). Returns (B, T, E)."""
         with torch.autocast(input_values.device.type, enabled=False):
             mel = self.log_mel(input_values, mask.shape[1])
-        mel = mel * mask.repeat_interleave(2, dim=1).transpose(1, 2)
-        hidden_states = self.norm(self.stem(F.pad(mel, (1, 0))).transpose(1, 2))
-        for block in self.blocks:
-            hidden_states = block(hidden_states, mask)
-        return hidden_states
+        hidden_states = F.gelu(self.stem(mel.to(self.stem.weight.dtype))).transpose(1, 2)
+        states = []
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, mask)
+            states.append(hidden_states)
+        return torch.cat(states, dim=-1)
 
 
 class BilabialPreTrainedModel(PreTrainedModel):
@@ -157,16 +201,14 @@ class BilabialModel(BilabialPreTrainedModel):
         super().__init__(config)
         if config.audio_encoder_config is None:
             self.encoder = BilabialSpeechEncoder(config)
+            self.projection = nn.Linear(config.encoder_layers * config.encoder_size, config.hidden_size)
+            self.dropout = nn.Dropout(config.dropout)
         else:
             self.audio_encoder = BilabialAudioEncoder(config)
         self.style_embedding = nn.Embedding(len(config.styles), config.style_size)
         condition_size = len(config.emotions) + config.style_size
-        first = len(config.encoder_dilations)
         self.decoder = nn.ModuleList(
-            [
-                BilabialBlock(config, first + index, condition_size)
-                for index in range(len(config.decoder_dilations))
-            ]
+            [BilabialBlock(config, dilation, condition_size) for dilation in config.decoder_dilations]
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
@@ -195,6 +237,8 @@ class BilabialModel(BilabialPreTrainedModel):
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
         speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, D)
         hidden_states = speech_states
+        if self.config.audio_encoder_config is None:
+            hidden_states = self.projection(self.dropout(speech_states))  # (B, T, D)
         condition = self._condition(batch, emotion, style, hidden_states)
         for block in self.decoder:
             hidden_states = block(hidden_states, mask, condition)
@@ -221,7 +265,7 @@ class BilabialModel(BilabialPreTrainedModel):
     def encode_speech(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Speech states of the internal frames, before emotion and style: (B, S) -> (B, T, D)."""
+        """Speech states of the internal frames, before emotion and style: (B, S) -> (B, T, E)."""
         if self.config.audio_encoder_config is None:
             return self.encoder(input_values, mask)
         return self.audio_encoder(input_values, attention_mask)
