@@ -6,21 +6,24 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bilabial.phones import Phone
 
-# SAMPA of EmoDB's labels -> IPA. A label is a phone, a burst ("tasp": its aspiration) or a closure ("!t", "_t").
+# SAMPA of EmoDB's labels -> IPA. A stop is a closure ("t", after a pause "_t"), a burst ("!t") and aspiration
+# ("tasp").
 SAMPA = {
-    "aI": "aɪ", "aU": "aʊ", "OY": "ɔɪ", "tS": "tʃ", "@": "ə", "6": "ɐ", "?": "ʔ", "N": "ŋ", "S": "ʃ", "Z": "ʒ",
-    "C": "ç", "X": "χ", "I": "ɪ", "E": "ɛ", "O": "ɔ", "U": "ʊ", "Y": "y", "V": "ʌ", "A": "ɑ", "9": "œ", "2": "ø",
-    "J": "ɲ", "R": "ʁ", "D": "ð", "T": "θ", "B": "β", "G": "ɣ", "H": "h", "L": "l", "4": "ɾ", "g": "ɡ",
+    "aI": "aɪ", "aU": "aʊ", "OY": "ɔɪ", "tS": "tʃ", "@": "ə", "6": "ɐ", "?": "ʔ", "N": "ŋ", "S": "ʃ",
+    "Z": "ʒ", "C": "ç", "X": "χ", "I": "ɪ", "E": "ɛ", "O": "ɔ", "U": "ʊ", "Y": "y", "V": "ʌ", "A": "ɑ",
+    "9": "œ", "2": "ø", "J": "ɲ", "R": "ʁ", "D": "ð", "T": "θ", "B": "β", "G": "ɣ", "H": "h", "L": "l",
+    "4": "ɾ", "g": "ɡ",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: id, a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from."""
+    """One utterance: a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from."""
 
     id: str
     audio: Path
@@ -54,17 +57,19 @@ def read_emodb(folder: Path) -> Iterator[Speech]:
     """Berlin Database of Emotional Speech: FOLDER/audio/*.flac (or wav/*.wav) and FOLDER/lablaut/*.lablaut.
 
     Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss (2005), Interspeech. 10 German actors, CC0 in this edition.
+    Utterances without labels or sound are left out.
     """
     for path in sorted((folder / "lablaut").glob("*.lablaut")):
         name = path.stem[:7]  # 03a01Fa: speaker, text, emotion, version
         audio = next(
             (found for found in sorted(folder.glob(f"*/{name}.*")) if found.suffix != ".lablaut"), None
         )
-        if audio is not None:
+        phones = tuple(_lablaut_phones(path.read_text(encoding="latin-1")))
+        if audio is not None and phones:
             yield Speech(
                 id=f"emodb/{name}",
                 audio=audio,
-                phones=tuple(_lablaut_phones(path.read_text(encoding="latin-1"))),
+                phones=phones,
                 speaker=f"emodb_{name[:2]}",
                 source="Berlin Database of Emotional Speech (Burkhardt et al. 2005)",
                 licence="CC0",
@@ -75,30 +80,24 @@ READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {"voices": read_voices,
 
 
 def _lablaut_phones(text: str) -> list[Phone]:
-    """Lines "end_seconds colour label [notes]" after a "#"; a line without a label prolongs the phone before."""
-    phones: list[Phone] = []
-    start = 0.0
+    """Phones of lines "start_seconds colour label [notes]" after a "#".
+
+    The speech begins with silence, the last line only ends it. A line without a sign continues the phone before.
+    """
+    starts = [("sil", 0.0)]
     for line in text.partition("\n#\n")[2].splitlines():
-        fields = re.split(r"\s+", line.strip(), maxsplit=3)
-        if len(fields) < 2:
-            continue
-        end = float(fields[0])
-        label = fields[2] if len(fields) > 2 and fields[2][0] not in "+-" else ""
-        name = _ipa_of_sampa(label)
-        if name is None and phones:
-            phones[-1] = (phones[-1][0], phones[-1][1], end)
-        else:
-            phones.append((name or "sil", start, end))
-        start = end
-    return phones
+        fields = line.split()
+        name = _ipa_of_sampa(fields[2]) if len(fields) > 2 else None
+        if name is not None:
+            starts.append((name, float(fields[0])))
+    return [(name, start, end) for (name, start), (_, end) in pairwise(starts) if end > start]
 
 
 def _ipa_of_sampa(label: str) -> str | None:
     """IPA signs of a label, "sil" for a pause, None for one that only continues what was there."""
-    if label.startswith((".", "(", "_")):
+    if label.startswith((".", "(")) or label == "_":
         return "sil"
-    label = re.sub(r"asp$", "", label.lstrip("!").split("(")[0])
-    if label in SAMPA:
-        return SAMPA[label]
-    signs = "".join(SAMPA.get(letter, letter) for letter in label)
-    return signs if signs and signs.isalpha() else None
+    sign = re.split(r"[-+(]", label.lstrip("!_"))[0]  # without notes, such as "+nas"
+    sign = re.sub(r"(asp|as|sap)$", "", sign)
+    signs = SAMPA.get(sign) or "".join(SAMPA.get(letter, letter) for letter in sign)
+    return signs if signs.isalpha() else None

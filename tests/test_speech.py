@@ -1,0 +1,110 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bilabial.audio import load_audio
+from bilabial.phones import ARTICULATION, articulation
+from bilabial.speech import read_emodb, read_voices
+
+HEADER = "signal x\ntype 0\nseparator ;\nnfields 1\n#\n"
+
+
+def emodb(folder: Path, **labels: str) -> Path:
+    """EmoDB's layout with empty sound files: {name: lines after the header}."""
+    for part in ("lablaut", "audio"):
+        (folder / part).mkdir(exist_ok=True)
+    for name, lines in labels.items():
+        (folder / "lablaut" / f"{name}.lablaut").write_text(HEADER + lines, encoding="latin-1")
+        (folder / "audio" / f"{name[:7]}.flac").touch()
+    return folder
+
+
+def phones_in(folder: Path, lines: str) -> list[tuple[str, float, float]]:
+    (speech,) = read_emodb(emodb(folder, **{"03a01Faxx": lines}))
+    return list(speech.phones)
+
+
+def test_a_label_is_where_a_phone_begins(tmp_path):
+    lines = " 0.10 -1 a\n 0.25 -1 b\n 0.30 -1 !b\n 0.31 -1 basp\n 0.33 -1 aI\t+nas\t1\n 0.50 -1 .\n"
+    assert phones_in(tmp_path, lines) == [
+        ("sil", 0.0, 0.1), ("a", 0.1, 0.25), ("b", 0.25, 0.3), ("b", 0.3, 0.31), ("b", 0.31, 0.33),
+        ("aɪ", 0.33, 0.5),
+    ]  # fmt: skip
+
+
+def test_a_closure_after_a_pause_is_no_pause(tmp_path):
+    lines = "  0.0  -1 I\n  0.2  -1 (\n  0.4  -1 _p\n  0.45 -1 !p\n  0.5  -1 .\n"
+    assert phones_in(tmp_path, lines) == [
+        ("ɪ", 0.0, 0.2), ("sil", 0.2, 0.4), ("p", 0.4, 0.45), ("p", 0.45, 0.5)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("note", ["+lar", "-sth,-tie", "", "!", "[+eng"])
+def test_a_line_without_a_sign_continues_the_phone(tmp_path, note):
+    lines = f"  0.0  -1 m\n  0.1  -1 {note}\n  0.2  -1 .\n"
+    assert phones_in(tmp_path, lines) == [("m", 0.0, 0.2)]
+
+
+@pytest.mark.parametrize(
+    "label, name",
+    [("I+nas", "ɪ"), ("!b+na", "b"), ("gas+sth", "ɡ"), ("dsap", "d"), ("i6", "iɐ"), ("(gef", "sil")],
+)
+def test_notes_and_slips_within_a_label(tmp_path, label, name):
+    assert phones_in(tmp_path, f"  0.0  -1 {label}\n  0.2  -1 .\n") == [(name, 0.0, 0.2)]
+
+
+def test_emodb_leaves_out_what_has_no_labels_or_no_sound(tmp_path):
+    folder = emodb(tmp_path, **{"03a01Faxx": "  0.1  -1 a\n  0.2  -1 .\n", "08a01Wbxx": "", "14b09Eaxx": ""})
+    emodb(folder, **{"14b09Ea": "  0.1  -1 m\n  0.2  -1 .\n", "16b10Waxx": "  0.1  -1 a\n  0.2  -1 .\n"})
+    (folder / "audio" / "16b10Wa.flac").unlink()
+    read = list(read_emodb(folder))
+    assert [speech.id for speech in read] == ["emodb/03a01Fa", "emodb/14b09Ea"]
+    assert read[0].speaker == "emodb_03" and read[0].licence == "CC0"
+    assert read[0].audio == folder / "audio" / "03a01Fa.flac"
+
+
+def test_every_label_of_emodb_is_known(clips):
+    """Phones follow one another without a gap, and articulation() knows them all."""
+    count = Counter()
+    for speech in read_emodb(clips / "emodb"):
+        count[speech.id] += 1
+        articulation(speech.phones, np.arange(3) / 50)
+        edges = [time for _, start, end in speech.phones for time in (start, end)]
+        assert edges == sorted(edges) and edges[1:-1:2] == edges[2::2] and edges[0] == 0.0
+    assert len(count) > 530 and set(count.values()) == {1}
+
+
+def test_emodbs_vowels_are_where_the_sound_is_loud(clips):
+    """The level of the sound follows vowels and falls in pauses and stops, best without a shift in time."""
+    vowel, silence, stop = (ARTICULATION.index(name) for name in ("vowel", "silence", "stop"))
+    shifts = np.arange(-0.1, 0.11, 0.02)
+    scores = []
+    for speech in list(read_emodb(clips / "emodb"))[::50]:
+        waveform = load_audio(speech.audio)
+        levels = np.log(np.add.reduceat(waveform**2, np.arange(0, len(waveform), 160)) + 1e-6)
+        times = np.arange(len(levels)) * 0.01
+        features = (articulation(speech.phones, times + shift) for shift in shifts)
+        expected = [one[:, vowel] - one[:, silence] - 0.5 * one[:, stop] for one in features]
+        scores.append([np.corrcoef(one, levels)[0, 1] for one in expected])
+    mean = np.mean(scores, axis=0)
+    assert abs(shifts[mean.argmax()]) < 0.03 and mean.max() > 0.6
+
+
+def test_voices_are_read(tmp_path):
+    (tmp_path / "speech").mkdir()
+    job = {
+        "id": "flite_00000",
+        "engine": "flite",
+        "voices": ["slt"],
+        "phones": [["sil", 0.0, 0.1], ["B", 0.1, 0.2]],
+    }
+    kokoro = {**job, "id": "kokoro_00000", "engine": "kokoro", "voices": ["bf_emma", "af_sky", "bf_emma"]}
+    for one in (kokoro, job):
+        (tmp_path / "speech" / f"{one['id']}.json").write_text(json.dumps(one))
+    first, second = read_voices(tmp_path)
+    assert first.id == "voices/flite_00000" and first.audio == tmp_path / "speech" / "flite_00000.wav"
+    assert first.phones == (("sil", 0.0, 0.1), ("B", 0.1, 0.2)) and first.speaker == "slt"
+    assert second.speaker == "af_sky+bf_emma" and second.licence == "Apache-2.0"
