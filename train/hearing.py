@@ -1,7 +1,8 @@
 """What teaches the speech encoder to hear: the states of a phone recogniser, and phones with known times.
 
-Both are read off the encoder's states by linear heads that training throws away. The recogniser listens to the
-sound before noise, rooms and telephones are laid over it, so the encoder learns to hear through them.
+The encoder's states are to be the recogniser's; the phones are read off them by a linear head that training
+throws away. The recogniser listens to the sound before noise, rooms and telephones are laid over it, so the
+encoder learns to hear through them.
 """
 
 import torch

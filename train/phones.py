@@ -4,11 +4,11 @@
     python train/phones.py --dataset data/grid --words words.json
     python train/phones.py --dataset data/mandarin
 
-With --words, {clip name: [[start, end, word], ...]} or {clip name: "the words"}, English speech is aligned with
-its transcript (10 ms); the name is the last part of a row's id, and a clip that cannot be aligned keeps no
-phones. Without it a phone recogniser listens: it needs no transcript and hears p, b, m and open vowels in many
-languages, but its times are coarse (some 20 ms) and it misses and confuses phones. Run it after prepare.py,
-which writes the column empty.
+With --words, {clip name: [[start, end, word], ...]} or {clip name: "the words"}, English speech is aligned
+with its transcript (10 ms); the name is the last part of a row's id, and a clip that cannot be aligned keeps
+no phones. Without it a phone recogniser listens: it needs no transcript and hears p, b, m and open vowels in
+many languages, but its times are coarse (some 20 ms) and it misses and confuses phones. Run it after
+prepare.py, which writes the column empty.
 """
 
 import json

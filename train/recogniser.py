@@ -1,7 +1,8 @@
 """The hidden states of a phone recogniser, as what a speech encoder learns to hear.
 
-The package hama (1.7.0, Apache-2.0) carries a Conformer of 2.0 M parameters for phones of many languages. Its own
-engine gives phones only; here its weights run in PyTorch, on any device, and give the states of its four blocks.
+The package hama (1.7.0, Apache-2.0) carries a Conformer of 2.0 M parameters for phones of many languages. Its
+own engine gives phones only; here its weights run in PyTorch, on any device, and give the states of its four
+blocks.
 """
 
 import importlib.util
@@ -29,8 +30,9 @@ def find_weights() -> Path:
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a HAMAPK file as float32.
 
-    Layout: magic, version u16, count u32; per entry a name (u16 length), dtype u8 (0 float32, 1 float16), rank u8,
-    dimensions u32, offset u64, size u64; then the data, 16-byte aligned. Raises ValueError for another file.
+    Layout: magic, version u16, count u32; per entry a name (u16 length), dtype u8 (0 float32, 1 float16),
+    rank u8, dimensions u32, offset u64, size u64; then the data, 16-byte aligned.
+    Raises ValueError for another file.
     """
     content = path.read_bytes()
     if content[:6] != b"HAMAPK":
@@ -170,6 +172,7 @@ def start_from_recogniser(encoder: nn.Module) -> None:
     for name, value in loaded.items():
         if targets[name].shape != value.shape:
             raise ValueError(
-                f"the recogniser's {name} has shape {tuple(value.shape)}, the encoder's {tuple(targets[name].shape)}"
+                f"the recogniser's {name} has shape {tuple(value.shape)}, "
+                f"the encoder's {tuple(targets[name].shape)}"
             )
     encoder.load_state_dict(targets | loaded)

@@ -2,10 +2,11 @@
 
     python train/teach.py --captured data/grid_s1 --voices data/voices --emodb data/emodb --output data/taught
 
-A coarticulation teacher is fitted on captured rows with phone times (phones.py): a linear filter over articulation
-(ridge regression), and a small network for what is not linear, above all lips that meet, trained on the objective
-of train.py. It then draws faces for speech whose phone times are known. Those rows are marked "taught"; training
-weighs them by --taught_weight. The fit on held-out captures is printed and kept in OUTPUT/teacher.json.
+A coarticulation teacher is fitted on captured rows with phone times (phones.py): a linear filter over
+articulation (ridge regression), and a small network for what is not linear, above all lips that meet, trained
+on the objective of train.py. It then draws faces for speech whose phone times are known. Those rows are
+marked "taught"; training weighs them by --taught_weight. The fit on held-out captures is printed and kept in
+OUTPUT/teacher.json.
 """
 
 import json
@@ -41,9 +42,7 @@ FPS = 50.0
 REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
 RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
 SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
-FEATURE_DROPOUT = (
-    0.2  # of whole features, so that a phone the corpus lacks leans on what it shares with others
-)
+FEATURE_DROPOUT = 0.2  # of whole features: a phone the corpus lacks leans on what it shares with others
 
 
 @dataclass
@@ -75,9 +74,8 @@ class Coarticulation(nn.Module):
         features = features.transpose(1, 2)
         kept = features
         if self.training:
-            kept = (
-                features * (torch.rand(features.shape[:2] + (1,)) > FEATURE_DROPOUT) / (1 - FEATURE_DROPOUT)
-            )
+            whole = torch.rand(*features.shape[:2], 1) > FEATURE_DROPOUT
+            kept = features * whole / (1 - FEATURE_DROPOUT)
         return (self.filter(features) + self.network(kept)).transpose(1, 2)
 
 

@@ -4,8 +4,8 @@
     python train/voices.py --output data/voices --kokoro models/kokoro --num_kokoro 2000 --num_espeak 300
 
 OUTPUT/jobs.jsonl says what is to be spoken, drawn once from train/sentences with a seed; OUTPUT/speech/ID.wav
-and ID.json hold the finished ones: a killed run goes on where it stopped. Phone times are the synthesizer's own.
-Kokoro-82M (Apache-2.0) has 54 voices, and the mean of two is a new one; flite and espeak-ng are Debian
+and ID.json hold the finished ones: a killed run goes on where it stopped. Phone times are the synthesizer's
+own. Kokoro-82M (Apache-2.0) has 54 voices, and the mean of two is a new one; flite and espeak-ng are Debian
 packages. teach.py gives these voices faces.
 """
 

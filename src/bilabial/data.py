@@ -168,9 +168,9 @@ class TrainingWindows(torch.utils.data.Dataset):
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, index), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
     taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
-    with_hearing: items also have HEARING_INPUTS: clean (S,) float32, the sound before any change but tempo, for
-    a teacher to listen to, zeros where the speech is taken away; articulation (T, A), what the phones of
-    the row say about the mouth, and articulation_mask (T,), 0 where nothing is known.
+    with_hearing: items also have HEARING_INPUTS: clean (S,) float32, the sound before any change but tempo,
+    for a teacher to listen to, zeros where the speech is taken away; articulation (T, A), what the phones
+    of the row say about the mouth, and articulation_mask (T,), 0 where nothing is known.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Phones as what the mouth does: IPA and ARPAbet names -> articulatory features, shared by all languages.
 
-The features follow the International Phonetic Association's chart (Handbook of the IPA, 1999), reduced to what
-shapes a face; rounding of English consonants (sh, ch, r) is as Ladefoged, "A Course in Phonetics", has it.
+The features follow the chart of the International Phonetic Association (Handbook of the IPA, 1999), reduced
+to what shapes a face; rounding of English consonants (sh, ch, r) is as in Ladefoged, "A Course in Phonetics".
 """
 
 from __future__ import annotations

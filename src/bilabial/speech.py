@@ -82,7 +82,8 @@ READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {"voices": read_voices,
 def _lablaut_phones(text: str) -> list[Phone]:
     """Phones of lines "start_seconds colour label [notes]" after a "#".
 
-    The speech begins with silence, the last line only ends it. A line without a sign continues the phone before.
+    The speech begins with silence, the last line only ends it. A line without a sign continues the phone
+    before.
     """
     starts = [("sil", 0.0)]
     for line in text.partition("\n#\n")[2].splitlines():

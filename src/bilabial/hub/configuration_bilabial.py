@@ -26,8 +26,8 @@ class BilabialConfig(PreTrainedConfig):
     Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,
         `history_seconds`): encoder_size, encoder_layers, encoder_heads, encoder_conv_frames and
         encoder_attention_frames: (before, after) that a layer's convolution and attention reach.
-    Decoder: hidden_size, kernel_size (frames, all of them past), decoder_dilations (one block each), expansion:
-        width of a block's inner layer over hidden_size, dropout.
+    Decoder: hidden_size, kernel_size (frames, none of them ahead), decoder_dilations (one block each),
+        expansion: width of a block's inner layer over hidden_size, dropout.
     audio_encoder_config: a `transformers` speech encoder of one of the families AUDIO_ENCODERS instead of the
         built-in one (see audio_encoders_bilabial.py); None = built-in.
     style_size: length of a style vector.

@@ -387,7 +387,7 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """The loss, its terms by name, and the closure degree of the labels (B, T).
 
-        predicted (unclamped), labels: (B, T, C); frames (B, T) and channels (B, C): 0 for what does not count.
+        predicted (unclamped), labels: (B, T, C); frames (B, T), channels (B, C): 0 for what does not count.
         """
         config, names = self.config, list(self.config.blendshapes)
         cells = frames[..., None] * channels[:, None]  # (B, T, C)
