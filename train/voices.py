@@ -38,9 +38,9 @@ KOKORO_LEAD = 3  # frames that its durations run ahead of the sound, measured ag
 KOKORO_LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "i": "it", "p": "pt-br", "z": "cmn"}
 FLITE_VOICES = ("slt", "kal", "awb", "rms")
 ESPEAK_LANGUAGES = {
-    "en": ("en-us", "en-gb"),
+    "en": ("en-us", "en"),  # American, British
     "es": ("es",),
-    "fr": ("fr-fr",),
+    "fr": ("fr",),
     "it": ("it",),
     "pt": ("pt-br",),
 }
@@ -60,10 +60,12 @@ ESPEAK_VARIANTS = (
     "michel",
     "ed",
 )
+ESPEAK_CLOSURE_SECONDS = 0.04  # of p, t and k at speed 1; its events are at their burst
 SPEEDS = (0.8, 1.25)
 SPACE_SECONDS = 0.06  # a word space of a synthesizer that is shorter is no pause
 DIPHTHONGS = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "Q": "əʊ"}  # Kokoro's letters
 BEFORE, AFTER = "ˈˌ", "ːʰʲ̃↓→↗↘ᵝ"  # signs that change the next phone, or the one before
+UNHEARD = "-\u0361\u200d\u0329\u032a"  # of espeak-ng: liaison, ties, syllable and dental marks
 PAUSES = ' ;:,.!?—…"()“”'
 
 
@@ -239,10 +241,11 @@ def speak_flite(job: dict) -> tuple[np.ndarray, int, list]:
         command = ["flite", "-voice", job["voices"][0], "--setf", stretch, "-psdur", "-t", job["text"], "-o"]
         printed = subprocess.run([*command, file.name], check=True, capture_output=True, text=True).stdout
         waveform = load_audio(file.name)
-    ends = [pair.rsplit(":", 1) for pair in printed.split()]
-    starts = [0.0, *(float(end) for _, end in ends)]
-    names = ["sil" if name == "pau" else name.upper() for name, _ in ends]
-    return waveform, 16000, [[name, starts[i], float(ends[i][1])] for i, name in enumerate(names)]
+    pairs = [pair.rsplit(":", 1) for pair in printed.split()]
+    seconds = len(waveform) / 16000  # kal's last pause is longer than its sound
+    ends = [min(float(end), seconds) for _, end in pairs]
+    names = ["sil" if name == "pau" else name.upper() for name, _ in pairs]
+    return waveform, 16000, [list(phone) for phone in zip(names, [0.0, *ends[:-1]], ends, strict=True)]
 
 
 class _EspeakEvent(ctypes.Structure):
@@ -282,19 +285,21 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
             index += 1
         return 0
 
-    library.espeak_SetVoiceByName(job["voices"][0].encode())
+    if library.espeak_SetVoiceByName(job["voices"][0].encode()):  # else it speaks with the voice before
+        raise ValueError(f"espeak-ng has no voice {job['voices'][0]!r}")
     library.espeak_SetParameter(1, round(165 * job["speed"]), 0)  # words a minute
     library.espeak_SetSynthCallback(collect)
     text = job["text"].encode()
     library.espeak_Synth(text, len(text) + 1, 0, 1, 0, 1, None, None)  # characters are UTF-8
     library.espeak_Synchronize()
     waveform = np.concatenate(sound).astype(np.float32) / 32768
-    ends = [*(time for _, time in signs[1:]), len(waveform) / rate]
+    closure = ESPEAK_CLOSURE_SECONDS / job["speed"]
+    starts = [time - closure * sign.startswith(("p", "t", "k")) for sign, time in signs]
+    starts = np.maximum.accumulate([0.0, *starts])[1:]
+    ends = [*starts[1:], len(waveform) / rate]
     spans = []
-    for (sign, start), end in zip(signs, ends, strict=True):
-        letters = [
-            letter for letter in sign if letter not in BEFORE + AFTER + "\u0361\u200d\u0329\u032a"
-        ] or [" "]
+    for (sign, _), start, end in zip(signs, starts, ends, strict=True):
+        letters = [letter for letter in sign if letter not in BEFORE + AFTER + UNHEARD] or [" "]
         cuts = np.linspace(start, end, len(letters) + 1)
         spans += [[letter, cuts[i], cuts[i + 1]] for i, letter in enumerate(letters)]
     return waveform, rate, join_signs(spans, len(waveform) / rate)
