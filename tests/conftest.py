@@ -43,18 +43,26 @@ def tiny_config() -> BilabialConfig:
     )  # fmt: skip
 
 
-@pytest.fixture
-def tiny_model(tiny_config: BilabialConfig) -> BilabialModel:
-    """Random weights everywhere, also where training starts from zero, so that every path matters."""
+def build_random(config: BilabialConfig) -> BilabialModel:
+    """Random weights everywhere, also where training starts from zero, so that every path matters.
+
+    The coefficients stay within their range, and the lips open.
+    """
     torch.manual_seed(0)
-    model = BilabialModel(tiny_config)
+    model = BilabialModel(config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.dim() > 1:
                 torch.nn.init.xavier_uniform_(parameter)
-            elif "head" in name:
-                parameter.fill_(0.5)
+        model.head.weight.mul_(0.1)
+        model.head.bias.fill_(0.5)
+        model.head.bias[config.blendshapes.index("mouthClose")] = 0.2
     return model.eval()
+
+
+@pytest.fixture
+def tiny_model(tiny_config: BilabialConfig) -> BilabialModel:
+    return build_random(tiny_config)
 
 
 def write_video(

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import build_random
 
 import bilabial.hub.modeling_bilabial as modeling
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
@@ -44,6 +45,27 @@ def test_default_reach_is_within_the_design():
     config = BilabialConfig()
     assert config.lookahead_seconds <= 0.2
     assert config.history_seconds <= 2.0
+    assert sum(weights.numel() for weights in BilabialModel(config).encoder.parameters()) <= 6e6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder_conv_frames": [0, 0], "encoder_attention_frames": [4, 2]},
+        {"encoder_conv_frames": [3, 2], "encoder_attention_frames": [0, 0]},
+        {"encoder_layers": 3, "kernel_size": 1},
+        {"decoder_dilations": [1, 3], "kernel_size": 3},
+    ],
+)
+def test_every_part_of_the_reach_is_counted(tiny_config, change):
+    """A frame hears as far as stated, less the faint ends of an analysis window, and no sample further."""
+    model, frame = build_random(BilabialConfig(**{**tiny_config.to_dict(), **change})), 60
+    sound = noise(2.4).requires_grad_()
+    model(sound).coefficients[0, frame].square().sum().backward()
+    heard = sound.grad[0].nonzero()[:, 0] - frame * 320
+    config = model.config
+    ahead, back = (round(16000 * reach) for reach in (config.lookahead_seconds, config.history_seconds))
+    assert ahead - 10 <= heard.max() <= ahead and -back <= heard.min() <= 10 - back
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 7, 101])
@@ -55,6 +77,7 @@ def test_pieces_equal_the_whole(tiny_model, monkeypatch, chunk_frames):
 
 
 def test_padding_does_not_leak(tiny_model):
+    """Frames whose look-ahead falls into padding are the same without it."""
     long, short = noise(2.0)[0], noise(2.0)[0, :20000]
     batch = torch.stack([long, torch.cat([short, torch.full((12000,), 5.0)])])
     mask = torch.ones(2, 32000, dtype=torch.long)
@@ -128,6 +151,7 @@ def test_untrained_emotions_change_nothing(tiny_config):
     model = BilabialModel(tiny_config).eval()  # fresh weights
     sound = noise(1.0)[0]
     assert torch.equal(model.animate(sound, 16000, emotion="angry"), model.animate(sound, 16000))
+    assert torch.equal(model.animate(sound, 16000, style="other"), model.animate(sound, 16000))
 
 
 def labelled(batch: int = 2) -> dict[str, torch.Tensor]:
@@ -208,7 +232,13 @@ def test_closure_modes(tiny_model):
         ({"styles": ["a", "a"]}, "styles must be unique"),
         ({"unseen_blendshapes": ["jawopen"]}, "which the model does not have"),
         ({"frame_hop_samples": 321}, "even"),
-        ({"kernel_size": 1}, "kernel_size must be at least 2"),
+        ({"kernel_size": 0}, "kernel_size must be at least 1, got 0"),
+        ({"encoder_layers": 0}, "encoder_layers must be at least 1, got 0"),
+        ({"encoder_heads": 0}, "encoder_heads must be at least 1, got 0"),
+        ({"encoder_heads": 5}, "encoder_size must be a multiple of encoder_heads, got 144 and 5"),
+        ({"encoder_conv_frames": [1]}, r"encoder_conv_frames must be two counts, .*, got \[1\]"),
+        ({"encoder_attention_frames": [-1, 0]}, r"encoder_attention_frames must be two .*, got \[-1, 0\]"),
+        ({"decoder_dilations": [0]}, r"decoder_dilations must be counts of at least 1, got \[0\]"),
     ],
 )
 def test_configuration_is_checked(fields, message):

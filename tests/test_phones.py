@@ -1,10 +1,13 @@
+import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from conftest import EXAMPLE, ROOT
-from phones import find_spikes, phones_of_spikes
+from phones import Aligner, find_spikes, phones_of_spikes, words_of
+from voices import speak_flite
 
 from bilabial.audio import load_audio
 from bilabial.metrics import BILABIALS
@@ -50,3 +53,65 @@ def test_the_recogniser_hears_the_bilabials_of_real_speech():
     assert any(phone["name"] in BILABIALS for phone in phones)
     copies = len(repeated) / len(once)
     assert copies == pytest.approx(int(25 // (len(speech) / 16000)) + 1, rel=0.1)
+
+
+# ---- forced alignment
+
+
+def bilabial_starts(phones: list[tuple[str, float, float]]) -> list[float]:
+    return [start for name, start, _ in phones if name in BILABIALS]
+
+
+def check_order(phones: list[dict], seconds: float) -> None:
+    edges = [phone[key] for phone in phones for key in ("start", "end")]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= seconds + 0.05
+
+
+def test_words_are_aligned_with_a_synthesizers_phones():
+    """The synthesizer says when it closed the lips."""
+    pytest.importorskip("pocketsphinx")
+    if shutil.which("flite") is None:
+        pytest.skip("flite is not installed (apt-get install flite)")
+    text = "bob put my paper map on the big table by the pool"
+    speech, _, spoken = speak_flite({"voices": ["slt"], "text": text, "speed": 1.0})
+    phones = Aligner()(speech, text)
+    check_order(phones, len(speech) / 16000)
+    found = bilabial_starts([(phone["name"], phone["start"], phone["end"]) for phone in phones])
+    expected = bilabial_starts(spoken)
+    assert len(found) == len(expected) == 12
+    assert np.median(np.abs(np.subtract(found, expected))) <= 0.02
+    assert np.abs(np.subtract(found, expected)).max() < 0.1
+
+
+def test_words_of_real_speech_are_where_they_were_heard(clips):
+    pytest.importorskip("pocketsphinx")
+    words = json.loads((clips / "grid" / "s1_words.json").read_text())["bbaf2n"]
+    speech = load_audio(clips / "grid" / "s1" / "bbaf2n.mp4")
+    phones = Aligner()(speech, words_of(words))
+    check_order(phones, len(speech) / 16000)
+    found = bilabial_starts([(phone["name"], phone["start"], phone["end"]) for phone in phones])
+    bin_and_blue = [start for start, _, word in words if word[0] == "b"]
+    assert found == pytest.approx(bin_and_blue, abs=0.06)
+
+
+@pytest.mark.parametrize("text", ["blue", "many big hippopotamuses", "qqq zzz", ""])
+def test_wrong_words_are_no_crash(text):
+    pytest.importorskip("pocketsphinx")
+    aligner, speech = Aligner(), load_audio(EXAMPLE)
+    phones = aligner(speech, text)  # words that are in its dictionary may be found somewhere
+    check_order([{"start": 0, "end": 0}, *phones], len(speech) / 16000)
+    assert bool(phones) == (text in ("blue", "many big hippopotamuses"))
+    assert aligner(np.zeros(1600, np.float32), "bob put my map away") == []
+
+
+def test_a_clip_that_failed_does_not_spoil_the_next():
+    pytest.importorskip("pocketsphinx")
+    speech, words = load_audio(EXAMPLE), "please"
+    fresh, used = Aligner(), Aligner()
+    used(speech[:1600], "bob put my map away")
+    assert used(speech, words) == fresh(speech, words)
+
+
+def test_words_without_times_and_pauses():
+    assert words_of([[0, 1, "sil"], [1, 2, "Bin"], [2, 3, "SP"], [3, 4, "blue"]]) == "bin blue"
+    assert words_of("Bin Blue") == "bin blue"

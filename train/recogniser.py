@@ -157,6 +157,12 @@ def start_from_recogniser(encoder: nn.Module) -> None:
 
     Raises ValueError for an encoder of other sizes.
     """
+    sizes = (len(encoder.layers), encoder.stem.out_channels, encoder.layers[0].heads)
+    if sizes != (NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS):
+        raise ValueError(
+            f"the recogniser has {NUM_BLOCKS} layers of size {BLOCK_SIZE} with {NUM_HEADS} heads, "
+            f"the encoder has {sizes[0]} of size {sizes[1]} with {sizes[2]}"
+        )
     weights, targets = read_weights(find_weights()), encoder.state_dict()
     loaded = {
         "mel_filters": weights["mel_fb"],

@@ -171,13 +171,15 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
     with torch.no_grad():
         model.head.bias.copy_(torch.from_numpy(mean_pose))
         model.head.weight.mul_(0.1)
-    if args.pretrained:
-        load_pretrained(model, args.pretrained)
-    elif args.hearing_weight:
+    if args.hearing_weight:
+        if args.audio_encoder:
+            raise SystemExit("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
         try:
             start_from_recogniser(model.encoder)
         except ValueError as error:
             raise SystemExit(str(error)) from error
+    if args.pretrained:
+        load_pretrained(model, args.pretrained)
     if args.freeze_encoder and not args.audio_encoder:
         model.encoder.requires_grad_(False)
     return model
@@ -185,7 +187,10 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
 
 def load_pretrained(model: BilabialModel, name: str) -> None:
     """Start from another Bilabial model of the same sizes; its styles are left, for those of the data."""
-    state = load_checkpoint(name)[0].state_dict()
+    try:
+        state = load_checkpoint(name)[0].state_dict()
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     own = model.state_dict()
     odd = [
         key

@@ -112,8 +112,15 @@ class BilabialConfig(PreTrainedConfig):
             raise ValueError("closure_distance_low must be at least 0 and below closure_distance_high")
         if self.frame_hop_samples <= 0 or self.frame_hop_samples % 2:
             raise ValueError(f"frame_hop_samples must be even and positive, got {self.frame_hop_samples}")
+        sizes = ("num_mels", "encoder_size", "encoder_layers", "encoder_heads", "hidden_size", "kernel_size")
+        for field in sizes:
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
         if self.encoder_size % self.encoder_heads:
-            raise ValueError("encoder_size must be a multiple of encoder_heads")
+            given = f"{self.encoder_size} and {self.encoder_heads}"
+            raise ValueError(f"encoder_size must be a multiple of encoder_heads, got {given}")
+        if not self.decoder_dilations or min(self.decoder_dilations) < 1:
+            raise ValueError(f"decoder_dilations must be counts of at least 1, got {self.decoder_dilations}")
         for field in ("encoder_conv_frames", "encoder_attention_frames"):
             if len(getattr(self, field)) != 2 or min(getattr(self, field)) < 0:
                 raise ValueError(f"{field} must be two counts, before and after, got {getattr(self, field)}")
