@@ -83,20 +83,36 @@ def phones_of(row: dict) -> list[tuple[str, float, float]]:
     return [(phone["name"], phone["start"], phone["end"]) for phone in row["phones"]]
 
 
+def face_at(row: dict, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients (T, 52), lip gap (T,) and whether a face was seen (T,), at times (T,) of the sound."""
+    fps, valid = float(row["fps"]), np.asarray(row["valid"], bool)
+    values = np.column_stack([coefficients_of(row), np.asarray(row["lip_gap"], np.float32)])
+    times = times + float(row["av_offset_ms"]) / 1000
+    nearest = np.round(times * fps).astype(int)
+    seen = (nearest >= 0) & (nearest < len(valid)) & valid[nearest.clip(0, len(valid) - 1)]
+    values = interpolate_frames(np.arange(len(values)) / fps, values, times)
+    return values[:, :-1], values[:, -1], seen
+
+
+def frame_times(row: dict) -> np.ndarray:
+    """Times of a row's frames at 50 fps, in seconds."""
+    return np.arange(round(len(row["valid"]) * FPS / float(row["fps"]))) / FPS
+
+
 def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
     """Set the filter by ridge regression of coefficients on articulation within reach."""
     size = len(ARTICULATION) * (2 * REACH_FRAMES + 1) + 1
     gram, moments = np.zeros((size, size)), np.zeros((size, len(ARKIT_BLENDSHAPES)))
     for row in rows:
-        coefficients = coefficients_of(row)
-        features = articulation(phones_of(row), np.arange(len(coefficients)) / float(row["fps"]))
+        coefficients, _, seen = face_at(row, frame_times(row))
+        features = articulation(phones_of(row), frame_times(row))
         padded = np.pad(features, ((REACH_FRAMES, REACH_FRAMES), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(
             padded, 2 * REACH_FRAMES + 1, axis=0
         )  # (T, A, taps)
-        inputs = np.column_stack([windows.reshape(len(windows), -1), np.ones(len(windows))])
+        inputs = np.column_stack([windows.reshape(len(windows), -1), np.ones(len(windows))])[seen]
         gram += inputs.T @ inputs
-        moments += inputs.T @ coefficients
+        moments += inputs.T @ coefficients[seen]
     penalty = np.full(size, RIDGE)
     penalty[-1] = 0.0
     solution = np.linalg.solve(gram + np.diag(penalty), moments)
@@ -110,11 +126,10 @@ def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
 def draw_windows(rows: list[dict], count: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
     """Articulation (B, T, A), coefficients (B, T, 52) and mask (B, T) of takes played faster or slower."""
     num_frames, windows = 120, []
-    for row in rng.choice(len(rows), count):
-        coefficients, fps = coefficients_of(rows[row]), float(rows[row]["fps"])
-        times = np.arange(num_frames) / FPS * rng.uniform(*SPEEDS)
-        labels = interpolate_frames(np.arange(len(coefficients)) / fps, coefficients, times)
-        windows.append((articulation(phones_of(rows[row]), times), labels, times * fps < len(coefficients)))
+    for index in rng.choice(len(rows), count):
+        row, times = rows[index], np.arange(num_frames) / FPS * rng.uniform(*SPEEDS)
+        labels, _, seen = face_at(row, times)
+        windows.append((articulation(phones_of(row), times), labels, seen))
     return tuple(torch.from_numpy(np.stack(part)).float() for part in zip(*windows, strict=True))
 
 
@@ -152,9 +167,9 @@ def measure(teacher: Coarticulation, rows: list[dict]) -> dict[str, float]:
     mask = np.array([name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES])
     scores, counts = [], np.zeros(4)
     for row in rows:
-        labels, gap = coefficients_of(row), np.asarray(row["lip_gap"])
-        face = face_of(teacher, phones_of(row), len(labels))
-        distance = _distance(face)
+        labels, gap, seen = face_at(row, frame_times(row))
+        face = face_of(teacher, phones_of(row), len(labels))[seen]
+        labels, gap, distance = labels[seen], gap[seen], _distance(face)
         scores.append([metrics.correlation(distance, gap), metrics.channel_correlation(face, labels, mask)])
         counts += metrics.frame_closure(distance, gap)
     r0, chr_ = np.median(scores, axis=0)

@@ -1,0 +1,172 @@
+"""A teacher fitted on a synthetic capture whose face follows its phones by a known rule."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import teach
+from teach import FPS, Coarticulation, TeachArguments, face_of, fit_filter, fit_network
+
+from bilabial.audio import encode_wav
+from bilabial.capture import UNSEEN_BLENDSHAPES
+from bilabial.data import (
+    FEATURES,
+    SCHEMA,
+    TrainingWindows,
+    coefficients_of,
+    encode_sound,
+    load_rows,
+    waveform_of,
+)
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.phones import ARTICULATION, articulation
+
+SECONDS = 2.0
+JAW, CLOSE, PUCKER = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose", "mouthPucker"))
+WORDS = [["m", "ɑ"], ["s", "i"], ["b", "u"], ["ʃ", "ɑ"], ["p", "i"], ["t", "u"]]
+
+
+def rule(phones: list, num_frames: int, fps: float) -> np.ndarray:
+    """Open vowels open the jaw, bilabials bring the lips together, rounding purses them: (T, 52)."""
+    features = articulation(phones, np.arange(num_frames) / fps)
+    smooth = np.apply_along_axis(np.convolve, 0, features, np.full(5, 0.2), "same")
+    vowel, open_, bilabial, rounded = (
+        smooth[:, ARTICULATION.index(name)] for name in ("vowel", "open", "bilabial", "rounded")
+    )
+    face = np.zeros((num_frames, 52), np.float32)
+    face[:, JAW] = 0.15 + 0.1 * vowel + 0.4 * open_
+    face[:, CLOSE] = 0.15 * bilabial
+    face[:, PUCKER] = 0.6 * rounded
+    return face
+
+
+def spoken(rng: np.random.Generator) -> list[tuple[str, float, float]]:
+    names = [name for word in rng.permutation(len(WORDS)) for name in WORDS[word]][:10]
+    edges = np.linspace(0.2, SECONDS - 0.2, len(names) + 1)
+    return [(name, edges[k], edges[k + 1]) for k, name in enumerate(names)]
+
+
+def captured_row(number: int, fps: float = 25.0) -> dict:
+    """A capture that is 80 ms late, and rubbish where it saw no face."""
+    rng = np.random.default_rng(number)
+    phones, num_frames = spoken(rng), int(SECONDS * fps)
+    face = np.roll(rule(phones, num_frames, fps), 2, axis=0)
+    face[number % 40 :][:3] = 1.0
+    valid = ~(face == 1.0).all(axis=1)
+    return {
+        "id": f"test/{number}",
+        "audio": encode_sound(rng.standard_normal(int(SECONDS * 16000)).astype(np.float32) * 0.1, "x"),
+        "coefficients": list(face),
+        "channel_mask": [name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES],
+        "valid": valid,
+        "lip_gap": face[:, JAW] - face[:, CLOSE],
+        "fps": fps,
+        "face": "captured",
+        "av_offset_ms": 80.0,
+        "phones": [{"name": name, "start": start, "end": end} for name, start, end in phones],
+        **{"emotion": "neutral", "style": "x", "speaker": "x", "source": "x", "licence": "x"},
+    }
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("captured")
+    (folder / "data").mkdir()
+    for split, numbers in {"train": range(40), "validation": range(50, 52)}.items():
+        table = pyarrow.Table.from_pylist([captured_row(number) for number in numbers], schema=SCHEMA)
+        pyarrow.parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture
+def voices(tmp_path) -> Path:
+    """Two utterances as voices.py leaves them."""
+    folder = tmp_path / "voices" / "speech"
+    folder.mkdir(parents=True)
+    for number in (0, 1):
+        rng = np.random.default_rng(100 + number)
+        sound = rng.standard_normal(int(SECONDS * 16000)).astype(np.float32) * 0.1
+        job = {"id": f"flite_{number:05d}", "engine": "flite", "voices": ["slt"], "phones": spoken(rng)}
+        (folder / f"{job['id']}.wav").write_bytes(encode_wav(sound))
+        (folder / f"{job['id']}.json").write_text(json.dumps(job))
+    return folder.parent
+
+
+def follows_the_rule(teacher: Coarticulation) -> None:
+    phones = spoken(np.random.default_rng(7))
+    drawn, expected = face_of(teacher, phones, 100), rule(phones, 100, FPS)
+    assert drawn.shape == (100, 52) and drawn.dtype == np.float32 and 0 <= drawn.min() <= drawn.max() <= 1
+    for channel in (JAW, CLOSE, PUCKER):
+        assert np.corrcoef(drawn[:, channel], expected[:, channel])[0, 1] > 0.85, ARKIT_BLENDSHAPES[channel]
+    gap = drawn[:, JAW] - drawn[:, CLOSE]
+    middle = {name: round((start + end) / 2 * FPS) for name, start, end in phones}
+    lips = np.mean([gap[middle[name]] for name in middle if name in "mbp"])
+    vowel = np.mean([gap[middle[name]] for name in middle if name == "ɑ"])
+    assert lips < 0.15 and vowel > 0.4
+
+
+def test_the_filter_alone_recovers_the_rule(captured):
+    teacher = Coarticulation().eval()
+    fit_filter(teacher, list(load_rows(captured, "train")))
+    assert not any(weights.requires_grad for weights in teacher.filter.parameters())
+    follows_the_rule(teacher)
+
+
+def test_the_network_keeps_to_the_rule(captured):
+    rows = list(load_rows(captured, "train"))
+    teacher = Coarticulation()
+    fit_filter(teacher, rows)
+    before = teach.measure(teacher.eval(), rows)
+    fit_network(teacher, rows, TeachArguments(captured=[], output=Path(), steps=60))
+    after = teach.measure(teacher, rows)
+    follows_the_rule(teacher)
+    assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
+    assert before["r0"] > 0.9 and after["r0"] > 0.9
+
+
+def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
+    output = tmp_path / "taught"
+    teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=5))
+    rows = load_rows(output)
+    assert set(rows) == {"train"} and rows["train"].features == FEATURES
+    assert rows["train"]["face"] == ["taught"] * 2 and set(rows["train"]["fps"]) == {FPS} == {50.0}
+    first = rows["train"][0]
+    job = json.loads((voices / "speech" / "flite_00000.json").read_text())
+    assert [phone["name"] for phone in first["phones"]] == [name for name, _, _ in job["phones"]]
+    assert [phone["start"] for phone in first["phones"]] == pytest.approx(
+        [start for _, start, _ in job["phones"]]
+    )
+    assert len(coefficients_of(first)) == len(first["valid"]) == len(first["lip_gap"]) == 101
+    assert (
+        waveform_of(first).shape == (32000,) and first["licence"] == "BSD-like" and first["speaker"] == "slt"
+    )
+    assert np.corrcoef(coefficients_of(first)[:, JAW], rule(job["phones"], 101, FPS)[:, JAW])[0, 1] > 0.8
+    assert json.loads((output / "teacher.json").read_text())["num_clips"] == 2
+    assert "flite voices" in (output / "README.md").read_text()
+    window = TrainingWindows(rows["train"], BilabialConfig(), 50, None, taught_weight=0.25)[0]
+    assert set(window["label_mask"]) == {0.25}
+
+
+def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
+    output = tmp_path / "taught"
+    teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=2))
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    (voices / "speech" / "flite_00001.wav").write_bytes(b"no sound")
+    with pytest.raises(ValueError, match="flite_00001.wav"):
+        teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=3))
+    kept = {path: path.read_bytes() for path in before}
+    assert kept == before and len(load_rows(output, "train")) == 2
+
+
+def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
+    arguments = {"captured": [captured], "output": tmp_path / "taught"}
+    with pytest.raises(SystemExit, match="no speech with phones was found; give --voices or --emodb"):
+        teach.main(TeachArguments(**arguments))
+    teach.main(TeachArguments(**arguments, voices=voices, steps=2))
+    taught = {"captured": [tmp_path / "taught"], "output": tmp_path / "again", "voices": voices}
+    with pytest.raises(SystemExit, match="no captured rows with phone times; run train/phones.py first"):
+        teach.main(TeachArguments(**taught))
