@@ -48,9 +48,8 @@ def test_its_own_engine_hears_phones_at_the_same_frames(recogniser, sound):
     head = {part: recogniser.weights[f"acoustic_model.model.proj.{part}"] for part in ("weight", "bias")}
     names = (recogniser(sound)[0, :, -BLOCK_SIZE:] @ head["weight"][..., 0].T + head["bias"]).argmax(-1)
     heard = names != names.mode().values
-    begins = (heard & (names != names.roll(1))).nonzero()[:, 0].tolist()
-    theirs = {span.start_frame for span in spans}
-    assert len(theirs) > 20 and len(theirs ^ set(begins)) <= 0.1 * len(theirs)
+    theirs = [span.start_frame for span in spans]
+    assert len(theirs) > 20 and heard[theirs].float().mean() > 0.9 and heard.float().mean() < 0.5
 
 
 def encoder_with(**fields) -> BilabialSpeechEncoder:

@@ -10,14 +10,25 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
+import torch
 from conftest import ROOT, write_video
 from datasets import load_dataset
+from recogniser import start_from_recogniser
 from safetensors.torch import load_file
+from test_data import row
+from transformers import HubertConfig, HubertModel
 
+import train
 from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
+from bilabial.data import SCHEMA, TrainingWindows
 from bilabial.facegood import FACEGOOD_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.modeling_bilabial import BilabialModel
 
 TRAIN = ROOT / "train"
 CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a", "bbal6n", "bbal7s")
@@ -176,12 +187,123 @@ def test_misspelt_presets_are_refused(tmp_path, text, message):
 
 
 def test_every_preset_is_known():
-    import train
-
     for preset in train.PRESETS.glob("*.json"):
         train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
     with pytest.raises(SystemExit, match="no preset 'best'; there are default, mse"):
         train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
+
+
+@pytest.fixture(scope="module")
+def two_sets(speech, tmp_path_factory) -> list[Path]:
+    """A captured data set and a taught one whose face is wide open, without a validation split."""
+    folders = []
+    for face, jaw in (("captured", 0.1), ("taught", 0.9)):
+        folder = tmp_path_factory.mktemp(face)
+        (folder / "data").mkdir()
+        rows = []
+        for name in ("a", "b"):
+            one = row(name, speech)
+            values = np.asarray(one["coefficients"]) * 0
+            values[:, ARKIT_BLENDSHAPES.index("jawOpen")] = jaw
+            phones = [{"name": "M", "start": 0.1, "end": 0.3}, {"name": "AA", "start": 0.3, "end": 0.9}]
+            one |= {"id": f"{face}/{name}", "face": face, "coefficients": list(values), "phones": phones}
+            rows.append(one)
+        table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+        pyarrow.parquet.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
+        if face == "captured":
+            pyarrow.parquet.write_table(table, folder / "data" / "validation-00000-of-00001.parquet")
+        folders.append(folder)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def first_run(two_sets, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "first"
+    launch("--dataset", *two_sets, "--preset", "tiny", "--output", output, "--taught_weight", 0.25)
+    return output
+
+
+def arguments(datasets: list[Path], *options: object) -> tuple:
+    given = ["--dataset", *datasets, "--output", "y", "--preset", "tiny", *options]
+    return train.parse_arguments([str(one) for one in given])
+
+
+def test_several_data_sets_are_one(two_sets, first_run):
+    """Splits are joined; the mean pose is that of captured faces, taught frames count by their weight."""
+    args, fields = arguments(two_sets, "--taught_weight", 0.25)
+    splits = train.load_splits(args)
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 4, "validation": 2}
+    model = train.build_model(splits["train"], args, fields)
+    assert model.head.bias[ARKIT_BLENDSHAPES.index("jawOpen")].item() == pytest.approx(0.1, abs=1e-6)
+    windows = TrainingWindows(splits["train"], model.config, 30, None, taught_weight=args.taught_weight)
+    assert [float(windows[index]["label_mask"].max()) for index in range(4)] == [1, 1, 0.25, 0.25]
+    assert (first_run / "model" / "model.safetensors").is_file()
+
+
+def test_pretrained_is_where_a_run_starts(two_sets, first_run):
+    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
+    model = train.build_model(train.load_splits(args)["train"], args, fields)
+    there = load_file(first_run / "model" / "model.safetensors")
+    own = model.state_dict()
+    assert own.keys() == there.keys()
+    assert all(own[name].equal(there[name]) for name in own if "style_embedding" not in name)
+    rates = {group["lr"] for group in train.build_optimizer(torch.nn.ModuleList([model]), args).param_groups}
+    assert rates == {args.learning_rate, args.encoder_learning_rate}
+
+
+def test_pretrained_of_other_sizes_is_refused(two_sets, first_run, tmp_path):
+    rows = train.load_splits(arguments(two_sets)[0])["train"]
+    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
+    with pytest.raises(SystemExit, match="has other sizes than this model: .*; give the preset"):
+        train.build_model(rows, args, fields | {"hidden_size": 32})
+    for nothing in (tmp_path, tmp_path / "gone"):
+        args, fields = arguments(two_sets, "--pretrained", nothing)
+        with pytest.raises(SystemExit, match="is no Bilabial model|neither a folder nor a Hub id"):
+            train.build_model(rows, args, fields)
+
+
+def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
+    options = ["--pretrained", first_run / "model", "--freeze_encoder", "--max_steps", 3]
+    launch("--dataset", *two_sets, "--preset", "tiny", "--output", tmp_path / "run", *options)
+    before, after = (load_file(run / "model" / "model.safetensors") for run in (first_run, tmp_path / "run"))
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert moved and not any(name.startswith("encoder.") for name in moved)
+    assert {"projection.weight", "head.weight"} <= moved
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--hearing_weight", 1], "the recogniser has 4 layers of size 144 with 4 heads, the encoder has 1"),
+        (["--hearing_weight", 1, "--audio_encoder", "ENCODER"], "teaches the built-in encoder"),
+    ],
+)
+def test_hearing_needs_an_encoder_of_the_recognisers_sizes(two_sets, tmp_path, options, message):
+    sizes = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+    sizes |= {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    HubertModel(HubertConfig(**sizes)).save_pretrained(tmp_path)
+    args, fields = arguments(two_sets, *(tmp_path if one == "ENCODER" else one for one in options))
+    with pytest.raises(SystemExit, match=message):
+        train.build_model(train.load_splits(args)["train"], args, fields)
+
+
+def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
+    """The heads and running estimates of the teacher are kept in checkpoints too."""
+    pytest.importorskip("hama")
+    decoder = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
+    steps = {"max_steps": 3, "eval_steps": 3, "batch_size": 2, "window_seconds": 0.6, "warmup_steps": 1}
+    preset = tmp_path / "hearing.json"
+    preset.write_text(json.dumps({**steps, "num_workers": 0, "hearing_weight": 0.5, "model": decoder}))
+    options = ["--dataset", *two_sets, "--preset", preset]
+    launch(*options, "--output", tmp_path / "whole")
+    launch(*options, "--output", tmp_path / "run", "--stop_after_steps", 1)
+    assert "resumed at step 1" in launch(*options, "--output", tmp_path / "run").stdout
+    resumed, whole = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("run", "whole"))
+    assert all(resumed[name].equal(whole[name]) for name in whole) and resumed.keys() == whole.keys()
+    started = BilabialModel(BilabialConfig(**decoder))
+    start_from_recogniser(started.encoder)
+    near = started.encoder.stem.weight
+    assert 0 < (whole["encoder.stem.weight"] - near).abs().max() < 0.1 * near.abs().max()
 
 
 def test_evaluate_writes_metrics_and_a_card(dataset, trained, tmp_path):
