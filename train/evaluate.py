@@ -107,6 +107,7 @@ def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dic
     """All numbers of one clip and one prediction (T, 52); closure counts stay counts, to be pooled."""
     ok = clip.valid[: len(predicted)]
     predicted, labels, gap = predicted[: len(ok)][ok], clip.labels[: len(ok)][ok], clip.gap[: len(ok)][ok]
+    speaking = metrics.speaking_frames(len(clip.valid), clip.fps, clip.phones)[: len(ok)][ok]
     weights = model.config.lip_distance_weights
     distance = lip_distance(torch.from_numpy(predicted), ARKIT_BLENDSHAPES, weights).numpy()
     result = {
@@ -119,7 +120,7 @@ def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dic
         "lag_ms": metrics.best_lag_ms(distance, gap, clip.fps),
         "maeD": metrics.mae_without_medians(predicted, labels, clip.mask),
         "chr": metrics.channel_correlation(predicted, labels, clip.mask),
-        "closure_counts": metrics.frame_closure(distance, gap),
+        "closure_counts": metrics.frame_closure(distance, gap, speaking),
     }
     if clip.phones and ok.all():  # phone times need an unbroken clip
         result["phone_minima"] = metrics.phone_minima(distance, gap, clip.fps, clip.phones)

