@@ -5,6 +5,7 @@ import torch
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import (
+    close_lips,
     closure_degree,
     closure_degree_of_distance,
     closure_ratio,
@@ -106,3 +107,12 @@ def test_sealing_is_continuous_and_keeps_order():
     distance = lip_distance(seal(jaws, ARKIT_BLENDSHAPES, MEASURED, 0.04), ARKIT_BLENDSHAPES, MEASURED)
     assert (distance.diff() >= -1e-7).all()
     assert distance.diff().max() < 0.002
+
+
+def test_lips_are_closed_by_a_share():
+    """Half of the distance, all of it, none of it; nothing but mouthClose moves."""
+    names, weights = ["jawOpen", "mouthClose"], {"jawOpen": 1.0, "mouthClose": -1.0}
+    face = torch.tensor([[0.4, 0.1]]).expand(3, 2)
+    closed = close_lips(face, names, weights, torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.allclose(lip_distance(closed, names, weights), torch.tensor([0.3, 0.15, 0.0]), atol=1e-6)
+    assert torch.equal(closed[:, 0], face[:, 0])

@@ -10,6 +10,7 @@ from silence import (
 )
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.loudness_bilabial import quiet_share
 
 
 def test_quiet_sounds_repeat():
@@ -50,4 +51,15 @@ def test_the_embedded_model_rests_in_digital_silence(speech):
     model, _ = load_checkpoint()
     quiet = measure_quiet(model)["digital silence"]
     assert quiet["mean_mm"] < 1 and quiet["max_mm"] < 3
-    assert measure_rest(model, [speech])["then silence"]["median_ms"] <= 200
+    assert measure_rest(model, [speech])["then silence"]["median_ms"] <= 150
+
+
+def test_a_mouth_comes_to_rest_in_pauses_and_not_in_stops():
+    """80 ms of silence are a p or t; after 0.14 s the mouth rests; it opens before the next sound."""
+    sound = np.full(16000, 0.07, np.float32)  # 50 frames of 20 ms
+    stop, pause = np.zeros(1280, np.float32), np.zeros(16000, np.float32)
+    share = quiet_share(np.concatenate([sound, stop, sound, pause, sound]), 320, 0.14)
+    assert not share[:107].any() and not share[154:].any()
+    assert (share[110:147] == 1.0).all()
+    assert np.abs(np.diff(share)).max() < 0.4
+    assert quiet_share(pause, 320, 0.14).all()

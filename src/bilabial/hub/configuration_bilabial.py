@@ -33,7 +33,8 @@ class BilabialConfig(PreTrainedConfig):
     style_size: length of a style vector.
     Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
         closure_distance_low/high (lip units), seal_distance: lips that animate() finds nearer than this (lip
-        units; 0.04 is 1.5 mm) are closed.
+        units; 0.04 is 1.5 mm) are closed, rest_seconds: so long after the last sound animate() has closed
+        the lips, 0 = when the model does.
     Training objective (see losses_bilabial.py): mse_weight, closure_weight, closure_form, keep_open_weight,
         velocity_weight, sealed_frame_weight (1 = every frame counts alike).
     """
@@ -74,6 +75,7 @@ class BilabialConfig(PreTrainedConfig):
     closure_distance_low: float = 0.028
     closure_distance_high: float = 0.14
     seal_distance: float = 0.04
+    rest_seconds: float = 0.14
 
     mse_weight: float = 1.0
     closure_weight: float = 1.0

@@ -96,8 +96,18 @@ def seal(
     if threshold <= 0 or weights.get("mouthClose", 0.0) >= 0:
         return coefficients
     distance = lip_distance(coefficients, names, weights)
-    removed = distance * (2.0 - distance / threshold).clamp(0.0, 1.0)
+    removed = (2.0 - distance / threshold).clamp(0.0, 1.0)
+    return close_lips(coefficients, names, weights, removed)
+
+
+def close_lips(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], share: torch.Tensor
+) -> torch.Tensor:
+    """Take away a share (...) in 0..1 of the lip distance, by mouthClose: (..., C) -> (..., C)."""
+    if weights.get("mouthClose", 0.0) >= 0:
+        return coefficients
+    removed = lip_distance(coefficients, names, weights) * share
     column = names.index("mouthClose")
-    sealed = coefficients.clone()
-    sealed[..., column] = (sealed[..., column] - removed / weights["mouthClose"]).clamp(max=1.0)
-    return sealed
+    closed = coefficients.clone()
+    closed[..., column] = (closed[..., column] - removed / weights["mouthClose"]).clamp(max=1.0)
+    return closed

@@ -6,6 +6,9 @@ SAMPLING_RATE = 16000  # Hz
 SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalisation, dB below full scale
 SILENCE_LEVEL_DB = -65.0  # quieter recordings are taken for silence and left alone
 LEVEL_FRAME_SAMPLES = 320  # 20 ms
+QUIET_RANGE_DB = 36.0  # below the speech level: a frame in which nobody speaks
+REST_FADE_SECONDS = 0.06  # of closing lips; the silence of a p, t or k is over before it begins
+REST_LEAD_SECONDS = 0.16  # of opening before the next sound, no more than the model looks ahead
 LOUD_RANGE_DB = 20.0  # frames within this range of the loud end of the clip count as speech
 
 
@@ -31,6 +34,25 @@ def normalize_level(waveform: np.ndarray) -> np.ndarray:
     if level < SILENCE_LEVEL_DB:
         return np.array(waveform, dtype=np.float32)
     return np.asarray(waveform * 10 ** ((SPEECH_LEVEL_DB - level) / 20), dtype=np.float32)
+
+
+def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -> np.ndarray:
+    """How far a mouth has come to rest in each frame, (T,) float32 in 0..1, for level-normalised speech (S,).
+
+    0 while there is sound and up to REST_FADE_SECONDS before `rest_seconds` after it, then rising to 1;
+    falling to 0 again over the REST_LEAD_SECONDS before the next sound.
+    """
+    count = -(-len(waveform) // frame_samples)
+    padded = np.pad(np.asarray(waveform, np.float32), (0, count * frame_samples - len(waveform)))
+    power = (padded.reshape(count, frame_samples) ** 2).mean(axis=1)
+    sounding = power >= 10 ** ((SPEECH_LEVEL_DB - QUIET_RANGE_DB) / 10)
+    frames = np.arange(count)
+    last = np.maximum.accumulate(np.where(sounding, frames, -np.inf))
+    following = np.minimum.accumulate(np.where(sounding, frames, np.inf)[::-1])[::-1]
+    seconds = frame_samples / SAMPLING_RATE
+    closing = ((frames - last) * seconds - rest_seconds) / REST_FADE_SECONDS + 1.0
+    opening = (following - frames) * seconds / REST_LEAD_SECONDS
+    return np.clip(np.minimum(closing, opening), 0.0, 1.0).astype(np.float32)
 
 
 def check_sampling_rate(given: int | None, accepted: int) -> None:

@@ -22,9 +22,16 @@ from transformers.utils import ModelOutput
 from .audio_encoders_bilabial import BilabialAudioEncoder
 from .configuration_bilabial import BilabialConfig
 from .frames_bilabial import check_fps, num_frames
-from .lips_bilabial import closure_degree, closure_degree_of_distance, closure_ratio, lip_distance, seal
+from .lips_bilabial import (
+    close_lips,
+    closure_degree,
+    closure_degree_of_distance,
+    closure_ratio,
+    lip_distance,
+    seal,
+)
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
-from .loudness_bilabial import check_sampling_rate, normalize_level
+from .loudness_bilabial import check_sampling_rate, normalize_level, quiet_share
 
 MEL_FLOOR = 1e-10  # power of the quietest mel band told apart
 MAX_INTENSITY = 1.5
@@ -344,7 +351,15 @@ class BilabialModel(BilabialPreTrainedModel):
             for part, kept in self._chunks(input_values)
         ]
         config, count = self.config, num_frames(len(samples) / sampling_rate, fps)
-        coefficients = _interpolate(torch.cat(frames).float().cpu(), config.frame_rate_hz, count, fps)
+        coefficients = torch.cat(frames).float().cpu()
+        if config.rest_seconds > 0:
+            share = quiet_share(
+                input_values.float().cpu().numpy(), config.frame_hop_samples, config.rest_seconds
+            )
+            coefficients = close_lips(
+                coefficients, config.blendshapes, config.lip_distance_weights, torch.from_numpy(share)
+            )
+        coefficients = _interpolate(coefficients, config.frame_rate_hz, count, fps)
         return seal(coefficients, config.blendshapes, config.lip_distance_weights, config.seal_distance)
 
     def _chunks(self, input_values: torch.Tensor):
