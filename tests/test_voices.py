@@ -181,3 +181,8 @@ def test_espeaks_stops_begin_with_their_closure(speed):
     ]
     before, closed = np.median(loud, axis=0)
     assert len(loud) >= 5 and closed < 0.003 < 0.01 < before
+
+
+def test_kokoro_needs_its_folder(tmp_path):
+    with pytest.raises(SystemExit, match="--num_kokoro needs --kokoro"):
+        voices.main(VoicesArguments(output=tmp_path, num_kokoro=1))

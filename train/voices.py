@@ -3,10 +3,10 @@
     python train/voices.py --fetch_kokoro models/kokoro
     python train/voices.py --output data/voices --kokoro models/kokoro --num_kokoro 2000 --num_espeak 300
 
-OUTPUT/jobs.jsonl says what is to be spoken, drawn once from train/sentences with a seed; OUTPUT/speech/ID.wav
-and ID.json hold the finished ones: a killed run goes on where it stopped. Phone times are the synthesizer's
-own. Kokoro-82M (Apache-2.0) has 54 voices, and the mean of two is a new one; flite and espeak-ng are Debian
-packages. teach.py gives these voices faces.
+OUTPUT/jobs.jsonl says what is to be spoken, drawn once from train/sentences with a seed (delete it for a new
+plan); OUTPUT/speech/ID.wav and ID.json hold what is finished: a killed run goes on where it stopped. Phone
+times are the synthesizer's own. Kokoro-82M (Apache-2.0) has 54 voices, 45 of them in the languages used here,
+and the mean of two is a new one; flite and espeak-ng are Debian packages. teach.py gives these voices faces.
 """
 
 import ctypes
@@ -324,17 +324,25 @@ def main(args: VoicesArguments) -> None:
     if args.fetch_kokoro:
         fetch_kokoro(args.fetch_kokoro)
         return
+    if args.num_kokoro and not args.kokoro:
+        raise SystemExit("--num_kokoro needs --kokoro, a folder made by --fetch_kokoro")
     (args.output / "speech").mkdir(parents=True, exist_ok=True)
     plan = args.output / "jobs.jsonl"
     if not plan.is_file():
-        plan.write_text("".join(json.dumps(job, ensure_ascii=False) + "\n" for job in draw_jobs(args)))
+        partial = plan.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(job, ensure_ascii=False) + "\n" for job in draw_jobs(args)))
+        partial.replace(plan)
     jobs = [json.loads(line) for line in plan.read_text().splitlines()]
     todo = [job for job in jobs if not (args.output / "speech" / f"{job['id']}.json").is_file()]
-    print(f"{len(jobs)} utterances, {len(jobs) - len(todo)} done before")
+    print(f"{len(jobs)} utterances planned in {plan}, {len(jobs) - len(todo)} done before")
     with ProcessPoolExecutor(args.num_proc, multiprocessing.get_context("spawn")) as pool:
         running = [pool.submit(speak, job, args) for job in todo]
-        for job in tqdm(as_completed(running), total=len(running), unit="utterance"):
-            job.result()
+        try:
+            for job in tqdm(as_completed(running), total=len(running), unit="utterance"):
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 if __name__ == "__main__":
