@@ -11,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from arguments import parse_arguments
 from datasets import Dataset
 from safetensors.torch import load_file
 from test_data import row
@@ -247,7 +248,7 @@ def weights_of(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
 def trained_step(rows: Dataset, *options: object) -> tuple[BilabialModel, torch.optim.Optimizer, dict]:
     """One step of the trainer: the model, the optimizer, and what the encoder's weights were before."""
     given = ["--dataset", "x", "--output", "y", "--preset", "tiny", *map(str, options)]
-    args, fields = train.parse_arguments(given)
+    args, fields = parse_arguments(given)
     model = train.build_model(rows, args, fields)
     before = weights_of(model.audio_encoder.encoder)
     optimizer = train.build_optimizer(model, args)

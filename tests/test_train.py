@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from arguments import PRESETS, parse_arguments
 from conftest import ROOT, write_video
 from datasets import load_dataset
 from recogniser import start_from_recogniser
@@ -187,10 +188,10 @@ def test_misspelt_presets_are_refused(tmp_path, text, message):
 
 
 def test_every_preset_is_known():
-    for preset in train.PRESETS.glob("*.json"):
-        train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
+    for preset in PRESETS.glob("*.json"):
+        parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
     with pytest.raises(SystemExit, match="no preset 'best'; there are default, mse"):
-        train.parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
+        parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,7 @@ def first_run(two_sets, tmp_path_factory) -> Path:
 
 def arguments(datasets: list[Path], *options: object) -> tuple:
     given = ["--dataset", *datasets, "--output", "y", "--preset", "tiny", *options]
-    return train.parse_arguments([str(one) for one in given])
+    return parse_arguments([str(one) for one in given])
 
 
 def test_several_data_sets_are_one(two_sets, first_run):

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthesizers
 import voices
-from voices import ESPEAK_LANGUAGES, ESPEAK_VARIANTS, FLITE_VOICES, SENTENCES, VoicesArguments, join_signs
+from synthesizers import ESPEAK_LANGUAGES, ESPEAK_VARIANTS, FLITE_VOICES, join_signs
+from voices import SENTENCES, VoicesArguments
 
 from bilabial.audio import load_audio
 from bilabial.phones import ARTICULATION, articulation
 
-ENGINES = {"flite": voices.speak_flite, "espeak": voices.speak_espeak}
+ENGINES = {"flite": synthesizers.speak_flite, "espeak": synthesizers.speak_espeak}
 TEXT = {
     "en": "Bob may pay a penny.", "es": "Mi mamá baila.", "fr": "Les amis aiment ma maman.",
     "it": "La mamma beve.", "pt": "O bebê pula bem.",
@@ -103,7 +105,7 @@ def check_speech(waveform: np.ndarray, rate: int, phones: list) -> None:
 @pytest.mark.parametrize("voice", FLITE_VOICES)
 def test_flite_speaks_with_phones(voice):
     need("flite")
-    waveform, rate, phones = voices.speak_flite(job("flite", voice))
+    waveform, rate, phones = synthesizers.speak_flite(job("flite", voice))
     check_speech(waveform, rate, phones)
     assert [name for name, _, _ in phones if name in ("B", "M", "P")] == ["B", "B", "M", "P", "P"]
 
@@ -113,8 +115,8 @@ def test_flite_speaks_with_phones(voice):
 )
 def test_espeak_speaks_every_language_with_phones(language, voice):
     need("espeak")
-    voices.speak_espeak(job("espeak", "it" if language != "it" else "es", "it"))  # must not be spoken again
-    waveform, rate, phones = voices.speak_espeak(job("espeak", voice, language))
+    synthesizers.speak_espeak(job("espeak", "it" if language != "it" else "es", "it"))
+    waveform, rate, phones = synthesizers.speak_espeak(job("espeak", voice, language))
     check_speech(waveform, rate, phones)
     if language == "en":
         bilabials = [name for name, _, _ in phones if name in "bmp"]
@@ -124,12 +126,12 @@ def test_espeak_speaks_every_language_with_phones(language, voice):
 def test_espeak_refuses_a_voice_that_it_lacks():
     need("espeak")
     with pytest.raises(ValueError, match="espeak-ng has no voice 'en-gb'"):
-        voices.speak_espeak(job("espeak", "en-gb"))
+        synthesizers.speak_espeak(job("espeak", "en-gb"))
 
 
 def test_espeak_has_every_variant():
     need("espeak")
-    spoken = [voices.speak_espeak(job("espeak", f"en-us+{name}"))[0] for name in ESPEAK_VARIANTS]
+    spoken = [synthesizers.speak_espeak(job("espeak", f"en-us+{name}"))[0] for name in ESPEAK_VARIANTS]
     assert len({waveform.tobytes() for waveform in spoken}) == len(ESPEAK_VARIANTS)
 
 
@@ -146,8 +148,8 @@ def test_kokoro_speaks_with_phones():
         pytest.skip("BILABIAL_TEST_KOKORO names no folder of train/voices.py --fetch_kokoro")
     need("espeak")
     pytest.importorskip("onnxruntime")
-    phonemes = voices.kokoro_phonemes(TEXT["en"], "en-us")
-    check_speech(*voices.speak_kokoro(job("kokoro", "af_heart", phonemes=phonemes), folder))
+    phonemes = synthesizers.kokoro_phonemes(TEXT["en"], "en-us")
+    check_speech(*synthesizers.speak_kokoro(job("kokoro", "af_heart", phonemes=phonemes), folder))
 
 
 def test_what_is_spoken_is_not_spoken_again(tmp_path):
@@ -172,7 +174,7 @@ def test_espeaks_stops_begin_with_their_closure(speed):
     """Nearly all of p before its burst is silent, and nothing before it is."""
     need("espeak")
     spoken = job("espeak", "en-us", text="A penny apple appears on top of a cup of apple.", speed=speed)
-    waveform, rate, phones = voices.speak_espeak(spoken)
+    waveform, rate, phones = synthesizers.speak_espeak(spoken)
     loud = [
         [np.abs(waveform[round((start + a) * rate) : round((start + b) * rate)]).max() for a, b in edges]
         for name, start, _ in phones[2:]

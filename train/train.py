@@ -9,11 +9,8 @@ the configuration; the command line wins over it. OUTPUT/model is the result, a 
 OUTPUT/checkpoints holds what a killed run goes on from, with the same result as an uninterrupted one.
 """
 
-import argparse
-import json
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -22,6 +19,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
 from accelerate.utils import ProjectConfiguration, set_seed
+from arguments import TrainArguments, check_same_run, parse_arguments
 from datasets import Dataset, concatenate_datasets
 from hearing import Hearing
 from recogniser import start_from_recogniser
@@ -30,7 +28,6 @@ from tqdm import tqdm
 from transformers import (
     AutoConfig,
     AutoModel,
-    HfArgumentParser,
     PreTrainedConfig,
     get_cosine_schedule_with_warmup,
 )
@@ -42,87 +39,7 @@ from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
-PRESETS = Path(__file__).parent / "presets"
 MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
-
-
-@dataclass
-class TrainArguments:
-    dataset: list[str] = field(
-        metadata={"help": "Folders or Hub ids of data sets made by prepare.py or teach.py."}
-    )
-    output: Path = field(metadata={"help": "Folder of the run: checkpoints, logs and the model."})
-    preset: str = field(
-        default="default", metadata={"help": "Name in train/presets, or path of a .json file."}
-    )
-    calibration: Path | None = field(
-        default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
-    )
-    audio_encoder: str | None = field(
-        default=None,
-        metadata={"help": "Hub id or folder of a wav2vec2, hubert, wavlm or whisper to build upon."},
-    )
-    freeze_encoder: bool = field(
-        default=False,
-        metadata={"help": "Keep the weights of a pretrained encoder: faster, and safer with little data."},
-    )
-    encoder_learning_rate: float = field(
-        default=3e-4, metadata={"help": "Peak rate of a built-in encoder that starts from weights."}
-    )
-    audio_encoder_learning_rate: float = field(
-        default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
-    )
-    pretrained: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of a Bilabial model to start from."}
-    )
-    hearing_weight: float = field(
-        default=0.0,
-        metadata={"help": "Of learning to hear from a phone recogniser (needs hama==1.7.0); 0 = do not."},
-    )
-    taught_weight: float = field(
-        default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
-    )
-    max_steps: int = field(
-        default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
-    )
-    batch_size: int = field(default=16, metadata={"help": "Windows per process and step."})
-    window_seconds: float = field(
-        default=2.4, metadata={"help": "Length of a window; several times the model's reach."}
-    )
-    learning_rate: float = field(default=1e-3, metadata={"help": "Peak rate; warmed up, then a cosine to 0."})
-    warmup_steps: int = field(default=200, metadata={"help": "Steps to the peak rate."})
-    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's, on matrices only."})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are scaled down to this norm."})
-    augment: bool = field(
-        default=True, metadata={"help": "Change gain, noise, tilt, formants and tempo of windows."}
-    )
-    eval_steps: int = field(default=500, metadata={"help": "Steps between validations and checkpoints."})
-    num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
-    seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
-    stop_after_steps: int | None = field(
-        default=None, metadata={"help": "End here and leave the rest to another run."}
-    )
-
-
-def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
-    """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
-    selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    selector.add_argument("--preset", default="default")
-    name = selector.parse_known_args(argv)[0].preset
-    path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
-    if not path.is_file():
-        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
-        raise SystemExit(f"no preset {name!r}; there are {names}, or give the path of a .json file")
-    preset = json.loads(path.read_text())
-    model_fields = preset.pop("model", {})
-    for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
-        unknown = sorted(set(keys) - {known.name for known in fields(owner)})
-        if unknown:
-            raise SystemExit(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
-    parser = HfArgumentParser(TrainArguments)
-    parser.set_defaults(**preset)
-    args = parser.parse_args_into_dataclasses(argv)[0]
-    return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
 
 
 def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
@@ -256,26 +173,6 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
             if old != target:
                 shutil.rmtree(old)
     accelerator.wait_for_everyone()
-
-
-def check_same_run(args: TrainArguments, model_fields: dict) -> None:
-    """Raise SystemExit when OUTPUT holds a run with other arguments: resuming it would be neither run."""
-    record = json.dumps(
-        {**asdict(args), "model": model_fields, "stop_after_steps": None}, default=str, indent=2
-    )
-    path = args.output / "arguments.json"
-    if not path.is_file():
-        args.output.mkdir(parents=True, exist_ok=True)
-        path.write_text(record)
-        return
-    before, now = json.loads(path.read_text()), json.loads(record)
-    changed = [
-        f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in now if before.get(key) != now[key]
-    ]
-    if changed:
-        raise SystemExit(
-            f"{args.output} holds a run with other arguments ({'; '.join(changed)}); give another --output"
-        )
 
 
 def main(args: TrainArguments, model_fields: dict) -> None:
