@@ -109,3 +109,14 @@ def test_no_peak_within_the_range():
     ramp = np.arange(100.0) ** 3
     assert metrics.lag_peak(np.roll(curve(), 40), ramp, 50)[1] < 0.3
     assert metrics.lag_peak(np.zeros(100), curve()[:100], 50)[1] == 0.0
+
+
+def test_false_closure_counts_speech_only():
+    """A mouth that hangs open in silence and is closed by the prediction is no false closure."""
+    phones = [("SIL", 0.0, 0.04), ("AA", 0.04, 0.08), ("SIL", 0.08, 0.12)]
+    speaking = metrics.speaking_frames(6, 50.0, phones)
+    assert speaking.tolist() == [False, False, True, True, False, False]
+    assert metrics.speaking_frames(6, 50.0, []).all()
+    hanging = np.full(6, metrics.OPEN_GAP * 2)
+    assert metrics.frame_closure(np.zeros(6), hanging, speaking) == (0, 0, 2, 2)
+    assert metrics.frame_closure(np.zeros(6), hanging) == (0, 0, 6, 6)
