@@ -17,7 +17,12 @@ def model():
 
 
 def result(r0: float, bilabial: list[float], control: list[float]) -> dict:
-    return {"r0": r0, "closure_counts": (4, 3, 2, 1), "phone_minima": (bilabial, control)}
+    return {
+        "r0": r0,
+        "closure_counts": (4, 3, 2, 1),
+        "speech_counts": (2, 1),
+        "phone_minima": (bilabial, control),
+    }
 
 
 def test_pooling_is_over_clips_and_phones():

@@ -36,7 +36,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 
 SUMMARY = (
     "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "lag_ms", "maeD",
-    "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC",
+    "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
 )  # fmt: skip
 CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
@@ -120,7 +120,8 @@ def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dic
         "lag_ms": metrics.best_lag_ms(distance, gap, clip.fps),
         "maeD": metrics.mae_without_medians(predicted, labels, clip.mask),
         "chr": metrics.channel_correlation(predicted, labels, clip.mask),
-        "closure_counts": metrics.frame_closure(distance, gap, speaking),
+        "closure_counts": metrics.frame_closure(distance, gap),
+        "speech_counts": metrics.frame_closure(distance, gap, speaking)[2:],
     }
     if clip.phones and ok.all():  # phone times need an unbroken clip
         result["phone_minima"] = metrics.phone_minima(distance, gap, clip.fps, clip.phones)
@@ -138,6 +139,8 @@ def summarize(results: Iterable[dict]) -> dict:
         "closure_recall": float(recalled / max(sealed, 1)),
         "false_closure": float(closed / max(opened, 1)),
     }
+    spoken_open, spoken_closed = np.sum([result["speech_counts"] for result in results], axis=0)
+    summary["false_in_speech"] = float(spoken_closed / max(spoken_open, 1))
     summary |= {"num_sealed_frames": int(sealed), "num_open_frames": int(opened)}
     pairs = [result["phone_minima"] for result in results if "phone_minima" in result]
     bilabial, control = ([share for pair in pairs for share in pair[kind]] for kind in (0, 1))

@@ -242,7 +242,7 @@ class BilabialModel(BilabialPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values, dtype=torch.long)
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
-        speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, D)
+        speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, E)
         hidden_states = speech_states
         if self.config.audio_encoder_config is None:
             hidden_states = self.projection(self.dropout(speech_states))  # (B, T, D)
