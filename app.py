@@ -17,11 +17,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 import gradio as gr
+import numpy as np
 import plotly
+import plotly.graph_objects as go
 
 import bilabial
-from bilabial import EMOTIONS
+from bilabial import EMOTIONS, FaceClip
 from bilabial.audio import encode_wav, load_audio
+from bilabial.hub.styles_bilabial import STYLE_PRESETS
+from bilabial.motion import MOTIONS, Adjustments
 from bilabial.plots import animation_figure, lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
@@ -45,8 +49,9 @@ def animator() -> "bilabial.Animator":
 
 
 def style_names() -> list[str]:
-    """Names of the default model's styles, read without loading it."""
-    return json.loads((PACKAGE / "pretrained" / "config.json").read_text())["styles"]
+    """Names of the default model's styles and of the presets, read without loading it."""
+    trained = json.loads((PACKAGE / "pretrained" / "config.json").read_text())["styles"]
+    return trained + [name for name in STYLE_PRESETS if name not in trained]
 
 
 def download_folder() -> Path:
@@ -65,6 +70,15 @@ def generate(
     intensity: float,
     style: str,
     fps: float,
+    amount: float = 1.0,
+    reference: str | None = None,
+    motion: list[str] | None = None,
+    seed: float | None = None,
+    smoothing: float = 0.0,
+    lip_offset: float = 0.0,
+    symmetry: float = 0.0,
+    mouth: float = 1.0,
+    brows: float = 1.0,
     progress: gr.Progress = PROGRESS,
 ):
     """Animate speech.
@@ -75,6 +89,15 @@ def generate(
         intensity: Strength of the emotion, 0 to 1.5.
         style: Name of a speaking style of the model.
         fps: Frames per second of the result, 1 to 240.
+        amount: How much of the style, 0 to 1.5.
+        reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
+        motion: What lives beside speech: of blink, gaze, brows, breath.
+        seed: Of that motion; empty = from the sound.
+        smoothing: Milliseconds, 0 to 500.
+        lip_offset: Millimetres added to lips that are apart, -10 to 10.
+        symmetry: 0 to 1, how alike left and right become.
+        mouth: Amplitude of the mouth, 0 to 2.
+        brows: Amplitude of the brows, 0 to 2.
 
     Returns:
         Player data, lip-distance figure, Live Link Face CSV, NPZ archive.
@@ -86,14 +109,25 @@ def generate(
     try:
         progress(0.1, desc="Reading the sound")
         waveform = load_audio(audio, MAX_SECONDS)
-        progress(0.3, desc="Animating")
         unheard = animator().untrained_emotions(emotion, intensity)
-        clip = animator()((16000, waveform), emotion, intensity, style, fps)
+        wanted = {style: amount}
+        if reference:
+            progress(0.2, desc="Watching the reference")
+            wanted = animator().reference_style(reference, amount)
+        progress(0.5, desc="Animating")
+        adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
+        seed = None if seed is None else int(seed)
+        clip = animator()((16000, waveform), emotion, intensity, wanted, fps, motion or (), seed, adjustments)
     except (ValueError, FileNotFoundError) as error:
         raise gr.Error(str(error), print_exception=False) from error
     if unheard:
         gr.Warning(animator().untrained_message(unheard))
-    progress(0.7, desc="Drawing")
+    progress(0.8, desc="Drawing")
+    return results(clip, waveform)
+
+
+def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict, go.Figure, str, str]:
+    """What the page shows and offers of a clip and its sound (S,) at 16 kHz."""
     folder = download_folder()
     sound = "data:audio/wav;base64," + base64.b64encode(encode_wav(waveform)).decode()
     player = {"figure": json.loads(animation_figure(clip).to_json()), "audio": sound}
@@ -114,6 +148,22 @@ def build_demo() -> gr.Blocks:
                 emotion = gr.Dropdown(list(EMOTIONS), value="neutral", label="Emotion")
                 intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label="Intensity of the emotion")
                 style = gr.Dropdown(style_names(), value=style_names()[0], label="Speaking style")
+                amount = gr.Slider(0.0, 1.5, 1.0, step=0.1, label="Amount of the style")
+                with gr.Accordion("Style of a person", open=False):
+                    reference = gr.File(
+                        label="Some seconds of a face that speaks: video, Live Link Face CSV or NPZ",
+                        file_types=["video", ".csv", ".npz"], elem_id="reference",
+                    )  # fmt: skip
+                with gr.Accordion("Life and adjustments", open=False):
+                    motion = gr.CheckboxGroup(list(MOTIONS), value=list(MOTIONS), label="Moves by itself")
+                    afterwards = [
+                        gr.Number(None, precision=0, label="Seed of these moves (empty: from the sound)"),
+                        gr.Slider(0, 500, 0, step=10, label="Smoothing (ms)"),
+                        gr.Slider(-10, 10, 0, step=0.5, label="Wider mouth (mm)"),
+                        gr.Slider(0.0, 1.0, 0.0, step=0.1, label="Symmetry"),
+                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label="Strength of the mouth"),
+                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label="Strength of the brows"),
+                    ]
                 fps = gr.Slider(1, 120, 30, step=1, label="Frames per second")
                 button = gr.Button("Generate", variant="primary", elem_id="generate")
                 gr.Examples(
@@ -141,7 +191,7 @@ def build_demo() -> gr.Blocks:
 
         button.click(
             generate,
-            inputs=[audio, emotion, intensity, style, fps],
+            inputs=[audio, emotion, intensity, style, fps, amount, reference, motion, *afterwards],
             outputs=[player, lips, csv, npz],
             api_name="animate",
             concurrency_limit=2,

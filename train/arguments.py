@@ -48,6 +48,10 @@ class TrainArguments:
     taught_weight: float = field(
         default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
     )
+    emotion_share: float = field(
+        default=0.6,
+        metadata={"help": "Of neutral windows, given an emotion that the data lack (emotions.py); 0 = none."},
+    )
     max_steps: int = field(
         default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
     )

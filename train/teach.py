@@ -10,6 +10,7 @@ OUTPUT/teacher.json.
 """
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import torch
+from effort import effort_gains
 from torch import nn
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -35,6 +37,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_L
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import lip_distance, seal
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.hub.styles_bilabial import restyle
 from bilabial.phones import ARTICULATION, articulation
 from bilabial.speech import READERS, Speech
 
@@ -185,10 +188,32 @@ def _distance(face: np.ndarray) -> np.ndarray:
     return lip_distance(torch.from_numpy(face), ARKIT_BLENDSHAPES, weights).numpy()
 
 
-def taught_row(teacher: Coarticulation, speech: Speech) -> dict:
-    """A row of FEATURES: the sound, and the face that the teacher draws for its phones."""
+def with_effort(face: np.ndarray, gain: float) -> np.ndarray:
+    """A face (T, 52) whose mouth moves `gain` times as far about its mean; sealed lips stay sealed."""
+    manner = torch.zeros(2, len(ARKIT_BLENDSHAPES))
+    manner[1, [name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES]] = math.log(gain)
+    face = torch.from_numpy(face)
+    weights = BilabialConfig().lip_distance_weights
+    return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights).numpy()
+
+
+def gains_of(speeches: list[Speech]) -> dict[str, float]:
+    """How far the mouth opens in each utterance, by effort: 1 where its speaker never spoke otherwise."""
+    by_speaker: dict[str, list[Speech]] = {}
+    for speech in speeches:
+        by_speaker.setdefault(speech.speaker, []).append(speech)
+    gains = {}
+    for spoken in tqdm(by_speaker.values(), unit="speaker"):
+        efforts = effort_gains([load_audio(speech.audio) for speech in spoken])
+        gains |= {speech.id: float(gain) for speech, gain in zip(spoken, efforts, strict=True)}
+    return gains
+
+
+def taught_row(teacher: Coarticulation, speech: Speech, gain: float) -> dict:
+    """A row of FEATURES: the sound, and the face that the teacher draws for its phones and its effort."""
     waveform = load_audio(speech.audio)
     face = face_of(teacher, list(speech.phones), int(len(waveform) / 16000 * FPS) + 1)
+    face = with_effort(face, gain)
     return {
         "id": speech.id,
         "audio": encode_sound(waveform, speech.id),
@@ -245,7 +270,8 @@ def main(args: TeachArguments) -> None:
     fit_network(teacher, splits["train"], args)
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
-    rows = (taught_row(teacher, speech) for speech in tqdm(speeches, unit="utterance"))
+    gains = gains_of(speeches)
+    rows = (taught_row(teacher, speech, gains[speech.id]) for speech in tqdm(speeches, unit="utterance"))
     count = write_rows(rows, args.output)
     (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
     (args.output / "README.md").write_text(dataset_card(args.output, FPS))

@@ -34,12 +34,23 @@ from transformers import (
 
 from bilabial.augmentation import Augmentation
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.data import HEARING_INPUTS, TrainingWindows, coefficients_of, collate, load_rows
+from bilabial.data import (
+    HEARING_INPUTS,
+    PRIOR_MASK,
+    TrainingWindows,
+    coefficients_of,
+    collate,
+    load_rows,
+    waveform_of,
+)
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+CHANNEL_ROWS = 200  # rows that say how the default style moves
 
 
 def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
@@ -66,15 +77,22 @@ def load_audio_encoder(model: BilabialModel, args: TrainArguments) -> None:
         model.audio_encoder.freeze()
 
 
+def trained_emotions(captured: set[str], emotion_share: float) -> list[str]:
+    """Those of the data, and with a share for the prior all that it has."""
+    return [name for name in EMOTIONS if name in captured or emotion_share > 0]
+
+
 def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> BilabialModel:
     """A fresh model for the styles, emotions and channels of the data; it starts from their mean pose."""
     labels = rows.select_columns(["style", "emotion"])
     captured = np.flatnonzero(np.array(rows["face"]) == "captured")
     first = rows.select(captured[:MEAN_POSE_ROWS]).with_format("numpy")
     seen = np.stack(first["channel_mask"]).any(axis=0)
+    if args.emotion_share:
+        seen = seen | PRIOR_MASK.astype(bool)
     config = BilabialConfig(
         styles=["default", *sorted(set(labels["style"]) - {"default"})],
-        trained_emotions=sorted(set(labels["emotion"])),
+        trained_emotions=trained_emotions(set(labels["emotion"]), args.emotion_share),
         audio_encoder_config=audio_encoder_config(args.audio_encoder),
         **model_fields,
     )
@@ -103,12 +121,12 @@ def build_model(rows: Dataset, args: TrainArguments, model_fields: dict) -> Bila
 
 
 def load_pretrained(model: BilabialModel, name: str) -> None:
-    """Start from another Bilabial model of the same sizes; its styles are left, for those of the data."""
+    """Start from another Bilabial model of the same sizes; of its styles, those that the data have too."""
     try:
-        state = load_checkpoint(name)[0].state_dict()
+        source = load_checkpoint(name)[0]
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    own = model.state_dict()
+    state, own = source.state_dict(), model.state_dict()
     odd = [
         key
         for key in own
@@ -118,7 +136,22 @@ def load_pretrained(model: BilabialModel, name: str) -> None:
         raise SystemExit(
             f"{name} has other sizes than this model: {odd[0]}; give the preset it was trained with"
         )
-    model.load_state_dict({key: own[key] if "style_embedding" in key else state[key] for key in own})
+    embedding = own["style_embedding.weight"].clone()
+    for index, style in enumerate(model.config.styles):
+        if style in source.config.styles and embedding.shape[1] == source.config.style_size:
+            embedding[index] = state["style_embedding.weight"][list(source.config.styles).index(style)]
+    model.load_state_dict(state | {"style_embedding.weight": embedding})
+
+
+@torch.no_grad()
+def measure_channels(model: BilabialModel, rows: Dataset) -> None:
+    """Note in the configuration how the default style moves, which other styles are measured by."""
+    model.eval()
+    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, CHANNEL_ROWS).round().astype(int)))
+    frames = [model.animate(waveform_of(row), SAMPLING_RATE, fps=model.config.frame_rate_hz) for row in some]
+    frames = torch.cat(frames)
+    model.config.channel_means = [round(value, 5) for value in frames.mean(dim=0).tolist()]
+    model.config.channel_spreads = [round(value, 5) for value in frames.std(dim=0).tolist()]
 
 
 def load_splits(args: TrainArguments) -> dict[str, Dataset]:
@@ -200,6 +233,7 @@ def main(args: TrainArguments, model_fields: dict) -> None:
         args.seed,
         args.taught_weight,
         bool(args.hearing_weight),
+        args.emotion_share,
     )
     held_out = TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
     options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
@@ -266,7 +300,9 @@ def main(args: TrainArguments, model_fields: dict) -> None:
                 break
     progress.close()
     if step == args.max_steps and accelerator.is_main_process:
-        save_checkpoint(accelerator.unwrap_model(model), BilabialFeatureExtractor(), args.output / "model")
+        model = accelerator.unwrap_model(model)
+        measure_channels(model, rows["train"])
+        save_checkpoint(model, BilabialFeatureExtractor(), args.output / "model")
         print(f"wrote {args.output / 'model'}")
     accelerator.end_training()
 

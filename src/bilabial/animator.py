@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
 
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
+from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.motion import Adjustments, Sound, adjust, check_motion, enliven
+
+Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
 
 class UntrainedEmotionWarning(UserWarning):
@@ -36,40 +42,63 @@ class Animator:
     def __call__(
         self,
         audio: AudioSource,
-        emotion: str | Mapping[str, float] = "neutral",
+        emotion: Mixture | Schedule = "neutral",
         intensity: float = 1.0,
-        style: str | None = None,
+        style: Style | None = None,
         fps: float = 30.0,
+        motion: Mapping[str, float] | Sequence[str] | str | None = None,
+        seed: int | None = None,
+        adjustments: Adjustments | None = None,
         max_seconds: float = MAX_SECONDS,
     ) -> FaceClip:
         """Animate speech: a FaceClip of ceil(duration * fps) frames, the first at time 0.
 
-        audio: a path, the bytes of a file, or (sample rate in Hz, array). emotion: one of EMOTIONS, or a
-        mixture {name: share}. intensity: 0 (neutral) to 1.5. style: one of model.config.styles, None = the
-        default. fps: 1..240. max_seconds: longest accepted recording. Raises FileNotFoundError or ValueError
-        in a sentence.
+        audio: a path, the bytes of a file, or (sample rate in Hz, array). emotion: one of EMOTIONS, a
+        mixture {name: share}, or a schedule [(seconds, name or mixture), ...]. intensity: 0 (neutral) to 1.5.
+        style: one of model.style_names, a mixture {name: amount 0..1.5}, somebody who speaks as a FaceClip
+        or the Path of a file (see `reference_style`), or None = the default. fps: 1..240. motion: the stages
+        of bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None
+        = from the sound. adjustments: what is changed afterwards. max_seconds: longest accepted recording.
+        Raises FileNotFoundError or ValueError in a sentence.
         """
-        fps = check_fps(fps)
+        fps, strengths = check_fps(fps), check_motion(motion)
         unheard = self.untrained_emotions(
             emotion, intensity
         )  # a wrong name fails before the sound is decoded
         if unheard:
             warnings.warn(self.untrained_message(unheard), UntrainedEmotionWarning, stacklevel=2)
-        self.model.encode_style(style)
+        style_vector = self.reference_style(style) if isinstance(style, (FaceClip, Path)) else style
+        style_vector = self.model.encode_style(style_vector)
         waveform = load_audio(audio, max_seconds)
+        rate = self.feature_extractor.sampling_rate
         coefficients = self.model.animate(
-            waveform,
-            self.feature_extractor.sampling_rate,
-            emotion=emotion,
-            intensity=intensity,
-            style=style,
-            fps=fps,
+            waveform, rate, emotion=emotion, intensity=intensity, style=style_vector, fps=fps
         )
-        return FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
+        clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
+        clip = enliven(clip, Sound.of(waveform, rate, clip, seed), strengths)
+        return adjust(clip, adjustments) if adjustments else clip
 
-    def untrained_emotions(self, emotion: str | Mapping[str, float], intensity: float = 1.0) -> list[str]:
+    def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
+        """The style vector of somebody who speaks: how far each coefficient moves, and about which mean.
+
+        source: a clip, a Live Link Face CSV, what `FaceClip.to_npz` wrote, or a face video of some seconds
+        (needs the extra `capture`; its first 20 s count). amount: 0 = the default style, 1 = that person's.
+        Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names or shows no face.
+        """
+        clip = source if isinstance(source, FaceClip) else _read_face(Path(source))
+        missing = [name for name in self.model.config.blendshapes if name not in clip.names]
+        if missing:
+            raise ValueError(f"the reference has no {', '.join(missing)}")
+        default = self.model.encode_style(None)
+        own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
+        return default + amount * (own - default)
+
+    def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Names of the emotions asked for that the model never heard in training; they change nothing."""
-        weights = self.model.encode_emotion(emotion, intensity).tolist()
+        if is_schedule(emotion):
+            self.model.encode_schedule(emotion, intensity)
+        mixtures = [mixture for _, mixture in emotion] if is_schedule(emotion) else [emotion]
+        weights = sum(self.model.encode_emotion(mixture, intensity) for mixture in mixtures).tolist()
         asked = [name for name, weight in zip(self.model.config.emotions, weights, strict=True) if weight > 0]
         return [name for name in asked if name not in self.model.config.trained_emotions]
 
@@ -77,3 +106,15 @@ class Animator:
         """The sentence that tells users so."""
         trained = ", ".join(self.model.config.trained_emotions)
         return f"this model was trained on {trained} speech only; {', '.join(names)} changes nothing"
+
+
+def _read_face(path: Path) -> FaceClip:
+    """A face from a file, by its suffix; what is no file of curves is taken for a video."""
+    readers = {".csv": FaceClip.from_csv, ".npz": FaceClip.from_npz}
+    if path.suffix.lower() in readers:
+        return readers[path.suffix.lower()](path)
+    try:
+        from bilabial.capture import reference_clip
+    except ImportError as error:
+        raise ValueError(f"a video as reference needs `pip install 'bilabial[capture]'` ({error})") from error
+    return reference_clip(path)

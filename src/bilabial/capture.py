@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import urllib.request
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ UNSEEN_BLENDSHAPES = (
 )  # fmt: skip
 INNER_LIPS, OUTER_EYES = (13, 14), (33, 263)  # indices of the face mesh
 MAX_GAP_SECONDS = 0.2
+REFERENCE_SECONDS = 20.0
 # With one face allowed, VIDEO mode smooths the landmarks: 16-20 ms of lag and a tenth less movement, measured
 # against IMAGE mode on 13 GRID clips. With more than one it does not smooth (lag 0, r 1.00) and the largest
 # can be chosen.
@@ -127,6 +129,9 @@ def capture_video(
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
     images = ((time - start_seconds, image) for time, image in decode_frames(source))
+    if duration_seconds is not None:  # what lies behind is only decoded as far as the last frames need it
+        last = duration_seconds + MAX_GAP_SECONDS
+        images = itertools.takewhile(lambda image: image[0] < last, images)
     if interpolation == "frames":
         images = blend_frames(images, fps, duration_seconds)
     times, values = track_face(images, find_landmarker(landmarker))
@@ -234,3 +239,12 @@ def _near_a_face(found_times: np.ndarray, new_times: np.ndarray) -> np.ndarray:
     inside = (before <= new_times) & (new_times <= after)
     distance = np.minimum(np.abs(new_times - before), np.abs(new_times - after))
     return np.where(inside, after - before <= MAX_GAP_SECONDS + 1e-6, distance <= MAX_GAP_SECONDS / 2)
+
+
+def reference_clip(source: str | Path, fps: float = 50.0) -> FaceClip:
+    """The frames with a face among the first 20 s of a video: a speaker to take the style from.
+
+    Raises FileNotFoundError, or ValueError like `capture_video`.
+    """
+    capture = capture_video(source, fps, duration_seconds=REFERENCE_SECONDS)
+    return FaceClip(capture.clip.names, capture.clip.values[capture.valid], fps)

@@ -23,13 +23,19 @@ from bilabial.augmentation import Augmentation, augment, resting_face
 from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.emotions import PRIOR_BLENDSHAPES, express
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
+from bilabial.hub.conditions_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.phones import articulation
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 HEARING_INPUTS = ("clean", "articulation", "articulation_mask")
+UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDSHAPES])
+PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
+ROWS_PER_REST = 20
+SINGLE_EMOTION_SHARE = 0.7  # of the expressed windows; the others mix two
 FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
 
 FEATURES = Features(
@@ -170,7 +176,9 @@ class TrainingWindows(torch.utils.data.Dataset):
     taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
     with_hearing: items also have HEARING_INPUTS: clean (S,) float32, the sound before any change but tempo,
     for a teacher to listen to, zeros where the speech is taken away; articulation (T, A), what the phones
-    of the row say about the mouth, and articulation_mask (T,), 0 where nothing is known.
+    of the row say about the mouth, and articulation_mask (T,), 0 where nothing is known. emotion_share: of
+    the windows of neutral faces, how many get an emotion that the rows do not have, by the prior of
+    bilabial.emotions; with it the prior's channels count, where the capture does not see them: neutral is 0.
     """
 
     def __init__(
@@ -182,10 +190,15 @@ class TrainingWindows(torch.utils.data.Dataset):
         seed: int = 0,
         taught_weight: float = 1.0,
         with_hearing: bool = False,
+        emotion_share: float = 0.0,
     ):
         self.rows, self.config, self.num_frames = rows.with_format("numpy"), config, num_frames
         self.augmentation, self.seed, self.epoch = augmentation, seed, 0
         self.taught_weight, self.with_hearing = taught_weight, with_hearing
+        self.emotion_share = emotion_share
+        captured = set(rows.unique("emotion"))
+        self.rests = upper_face_rests(rows)
+        self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
         self.sounds = rows.select_columns("audio").with_format("numpy")  # a voice in the babble needs no face
 
     def __len__(self) -> int:
@@ -205,15 +218,24 @@ class TrainingWindows(torch.utils.data.Dataset):
             window["label_mask"] *= np.float32(self.taught_weight)
         if self.with_hearing:
             window |= {"clean": window["input_values"], **self._articulation(row["phones"], start, speed)}
+        style = self._style(str(row["style"]), rng)
         if changes:
             resting = resting_face(coefficients, np.asarray(row["lip_gap"]), valid)
             voices = partial(self._voices, index) if len(self) > 1 else None
             window = augment(window, resting, changes, rng, voices)
-        return window | {
-            "channel_mask": np.asarray(row["channel_mask"], np.float32),
-            "emotion": self._emotion(str(row["emotion"])),
-            "style": self._style(str(row["style"]), rng),
-        }
+        if style == 0 and rest_key(row) in self.rests:
+            window["labels"] = np.clip(window["labels"] - self.rests[rest_key(row)], 0.0, 1.0)
+        emotion, channel_mask = (
+            self._emotion(str(row["emotion"])),
+            np.asarray(row["channel_mask"], np.float32),
+        )
+        if changes and self.emotion_share > 0 and self.prior_emotions:
+            if not emotion.any() and rng.random() < self.emotion_share:
+                emotion = self._drawn_emotion(rng)
+                window["labels"] = express(window["labels"], emotion)
+            channel_mask = np.maximum(channel_mask, PRIOR_MASK)
+        window["labels"] = window["labels"].astype(np.float32)
+        return window | {"channel_mask": channel_mask, "emotion": emotion, "style": np.array(style)}
 
     def _cut(
         self,
@@ -266,10 +288,42 @@ class TrainingWindows(torch.utils.data.Dataset):
         weights[self.config.emotions.index(name)] = name != self.config.emotions[0]
         return weights
 
-    def _style(self, name: str, rng: np.random.Generator) -> np.ndarray:
+    def _drawn_emotion(self, rng: np.random.Generator) -> np.ndarray:
+        """Weights (E,) of one emotion of the prior, or of a mixture of two, at any intensity."""
+        count = 1 if len(self.prior_emotions) == 1 or rng.random() < SINGLE_EMOTION_SHARE else 2
+        names, shares = rng.choice(self.prior_emotions, count, replace=False), rng.dirichlet(np.ones(count))
+        mixture = dict(zip(names.tolist(), shares.tolist(), strict=True))
+        return mixture_weights(mixture, self.config.emotions) * np.float32(rng.uniform(0.0, MAX_INTENSITY))
+
+    def _style(self, name: str, rng: np.random.Generator) -> int:
         """Index of the row's style; half of the time the default one, which so becomes the average of all."""
         unnamed = name not in self.config.styles or (self.augmentation is not None and rng.random() < 0.5)
-        return np.array(0 if unnamed else self.config.styles.index(name))
+        return 0 if unnamed else list(self.config.styles).index(name)
+
+
+def upper_face_rests(rows: Dataset) -> dict[str, np.ndarray]:
+    """Where each speaker's upper face is without emotion: (52,) by `rest_key`, 0 for the lower face.
+
+    How high somebody's brows sit, and what MediaPipe makes of them, belongs to the person and not to the
+    default style. It is the median of at most 20 neutral rows; a speaker without one has no entry.
+    """
+    notes = rows.select_columns(["speaker", "emotion", "face"])
+    chosen: dict[str, list[int]] = {}
+    for index, note in enumerate(notes):
+        if note["emotion"] == EMOTIONS[0] and len(chosen.setdefault(rest_key(note), [])) < ROWS_PER_REST:
+            chosen[rest_key(note)].append(index)
+    faces = rows.select_columns(["coefficients", "valid"]).with_format("numpy")
+    rests = {}
+    for key, indices in chosen.items():
+        frames = [coefficients_of(row)[np.asarray(row["valid"], bool)] for row in faces.select(indices)]
+        frames = np.concatenate(frames)
+        rests[key] = np.where(UPPER_FACE, np.median(frames, axis=0), 0.0) if len(frames) else np.zeros(52)
+    return rests
+
+
+def rest_key(row: Mapping) -> str:
+    """Whose face a row shows: its speaker's, or the teacher's."""
+    return "taught" if row["face"] == "taught" else str(row["speaker"])
 
 
 def collate(windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:

@@ -20,7 +20,9 @@ class BilabialConfig(PreTrainedConfig):
         blendshapes: names of the output columns. unseen_blendshapes: those that no training data moved; they
         stay 0. emotions: names of the emotion weights, the first is the neutral origin. trained_emotions:
         those heard in training. styles: named speaking styles, the first is the one used when none is asked
-        for.
+        for. channel_means, channel_spreads: mean and standard deviation of every blendshape in neutral
+        speech of the default style, which other styles are measured by (styles_bilabial.py); None = not
+        measured.
     Sound:
         sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
     Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,
@@ -49,6 +51,8 @@ class BilabialConfig(PreTrainedConfig):
     emotions: list[str] | tuple[str, ...] = EMOTIONS
     trained_emotions: list[str] | tuple[str, ...] = ("neutral",)
     styles: list[str] | tuple[str, ...] = ("default",)
+    channel_means: list[float] | None = None
+    channel_spreads: list[float] | None = None
 
     sampling_rate: int = 16000
     frame_hop_samples: int = 320
@@ -103,6 +107,11 @@ class BilabialConfig(PreTrainedConfig):
             unknown = sorted(set(getattr(self, field)) - set(known))
             if unknown:
                 raise ValueError(f"{field} names {unknown}, which the model does not have")
+        for field in ("channel_means", "channel_spreads"):
+            if getattr(self, field) is not None and len(getattr(self, field)) != len(self.blendshapes):
+                raise ValueError(
+                    f"{field} must be one number for each of {len(self.blendshapes)} blendshapes"
+                )
         family = getattr(self.audio_encoder_config, "model_type", None)
         if family is not None and family not in AUDIO_ENCODERS:
             raise ValueError(f"audio_encoder_config must be of {', '.join(AUDIO_ENCODERS)}, got {family!r}")

@@ -96,8 +96,7 @@ def seal(
     if threshold <= 0 or weights.get("mouthClose", 0.0) >= 0:
         return coefficients
     distance = lip_distance(coefficients, names, weights)
-    removed = (2.0 - distance / threshold).clamp(0.0, 1.0)
-    return close_lips(coefficients, names, weights, removed)
+    return close_lips(coefficients, names, weights, sealed_share(distance, threshold))
 
 
 def close_lips(
@@ -111,3 +110,27 @@ def close_lips(
     closed = coefficients.clone()
     closed[..., column] = (closed[..., column] - removed / weights["mouthClose"]).clamp(max=1.0)
     return closed
+
+
+def sealed_share(distance: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Share of a lip distance (...) that `seal` takes away: 1 up to `threshold`, 0 from twice of it on."""
+    return (2.0 - distance / threshold).clamp(0.0, 1.0)
+
+
+def set_lip_distance(
+    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], distance: torch.Tensor
+) -> torch.Tensor:
+    """Faces (..., C) whose lips are `distance` (...) apart: by mouthClose, then by the jaw.
+
+    Lips that are pressed together where 0 is asked for stay so. Returns (..., C) in 0..1.
+    """
+    moved = coefficients.clone()
+    now = lip_distance(moved, names, weights, clamp=False)
+    missing = torch.where((distance <= 0) & (now < 0), torch.zeros_like(now), distance - now)
+    for name in LIP_CHANGE[::-1]:
+        if weights.get(name):
+            column = names.index(name)
+            before = moved[..., column].clone()
+            moved[..., column] = (before + missing / weights[name]).clamp(0.0, 1.0)
+            missing = missing - weights[name] * (moved[..., column] - before)
+    return moved

@@ -20,6 +20,14 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.utils import ModelOutput
 
 from .audio_encoders_bilabial import BilabialAudioEncoder
+from .conditions_bilabial import (
+    Mixture,
+    Schedule,
+    check_intensity,
+    is_schedule,
+    mixture_weights,
+    schedule_weights,
+)
 from .configuration_bilabial import BilabialConfig
 from .frames_bilabial import check_fps, num_frames
 from .lips_bilabial import (
@@ -28,13 +36,16 @@ from .lips_bilabial import (
     closure_degree_of_distance,
     closure_ratio,
     lip_distance,
-    seal,
+    sealed_share,
+    set_lip_distance,
 )
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 from .loudness_bilabial import check_sampling_rate, normalize_level, quiet_share
+from .styles_bilabial import STYLE_PRESETS, preset_manner, reference_manner, restyle
 
 MEL_FLOOR = 1e-10  # power of the quietest mel band told apart
-MAX_INTENSITY = 1.5
+MAX_STYLE_AMOUNT = 1.5
+EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
 
@@ -219,6 +230,10 @@ class BilabialModel(BilabialPreTrainedModel):
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
+        self.expression = nn.Linear(condition_size, len(config.blendshapes), bias=False)
+        self.expression.starts_at_zero = (
+            True  # the part of an emotion or style that does not depend on speech
+        )
         self.post_init()
 
     def forward(
@@ -238,18 +253,11 @@ class BilabialModel(BilabialPreTrainedModel):
         or (B,) integer indices into config.styles, None = the first. labels: (B, T, C) in 0..1. label_mask:
         (B, T), 0 for frames that do not count. channel_mask: (B, C), 0 for channels that do not count.
         """
-        batch = len(input_values)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values, dtype=torch.long)
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
         speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, E)
-        hidden_states = speech_states
-        if self.config.audio_encoder_config is None:
-            hidden_states = self.projection(self.dropout(speech_states))  # (B, T, D)
-        condition = self._condition(batch, emotion, style, hidden_states)
-        for block in self.decoder:
-            hidden_states = block(hidden_states, mask, condition)
-        unclamped = self.head(self.norm(hidden_states)).float() * self._seen(input_values.device)  # (B, T, C)
+        unclamped = self.decode(speech_states, mask, emotion, style)  # (B, T, C)
         coefficients = unclamped.clamp(0.0, 1.0)
         output = BilabialOutput(
             coefficients=coefficients,
@@ -268,6 +276,23 @@ class BilabialModel(BilabialPreTrainedModel):
                 unclamped, labels, frames, channels
             )
         return output
+
+    def decode(
+        self,
+        speech_states: torch.Tensor,
+        mask: torch.Tensor,
+        emotion: torch.Tensor | None,
+        style: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Coefficients (B, T, C), not clamped, of speech states (B, T, E) with mask (B, T, 1)."""
+        hidden_states = speech_states
+        if self.config.audio_encoder_config is None:
+            hidden_states = self.projection(self.dropout(speech_states))  # (B, T, D)
+        condition = self._condition(len(speech_states), emotion, style, hidden_states)
+        for block in self.decoder:
+            hidden_states = block(hidden_states, mask, condition)
+        unclamped = self.head(self.norm(hidden_states)) + self.expression(condition)
+        return unclamped.float().masked_fill(~self._seen(speech_states.device), 0.0)
 
     def encode_speech(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor, mask: torch.Tensor
@@ -289,52 +314,100 @@ class BilabialModel(BilabialPreTrainedModel):
         ratio = closure_ratio(mouth_close, jaw_open, config.closure_eps)
         return closure_degree(ratio, config.closure_ratio_low, config.closure_ratio_high)
 
-    def encode_emotion(
-        self, emotion: str | Mapping[str, float] = "neutral", intensity: float = 1.0
-    ) -> torch.Tensor:
+    def encode_emotion(self, emotion: Mixture = "neutral", intensity: float = 1.0) -> torch.Tensor:
         """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5.
 
-        Neutral is all zeros. Raises ValueError for unknown names, shares below 0 or an intensity outside its
-        range.
+        Neutral is all zeros. Raises ValueError for unknown names, shares below 0 or above 1 together, or an
+        intensity outside its range.
         """
-        if not isinstance(intensity, (int, float)) or not 0.0 <= intensity <= MAX_INTENSITY:
-            raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
-        mixture = {emotion: 1.0} if isinstance(emotion, str) else dict(emotion)
-        weights = torch.zeros(len(self.config.emotions))
-        for name, share in mixture.items():
-            if name not in self.config.emotions:
-                raise ValueError(f"emotion must be one of {', '.join(self.config.emotions)}, got {name!r}")
-            if not math.isfinite(share) or share < 0:
-                raise ValueError(f"the share of {name!r} must be at least 0, got {share}")
-            weights[self.config.emotions.index(name)] = share * intensity
-        weights[0] = 0.0  # neutral is where all emotions start
-        return weights
+        check_intensity(intensity)
+        return torch.from_numpy(mixture_weights(emotion, self.config.emotions)) * intensity
 
-    def encode_style(self, style: str | None = None) -> torch.Tensor:
-        """Style vector (style_size,) of a named style; None = the first.
+    def encode_schedule(
+        self, schedule: Schedule, intensity: float = 1.0, num_frames: int = 1
+    ) -> torch.Tensor:
+        """Emotion weights (T, E) of internal frames, of a schedule [(seconds, name or mixture), ...].
 
-        Raises ValueError for an unknown name.
+        Changes take a second, centred on the entry's time. Raises ValueError like encode_emotion, and unless
+        the times rise.
         """
-        name = self.config.styles[0] if style is None else style
-        if name not in self.config.styles:
-            raise ValueError(f"style must be one of {', '.join(self.config.styles)}, got {style!r}")
-        return self.style_embedding.weight[self.config.styles.index(name)]
+        check_intensity(intensity)
+        times = np.arange(num_frames) / self.config.frame_rate_hz
+        return torch.from_numpy(schedule_weights(schedule, self.config.emotions, times)) * intensity
+
+    @property
+    def style_names(self) -> list[str]:
+        """Styles that can be asked for by name: those of the training data, then presets."""
+        trained = list(self.config.styles)
+        return trained + [name for name in STYLE_PRESETS if name not in trained]
+
+    def encode_style(self, style: str | Mapping[str, float] | torch.Tensor | None = None) -> torch.Tensor:
+        """Style vector (style_size + 2 C,): what modulates the decoder, then a manner (styles_bilabial.py).
+
+        style: a name, a mixture {name: amount 0..1.5} in which amounts lead away from the first style, a
+        vector (`reference_style`), or None = the first. Raises ValueError for an unknown name, amount or
+        size.
+        """
+        size = self.config.style_size + 2 * len(self.config.blendshapes)
+        if isinstance(style, torch.Tensor):
+            if style.shape != (size,):
+                raise ValueError(f"a style vector has {size} numbers, got shape {tuple(style.shape)}")
+            return style.to(self.style_embedding.weight)
+        amounts = {} if style is None else {style: 1.0} if isinstance(style, str) else style
+        if not isinstance(amounts, Mapping):
+            raise ValueError(f"style must be a name, a mixture {{name: amount}} or a vector, got {style!r}")
+        default = self._named_style(self.config.styles[0])
+        vector = default.clone()
+        for name, amount in amounts.items():
+            if name not in self.style_names:
+                raise ValueError(f"style must be one of {', '.join(self.style_names)}, got {name!r}")
+            if not isinstance(amount, (int, float)) or not 0.0 <= amount <= MAX_STYLE_AMOUNT:
+                raise ValueError(f"amount of {name!r} must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
+            vector = vector + amount * (self._named_style(name) - default)
+        return vector
+
+    def reference_style(self, values: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """The style vector of captured speech, values (T, C) in 0..1, columns config.blendshapes.
+
+        It says how far this person moves every coefficient, and about which mean. Raises ValueError for fewer
+        than 20 frames, and where the model has no statistics of its own to compare with.
+        """
+        values = torch.as_tensor(np.asarray(values, dtype=np.float32))
+        if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
+            raise ValueError(
+                f"a reference is at least 20 frames of {len(self.config.blendshapes)} coefficients, "
+                f"got shape {tuple(values.shape)}"
+            )
+        if self.config.channel_means is None or self.config.channel_spreads is None:
+            raise ValueError("this model has no channel_means and channel_spreads to compare with")
+        means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)
+        manner = reference_manner(values, self.config.blendshapes, means, spreads)
+        default = self._named_style(self.config.styles[0])
+        return torch.cat([default[: self.config.style_size], manner.flatten().to(default)])
+
+    def _named_style(self, name: str) -> torch.Tensor:
+        styles, blendshapes = list(self.config.styles), self.config.blendshapes
+        learnt = self.style_embedding.weight[styles.index(name) if name in styles else 0].detach()
+        manner = torch.zeros(2, len(blendshapes)) if name in styles else preset_manner(name, blendshapes)
+        return torch.cat([learnt, manner.flatten().to(learnt)])
 
     @torch.no_grad()
     def animate(
         self,
         waveform: np.ndarray | torch.Tensor,
         sampling_rate: int,
-        emotion: str | Mapping[str, float] = "neutral",
+        emotion: Mixture | Schedule = "neutral",
         intensity: float = 1.0,
-        style: str | None = None,
+        style: str | Mapping[str, float] | torch.Tensor | None = None,
         fps: float = 30.0,
     ) -> torch.Tensor:
         """Coefficients (ceil(seconds * fps), C) float32 in 0..1 of speech; columns are config.blendshapes.
 
-        waveform: (S,) float in -1..1 at config.sampling_rate; its level is normalised here. Frame k is at k /
-        fps seconds. Raises ValueError for another rate, an empty or non-finite waveform, and unknown names or
-        ranges.
+        waveform: (S,) float in -1..1 at config.sampling_rate; its level is normalised here. emotion: a name,
+        a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
+        seconds. Lips that are closed in neutral speech are closed in every emotion and manner, and an emotion
+        changes their distance by no more than EMOTION_OPENING. Raises ValueError for another rate, an empty
+        or non-finite waveform, and unknown names or ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
         fps = check_fps(fps)
@@ -343,31 +416,60 @@ class BilabialModel(BilabialPreTrainedModel):
             raise ValueError(
                 f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
             )
-        emotion_weights = self.encode_emotion(emotion, intensity).to(self.device)
+        config = self.config
+        total = math.ceil(len(samples) / config.frame_hop_samples)
+        if is_schedule(emotion):
+            weights = self.encode_schedule(emotion, intensity, total)
+        else:
+            weights = self.encode_emotion(emotion, intensity).expand(total, -1)
         style_vector = self.encode_style(style)
         input_values = torch.from_numpy(normalize_level(samples)).to(self.device, self.dtype)
-        frames = [
-            self(part[None], emotion=emotion_weights[None], style=style_vector[None]).coefficients[0, kept]
-            for part, kept in self._chunks(input_values)
-        ]
-        config, count = self.config, num_frames(len(samples) / sampling_rate, fps)
-        coefficients = torch.cat(frames).float().cpu()
+        neutral, face = self._decode_chunks(
+            input_values, weights.to(self.device), style_vector[: config.style_size]
+        )
+        manner = style_vector[config.style_size :].view(2, -1).float().cpu()
+        means = torch.tensor(config.channel_means or [0.0] * len(config.blendshapes))
+        names, lip_weights = list(config.blendshapes), config.lip_distance_weights
+        face = restyle(face, manner, means, names, lip_weights)
         if config.rest_seconds > 0:
-            share = quiet_share(
-                input_values.float().cpu().numpy(), config.frame_hop_samples, config.rest_seconds
-            )
-            coefficients = close_lips(
-                coefficients, config.blendshapes, config.lip_distance_weights, torch.from_numpy(share)
-            )
-        coefficients = _interpolate(coefficients, config.frame_rate_hz, count, fps)
-        return seal(coefficients, config.blendshapes, config.lip_distance_weights, config.seal_distance)
+            sound = input_values.float().cpu().numpy()
+            share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
+            neutral, face = (close_lips(part, names, lip_weights, share) for part in (neutral, face))
+        count = num_frames(len(samples) / sampling_rate, fps)
+        neutral, face = (_interpolate(part, config.frame_rate_hz, count, fps) for part in (neutral, face))
+        if config.seal_distance > 0:
+            share = sealed_share(lip_distance(neutral, names, lip_weights), config.seal_distance)
+            neutral, face = (close_lips(part, names, lip_weights, share) for part in (neutral, face))
+        if not weights.any():
+            return face
+        spoken = lip_distance(neutral, names, lip_weights) * manner[1, names.index("jawOpen")].exp()
+        distance = lip_distance(face, names, lip_weights)
+        distance = distance.clamp(EMOTION_OPENING[0] * spoken, EMOTION_OPENING[1] * spoken)
+        return set_lip_distance(face, names, lip_weights, distance)
+
+    def _decode_chunks(
+        self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients (T, C) in 0..1 of samples (S,) without emotion, and with weights (T, E)."""
+        kept: tuple[list, list] = ([], [])
+        felt = bool(emotion.any())
+        for part, frames, first in self._chunks(input_values):
+            ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
+            mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
+            states = self.encode_speech(part[None], ones, mask)
+            neutral = self.decode(states, mask, None, style[None])[0, frames]
+            weights = emotion[first : first + mask.shape[1]]
+            face = self.decode(states, mask, weights[None], style[None])[0, frames] if felt else neutral
+            for parts, new in zip(kept, (neutral, face), strict=True):
+                parts.append(new.clamp(0.0, 1.0))
+        return tuple(torch.cat(parts).float().cpu() for parts in kept)
 
     def _chunks(self, input_values: torch.Tensor):
-        """Yield (samples with their context, slice of the frames to keep) that cover (S,) in order."""
+        """Yield (samples with context, slice of the frames to keep, number of the first) that cover (S,)."""
         hop, config = self.config.frame_hop_samples, self.config
         total = math.ceil(len(input_values) / hop)
         if config.audio_encoder_config is not None:  # hears the whole clip
-            yield input_values, slice(0, total)
+            yield input_values, slice(0, total), 0
             return
         for start in range(0, total, CHUNK_FRAMES):
             end = min(start + CHUNK_FRAMES, total)
@@ -375,7 +477,7 @@ class BilabialModel(BilabialPreTrainedModel):
                 0, start - config.num_history_frames - 2
             )  # 2: half a mel window, and the stem's frame
             last = min(total, end + config.num_lookahead_frames + 2)
-            yield input_values[first * hop : last * hop], slice(start - first, end - first)
+            yield input_values[first * hop : last * hop], slice(start - first, end - first), first
 
     def _condition(
         self, batch: int, emotion: torch.Tensor | None, style: torch.Tensor | None, like: torch.Tensor
@@ -393,8 +495,8 @@ class BilabialModel(BilabialPreTrainedModel):
         )
 
     def _seen(self, device: torch.device) -> torch.Tensor:
-        """(C,) 0 for blendshapes that no training data moved."""
-        seen = [float(name not in self.config.unseen_blendshapes) for name in self.config.blendshapes]
+        """(C,) bool: False for blendshapes that no training data moved."""
+        seen = [name not in self.config.unseen_blendshapes for name in self.config.blendshapes]
         return torch.tensor(seen, device=device)
 
     def objective(

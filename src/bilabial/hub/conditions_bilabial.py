@@ -1,0 +1,67 @@
+"""What the speaker feels: a name, a mixture or a schedule of them becomes emotion weights. Needs numpy."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+MAX_INTENSITY = 1.5
+TRANSITION_SECONDS = 1.0  # from one feeling to the next; faces take 0.5 to 1 s to reach an expression's apex
+
+Mixture = str | Mapping[str, float]
+Schedule = Sequence[tuple[float, Mixture]]
+
+
+def check_intensity(intensity: float) -> float:
+    """Raise ValueError unless intensity is a number from 0 to 1.5."""
+    if not isinstance(intensity, (int, float)) or not 0.0 <= intensity <= MAX_INTENSITY:
+        raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
+    return float(intensity)
+
+
+def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
+    """Weights (E,) float32 of a name or of {name: share}; neutral is all zeros.
+
+    Shares of more than 1 together are scaled to 1. Raises ValueError for unknown names, and shares below 0.
+    """
+    shares = {mixture: 1.0} if isinstance(mixture, str) else mixture
+    if not isinstance(shares, Mapping):
+        raise ValueError(f"emotion must be a name, a mixture {{name: share}} or a schedule, got {mixture!r}")
+    weights = np.zeros(len(emotions), np.float32)
+    for name, share in shares.items():
+        if name not in emotions:
+            raise ValueError(f"emotion must be one of {', '.join(emotions)}, got {name!r}")
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < np.inf:
+            raise ValueError(f"share of {name!r} must be at least 0 and finite, got {share!r}")
+        weights[list(emotions).index(name)] = share
+    weights /= max(1.0, float(weights.sum()))
+    weights[0] = 0.0  # neutral is the origin
+    return weights
+
+
+def is_schedule(emotion: object) -> bool:
+    return not isinstance(emotion, (str, Mapping))
+
+
+def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndarray) -> np.ndarray:
+    """Weights (T, E) float32 at times (T,) in seconds of a schedule [(seconds, name or mixture), ...].
+
+    Each entry holds from its time to the next; the first also before. Changes take a second, centred on
+    the entry's time, along a smooth ramp. Raises ValueError unless the times are finite and rise.
+    """
+    if isinstance(schedule, (bytes, int, float)) or schedule is None or not len(schedule):
+        raise ValueError(f"a schedule is a list of (seconds, emotion), at least one, got {schedule!r}")
+    for entry in schedule:
+        if not isinstance(entry, (tuple, list)) or len(entry) != 2:
+            raise ValueError(f"a schedule is a list of (seconds, emotion), got the entry {entry!r}")
+    starts = [start for start, _ in schedule]
+    if not all(isinstance(start, (int, float)) and np.isfinite(start) for start in starts):
+        raise ValueError(f"the times of a schedule must be numbers of seconds, got {starts}")
+    if sorted(set(starts)) != starts:
+        raise ValueError(f"the times of a schedule must rise, got {starts}")
+    levels = [mixture_weights(mixture, emotions) for _, mixture in schedule]
+    weights = np.tile(levels[0], (len(times), 1))
+    for start, before, after in zip(starts[1:], levels, levels[1:], strict=False):
+        passed = np.clip((times - start) / TRANSITION_SECONDS + 0.5, 0.0, 1.0)
+        ramp = passed - np.sin(2 * np.pi * passed) / (2 * np.pi)  # speed and its change are 0 at both ends
+        weights += ramp[:, None] * (after - before)
+    return np.clip(weights, 0.0, None).astype(np.float32)

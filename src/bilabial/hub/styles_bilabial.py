@@ -1,0 +1,85 @@
+"""How somebody moves when they speak: speaking styles as amplitude and rest of every coefficient.
+
+A manner is a (2, C) tensor: what is added to a coefficient's mean, and the logarithm of how much further than
+the default style it moves about that mean. Zeros change nothing, so a manner times an amount is that much of
+it and manners add up. Named presets are ours; a manner can also be measured from captured speech.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from .lips_bilabial import lip_distance, set_lip_distance
+
+GROUPS = {  # of coefficients that a preset moves together, by how their names begin
+    "opening": ("jawOpen", "mouthClose"),
+    "lips": (
+        "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
+        "mouthPress",
+    ),
+    "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
+    "brows": ("brow",),
+}  # fmt: skip
+# Amplitude of each group, 1 = the default style's; and what is added to the mean of single coefficients.
+STYLE_PRESETS: dict[str, dict[str, float]] = {
+    "calm": {"opening": 0.85, "lips": 0.9, "corners": 0.8, "brows": 0.5},
+    "lively": {"opening": 1.2, "lips": 1.25, "corners": 1.6, "brows": 1.8},
+    "articulate": {"opening": 1.2, "lips": 1.6, "corners": 1.4},
+    "mumbling": {"opening": 0.55, "lips": 0.6, "corners": 0.6, "brows": 0.7},
+    "broadcaster": {
+        "opening": 1.1, "lips": 1.3, "corners": 1.2, "brows": 1.3,
+        "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
+    },
+    "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
+}  # fmt: skip
+PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # what a reference tells of
+MAX_GAIN = 4.0  # of a reference: more would show the noise of what hardly moves
+MIN_MOTION = 0.004  # standard deviation below which a coefficient does not move
+
+
+def preset_manner(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
+    """The manner (2, C) of one of STYLE_PRESETS."""
+    manner = torch.zeros(2, len(blendshapes))
+    for key, value in STYLE_PRESETS[name].items():
+        if key in GROUPS:
+            columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
+            manner[1, columns] = math.log(value)
+        else:
+            manner[0, list(blendshapes).index(key)] = value
+    return manner
+
+
+def reference_manner(
+    values: torch.Tensor, blendshapes: Sequence[str], means: torch.Tensor, spreads: torch.Tensor
+) -> torch.Tensor:
+    """The manner (2, C) of captured speech, values (T, C): its means and standard deviations beside ours.
+
+    means, spreads: (C,) of the default style. What a reference cannot tell (blinks, gaze) stays as it is, and
+    so does the amplitude of what moves in neither.
+    """
+    mean, spread = values.mean(dim=0), values.std(dim=0)
+    told = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
+    moving = told & (torch.maximum(spread, spreads) > MIN_MOTION)
+    gain = ((spread + MIN_MOTION) / (spreads + MIN_MOTION)).clamp(1 / MAX_GAIN, MAX_GAIN)
+    return torch.stack([(mean - means) * told, gain.log() * moving])
+
+
+def restyle(
+    coefficients: torch.Tensor,
+    manner: torch.Tensor,
+    means: torch.Tensor,
+    blendshapes: Sequence[str],
+    weights: Mapping[str, float],
+) -> torch.Tensor:
+    """Speech in another manner: coefficients (T, C) -> (T, C) in 0..1. Zeros change nothing.
+
+    The lips' distance grows or shrinks with the jaw's amplitude, so that sealed lips stay sealed whatever is
+    added to the mouth.
+    """
+    if not manner.any():
+        return coefficients
+    gain = manner[1].exp()
+    moved = (means + manner[0] + gain * (coefficients - means)).clamp(0.0, 1.0)
+    distance = lip_distance(coefficients, blendshapes, weights) * gain[list(blendshapes).index("jawOpen")]
+    return set_lip_distance(moved, blendshapes, weights, distance)

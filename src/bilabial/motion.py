@@ -1,0 +1,306 @@
+"""What a face does beside speaking, and what an animator does to it afterwards: FaceClip -> FaceClip.
+
+Life (blinks, gaze, brow accents, breath) is drawn from a seed by human statistics; sound alone does not tell
+it. Adjustments (smoothing, strength, opening, symmetry) are what users ask for. Neither ever parts lips that
+the model closed: `reseal` is the last stage of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from bilabial.clip import FaceClip
+from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
+from bilabial.hub.conditions_bilabial import MAX_INTENSITY
+from bilabial.hub.lips_bilabial import set_lip_distance
+from bilabial.hub.loudness_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
+
+LIP_WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
+SEALED_MM = 0.4  # lips nearer than this were closed by the model
+
+SIDES = ("Left", "Right")
+DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # what moves to a side, not on a side
+
+# Blinks: people who talk blink some 20 times a minute, people at rest some 15 (Bentivoglio et al. 1997, Mov.
+# Disord. 12, 1028); lids close about twice as fast as they open (VanderWerf et al. 2003, J. Neurophys. 89).
+BLINK_INTERVAL_SECONDS, BLINK_SPREAD = 4.0, 0.35  # median and sigma of a log-normal distribution
+SHORTEST_INTERVAL_SECONDS = 1.5
+CLOSING_SECONDS, OPENING_SECONDS = (0.08, 0.11), (0.14, 0.22)
+PHRASE_END_SECONDS = 0.6  # a blink moves to the end of a phrase that is so near
+# Gaze: fixations of about a second and saccades of up to 3 degrees, 30 to 50 ms, as in a conversation.
+FIXATION_SECONDS, FIXATION_SPREAD = 1.1, 0.6
+SACCADE_SECONDS = 0.045
+GAZE_RANGE = (0.08, 0.05)  # standard deviation across and up, of eyeLook coefficients (1 is some 30 degrees)
+# Brows rise a little with about half of the stressed syllables (Flecha-Garcia 2010, Speech Comm. 52, 542).
+ACCENT_SHARE, ACCENT_SECONDS, ACCENT_RISE = 0.5, 0.36, 0.14
+SYLLABLE_SECONDS = 0.25  # between two accents at least
+ACCENT_DB = 3.0  # over the loudness around it
+BREATH_HZ, BREATH_SIZE = 0.25, 0.025  # 15 breaths a minute
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What the stages hear, on the frames of a clip: level (T,) in dB of speech at -23, and a seed."""
+
+    level_db: np.ndarray
+    fps: float
+    seed: int
+
+    @classmethod
+    def of(cls, waveform: np.ndarray, sampling_rate: int, clip: FaceClip, seed: int | None = None) -> Sound:
+        """From a recording (S,). Without a seed it follows from the sound: the same sound, the same life."""
+        waveform = normalize_level(np.asarray(waveform, np.float32))
+        if seed is None:
+            seed = int.from_bytes(hashlib.blake2b(waveform.tobytes(), digest_size=4).digest(), "little")
+        power = np.concatenate([[0.0], np.cumsum(waveform.astype(np.float64) ** 2)])
+        edges = (clip.times[:, None] + np.array([-0.02, 0.02])) * sampling_rate
+        first, last = np.clip(np.round(edges).astype(int), 0, len(waveform)).T
+        mean = (power[last] - power[first]) / np.maximum(last - first, 1)
+        return cls(10 * np.log10(mean.clip(min=1e-10)), clip.fps, seed)
+
+    @property
+    def speaking(self) -> np.ndarray:
+        """(T,) bool: within 36 dB of speech."""
+        return self.level_db > SPEECH_LEVEL_DB - QUIET_RANGE_DB
+
+    def randomness(self, stage: str) -> np.random.Generator:
+        """A stage's own generator: turning one stage off leaves the others as they were."""
+        return np.random.default_rng((self.seed, *stage.encode()))
+
+
+def blink(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
+    """Blinks, 15 a minute at strength 1, more of them at the ends of phrases. strength scales their rate."""
+    rng, times = sound.randomness("blink"), clip.times
+    ends = times[1:][sound.speaking[:-1] & ~sound.speaking[1:]]
+    closed, when = np.zeros(len(clip)), rng.uniform(0.2, 1.0) * BLINK_INTERVAL_SECONDS / strength
+    last = -np.inf
+    while when < clip.duration_seconds:
+        near = ends[np.abs(ends - when) < PHRASE_END_SECONDS]
+        start = (
+            float(near[0]) if len(near) and near[0] - last > SHORTEST_INTERVAL_SECONDS / strength else when
+        )
+        closing, opening = rng.uniform(*CLOSING_SECONDS), rng.uniform(*OPENING_SECONDS)
+        passed = times - start
+        lid = np.minimum(passed / closing, 1.0 - (passed - closing) / opening).clip(0.0, 1.0)
+        closed = np.maximum(closed, lid * lid * (3.0 - 2.0 * lid))
+        last = max(start, when)
+        interval = rng.lognormal(np.log(BLINK_INTERVAL_SECONDS), BLINK_SPREAD)
+        when = last + max(interval, SHORTEST_INTERVAL_SECONDS) / strength
+    lids = {f"eyeBlink{side}": 1.0 - (1.0 - clip[f"eyeBlink{side}"]) * (1.0 - closed) for side in SIDES}
+    wide = {f"eyeWide{side}": clip[f"eyeWide{side}"] * (1.0 - closed) for side in SIDES}
+    return _with(clip, lids | wide)
+
+
+def gaze(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
+    """Small saccades between fixations; both eyes move alike. strength scales how far."""
+    rng, when, targets = sound.randomness("gaze"), 0.0, [(0.0, 0.0, 0.0)]
+    while (when := when + max(0.25, rng.lognormal(np.log(FIXATION_SECONDS), FIXATION_SPREAD))) < clip.times[
+        -1
+    ]:
+        targets.append((when, *(rng.normal(0.0, GAZE_RANGE) * strength).clip(-0.3, 0.3)))
+    starts, left, up = np.array(targets).T
+    across, upward = (_saccades(clip.times, starts, positions) for positions in (left, up))
+    moved = {}
+    for side, outward in (("Left", across), ("Right", -across)):
+        directions = {"Out": outward, "In": -outward, "Up": upward, "Down": -upward}
+        for name, value in directions.items():
+            moved[f"eyeLook{name}{side}"] = clip[f"eyeLook{name}{side}"] + np.maximum(value, 0.0)
+    return _with(clip, moved)
+
+
+def brows(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
+    """Brows that rise with some of the stressed syllables. strength scales how high."""
+    rng, raised = sound.randomness("brows"), np.zeros(len(clip))
+    for time in _stressed(sound, clip.times):
+        if rng.random() < ACCENT_SHARE:
+            passed = (clip.times - time) / ACCENT_SECONDS + 0.5
+            bump = np.where((passed > 0) & (passed < 1), 0.5 - 0.5 * np.cos(2 * np.pi * passed), 0.0)
+            raised = np.maximum(raised, bump * ACCENT_RISE * rng.uniform(0.5, 1.0) * strength)
+    names = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
+    return _with(clip, {name: clip[name] + raised * (1.0 - clip[name]) for name in names})
+
+
+def breath(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
+    """Slow small movements of chin and brows, stronger where nobody speaks; the lips' distance stays."""
+    phase = sound.randomness("breath").uniform(0.0, 2 * np.pi)
+    wave = 0.5 - 0.5 * np.cos(2 * np.pi * BREATH_HZ * clip.times + phase)
+    quiet = _smoothed((~sound.speaking).astype(float), clip.fps, 0.5)
+    size = BREATH_SIZE * strength * wave * (0.3 + 0.7 * quiet)
+    moved = {
+        "browInnerUp": clip["browInnerUp"] + 0.5 * size,
+        "mouthShrugLower": clip["mouthShrugLower"] + size,
+    }
+    return keep_lips(_with(clip, moved), clip)
+
+
+Stage = Callable[[FaceClip, Sound, float], FaceClip]
+MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "breath": breath}
+
+
+def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> dict[str, float]:
+    """Strength by stage of a mapping, of names (strength 1), or of None (all at 1); () turns all off.
+
+    Raises ValueError for unknown names and for strengths outside 0..1.5.
+    """
+    if isinstance(motion, Mapping):
+        strengths = dict(motion)
+    else:
+        names = MOTIONS if motion is None else (motion,) if isinstance(motion, str) else motion
+        strengths = dict.fromkeys(names, 1.0)
+    for name, strength in strengths.items():
+        if name not in MOTIONS:
+            raise ValueError(f"motion must be of {', '.join(MOTIONS)}, got {name!r}")
+        if not isinstance(strength, (int, float)) or not 0.0 <= strength <= MAX_INTENSITY:
+            raise ValueError(f"strength of {name!r} must be 0 to {MAX_INTENSITY}, got {strength!r}")
+    return strengths
+
+
+def enliven(clip: FaceClip, sound: Sound, strengths: Mapping[str, float]) -> FaceClip:
+    """Apply the stages of MOTIONS in their order, each with its strength; 0 leaves a stage out."""
+    moved = clip
+    for name, stage in MOTIONS.items():
+        if strengths.get(name, 0.0) > 0:
+            moved = stage(moved, sound, strengths[name])
+    return reseal(moved, clip)
+
+
+@dataclass(frozen=True)
+class Adjustments:
+    """What a user changes afterwards; the defaults change nothing.
+
+    smoothing_seconds: standard deviation of a Gaussian, 0..0.5. strength: amplitude by region of REGIONS,
+    0..2. lip_offset_mm: added to the distance of lips that are apart, -10..10. symmetry: 0..1, how far left
+    and right become their mean. Raises ValueError for what is outside.
+    """
+
+    smoothing_seconds: float = 0.0
+    strength: Mapping[str, float] = field(default_factory=dict)
+    lip_offset_mm: float = 0.0
+    symmetry: float = 0.0
+
+    def __post_init__(self):
+        for name, low, high in (
+            ("smoothing_seconds", 0.0, 0.5), ("lip_offset_mm", -10.0, 10.0), ("symmetry", 0.0, 1.0)
+        ):  # fmt: skip
+            _check(name, getattr(self, name), low, high)
+        for region, value in self.strength.items():
+            if region not in REGIONS:
+                raise ValueError(f"strength is by region, {', '.join(REGIONS)}, got {region!r}")
+            _check(f"strength of {region!r}", value, 0.0, 2.0)
+
+
+REGIONS = {
+    "jaw": ("jaw",), "mouth": ("mouth", "tongue"), "cheeks": ("cheek", "nose"), "brows": ("brow",),
+    "eyes": ("eye",),
+}  # fmt: skip
+
+
+def adjust(clip: FaceClip, adjustments: Adjustments) -> FaceClip:
+    """The clip with all adjustments; lips that were closed stay closed."""
+    moved = symmetrize(clip, adjustments.symmetry)
+    moved = smooth(moved, adjustments.smoothing_seconds)
+    for region, value in adjustments.strength.items():
+        moved = strengthen(moved, region, value)
+    return reseal(offset_lips(moved, adjustments.lip_offset_mm), clip)
+
+
+def smooth(clip: FaceClip, seconds: float) -> FaceClip:
+    """Every curve through a Gaussian of that standard deviation; 0 changes nothing."""
+    if seconds <= 0:
+        return clip
+    values = np.apply_along_axis(_smoothed, 0, clip.values.astype(float), clip.fps, seconds)
+    return FaceClip(clip.names, values, clip.fps)
+
+
+def strengthen(clip: FaceClip, region: str, strength: float) -> FaceClip:
+    """The coefficients of a region times a strength, clipped to 0..1."""
+    names = [name for name in clip.names if name.startswith(REGIONS[region])]
+    return _with(clip, {name: clip[name] * strength for name in names})
+
+
+def offset_lips(clip: FaceClip, offset_mm: float) -> FaceClip:
+    """Lips further apart, or nearer, by so many mm where they are apart; the change fades in over 4 mm."""
+    if offset_mm == 0:
+        return clip
+    distance = clip.lip_distance_mm()
+    return _with_lips(clip, distance + offset_mm * np.clip(distance / 4.0, 0.0, 1.0))
+
+
+def symmetrize(clip: FaceClip, amount: float) -> FaceClip:
+    """Left and right drawn towards their mean: 0 changes nothing, 1 makes them equal. Gaze stays."""
+    moved = {}
+    for name in clip.names:
+        other = name.removesuffix("Left") + "Right"
+        if name.endswith("Left") and other in clip.names and not name.startswith(DIRECTED):
+            mean = (clip[name] + clip[other]) / 2
+            for side in (name, other):
+                moved[side] = clip[side] + amount * (mean - clip[side])
+    return _with(clip, moved)
+
+
+def reseal(clip: FaceClip, reference: FaceClip) -> FaceClip:
+    """Close the lips where they are closed in the reference, and pull them together as it nears that.
+
+    Lips that the reference has 1.2 mm apart or more are left alone.
+    """
+    wanted = reference.lip_distance_mm()
+    share = np.clip((wanted - SEALED_MM) / (2 * SEALED_MM), 0.0, 1.0)
+    distance = clip.lip_distance_mm()
+    limit = np.where(share < 1.0, share * distance + (1.0 - share) * np.minimum(wanted, distance), distance)
+    limit[wanted < SEALED_MM] = np.minimum(wanted, distance)[wanted < SEALED_MM]
+    return clip if np.allclose(limit, distance, atol=1e-4) else _with_lips(clip, limit)
+
+
+def keep_lips(clip: FaceClip, reference: FaceClip) -> FaceClip:
+    """The clip with the lips' distance of the reference."""
+    return _with_lips(clip, reference.lip_distance_mm())
+
+
+def _with_lips(clip: FaceClip, distance_mm: np.ndarray) -> FaceClip:
+    values, distance = torch.from_numpy(clip.values.copy()), torch.from_numpy(distance_mm / MM_PER_LIP_UNIT)
+    moved = set_lip_distance(values, clip.names, LIP_WEIGHTS, distance.float().clamp(min=0.0))
+    return FaceClip(clip.names, moved.numpy(), clip.fps)
+
+
+def _with(clip: FaceClip, curves: Mapping[str, np.ndarray]) -> FaceClip:
+    values = clip.values.copy()
+    for name, curve in curves.items():
+        values[:, clip.names.index(name)] = np.clip(curve, 0.0, 1.0)
+    return FaceClip(clip.names, values, clip.fps)
+
+
+def _saccades(times: np.ndarray, starts: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Steps between positions at their starts, each over SACCADE_SECONDS: (T,)."""
+    knots = np.ravel(np.column_stack([starts, starts + SACCADE_SECONDS]))
+    before = np.concatenate([positions[:1], positions[:-1]])
+    return np.interp(times, knots, np.ravel(np.column_stack([before, positions])))
+
+
+def _stressed(sound: Sound, times: np.ndarray) -> list[float]:
+    """Times of syllables that stand out from the half second around them by ACCENT_DB."""
+    loud = _smoothed(sound.level_db.clip(min=SPEECH_LEVEL_DB - QUIET_RANGE_DB), sound.fps, 0.04)
+    around = _smoothed(loud, sound.fps, 0.25)
+    peaks = np.flatnonzero((loud[1:-1] >= loud[:-2]) & (loud[1:-1] > loud[2:])) + 1
+    chosen: list[float] = []
+    for peak in peaks:
+        far = not chosen or times[peak] - chosen[-1] >= SYLLABLE_SECONDS
+        if far and loud[peak] - around[peak] > ACCENT_DB and loud[peak] > SPEECH_LEVEL_DB - 12:
+            chosen.append(float(times[peak]))
+    return chosen
+
+
+def _smoothed(curve: np.ndarray, fps: float, seconds: float) -> np.ndarray:
+    """A curve (T,) through a Gaussian, its ends held."""
+    reach = int(np.ceil(3 * seconds * fps))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * fps)) ** 2)
+    return np.convolve(np.pad(curve, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
+from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.styles_bilabial import (
+    GROUPS,
+    STYLE_PRESETS,
+    preset_manner,
+    reference_manner,
+    restyle,
+)
+
+WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
+JAW, CLOSE, BROW = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose", "browInnerUp"))
+LOOK = ARKIT_BLENDSHAPES.index("eyeLookUpLeft")
+
+
+def speech(num_frames: int = 200) -> torch.Tensor:
+    """A jaw that opens and closes, a moving brow, moving eyes; lips are sealed in every fourth frame."""
+    time = torch.arange(num_frames) / 25
+    values = torch.zeros(num_frames, 52)
+    values[:, JAW] = 0.15 + 0.1 * torch.sin(7 * time)
+    values[:, BROW] = 0.2 + 0.05 * torch.sin(3 * time)
+    values[:, LOOK] = 0.3 + 0.2 * torch.sin(time)
+    values[::4, CLOSE] = values[::4, JAW]
+    return values
+
+
+def distance(values: torch.Tensor) -> torch.Tensor:
+    return lip_distance(values, ARKIT_BLENDSHAPES, WEIGHTS)
+
+
+def apply(values: torch.Tensor, manner: torch.Tensor) -> torch.Tensor:
+    return restyle(values, manner, speech().mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
+
+
+def test_no_manner_changes_nothing():
+    assert torch.equal(apply(speech(), torch.zeros(2, 52)), speech())
+
+
+@pytest.mark.parametrize("name", STYLE_PRESETS)
+def test_presets_never_unseal(name):
+    manner = preset_manner(name, ARKIT_BLENDSHAPES)
+    styled = apply(speech(), manner)
+    assert styled.min() >= 0 and styled.max() <= 1
+    gain = STYLE_PRESETS[name].get("opening", 1.0)
+    assert torch.allclose(distance(styled), distance(speech()) * gain, atol=2e-3)
+    assert distance(styled)[::4].max() < 1e-6
+    assert not torch.allclose(styled, speech())
+
+
+def test_every_key_of_a_preset_means_something():
+    for preset in STYLE_PRESETS.values():
+        assert set(preset) <= set(GROUPS) | set(ARKIT_BLENDSHAPES)
+    for beginnings in GROUPS.values():
+        for beginning in beginnings:
+            assert any(name.startswith(beginning) for name in ARKIT_BLENDSHAPES), beginning
+
+
+def test_a_reference_gives_its_mean_and_amplitude():
+    own, person = speech(), speech()
+    person[:, BROW] = 0.5 + 2.0 * (person[:, BROW] - 0.2)
+    person[:, JAW] = 0.15 + 1.5 * (person[:, JAW] - 0.15)
+    person[:, LOOK] = 0.9
+    manner = reference_manner(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
+    styled = apply(own, manner)
+    assert styled[:, BROW].mean() == pytest.approx(0.5, abs=0.01)
+    assert styled[:, BROW].std() == pytest.approx(float(person[:, BROW].std()), rel=0.1)
+    assert distance(styled).std() > 1.3 * distance(own).std()
+    assert torch.equal(styled[:, LOOK], own[:, LOOK])  # where somebody looked is not how they speak
+
+
+def test_what_does_not_move_in_either_is_not_amplified():
+    own = speech()
+    own[:, 20] = 0.001 * torch.rand(200)
+    person = own.clone()
+    person[:, 20] = 0.003 * torch.rand(200)
+    manner = reference_manner(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
+    assert manner[1, 20] == 0
+
+
+# ---- in the model
+
+
+def with_statistics(model):
+    model.config.channel_means, model.config.channel_spreads = [0.5] * 52, [0.02] * 52
+    return model
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, 32000).astype(np.float32)
+
+
+def test_styles_by_name_amount_and_vector(tiny_model):
+    model = with_statistics(tiny_model)
+    assert model.style_names[:2] == ["default", "other"] and "articulate" in model.style_names
+    default, lively = model.encode_style(), model.encode_style("lively")
+    assert torch.equal(model.encode_style({"lively": 0.0}), default)
+    assert torch.allclose(model.encode_style({"lively": 0.5}), (default + lively) / 2)
+    mixed = model.encode_style({"lively": 0.5, "other": 1.0})
+    assert torch.allclose(mixed, model.encode_style("other") + (lively - default) / 2, atol=1e-6)
+    assert torch.equal(
+        model.animate(noise(), 16000, style=lively), model.animate(noise(), 16000, style="lively")
+    )
+    assert not torch.equal(model.animate(noise(), 16000, style="lively"), model.animate(noise(), 16000))
+
+
+def test_a_reference_style_moves_the_face_its_way(tiny_model):
+    model = with_statistics(tiny_model)
+    plain = model.animate(noise(), 16000)
+    person = plain.clone()
+    person[:, BROW] = (person[:, BROW] * 0.5).clamp(0, 1)
+    styled = model.animate(noise(), 16000, style=model.reference_style(person))
+    assert abs(styled[:, BROW].mean() - person[:, BROW].mean()) < abs(
+        plain[:, BROW].mean() - person[:, BROW].mean()
+    )
+
+
+@pytest.mark.parametrize(
+    "style, message",
+    [
+        ("opera", "style must be one of default, other, calm, .*, got 'opera'"),
+        ({"lively": 3}, "amount of 'lively' must be 0 to 1.5, got 3"),
+        (torch.zeros(3), r"a style vector has 108 numbers, got shape \(3,\)"),
+        (7, "style must be a name, a mixture .* got 7"),
+    ],
+)
+def test_wrong_styles_are_sentences(tiny_model, style, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model.encode_style(style)
+
+
+def test_wrong_references_are_sentences(tiny_model):
+    with pytest.raises(ValueError, match="at least 20 frames of 52 coefficients, got shape"):
+        with_statistics(tiny_model).reference_style(np.zeros((5, 52)))
+    tiny_model.config.channel_means = None
+    with pytest.raises(ValueError, match="no channel_means"):
+        tiny_model.reference_style(np.zeros((50, 52)))
