@@ -24,8 +24,7 @@ import plotly.graph_objects as go
 import bilabial
 from bilabial import EMOTIONS, FaceClip
 from bilabial.audio import encode_wav, load_audio
-from bilabial.hub.styles_bilabial import STYLE_PRESETS
-from bilabial.motion import MOTIONS, Adjustments
+from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
 from bilabial.plots import animation_figure, lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
@@ -40,6 +39,7 @@ Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or
 press Generate.
 """
 PROGRESS = gr.Progress()
+MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
 
 
 @cache
@@ -73,7 +73,7 @@ def generate(
     amount: float = 1.0,
     reference: str | None = None,
     motion: list[str] | None = None,
-    seed: float | None = None,
+    seed: str = "",
     smoothing: float = 0.0,
     lip_offset: float = 0.0,
     symmetry: float = 0.0,
@@ -92,7 +92,7 @@ def generate(
         amount: How much of the style, 0 to 1.5.
         reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
         motion: What lives beside speech: of blink, gaze, brows, breath.
-        seed: Of that motion; empty = from the sound.
+        seed: A whole number for that motion; empty = from the sound.
         smoothing: Milliseconds, 0 to 500.
         lip_offset: Millimetres added to lips that are apart, -10 to 10.
         symmetry: 0 to 1, how alike left and right become.
@@ -106,6 +106,8 @@ def generate(
         raise gr.Error(
             "There is no speech yet: upload a file or record with the microphone.", print_exception=False
         )
+    from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
+
     try:
         progress(0.1, desc="Reading the sound")
         waveform = load_audio(audio, MAX_SECONDS)
@@ -116,14 +118,23 @@ def generate(
             wanted = animator().reference_style(reference, amount)
         progress(0.5, desc="Animating")
         adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
-        seed = None if seed is None else int(seed)
-        clip = animator()((16000, waveform), emotion, intensity, wanted, fps, motion or (), seed, adjustments)
+        drawn = whole_number(seed) if seed.strip() else None
+        clip = animator()(
+            (16000, waveform), emotion, intensity, wanted, fps, motion or (), drawn, adjustments
+        )
     except (ValueError, FileNotFoundError) as error:
         raise gr.Error(str(error), print_exception=False) from error
     if unheard:
         gr.Warning(animator().untrained_message(unheard))
     progress(0.8, desc="Drawing")
     return results(clip, waveform)
+
+
+def whole_number(text: str) -> int:
+    """A number of 0 or more. Raises ValueError for anything else."""
+    if not text.strip().isdecimal():
+        raise ValueError(f"the seed must be a whole number of at least 0, or empty, got {text!r}")
+    return int(text)
 
 
 def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict, go.Figure, str, str]:
@@ -155,9 +166,13 @@ def build_demo() -> gr.Blocks:
                         file_types=["video", ".csv", ".npz"], elem_id="reference",
                     )  # fmt: skip
                 with gr.Accordion("Life and adjustments", open=False):
-                    motion = gr.CheckboxGroup(list(MOTIONS), value=list(MOTIONS), label="Moves by itself")
+                    motion = gr.CheckboxGroup(
+                        list(MOTIONS.items()), value=list(MOTIONS.values()), label="Moves by itself"
+                    )
                     afterwards = [
-                        gr.Number(None, precision=0, label="Seed of these moves (empty: from the sound)"),
+                        gr.Textbox(
+                            "", label="Seed of these moves, a whole number", placeholder="from the sound"
+                        ),
                         gr.Slider(0, 500, 0, step=10, label="Smoothing (ms)"),
                         gr.Slider(-10, 10, 0, step=0.5, label="Wider mouth (mm)"),
                         gr.Slider(0.0, 1.0, 0.0, step=0.1, label="Symmetry"),

@@ -12,6 +12,7 @@ from bilabial.animator import UntrainedEmotionWarning
 from bilabial.checkpoint import save_checkpoint
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.motion import Adjustments
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +54,102 @@ def test_from_a_folder(tiny_model, tmp_path):
     assert len(Animator.from_pretrained(tmp_path)((16000, np.zeros(16000)), fps=25)) == 25
 
 
-def test_an_emotion_never_heard_in_training_warns(animator):
+def test_an_emotion_never_heard_in_training_warns(tiny_model):
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
     silence = (16000, np.zeros(16000, np.float32))
     with pytest.warns(UntrainedEmotionWarning, match="trained on neutral speech only; angry changes nothing"):
-        angry = animator(silence, emotion="angry")
+        animator(silence, emotion="angry")
+    with pytest.warns(UntrainedEmotionWarning, match="sad changes nothing"):
+        animator(silence, emotion=[(0, "neutral"), (0.5, {"sad": 0.5})])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        neutral = animator(silence)
+        animator(silence)
         animator(silence, emotion="angry", intensity=0.0)
-    assert np.array_equal(angry.values, neutral.values)
+
+
+def test_every_emotion_is_trained(animator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        faces = [animator(EXAMPLE, emotion=emotion, motion=()).values for emotion in EMOTIONS]
+    for k, face in enumerate(faces):
+        others = [np.abs(face - other).mean(axis=0).max() for n, other in enumerate(faces) if n != k]
+        assert min(others) > 0.05, EMOTIONS[k]
+
+
+def test_intensity_0_is_neutral_and_mixtures_lie_between(animator):
+    neutral = animator(EXAMPLE)
+    assert np.array_equal(animator(EXAMPLE, emotion="angry", intensity=0.0).values, neutral.values)
+    smile = [
+        animator(EXAMPLE, emotion={"happy": share}, motion=())["mouthSmileLeft"].mean()
+        for share in (0, 0.5, 1)
+    ]
+    assert smile[0] + 0.1 < smile[1] < smile[2] - 0.1
+
+
+def test_a_schedule_changes_the_face_over_time(animator):
+    clip = animator(EXAMPLE, emotion=[(0, "happy"), (3.0, "angry")], motion=())
+    early, late = clip.slice(0, 2.4), clip.slice(3.6, 5.0)
+    assert early["mouthSmileLeft"].mean() > late["mouthSmileLeft"].mean() + 0.2
+    assert late["browDownLeft"].mean() > early["browDownLeft"].mean() + 0.2
+
+
+# ---- life, styles, adjustments
+
+
+def test_life_can_be_turned_off_and_repeated(animator, speech):
+    still = animator(EXAMPLE, motion=())
+    predicted = animator.model.animate(speech, 16000).numpy()
+    assert np.allclose(still.values, predicted, atol=1e-6)
+    alive = animator(EXAMPLE)
+    assert alive["eyeBlinkLeft"].max() > 0.9 > still["eyeBlinkLeft"].max() + 0.3
+    assert np.array_equal(animator(EXAMPLE).values, alive.values)
+    assert not np.array_equal(animator(EXAMPLE, seed=1)["eyeBlinkLeft"], alive["eyeBlinkLeft"])
+    assert np.array_equal(animator(EXAMPLE, seed=1).values, animator(EXAMPLE, seed=1).values)
+    assert np.allclose(alive.lip_distance_mm(), still.lip_distance_mm(), atol=0.05)
+
+
+def test_adjustments_reach_the_clip(animator):
+    plain = animator(EXAMPLE, motion=())
+    wider = animator(EXAMPLE, motion=(), adjustments=Adjustments(lip_offset_mm=3))
+    distance = plain.lip_distance_mm()
+    assert (wider.lip_distance_mm()[distance > 5] > distance[distance > 5] + 2).all()
+    assert wider.lip_distance_mm()[distance < 0.4].max() < 0.5
+
+
+def test_amount_of_a_style(animator):
+    opened = [
+        np.percentile(animator(EXAMPLE, style={"mumbling": amount}).lip_distance_mm(), 90)
+        for amount in (0.0, 0.5, 1.0)
+    ]
+    assert opened[0] > opened[1] > opened[2]
+
+
+def test_a_reference_is_a_clip_or_a_file(animator, tmp_path):
+    person = animator(EXAMPLE, style="lively", motion=())
+    own = animator.reference_style(person)
+    by_clip = animator(EXAMPLE, style=person)
+    for path in (person.to_npz(tmp_path / "person.npz"), person.to_csv(tmp_path / "person.csv")):
+        assert np.allclose(animator(EXAMPLE, style=path).values, by_clip.values, atol=1e-3)
+    assert np.allclose(animator.reference_style(person, 0.0), animator.model.encode_style())
+    assert not np.allclose(own, animator.model.encode_style())
+
+
+def test_a_reference_may_be_a_video(animator, clips):
+    video = sorted((clips / "validation" / "natural").glob("*.mp4"))[0]
+    style = animator.reference_style(video)
+    assert not np.allclose(style, animator.model.encode_style())
+    assert animator(EXAMPLE, style=video).lip_distance_mm().max() > 3
+
+
+def test_wrong_references_are_sentences(animator, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nobody\.mp4"):
+        animator(EXAMPLE, style=tmp_path / "nobody.mp4")
+    with pytest.raises(ValueError, match="shows no face|no video stream"):
+        animator(EXAMPLE, style=EXAMPLE)
+    with pytest.raises(ValueError, match="the reference has no eyeBlinkLeft"):
+        animator(EXAMPLE, style=FaceClip(["jawOpen"], np.zeros((50, 1)), 30))
+    with pytest.raises(ValueError, match="at least 20 frames"):
+        animator(EXAMPLE, style=FaceClip(ARKIT_BLENDSHAPES, np.zeros((5, 52)), 30))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +161,9 @@ def test_an_emotion_never_heard_in_training_warns(animator):
         ({"style": "opera"}, "style must be one of"),
         ({"intensity": -1}, "0 to 1.5, got -1"),
         ({"max_seconds": 1.0}, "at most 1 s"),
+        ({"motion": "dance"}, "motion must be of blink"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"emotion": [(1, "happy"), (0, "sad")]}, "times of a schedule must rise"),
     ],
 )
 def test_wrong_options_are_sentences(animator, options, message):

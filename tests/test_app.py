@@ -89,10 +89,10 @@ def generate(page, path: Path) -> None:
 
 
 def mouth_height(page) -> float:
-    """Height in pixels of the drawn mouth opening: the fifth and last trace of the face."""
+    """Height in pixels of the drawn mouth opening: the last trace of the face."""
     traces = "document.querySelectorAll('#player .scatterlayer')[0].querySelectorAll('.trace')"
-    assert page.evaluate(f"{traces}.length") == 5  # frames replace the first face, they do not cover it
-    return page.evaluate(f"{traces}[4].getBBox().height")
+    assert page.evaluate(f"{traces}.length") == 7  # frames replace the first face, they do not cover it
+    return page.evaluate(f"{traces}[6].getBBox().height")
 
 
 def seek(page, seconds: float, fps: float = 30.0) -> None:
@@ -163,12 +163,64 @@ def test_errors_are_sentences(page, tmp_path):
     page.get_by_text("notes.wav is not audio or video that FFmpeg can read").first.wait_for()
 
 
-def test_an_untrained_emotion_is_said(page):
-    page.get_by_label("Emotion", exact=True).click()
-    page.get_by_label("Emotion", exact=True).fill("angry")
+def choose(page, label: str, value: str) -> None:
+    page.get_by_label(label, exact=True).click()
+    page.get_by_label(label, exact=True).fill(value)
     page.keyboard.press("Enter")
+
+
+def plotted(page, name: str) -> np.ndarray:
+    """A coefficient's curve as the page's plot holds it."""
+    data = "Array.from(document.querySelector('#player .js-plotly-plot')._fullData)"
+    page.wait_for_selector("#player .js-plotly-plot .trace")
+    return np.array(page.evaluate(f"Array.from({data}.find(trace => trace.name === '{name}').y)"))
+
+
+def test_emotion_and_style_change_the_face(page):
     generate(page, EXAMPLE)
-    page.get_by_text("trained on neutral speech only; angry changes nothing").first.wait_for()
+    neutral = {name: plotted(page, name) for name in ("mouthSmileLeft", "jawOpen")}
+    choose(page, "Emotion", "happy")
+    choose(page, "Speaking style", "mumbling")
+    page.click("#generate")
+    page.wait_for_function(
+        f"Math.abs(Array.from(document.querySelector('#player .js-plotly-plot')._fullData)"
+        f".find(trace => trace.name === 'jawOpen').y[20] - {neutral['jawOpen'][20]}) > 1e-4"
+    )
+    assert plotted(page, "mouthSmileLeft").mean() > neutral["mouthSmileLeft"].mean() + 0.2
+    assert np.percentile(plotted(page, "jawOpen"), 90) < 0.85 * np.percentile(neutral["jawOpen"], 90)
+    assert page.errors == []
+
+
+def test_a_style_is_taken_from_a_video(page, clips):
+    page.get_by_text("Style of a person").click()
+    video = sorted((clips / "validation" / "natural").glob("*.mp4"))[0]
+    page.set_input_files("#reference input[type=file]", str(video))
+    page.get_by_text(video.name[:8]).first.wait_for()
+    generate(page, EXAMPLE)
+    assert plotted(page, "jawOpen").max() > 0.1
+    assert page.errors == []
+
+
+def test_life_can_be_turned_off(page):
+    page.get_by_text("Life and adjustments").click()
+    page.get_by_label("Blinks", exact=True).uncheck()
+    generate(page, EXAMPLE)
+    assert plotted(page, "eyeBlinkLeft").max() < 0.5
+
+
+def test_a_wrong_seed_is_said(page):
+    page.get_by_text("Life and adjustments").click()
+    page.get_by_label("Seed of these moves, a whole number").fill("today")
+    generate(page, EXAMPLE)
+    page.get_by_text("the seed must be a whole number of at least 0, or empty, got 'today'").first.wait_for()
+
+
+def test_the_pages_motions_are_those_of_the_package():
+    import app
+    from bilabial.motion import MOTIONS
+
+    assert list(app.MOTIONS.values()) == list(MOTIONS)
+    assert app.style_names() == app.animator().model.style_names
 
 
 def test_phone_width(page):
@@ -184,3 +236,25 @@ def test_the_api_is_for_programs(address):
     client = Client(address, verbose=False)
     _, _, csv, npz = client.predict(handle_file(EXAMPLE), "neutral", 1.0, "default", 25, api_name="/animate")
     assert FaceClip.from_csv(csv).fps == FaceClip.from_npz(npz).fps == 25.0
+
+
+def test_the_api_knows_every_knob(address, tmp_path):
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False)
+    asked = {
+        "emotion": "sad",
+        "intensity": 1.5,
+        "style": "articulate",
+        "amount": 0.5,
+        "motion": [],
+        "seed": 3,
+    }
+    _, _, _, npz = client.predict(audio=handle_file(EXAMPLE), **asked, api_name="/animate")
+    clip = FaceClip.from_npz(npz)
+    assert clip["mouthFrownLeft"].mean() > 0.3 and clip["eyeBlinkLeft"].max() < 0.8
+    reference = handle_file(clip.to_npz(tmp_path / "person.npz"))
+    _, _, _, other = client.predict(
+        audio=handle_file(EXAMPLE), reference=reference, motion=[], api_name="/animate"
+    )
+    assert FaceClip.from_npz(other)["mouthFrownLeft"].mean() > 0.2

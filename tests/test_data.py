@@ -18,8 +18,10 @@ from bilabial.data import (
     load_rows,
     row_of_take,
     update_rows,
+    upper_face_rests,
     waveform_of,
 )
+from bilabial.emotions import express
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 
@@ -141,6 +143,58 @@ def test_emotion_and_style(rows, config):
         drawn.epoch = epoch
         styles.add(int(drawn[1]["style"]))
     assert styles == {0, 1}  # the default style is the average of all
+
+
+EXPRESSED = Augmentation(silence_share=0.0, speed_ratio=(1.0, 1.0))
+
+
+def test_neutral_windows_get_emotions_that_the_rows_lack(rows, config):
+    """Row 0 is neutral: it gets a face of the prior; row 1 is happy: its captured face stays."""
+    windows = TrainingWindows(rows, config, 50, EXPRESSED, emotion_share=1.0)
+    plain = TrainingWindows(rows, config, 50, EXPRESSED)
+    assert "happy" not in windows.prior_emotions and "sad" in windows.prior_emotions
+    drawn = set()
+    for epoch in range(30):
+        windows.epoch = plain.epoch = epoch
+        window, without = windows[0], plain[0]
+        emotion = window["emotion"]
+        assert 0 < emotion.sum() <= 1.5 and emotion[0] == emotion[config.emotions.index("happy")] == 0
+        assert np.allclose(window["labels"], express(without["labels"], emotion), atol=1e-6)
+        assert window["labels"].dtype == np.float32
+        drawn |= set(np.flatnonzero(emotion))
+        assert np.array_equal(windows[1]["labels"], plain[1]["labels"])
+    assert len(drawn) == len(windows.prior_emotions)
+
+
+def test_the_priors_channels_count_where_the_capture_is_blind(rows, config):
+    sneer, tongue = (ARKIT_BLENDSHAPES.index(name) for name in ("noseSneerLeft", "tongueOut"))
+    window = TrainingWindows(rows, config, 50, EXPRESSED, emotion_share=0.5)[0]
+    assert window["channel_mask"][sneer] == 1 and window["channel_mask"][tongue] == 0
+    assert TrainingWindows(rows, config, 50, EXPRESSED)[0]["channel_mask"][sneer] == 0
+
+
+def test_the_default_style_moves_about_no_persons_rest(speech):
+    """A person's brows at rest are taken from the default style's labels and left in the person's own."""
+    given, brow = (
+        [row("a", speech, style="own"), row("b", speech, style="own", emotion="happy")],
+        "browInnerUp",
+    )
+    for one, height in zip(given, (0.3, 0.5), strict=True):
+        one["coefficients"] = np.array(one["coefficients"])
+        one["coefficients"][:, ARKIT_BLENDSHAPES.index(brow)] = height
+        one["coefficients"] = list(one["coefficients"])
+    rows = Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
+    rests = upper_face_rests(rows)
+    assert rests["someone"][ARKIT_BLENDSHAPES.index(brow)] == pytest.approx(0.3)
+    assert rests["someone"][ARKIT_BLENDSHAPES.index("jawOpen")] == 0
+    windows, seen = TrainingWindows(rows, BilabialConfig(styles=["default", "own"]), 50, EXPRESSED), {}
+    for epoch in range(20):
+        windows.epoch = epoch
+        for index in (0, 1):
+            window = windows[index]
+            brows = window["labels"][:, ARKIT_BLENDSHAPES.index(brow)]
+            seen[index, int(window["style"])] = float(brows.mean())
+    assert seen == pytest.approx({(0, 0): 0.0, (0, 1): 0.3, (1, 0): 0.2, (1, 1): 0.5}, abs=1e-6)
 
 
 def test_collate(rows, config):

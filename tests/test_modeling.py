@@ -9,6 +9,7 @@ import bilabial.hub.modeling_bilabial as modeling
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 
@@ -147,13 +148,45 @@ def test_emotion_may_vary_over_time(tiny_model):
     assert torch.allclose(constant, tiny_model(sound, emotion=steady).coefficients, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "emotion", [*EMOTIONS[1:], {"happy": 0.5, "sad": 0.5}, [(0, "angry"), (1.0, "happy")]]
+)
+def test_emotions_never_unseal_nor_seal(tiny_model, emotion):
+    """Whatever a model has learnt: the opening that the speech asks for is changed within bounds."""
+    names, weights = list(ARKIT_BLENDSHAPES), tiny_model.config.lip_distance_weights
+    sound = noise(2.0)[0]
+    with torch.no_grad():
+        tiny_model.head.weight.mul_(20)  # a mouth that opens and closes
+        tiny_model.expression.weight.mul_(3)
+    neutral = lip_distance(tiny_model.animate(sound, 16000), names, weights)
+    felt = lip_distance(tiny_model.animate(sound, 16000, emotion=emotion, intensity=1.5), names, weights)
+    assert 0.05 < (neutral == 0).float().mean() < 0.95
+    assert felt[neutral == 0].max() < 1e-5
+    apart = neutral > 0.01
+    low, high = modeling.EMOTION_OPENING
+    assert (felt[apart] >= low * neutral[apart] - 1e-4).all()
+    assert (felt[apart] <= high * neutral[apart] + 1e-4).all()
+
+
+def test_a_schedule_is_its_emotions_one_after_another(tiny_model, monkeypatch):
+    sound = noise(4.0)[0]
+    whole = tiny_model.animate(sound, 16000, emotion=[(0, "neutral"), (2, "angry")])
+    assert torch.allclose(whole[:40], tiny_model.animate(sound, 16000)[:40], atol=1e-5)
+    assert torch.allclose(whole[80:], tiny_model.animate(sound, 16000, emotion="angry")[80:], atol=1e-5)
+    monkeypatch.setattr(modeling, "CHUNK_FRAMES", 17)
+    pieces = tiny_model.animate(sound, 16000, emotion=[(0, "neutral"), (2, "angry")])
+    assert torch.allclose(pieces, whole, atol=1e-5)
+
+
 def test_untrained_emotions_change_nothing(tiny_config):
     """Modulation starts at zero, in blocks that otherwise have learnt."""
     model = BilabialModel(tiny_config).eval()
     for block in model.decoder:
         torch.nn.init.xavier_uniform_(block.narrow.weight)
     sound = noise(1.0)[0]
-    assert torch.equal(model.animate(sound, 16000, emotion="angry"), model.animate(sound, 16000))
+    assert torch.allclose(
+        model.animate(sound, 16000, emotion="angry"), model.animate(sound, 16000), atol=1e-5
+    )
     assert torch.equal(model.animate(sound, 16000, style="other"), model.animate(sound, 16000))
 
 

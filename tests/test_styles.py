@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, STYLE_PRESETS
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.styles_bilabial import (
     GROUPS,
-    STYLE_PRESETS,
     preset_manner,
     reference_manner,
     restyle,

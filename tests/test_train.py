@@ -27,7 +27,7 @@ from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
 from bilabial.data import SCHEMA, TrainingWindows
 from bilabial.facegood import FACEGOOD_BLENDSHAPES
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -250,6 +250,30 @@ def test_pretrained_is_where_a_run_starts(two_sets, first_run):
     assert all(own[name].equal(there[name]) for name in own if "style_embedding" not in name)
     rates = {group["lr"] for group in train.build_optimizer(torch.nn.ModuleList([model]), args).param_groups}
     assert rates == {args.learning_rate, args.encoder_learning_rate}
+
+
+def test_styles_of_the_same_name_are_kept(two_sets, first_run):
+    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
+    model = train.build_model(train.load_splits(args)["train"], args, fields)
+    there = load_file(first_run / "model" / "model.safetensors")["style_embedding.weight"]
+    names = json.loads((first_run / "model" / "config.json").read_text())["styles"]
+    assert list(model.config.styles) == names
+    assert model.style_embedding.weight.equal(there)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_the_priors_emotions_count_as_trained(two_sets, share):
+    args, fields = arguments(two_sets, "--emotion_share", share)
+    config = train.build_model(train.load_splits(args)["train"], args, fields).config
+    assert config.trained_emotions == (list(EMOTIONS) if share else ["neutral"])
+    assert ("noseSneerLeft" in config.unseen_blendshapes) == (share == 0.0)
+    assert "tongueOut" in config.unseen_blendshapes
+
+
+def test_a_model_knows_how_its_default_style_moves(first_run):
+    config = json.loads((first_run / "model" / "config.json").read_text())
+    assert len(config["channel_means"]) == len(config["channel_spreads"]) == 52
+    assert max(config["channel_means"]) > 0 and min(config["channel_spreads"]) >= 0
 
 
 def test_pretrained_of_other_sizes_is_refused(two_sets, first_run, tmp_path):

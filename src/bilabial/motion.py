@@ -53,7 +53,12 @@ class Sound:
 
     @classmethod
     def of(cls, waveform: np.ndarray, sampling_rate: int, clip: FaceClip, seed: int | None = None) -> Sound:
-        """From a recording (S,). Without a seed it follows from the sound: the same sound, the same life."""
+        """From a recording (S,). Without a seed it follows from the sound: the same sound, the same life.
+
+        Raises ValueError for a seed that is no whole number of at least 0.
+        """
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+            raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
         waveform = normalize_level(np.asarray(waveform, np.float32))
         if seed is None:
             seed = int.from_bytes(hashlib.blake2b(waveform.tobytes(), digest_size=4).digest(), "little")

@@ -27,7 +27,7 @@ SHOWN_CURVES = 4  # the others wait in the legend
 MAX_ANIMATION_FPS = 30.0
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
-FAINT = 0.1  # of a raised cheek or a sneer that makes no line yet
+FAINT = 0.15  # of a raised cheek or a sneer that makes no line yet
 SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 
 
@@ -276,13 +276,10 @@ def _folds(pose: dict[str, float], side: str, x: float) -> list[np.ndarray]:
         1.0, pose[f"mouthSmile{side}"] + pose[f"mouthUpperUp{side}"] + sneer + pose[f"mouthDimple{side}"]
     )
     across, up = _corner(pose, side)
-    length = 0.25 + 0.75 * pulled
     start, end = np.array([sign * 11, -16 + 4 * sneer]), np.array([sign * (across + 5), -43 + up])
-    fold = [
-        start,
-        start + length * ((start + end) / 2 + [sign * 4, 2] - start),
-        start + length * (end - start),
-    ]
+    bend = (start + end) / 2 + [sign * 7, 4]
+    along = np.linspace(0, 0.25 + 0.75 * pulled, 7)[:, None]
+    fold = (1 - along) ** 2 * start + 2 * along * (1 - along) * bend + along**2 * end
     wrinkle = [(sign * 3, 4.0), (sign * (3 + 7 * sneer), 4.0 - 5 * sneer)]
     raised = [(x - sign * 8 * cheek, -2.0), (x, -4.0), (x + sign * 8 * cheek, -2.0)]
     shown = [fold] + [wrinkle] * (sneer > FAINT) + [raised] * (cheek > FAINT)

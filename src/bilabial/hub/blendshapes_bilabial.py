@@ -1,4 +1,4 @@
-"""Names of the coefficients and emotions, and the measured numbers of the lips. Needs nothing but Python."""
+"""Names of coefficients, emotions and styles, and the measured numbers of the lips. Needs only Python."""
 
 # Apple's documented order (ARFaceAnchor.BlendShapeLocation). Left is the subject's left.
 ARKIT_BLENDSHAPES = (
@@ -16,6 +16,20 @@ ARKIT_BLENDSHAPES = (
 
 # A superset of the labels of RAVDESS, MEAD, BEAT and CREMA-D. Neutral is the origin: it adds nothing.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
+
+# Speaking styles: amplitude of each group of coefficients (styles_bilabial.py), 1 = the default style's; and
+# what is added to the mean of single coefficients.
+STYLE_PRESETS: dict[str, dict[str, float]] = {
+    "calm": {"opening": 0.85, "lips": 0.9, "corners": 0.8, "brows": 0.5},
+    "lively": {"opening": 1.2, "lips": 1.25, "corners": 1.6, "brows": 1.8},
+    "articulate": {"opening": 1.2, "lips": 1.6, "corners": 1.4},
+    "mumbling": {"opening": 0.55, "lips": 0.6, "corners": 0.6, "brows": 0.7},
+    "broadcaster": {
+        "opening": 1.1, "lips": 1.3, "corners": 1.2, "brows": 1.3,
+        "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
+    },
+    "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
+}  # fmt: skip
 
 MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
 OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames

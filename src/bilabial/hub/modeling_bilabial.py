@@ -20,6 +20,7 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.utils import ModelOutput
 
 from .audio_encoders_bilabial import BilabialAudioEncoder
+from .blendshapes_bilabial import STYLE_PRESETS
 from .conditions_bilabial import (
     Mixture,
     Schedule,
@@ -41,7 +42,7 @@ from .lips_bilabial import (
 )
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 from .loudness_bilabial import check_sampling_rate, normalize_level, quiet_share
-from .styles_bilabial import STYLE_PRESETS, preset_manner, reference_manner, restyle
+from .styles_bilabial import preset_manner, reference_manner, restyle
 
 MEL_FLOOR = 1e-10  # power of the quietest mel band told apart
 MAX_STYLE_AMOUNT = 1.5
@@ -372,7 +373,7 @@ class BilabialModel(BilabialPreTrainedModel):
         It says how far this person moves every coefficient, and about which mean. Raises ValueError for fewer
         than 20 frames, and where the model has no statistics of its own to compare with.
         """
-        values = torch.as_tensor(np.asarray(values, dtype=np.float32))
+        values = torch.from_numpy(np.array(values, dtype=np.float32))
         if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
             raise ValueError(
                 f"a reference is at least 20 frames of {len(self.config.blendshapes)} coefficients, "

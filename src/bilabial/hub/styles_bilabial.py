@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from .blendshapes_bilabial import STYLE_PRESETS
 from .lips_bilabial import lip_distance, set_lip_distance
 
 GROUPS = {  # of coefficients that a preset moves together, by how their names begin
@@ -20,18 +21,6 @@ GROUPS = {  # of coefficients that a preset moves together, by how their names b
     ),
     "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
     "brows": ("brow",),
-}  # fmt: skip
-# Amplitude of each group, 1 = the default style's; and what is added to the mean of single coefficients.
-STYLE_PRESETS: dict[str, dict[str, float]] = {
-    "calm": {"opening": 0.85, "lips": 0.9, "corners": 0.8, "brows": 0.5},
-    "lively": {"opening": 1.2, "lips": 1.25, "corners": 1.6, "brows": 1.8},
-    "articulate": {"opening": 1.2, "lips": 1.6, "corners": 1.4},
-    "mumbling": {"opening": 0.55, "lips": 0.6, "corners": 0.6, "brows": 0.7},
-    "broadcaster": {
-        "opening": 1.1, "lips": 1.3, "corners": 1.2, "brows": 1.3,
-        "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
-    },
-    "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
 }  # fmt: skip
 PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # what a reference tells of
 MAX_GAIN = 4.0  # of a reference: more would show the noise of what hardly moves
