@@ -63,3 +63,15 @@ def test_a_mouth_comes_to_rest_in_pauses_and_not_in_stops():
     assert (share[110:147] == 1.0).all()
     assert np.abs(np.diff(share)).max() < 0.4
     assert quiet_share(pause, 320, 0.14).all()
+
+
+def test_a_room_behind_the_speech_is_quiet_and_soft_speech_is_not():
+    """Steady noise 33 dB below speech is a pause; a sound as soft that changes is none, nor is loud noise."""
+    rng = np.random.default_rng(0)
+    speech = rng.normal(0, 10 ** (-23 / 20), 16000).astype(np.float32)
+    room = rng.normal(0, 10 ** (-56 / 20), 16000).astype(np.float32)
+    share = quiet_share(np.concatenate([speech, room]), 320, 0.14)
+    assert not share[:50].any() and share[60:].all()
+    swelling = room * (1.5 + 1.4 * np.sin(np.arange(16000) / 16000 * 2 * np.pi * 5)).astype(np.float32)
+    assert not quiet_share(np.concatenate([speech, swelling]), 320, 0.14)[60:].all()
+    assert not quiet_share(np.concatenate([speech, room * 10 ** (10 / 20)]), 320, 0.14).any()

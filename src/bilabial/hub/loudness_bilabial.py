@@ -7,6 +7,9 @@ SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalisati
 SILENCE_LEVEL_DB = -65.0  # quieter recordings are taken for silence and left alone
 LEVEL_FRAME_SAMPLES = 320  # 20 ms
 QUIET_RANGE_DB = 36.0  # below the speech level: a frame in which nobody speaks
+STEADY_RANGE_DB = 30.0  # below the speech level, if it is as loud all around: a room, and nobody speaks
+STEADY_DB = 4.0  # over the softest of the frames around
+STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; no more after than the model looks ahead
 REST_FADE_SECONDS = 0.06  # of closing lips; the silence of a p, t or k is over before it begins
 REST_LEAD_SECONDS = 0.16  # of opening before the next sound, no more than the model looks ahead
 LOUD_RANGE_DB = 20.0  # frames within this range of the loud end of the clip count as speech
@@ -45,7 +48,7 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
     count = -(-len(waveform) // frame_samples)
     padded = np.pad(np.asarray(waveform, np.float32), (0, count * frame_samples - len(waveform)))
     power = (padded.reshape(count, frame_samples) ** 2).mean(axis=1)
-    sounding = power >= 10 ** ((SPEECH_LEVEL_DB - QUIET_RANGE_DB) / 10)
+    sounding = ~_is_quiet(10 * np.log10(power.clip(min=1e-12)))
     frames = np.arange(count)
     last = np.maximum.accumulate(np.where(sounding, frames, -np.inf))
     following = np.minimum.accumulate(np.where(sounding, frames, np.inf)[::-1])[::-1]
@@ -53,6 +56,15 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
     closing = ((frames - last) * seconds - rest_seconds) / REST_FADE_SECONDS + 1.0
     opening = (following - frames) * seconds / REST_LEAD_SECONDS
     return np.clip(np.minimum(closing, opening), 0.0, 1.0).astype(np.float32)
+
+
+def _is_quiet(level_db: np.ndarray) -> np.ndarray:
+    """Frames (T,) bool in which nobody speaks: far below speech, or less far in a steady noise."""
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(level_db, STEADY_FRAMES, mode="edge"), sum(STEADY_FRAMES) + 1
+    )
+    steady_db = np.minimum(np.percentile(around, 20, axis=1) + STEADY_DB, SPEECH_LEVEL_DB - STEADY_RANGE_DB)
+    return level_db < np.maximum(steady_db, SPEECH_LEVEL_DB - QUIET_RANGE_DB)
 
 
 def check_sampling_rate(given: int | None, accepted: int) -> None:
