@@ -45,7 +45,17 @@ def main() -> None:
     for label, preset, options in ROWS:
         run, metrics = args.output / preset, args.output / "metrics.json"
         if not (run / "model").is_dir():
-            training = ["--dataset", args.dataset, "--preset", preset, "--output", str(run)]
+            # without emotions of the prior: terms of the objective are compared on captured faces alone
+            training = [
+                "--dataset",
+                args.dataset,
+                "--preset",
+                preset,
+                "--output",
+                str(run),
+                "--emotion_share",
+                "0",
+            ]
             subprocess.run([*launch, *training, "--max_steps", args.max_steps], check=True)
         evaluation = ["--model", str(run / "model"), "--dataset", *args.evaluate, "--output", str(metrics)]
         evaluation += ["--phones", args.phones] if args.phones else []

@@ -56,11 +56,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     speech = (16000, (0.1 * rng.standard_normal(16000 * SECONDS)).astype(np.float32))
     clip_seconds = best(lambda: animator(speech))
+    felt_seconds = best(lambda: animator(speech, "happy", style="lively"))
     parameters = sum(p.numel() for p in animator.model.parameters())
     size = sum(path.stat().st_size for path in EMBEDDED_MODEL.iterdir())
     config = animator.model.config
     rows = {
         f"{SECONDS} s of speech to a clip": f"{clip_seconds:.3f} s",
+        "the same with emotion and style, over that": f"{felt_seconds / clip_seconds:.2f}",
         "real-time factor": f"{clip_seconds / SECONDS:.4f}",
         "import app": f"{import_seconds('app'):.1f} s",
         "parameters": f"{parameters / 1e6:.2f} M",

@@ -14,7 +14,7 @@ from bilabial.clip import FaceClip
 from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
-from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, enliven
 
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
@@ -82,9 +82,12 @@ class Animator:
         """The style vector of somebody who speaks: how far each coefficient moves, and about which mean.
 
         source: a clip, a Live Link Face CSV, what `FaceClip.to_npz` wrote, or a face video of some seconds
-        (needs the extra `capture`; its first 20 s count). amount: 0 = the default style, 1 = that person's.
-        Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names or shows no face.
+        (needs the extra `capture`; its first 20 s count). amount: 0 = the default style, 1 = that person's,
+        up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names or shows
+        no face.
         """
+        if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
+            raise ValueError(f"amount of the reference must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
         clip = source if isinstance(source, FaceClip) else _read_face(Path(source))
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:

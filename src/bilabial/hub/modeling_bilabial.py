@@ -417,36 +417,43 @@ class BilabialModel(BilabialPreTrainedModel):
             raise ValueError(
                 f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
             )
-        config = self.config
+        config, names, lip_weights = self.config, self.config.blendshapes, self.config.lip_distance_weights
         total = math.ceil(len(samples) / config.frame_hop_samples)
         if is_schedule(emotion):
             weights = self.encode_schedule(emotion, intensity, total)
         else:
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
-        style_vector = self.encode_style(style)
+        learnt, manner = self.encode_style(style).split([config.style_size, 2 * len(names)])
         input_values = torch.from_numpy(normalize_level(samples)).to(self.device, self.dtype)
-        neutral, face = self._decode_chunks(
-            input_values, weights.to(self.device), style_vector[: config.style_size]
-        )
-        manner = style_vector[config.style_size :].view(2, -1).float().cpu()
-        means = torch.tensor(config.channel_means or [0.0] * len(config.blendshapes))
-        names, lip_weights = list(config.blendshapes), config.lip_distance_weights
-        face = restyle(face, manner, means, names, lip_weights)
+        neutral, face = self._decode_chunks(input_values, weights.to(self.device), learnt)
+        manner = manner.view(2, -1).float().cpu()
+        face = restyle(face, manner, torch.tensor(config.channel_means or 0.0), names, lip_weights)
         if config.rest_seconds > 0:
             sound = input_values.float().cpu().numpy()
             share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
             neutral, face = (close_lips(part, names, lip_weights, share) for part in (neutral, face))
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (_interpolate(part, config.frame_rate_hz, count, fps) for part in (neutral, face))
-        if config.seal_distance > 0:
-            share = sealed_share(lip_distance(neutral, names, lip_weights), config.seal_distance)
-            neutral, face = (close_lips(part, names, lip_weights, share) for part in (neutral, face))
-        if not weights.any():
+        opening = float(manner[1, list(names).index("jawOpen")].exp())
+        return self._with_lips_of(neutral, face, opening, bool(weights.any()))
+
+    def _with_lips_of(
+        self, neutral: torch.Tensor, face: torch.Tensor, opening: float, felt: bool
+    ) -> torch.Tensor:
+        """The face (T, C) with its lips closed where those of the neutral one (T, C) are, or nearly are.
+
+        opening: of the manner, times that of the neutral face. felt: there is an emotion, and its lips keep
+        to EMOTION_OPENING.
+        """
+        names, weights = self.config.blendshapes, self.config.lip_distance_weights
+        if self.config.seal_distance > 0:
+            share = sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
+            neutral, face = (close_lips(part, names, weights, share) for part in (neutral, face))
+        if not felt:
             return face
-        spoken = lip_distance(neutral, names, lip_weights) * manner[1, names.index("jawOpen")].exp()
-        distance = lip_distance(face, names, lip_weights)
-        distance = distance.clamp(EMOTION_OPENING[0] * spoken, EMOTION_OPENING[1] * spoken)
-        return set_lip_distance(face, names, lip_weights, distance)
+        spoken = lip_distance(neutral, names, weights) * opening
+        low, high = (bound * spoken for bound in EMOTION_OPENING)
+        return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clamp(low, high))
 
     def _decode_chunks(
         self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor
