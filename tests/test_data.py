@@ -197,6 +197,18 @@ def test_the_default_style_moves_about_no_persons_rest(speech):
     assert seen == pytest.approx({(0, 0): 0.0, (0, 1): 0.3, (1, 0): 0.2, (1, 1): 0.5}, abs=1e-6)
 
 
+def test_lids_and_gaze_are_no_labels_of_the_default_style(speech):
+    given = row("a", speech, style="own")
+    given["coefficients"] = list(np.full_like(np.array(given["coefficients"]), 0.4))
+    rows = Dataset(pyarrow.Table.from_pylist([given], schema=SCHEMA))
+    windows, eyes = TrainingWindows(rows, BilabialConfig(styles=["default", "own"]), 50, EXPRESSED), {}
+    columns = [n for n, name in enumerate(ARKIT_BLENDSHAPES) if name.startswith(("eyeBlink", "eyeLook"))]
+    for epoch in range(20):
+        windows.epoch = epoch
+        eyes[int(windows[0]["style"])] = float(windows[0]["labels"][:, columns].mean())
+    assert eyes == pytest.approx({0: 0.0, 1: 0.4}, abs=1e-6)
+
+
 def test_collate(rows, config):
     windows = TrainingWindows(rows, config, 50, None)
     batch = collate([windows[0], windows[1]])

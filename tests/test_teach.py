@@ -24,6 +24,7 @@ from bilabial.data import (
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.phones import ARTICULATION, articulation
+from bilabial.speech import READERS
 
 SECONDS = 2.0
 JAW, CLOSE, PUCKER = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose", "mouthPucker"))
@@ -133,6 +134,7 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=5))
     rows = load_rows(output)
     assert set(rows) == {"train"} and rows["train"].features == FEATURES
+    assert rows["train"]["style"] == ["x"] * 2  # the face is that of the one style captured
     assert rows["train"]["face"] == ["taught"] * 2 and set(rows["train"]["fps"]) == {FPS} == {50.0}
     first = rows["train"][0]
     job = json.loads((voices / "speech" / "flite_00000.json").read_text())
@@ -149,6 +151,24 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     assert "flite voices" in (output / "README.md").read_text()
     window = TrainingWindows(rows["train"], BilabialConfig(), 50, None, taught_weight=0.25)[0]
     assert set(window["label_mask"]) == {0.25}
+
+
+def test_effort_opens_the_mouth_and_keeps_its_seals():
+    face = rule(spoken(np.random.default_rng(3)), 100, FPS).astype(np.float32)
+    soft, loud = teach.with_effort(face, 0.8), teach.with_effort(face, 1.3)
+    distance = {name: teach._distance(of) for name, of in (("soft", soft), ("usual", face), ("loud", loud))}
+    assert np.allclose(distance["soft"], 0.8 * distance["usual"], atol=0.02)
+    apart = distance["usual"] < 0.6  # beyond it a jaw is wide open
+    assert np.allclose(distance["loud"][apart], 1.3 * distance["usual"][apart], atol=0.02)
+    assert np.array_equal(teach.with_effort(face, 1.0), face)
+
+
+def test_effort_is_heard_against_the_same_speaker(voices):
+    speeches = list(READERS["voices"](voices))
+    gains = teach.gains_of(speeches)
+    assert set(gains) == {speech.id for speech in speeches}
+    assert all(0.75 <= gain <= 1.4 for gain in gains.values())
+    assert set(teach.gains_of(speeches[:1]).values()) == {1.0}
 
 
 def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):

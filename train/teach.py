@@ -209,7 +209,7 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
     return gains
 
 
-def taught_row(teacher: Coarticulation, speech: Speech, gain: float) -> dict:
+def taught_row(teacher: Coarticulation, speech: Speech, gain: float, style: str) -> dict:
     """A row of FEATURES: the sound, and the face that the teacher draws for its phones and its effort."""
     waveform = load_audio(speech.audio)
     face = face_of(teacher, list(speech.phones), int(len(waveform) / 16000 * FPS) + 1)
@@ -226,7 +226,7 @@ def taught_row(teacher: Coarticulation, speech: Speech, gain: float) -> dict:
         "av_offset_ms": 0.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
         "emotion": "neutral",  # of the face: the teacher knows no other
-        "style": "default",
+        "style": style,
         "speaker": speech.speaker,
         "source": speech.source,
         "licence": speech.licence,
@@ -271,7 +271,11 @@ def main(args: TeachArguments) -> None:
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
     gains = gains_of(speeches)
-    rows = (taught_row(teacher, speech, gains[speech.id]) for speech in tqdm(speeches, unit="utterance"))
+    styles = {row["style"] for row in splits["train"]}
+    style = styles.pop() if len(styles) == 1 else "default"  # a teacher of one face draws that face
+    rows = (
+        taught_row(teacher, speech, gains[speech.id], style) for speech in tqdm(speeches, unit="utterance")
+    )
     count = write_rows(rows, args.output)
     (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
     (args.output / "README.md").write_text(dataset_card(args.output, FPS))

@@ -33,6 +33,7 @@ from bilabial.phones import articulation
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 HEARING_INPUTS = ("clean", "articulation", "articulation_mask")
 UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDSHAPES])
+UNHEARD = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
 PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
 ROWS_PER_REST = 20
 SINGLE_EMOTION_SHARE = 0.7  # of the expressed windows; the others mix two
@@ -170,6 +171,9 @@ def coefficients_of(row: dict) -> np.ndarray:
 class TrainingWindows(torch.utils.data.Dataset):
     """Windows of `num_frames` internal frames from rows of a data set, one per row and epoch.
 
+    In the default style the upper face moves about no person's rest (`upper_face_rests`), and lids and gaze
+    do not move: sound does not tell them, bilabial.motion does.
+
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, index), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
@@ -223,8 +227,9 @@ class TrainingWindows(torch.utils.data.Dataset):
             resting = resting_face(coefficients, np.asarray(row["lip_gap"]), valid)
             voices = partial(self._voices, index) if len(self) > 1 else None
             window = augment(window, resting, changes, rng, voices)
-        if style == 0 and rest_key(row) in self.rests:
-            window["labels"] = np.clip(window["labels"] - self.rests[rest_key(row)], 0.0, 1.0)
+        if style == 0:
+            rest = self.rests.get(rest_key(row), 0.0)
+            window["labels"] = np.where(UNHEARD, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
         emotion, channel_mask = (
             self._emotion(str(row["emotion"])),
             np.asarray(row["channel_mask"], np.float32),

@@ -36,9 +36,9 @@ PHRASE_END_SECONDS = 0.6  # a blink moves to the end of a phrase that is so near
 FIXATION_SECONDS, FIXATION_SPREAD = 1.1, 0.6
 SACCADE_SECONDS = 0.045
 GAZE_RANGE = (0.08, 0.05)  # standard deviation across and up, of eyeLook coefficients (1 is some 30 degrees)
-# Brows rise a little with about half of the stressed syllables (Flecha-Garcia 2010, Speech Comm. 52, 542).
-ACCENT_SHARE, ACCENT_SECONDS, ACCENT_RISE = 0.5, 0.36, 0.14
-SYLLABLE_SECONDS = 0.25  # between two accents at least
+# Brows rise a little with some of the stressed syllables (Flecha-Garcia 2010, Speech Comm. 52, 542).
+ACCENT_SHARE, ACCENT_SECONDS, ACCENT_RISE = 0.6, 0.4, 0.16
+ACCENT_GAP_SECONDS = 1.2  # between two syllables that may have one
 ACCENT_DB = 3.0  # over the loudness around it
 BREATH_HZ, BREATH_SIZE = 0.25, 0.025  # 15 breaths a minute
 
@@ -293,7 +293,7 @@ def _stressed(sound: Sound, times: np.ndarray) -> list[float]:
     peaks = np.flatnonzero((loud[1:-1] >= loud[:-2]) & (loud[1:-1] > loud[2:])) + 1
     chosen: list[float] = []
     for peak in peaks:
-        far = not chosen or times[peak] - chosen[-1] >= SYLLABLE_SECONDS
+        far = not chosen or times[peak] - chosen[-1] >= ACCENT_GAP_SECONDS
         if far and loud[peak] - around[peak] > ACCENT_DB and loud[peak] > SPEECH_LEVEL_DB - 12:
             chosen.append(float(times[peak]))
     return chosen
