@@ -11,7 +11,8 @@ from skin import linear, smooth
 
 # Degrees the eyeball turns at 1: axis (x down, y to the subject's left) of each look, left eye
 LOOKS = {"Up": (-22, 0), "Down": (25, 0), "In": (0, -28), "Out": (0, 28)}
-IRIS_DEGREES = 23.5  # from the eye's axis to the edge of the iris
+EYE_EDGE, ZOOM = 1.9, 0.6  # radians from the axis where the eyeball ends; more pixels for the iris
+IRIS_DEGREES = 22.0  # from the eye's axis to the edge of the iris
 TEETH_MM = {"upper": (8.5, 6.6, 7.6, 7.0, 6.8, 10.2), "lower": (5.3, 5.9, 6.8, 7.1, 7.2, 11.2)}
 ENAMEL, GUM = "#cfc3ad", "#8f4343"
 
@@ -44,11 +45,13 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
 def make_eyes(face: Face, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """Positions, triangles, uvs and deltas (52, V, 3) of both eyeballs, which turn with eyeLook*."""
     iris = np.radians(IRIS_DEGREES)
-    angles = np.r_[np.linspace(0, iris, 6), np.linspace(iris, 1.9, 8)[1:]]
+    angles = np.r_[np.linspace(0, iris, 6), np.linspace(iris, EYE_EDGE, 8)[1:]]
     directions, triangles = _sphere(28, angles)
     polar = np.arccos(directions[:, 2].clip(-1, 1))
     bulge = 1 + 0.022 * (1 - smooth(0.5 * iris, 1.25 * iris, polar))  # the cornea
-    uvs = 0.5 + 0.5 * directions[:, :2] * (polar / 1.9 / np.maximum(np.sin(polar), 1e-6))[:, None] * [1, -1]
+    uvs = 0.5 + 0.5 * directions[:, :2] * ((polar / EYE_EDGE) ** ZOOM / np.maximum(np.sin(polar), 1e-6))[
+        :, None
+    ] * [1, -1]
     positions, deltas = [], []
     for side, helper in (("Left", "helper-l-eye"), ("Right", "helper-r-eye")):
         centre, radius = fit_sphere(face.vertices[np.unique(face.quads[helper])])
@@ -70,14 +73,12 @@ def _rotation(down: float, left: float) -> np.ndarray:
     return np.array(about_y) @ np.array(about_x)
 
 
-def paint_eye(size: int = 384) -> bytes:
-    """PNG of an eyeball seen along its axis, distance from the middle = angle, 1.9 radians at the edge."""
+def paint_eye(size: int = 256) -> bytes:
+    """PNG of an eyeball seen along its axis: distance from the middle = (angle / EYE_EDGE) ** ZOOM."""
     random = np.random.default_rng(0)
     y, x = (np.mgrid[:size, :size] + 0.5) / size * 2 - 1
-    polar, around = (
-        np.hypot(x, y) * 1.9 / np.radians(IRIS_DEGREES),
-        np.arctan2(y, x),
-    )  # polar: 1 = iris's edge
+    polar = np.hypot(x, y) ** (1 / ZOOM) * EYE_EDGE / np.radians(IRIS_DEGREES)  # 1 at the iris's edge
+    around = np.arctan2(y, x)
     fibres = np.zeros_like(x)
     for count in (23, 41, 67, 97, 131):
         fibres += np.sin(count * around + random.uniform(0, 6.3) + 1.5 * np.sin(3 * polar + count)) / 5

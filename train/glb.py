@@ -184,8 +184,9 @@ def _primitive(part: Part, binary: Binary) -> dict:
         attributes["COLOR_0"] = binary.add_array(
             (opaque * 65535).round().astype(np.uint16), 34962, normalized=True
         )
-    still = binary.add_sparse(np.zeros_like(part.positions), 1.0, bounds=True)
     targets = []
+    if len(part.deltas):
+        still = binary.add_sparse(np.zeros_like(part.positions), 1.0, bounds=True)
     for delta in part.deltas:
         target = {"POSITION": still, "NORMAL": still}
         if np.linalg.norm(delta, axis=1).max() > MOVES_METRES:

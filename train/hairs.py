@@ -12,9 +12,9 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from skin import Surface, smooth
 
-BROW_HEIGHT = 0.026  # half of a brow's height
+BROW_HEIGHT = 0.028  # half of a brow's height
 BACKWARD = np.array([0, -0.35, -1.0])  # how the hair is combed
-NUM_BLADES = 2100  # of the haircut
+NUM_BLADES = 2000  # of the haircut
 NUM_BROW_HAIRS = 280  # a side
 # Lid of MakeHuman's strips, hairs between two columns, share of the strip's depth, half a width in columns
 LASHES = ((2, 5, 1.0, 0.065), (1, 3, 0.45, 0.04))
@@ -31,10 +31,10 @@ def make_lashes(face: Face) -> Surface:
             for k in range(len(grid) - 1):
                 for hair in range(num_hairs):
                     place = (hair + random.uniform(0.2, 0.8)) / num_hairs
-                    lean, length = random.uniform(-0.25, 0.25), 3.2 * reach * random.uniform(0.8, 1.0)
+                    lean, length = random.uniform(-0.25, 0.25), 3.1 * reach * random.uniform(0.8, 1.0)
                     for step, wide in ((0.1, -1), (0.1, 1), (0.55, -0.7), (0.55, 0.7), (1.0, 0)):
                         across = place + lean * step + wide * width
-                        rows.append(_on_strip(grid, k, across, 0.8 + step * length))
+                        rows.append(_on_strip(grid, k, across, 0.9 + step * length))
     blade = np.array([[0, 1, 2], [2, 1, 3], [2, 3, 4]])
     triangles = np.arange(0, len(rows), 5)[:, None, None] + blade
     return Surface(_weights(rows, len(face.vertices)), triangles.reshape(-1, 3))
@@ -114,7 +114,7 @@ def _brow_hair(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.
 def brow_line(s: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the left brow's middle, s from 0 at the nose to 1 at the temple."""
     x = np.interp(s, (0, 0.6, 1), (0.125, 0.39, 0.535))
-    return x, np.interp(s, (0, 0.35, 0.65, 1), (7.465, 7.498, 7.518, 7.462))
+    return x, np.interp(s, (0, 0.35, 0.65, 1), (7.425, 7.455, 7.470, 7.42))
 
 
 def distance_to_brows(positions: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ eyes, teeth, lashes, brows, hair and colours are made from numbers (eyes_teeth.p
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +54,14 @@ PERSON = {
     "macrodetails/universal-female-young-averagemuscle-averageweight": 0.6,
     "macrodetails/universal-male-young-averagemuscle-averageweight": 0.4,
     "head/head-oval": 0.3, "neck/neck-scale-horiz-decr": 0.25,
-    "eyes/l-eye-scale-incr": 0.3, "eyes/r-eye-scale-incr": 0.3,
-    "cheek/l-cheek-bones-incr": 0.25, "cheek/r-cheek-bones-incr": 0.25, "nose/nose-point-width-decr": 0.25,
+    "eyes/l-eye-scale-incr": 0.5, "eyes/r-eye-scale-incr": 0.5,
+    "cheek/l-cheek-bones-incr": 0.25, "cheek/r-cheek-bones-incr": 0.25, "nose/nose-scale-horiz-decr": 0.25,
+    "mouth/mouth-scale-horiz-incr": 0.3, "mouth/mouth-angles-up": 0.3, "mouth/mouth-scale-vert-decr": 0.15,
+    "head/head-scale-horiz-decr": 0.15,
 }  # fmt: skip
+# The mean face looks sleepy, and down to a face tracker: share at rest, and the unit that takes it back
+AWAKE = {f"eyeWide{side}": (0.25, f"eyeBlink{side}") for side in ("Left", "Right")}
+LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimetres
 CHIN = 5225  # base vertex
 DULL = {"KHR_materials_specular": {"specularFactor": 0.2}}  # hairs and tongue: hardly any gloss
 WET = {"KHR_materials_clearcoat": {"clearcoatFactor": 1.0, "clearcoatRoughnessFactor": 0.1}}
@@ -81,6 +87,16 @@ def in_metres(
 ) -> Part:
     """A part from MakeHuman's decimetres; more: further fields of Part."""
     return Part(name, (positions - CENTRE) * METRES, triangles, deltas * METRES, material, **more)
+
+
+def rest_at(face: Face, weights: dict[str, tuple[float, str]]) -> Face:
+    """The face with a share of some face units at rest; the unit named beside each takes the share back."""
+    vertices, deltas = face.vertices.copy(), face.deltas.copy()
+    for name, (share, closing) in weights.items():
+        part = share * face.deltas[NAMES.index(name)]
+        vertices += part
+        deltas[NAMES.index(closing)] -= part
+    return replace(face, vertices=vertices, deltas=deltas)
 
 
 def carry(weights: sparse.csr_matrix, deltas: np.ndarray) -> np.ndarray:
@@ -147,6 +163,15 @@ def make_tongue(face: Face) -> Part:
     return in_metres("tongue", positions, triangles, face.deltas[:, used], material, colors=colors)
 
 
+def clear_lower_lashes(face: Face) -> Face:
+    """The face whose lower lashes give way to the closing upper lid, which they would pierce."""
+    deltas = face.deltas.copy()
+    for name in ("eyeBlinkLeft", "eyeBlinkRight"):
+        strip = face.quads[f"helper-{name[8].lower()}-eyelashes-1"]
+        deltas[NAMES.index(name), np.unique(strip)] += LASHES_GIVE_WAY
+    return replace(face, deltas=deltas)
+
+
 def make_hairs(face: Face, bust: Surface) -> list[Part]:
     """Lashes and brows, which move, and the haircut, which does not."""
 
@@ -155,6 +180,7 @@ def make_hairs(face: Face, bust: Surface) -> list[Part]:
 
     positions = bust.weights @ face.vertices
     normals = vertex_normals(positions, bust.triangles)
+    face = clear_lower_lashes(face)
     lash = make_lashes(face)
     brow, lift, brow_normals = make_brows(positions, bust.triangles)
     on_face = brow.weights @ bust.weights
@@ -170,7 +196,8 @@ def make_hairs(face: Face, bust: Surface) -> list[Part]:
 
 
 def make_parts(face: Face) -> list[Part]:
-    """Skin, eyes, teeth, tongue, lashes, brows and hair of a face whose lips were sealed."""
+    """Skin, eyes, teeth, tongue, lashes, brows and hair; lips sealed, eyes wider than MakeHuman's."""
+    face = rest_at(face, AWAKE)
     ring = lip_ring(face, UPPER_LIP)
     rings = rings_from(face, ring)
     face = seal_lips(face, ring, rings, NAMES.index("jawOpen"), NAMES.index("mouthClose"))

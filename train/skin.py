@@ -168,7 +168,7 @@ def seal_lips(face: Face, ring: list[int], rings: np.ndarray, jaw_open: int, mou
     fade = 1 - smooth(1, LIP_RINGS, np.abs(rings))
     middle = np.interp(x, x[upper], (face.vertices[:, 1])[upper])
     side = np.where(face.vertices[:, 1] >= middle - 0.004, -0.5, 0.5) * fade
-    corners = 1 - smooth(0.18, 0.212, np.abs(x))
+    corners = 1 - smooth(0.85, 1.0, np.abs(x) / x[upper].max())
     gap = (between(face.vertices)[:, 1] - REST_GAP) * corners
     vertices = face.vertices + np.stack([0 * x, side * gap, 0 * x], 1)
     deltas = face.deltas.copy()
