@@ -25,7 +25,7 @@ class Part:
 
     positions: (V, 3) in metres, y up, face to +z; triangles: (N, 3), counter-clockwise from outside; deltas:
     (K, V, 3) in metres, what each morph target adds, K = 0 for a part that never moves; material: of glTF;
-    normals: (V, 3), of the triangles when None; colors: (V, 3) linear RGB in 0..1; uvs: (V, 2); image: PNG of
+    normals: (V, 3), of the triangles when None; colors: (V, 3 or 4) linear RGB(A); uvs: (V, 2); image: PNG of
     the base colour; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); bends: whether the
     normals follow the morph targets; extras: kept in the mesh's extras.
     """
@@ -180,7 +180,7 @@ def _primitive(part: Part, binary: Binary) -> dict:
     if part.uvs is not None:
         attributes["TEXCOORD_0"] = binary.add_array(part.uvs.astype(np.float32), 34962)
     if part.colors is not None:
-        opaque = np.concatenate([part.colors.clip(0, 1), np.ones((len(part.colors), 1))], axis=1)
+        opaque = np.concatenate([part.colors, np.ones((len(part.colors), 1))], axis=1)[:, :4].clip(0, 1)
         attributes["COLOR_0"] = binary.add_array(
             (opaque * 65535).round().astype(np.uint16), 34962, normalized=True
         )

@@ -1,4 +1,4 @@
-"""The head's hairs: lashes, brows and a short haircut, blades of one to three triangles.
+"""The head's hairs: lashes and brows of blades, and a short haircut as a shell with streaks.
 
 Made from numbers here, placed on MakeHuman's lash strips and on the skin; lashes and brows follow the face
 units. Lengths are MakeHuman's decimetres until head.py writes metres.
@@ -6,15 +6,17 @@ units. Lengths are MakeHuman's decimetres until head.py writes metres.
 
 import numpy as np
 from eyes_teeth import fit_sphere
-from glb import vertex_normals
+from glb import encode_png, vertex_normals
 from makehuman import Face
 from scipy import sparse
+from scipy.ndimage import gaussian_filter
 from scipy.sparse import csgraph
-from skin import Surface, smooth
+from skin import Surface, linear, smooth
 
 BROW_HEIGHT = 0.028  # half of a brow's height
-BACKWARD = np.array([0, -0.35, -1.0])  # how the hair is combed
-NUM_BLADES = 2000  # of the haircut
+HAIR_THICKNESS = 0.07
+HAIR_POLE = np.array([0, 7.1, 0.35])  # on the axis from ear to ear round which the hair is combed
+HAIR_DARK, HAIR_LIGHT = "#17100d", "#4a3428"
 NUM_BROW_HAIRS = 280  # a side
 # Lid of MakeHuman's strips, hairs between two columns, share of the strip's depth, half a width in columns
 LASHES = ((2, 5, 1.0, 0.065), (1, 3, 0.45, 0.04))
@@ -142,33 +144,34 @@ def _drop(
     return row, normal / np.linalg.norm(normal)
 
 
-def make_hair(
-    positions: np.ndarray, normals: np.ndarray, triangles: np.ndarray, height: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Short blades over the scalp, combed back: positions (V, 3), triangles and normals (V, 3).
+def make_hair(positions: np.ndarray, triangles: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A short haircut combed back: a shell over the scalp, whose streaks are paint_hair's.
 
-    height: (V,) decimetres above the hairline of each vertex of the skin.
+    above: (V,) decimetres above the hairline of each vertex of the skin. Returns positions (V, 3), triangles,
+    linear RGBA (V, 4) that fades out at the hairline, and texture coordinates (V, 2).
     """
+    normals = vertex_normals(positions, triangles)
+    scalp = (above[triangles].max(1) > 0) & (np.abs(positions[triangles][..., 0]).max(1) < 0.86)
+    used, faces = np.unique(triangles[scalp], return_inverse=True)
+    root, height = positions[used], above[used]
+    thick = 0.008 + HAIR_THICKNESS * smooth(0.0, 0.45, height)
+    rays = root - HAIR_POLE
+    across = np.arcsin(rays[:, 0] / np.linalg.norm(rays, axis=1))  # constant along a comb's way over the head
+    along = np.arctan2(rays[:, 2], rays[:, 1])
+    uvs = np.stack([0.5 + across / np.pi, 0.5 - along / (1.4 * np.pi)], 1)
+    colors = np.concatenate([np.ones_like(root), smooth(-0.01, 0.10, height)[:, None]], axis=1)
+    return root + thick[:, None] * normals[used], faces.reshape(-1, 3), colors, uvs
+
+
+def paint_hair(along: int = 128, across: int = 512) -> bytes:
+    """PNG of streaks along the second axis, with gaps between them in its alpha."""
     random = np.random.default_rng(3)
-    corners = positions[triangles]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    on_scalp = (height[triangles].max(1) > -0.03) * (np.abs(corners[..., 0]).max(1) < 0.86)
-    chosen = random.choice(len(triangles), NUM_BLADES, p=area * on_scalp / (area * on_scalp).sum())
-    shares = random.dirichlet((1, 1, 1), NUM_BLADES)
-    root, normal = (
-        np.einsum("ns,nsc->nc", shares, values[triangles[chosen]]) for values in (positions, normals)
-    )
-    above = (shares * height[triangles[chosen]]).sum(1)
-    keep = above > np.abs(random.normal(0.0, 0.05, NUM_BLADES))
-    root, normal, above = root[keep], normal[keep], above[keep]
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    comb = BACKWARD + random.normal(0, 0.1, root.shape)
-    comb -= (comb * normal).sum(1, keepdims=True) * normal
-    comb /= np.linalg.norm(comb, axis=1, keepdims=True)
-    length = np.interp(above, (0, 0.25, 0.6), (0.06, 0.11, 0.16)) * random.uniform(0.7, 1.2, len(root))
-    across = np.cross(normal, comb) * 0.010
-    tip = root + length[:, None] * (0.85 * comb + 0.42 * normal)
-    blades = np.stack([root - across - 0.01 * normal, root + across - 0.01 * normal, tip], 1).reshape(-1, 3)
-    lit = np.repeat(normal, 3, 0) + 0.5 * np.stack([0 * comb, 0 * comb, comb], 1).reshape(-1, 3)
-    lit += 0.35 * np.repeat(random.normal(0, 1, root.shape), 3, 0)
-    return blades, np.arange(len(blades)).reshape(-1, 3), lit / np.linalg.norm(lit, axis=1, keepdims=True)
+    streaks = np.zeros((along, across))
+    for length, width, weight in ((10, 0.5, 1.0), (6, 1.0, 0.8), (20, 3.0, 0.6)):
+        noise = gaussian_filter(random.normal(size=streaks.shape), (length, width), mode="wrap")
+        streaks += weight * noise / noise.std()
+    streaks = smooth(-2.2, 2.6, streaks)
+    color = linear(HAIR_DARK) + (linear(HAIR_LIGHT) - linear(HAIR_DARK)) * streaks[..., None] ** 1.5
+    srgb = np.where(color <= 0.0031308, 12.92 * color, 1.055 * color ** (1 / 2.4) - 0.055)
+    pixels = np.concatenate([srgb, 0.35 + 0.65 * smooth(0.25, 0.6, streaks)[..., None]], axis=2)
+    return encode_png((pixels * 63).round().astype(np.uint8) * 4)

@@ -18,12 +18,11 @@ sys.path.insert(0, str(ROOT / "src"))
 
 import numpy as np
 from eyes_teeth import make_eyes, make_teeth, paint_eye
-from glb import Part, vertex_normals, write_glb
-from hairs import distance_to_brows, make_brows, make_hair, make_lashes
+from glb import Part, write_glb
+from hairs import distance_to_brows, make_brows, make_hair, make_lashes, paint_hair
 from makehuman import Face, find_data, load_face
 from scipy import sparse
 from skin import (
-    HAIR_BLADES,
     SKIN,
     UPPER_LIP,
     Surface,
@@ -179,19 +178,19 @@ def make_hairs(face: Face, bust: Surface) -> list[Part]:
         return matte(0.75, color, doubleSided=True, extensions=DULL)
 
     positions = bust.weights @ face.vertices
-    normals = vertex_normals(positions, bust.triangles)
     face = clear_lower_lashes(face)
     lash = make_lashes(face)
     brow, lift, brow_normals = make_brows(positions, bust.triangles)
     on_face = brow.weights @ bust.weights
-    hair, hair_faces, hair_normals = make_hair(positions, normals, bust.triangles, scalp(positions))
+    hair, hair_faces, fade, uvs = make_hair(positions, bust.triangles, scalp(positions))
+    streaks = matte(0.55, alphaMode="BLEND", extensions=DULL)
     lashes = lash.weights @ face.vertices, lash.triangles, carry(lash.weights, face.deltas)
     brows = on_face @ face.vertices + lift, brow.triangles, carry(on_face, face.deltas)
     haircut = hair, hair_faces, np.zeros((0, len(hair), 3))
     return [
         in_metres("lashes", *lashes, colored("#120c0a"), bends=False),
-        in_metres("brows", *brows, colored("#2b1e18"), normals=brow_normals, bends=False),
-        in_metres("hair", *haircut, colored(HAIR_BLADES), normals=hair_normals),
+        in_metres("brows", *brows, colored("#37281f"), normals=brow_normals, bends=False),
+        in_metres("hair", *haircut, streaks, colors=fade, uvs=uvs, image=paint_hair()),
     ]
 
 

@@ -31,7 +31,6 @@ HAIRLINE = (
 HEAD_AXIS_Z = 0.45
 NUM_DIRECTIONS = 96  # of sky_light
 SURFACE_PIXELS = 32
-HAIR_BLADES = "#2a1f19"
 
 
 def linear(color: str) -> np.ndarray:
@@ -238,7 +237,7 @@ def color_skin(
     for side in (1, -1):
         away = np.hypot((side * x - 0.289) / 0.21, (y - 7.352) / 0.115)
         blend(LID, 0.6 * (1 - smooth(0.7, 1.25, away)) * (z > 1.0))
-    blend("#6b4a3a", 0.4 * (1 - smooth(0.01, 0.08, to_brow)) * (z > 0.8))
+    blend("#5b3f31", 0.55 * (1 - smooth(0.01, 0.08, to_brow)) * (z > 0.8))
     hair = smooth(-0.06, 0.07, scalp(positions)) * (np.abs(x) < 0.83)
     blend(HAIR, 0.99 * hair)
     light = sky_light(positions, triangles) * (1 - smooth(0, 2, -rings))
