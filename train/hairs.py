@@ -16,7 +16,7 @@ from skin import Surface, linear, smooth
 BROW_HEIGHT = 0.028  # half of a brow's height
 HAIR_THICKNESS = 0.07
 HAIR_POLE = np.array([0, 7.1, 0.35])  # on the axis from ear to ear round which the hair is combed
-HAIR_DARK, HAIR_LIGHT = "#17100d", "#4a3428"
+HAIR_DARK, HAIR_LIGHT = "#17100d", "#412e23"
 NUM_BROW_HAIRS = 280  # a side
 # Lid of MakeHuman's strips, hairs between two columns, share of the strip's depth, half a width in columns
 LASHES = ((2, 5, 1.0, 0.065), (1, 3, 0.45, 0.04))
@@ -116,7 +116,7 @@ def _brow_hair(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.
 def brow_line(s: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the left brow's middle, s from 0 at the nose to 1 at the temple."""
     x = np.interp(s, (0, 0.6, 1), (0.125, 0.39, 0.535))
-    return x, np.interp(s, (0, 0.35, 0.65, 1), (7.425, 7.455, 7.470, 7.42))
+    return x, np.interp(s, (0, 0.35, 0.65, 1), (7.413, 7.440, 7.455, 7.408))
 
 
 def distance_to_brows(positions: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def paint_hair(along: int = 128, across: int = 512) -> bytes:
     """PNG of streaks along the second axis, with gaps between them in its alpha."""
     random = np.random.default_rng(3)
     streaks = np.zeros((along, across))
-    for length, width, weight in ((10, 0.5, 1.0), (6, 1.0, 0.8), (20, 3.0, 0.6)):
+    for length, width, weight in ((10, 0.5, 1.0), (6, 1.0, 0.8), (20, 1.8, 0.5)):
         noise = gaussian_filter(random.normal(size=streaks.shape), (length, width), mode="wrap")
         streaks += weight * noise / noise.std()
     streaks = smooth(-2.2, 2.6, streaks)

@@ -56,7 +56,7 @@ PERSON = {
     "eyes/l-eye-scale-incr": 0.5, "eyes/r-eye-scale-incr": 0.5,
     "cheek/l-cheek-bones-incr": 0.25, "cheek/r-cheek-bones-incr": 0.25, "nose/nose-scale-horiz-decr": 0.25,
     "mouth/mouth-scale-horiz-incr": 0.3, "mouth/mouth-angles-up": 0.3, "mouth/mouth-scale-vert-decr": 0.15,
-    "head/head-scale-horiz-decr": 0.15,
+    "head/head-scale-horiz-decr": 0.15, "eyebrows/eyebrows-trans-down": 0.4,
 }  # fmt: skip
 # The mean face looks sleepy, and down to a face tracker: share at rest, and the unit that takes it back
 AWAKE = {f"eyeWide{side}": (0.25, f"eyeBlink{side}") for side in ("Left", "Right")}
