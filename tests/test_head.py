@@ -145,6 +145,36 @@ def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
     assert gap.max() < 0.6 * MM
 
 
+@pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
+def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(skin: Mesh, x: float) -> None:
+    mouth = skin.rest[skin.extras["upperLip"]].mean(0)
+    near = (np.linalg.norm(skin.rest - mouth, axis=1) < 30 * MM)[skin.triangles].all(1)
+    drop = -skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][skin.triangles]
+    upper, lower = (
+        skin.triangles[near & (drop < 6 * MM).all(1)],
+        skin.triangles[near & (drop > 9 * MM).all(1)],
+    )
+    assert min(len(upper), len(lower)) > 300
+    posed = skin.pose(jawOpen=x, mouthClose=x)
+    assert num_crossings(posed, upper, lower) + num_crossings(posed, lower, upper) == 0
+    assert num_crossings(skin.pose(mouthClose=0.1), upper, lower) > 0  # no open jaw to cancel
+
+
+def num_crossings(posed: np.ndarray, one: np.ndarray, other: np.ndarray) -> int:
+    """How many edges of one set of triangles pass through the other (Möller and Trumbore, 1997)."""
+    edges = np.unique(np.sort(one[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    origin, way = posed[edges[:, 0]][:, None], (posed[edges[:, 1]] - posed[edges[:, 0]])[:, None]
+    corner, b, c = (posed[other[:, i]][None] for i in range(3))
+    across = np.cross(way, c - corner)
+    volume = ((b - corner) * across).sum(-1)
+    volume = np.where(np.abs(volume) < 1e-18, np.inf, volume)
+    u = ((origin - corner) * across).sum(-1) / volume
+    turned = np.cross(origin - corner, b - corner)
+    v, along = (way * turned).sum(-1) / volume, ((c - corner) * turned).sum(-1) / volume
+    inside = (u > 0) & (v > 0) & (u + v < 1)
+    return int((inside & (along > 0) & (along < 1)).sum())
+
+
 def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:
     chin = skin.extras["chin"]
     heights = [skin.pose(jawOpen=x)[chin, 1] for x in (0, 0.5, 1)]
