@@ -1,0 +1,254 @@
+"""The embedded head, read back by a reader of our own: names, size, and what the shapes do."""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+
+HEAD = Path(__file__).resolve().parents[1] / "src" / "bilabial" / "viewer" / "head.glb"
+DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+MM = 1e-3
+
+
+@dataclass(frozen=True)
+class Mesh:
+    rest: np.ndarray  # (V, 3) metres
+    normals: np.ndarray  # (V, 3)
+    triangles: np.ndarray  # (N, 3)
+    deltas: np.ndarray  # (K, V, 3) metres
+    turns: np.ndarray  # (K, V, 3)
+    extras: dict
+
+    def pose(self, **weights: float) -> np.ndarray:
+        moved = [weight * self.deltas[ARKIT_BLENDSHAPES.index(name)] for name, weight in weights.items()]
+        return self.rest + sum(moved, np.zeros_like(self.rest))
+
+
+class Reader:
+    """Binary glTF 2.0 with sparse accessors."""
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        magic, version, length = struct.unpack_from("<4sII", data)
+        assert (magic, version, length) == (b"glTF", 2, len(data))
+        size, kind = struct.unpack_from("<I4s", data, 12)
+        assert kind == b"JSON"
+        self.document = json.loads(data[20 : 20 + size])
+        self.binary = data[20 + size + 8 :]
+
+    def take(self, view: int, component: int, count: int, width: int) -> np.ndarray:
+        start = self.document["bufferViews"][view]["byteOffset"]
+        assert start % 4 == 0
+        values = np.frombuffer(self.binary, DTYPES[component], count * width, start)
+        return values.reshape(count, width)
+
+    def array(self, index: int) -> np.ndarray:
+        accessor = self.document["accessors"][index]
+        count, width, component = accessor["count"], WIDTHS[accessor["type"]], accessor["componentType"]
+        if "bufferView" in accessor:
+            return self.take(accessor["bufferView"], component, count, width)
+        values = np.zeros((count, width), DTYPES[component])
+        if sparse := accessor.get("sparse"):
+            indices, given = sparse["indices"], sparse["values"]
+            rows = self.take(indices["bufferView"], indices["componentType"], sparse["count"], 1).ravel()
+            assert (np.diff(rows.astype(int)) > 0).all()
+            values[rows] = self.take(given["bufferView"], component, sparse["count"], width)
+        return values
+
+    def mesh(self, name: str) -> Mesh:
+        mesh = next(mesh for mesh in self.document["meshes"] if mesh["name"] == name)
+        (primitive,) = mesh["primitives"]
+        attributes, targets = primitive["attributes"], primitive.get("targets", [])
+        return Mesh(
+            self.array(attributes["POSITION"]).astype(float),
+            self.array(attributes["NORMAL"]).astype(float),
+            self.array(primitive["indices"]).reshape(-1, 3),
+            np.array([self.array(target["POSITION"]) for target in targets], dtype=float),
+            np.array([self.array(target["NORMAL"]) for target in targets], dtype=float),
+            mesh["extras"],
+        )
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(HEAD)
+
+
+@pytest.fixture(scope="module")
+def skin(reader: Reader) -> Mesh:
+    return reader.mesh("skin")
+
+
+def lip_gap(skin: Mesh, **weights: float) -> np.ndarray:
+    """Upper minus lower lip in metres at 15 places across the mouth, (15, 3)."""
+    posed = skin.pose(**weights)
+    upper, lower = posed[skin.extras["upperLip"]], posed[skin.extras["lowerLip"]]
+    places = np.linspace(-0.8, 0.8, 15) * min(upper[:, 0].max(), lower[:, 0].max())
+    across = [
+        np.stack([np.interp(places, lip[:, 0], lip[:, i]) for i in range(3)], 1) for lip in (upper, lower)
+    ]
+    return across[0] - across[1]
+
+
+def test_every_moving_part_has_the_52_names_in_order_and_the_file_is_small(reader: Reader) -> None:
+    assert HEAD.stat().st_size <= 2_000_000
+    assert "CC0" in reader.document["asset"]["copyright"]
+    assert "extensionsRequired" not in reader.document
+    moving = {mesh["name"] for mesh in reader.document["meshes"] if "targets" in mesh["primitives"][0]}
+    assert moving == {"skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "lashes", "brows"}
+    for mesh in reader.document["meshes"]:
+        if mesh["name"] in moving:
+            assert mesh["extras"]["targetNames"] == list(ARKIT_BLENDSHAPES)
+            assert len(mesh["primitives"][0]["targets"]) == len(ARKIT_BLENDSHAPES)
+
+
+def test_every_coefficient_moves_something_by_a_millimetre(reader: Reader) -> None:
+    parts = [reader.mesh(name) for name in ("skin", "eyes", "tongue")]
+    reach = np.max([np.linalg.norm(part.deltas, axis=2).max(1) for part in parts], axis=0)
+    assert reach.min() > 1 * MM
+    assert reach.max() < 60 * MM
+
+
+def test_the_face_is_adult_sized_looks_to_z_and_sits_round_the_origin(skin: Mesh, reader: Reader) -> None:
+    nose = skin.rest[np.argmax(skin.rest[:, 2] * (np.abs(skin.rest[:, 0]) < 5 * MM))]
+    assert nose[2] > 80 * MM and abs(nose[1]) < 40 * MM
+    assert 180 * MM < skin.rest[:, 1].max() - skin.rest[skin.extras["chin"], 1] < 260 * MM
+    assert 0 < reader.mesh("eyes").rest[:, 1].mean() < 40 * MM
+
+
+def test_the_skin_is_closed(skin: Mesh) -> None:
+    """Every edge has two triangles, where vertices at one place count as one (the bust's rim has its own)."""
+    _, same = np.unique(np.round(skin.rest, 7), axis=0, return_inverse=True)
+    corners = same.ravel()[skin.triangles]
+    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    forward = {tuple(edge) for edge in edges.tolist()}
+    assert all((b, a) in forward for a, b in forward)
+
+
+def test_normals_are_unit_and_turn_with_the_shapes(skin: Mesh) -> None:
+    assert np.linalg.norm(skin.normals, axis=1) == pytest.approx(1, abs=1e-3)
+    turned = skin.turns[ARKIT_BLENDSHAPES.index("jawOpen")] + skin.normals
+    assert np.linalg.norm(turned, axis=1) == pytest.approx(1, abs=0.1)
+    assert np.linalg.norm(skin.turns[ARKIT_BLENDSHAPES.index("mouthPucker")], axis=1).max() > 0.1
+
+
+def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
+    gap = lip_gap(skin)[:, 1]
+    assert gap.min() > -0.05 * MM
+    assert gap.max() < 0.6 * MM
+
+
+@pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
+def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(skin: Mesh, x: float) -> None:
+    mouth = skin.rest[skin.extras["upperLip"]].mean(0)
+    near = (np.linalg.norm(skin.rest - mouth, axis=1) < 30 * MM)[skin.triangles].all(1)
+    drop = -skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][skin.triangles]
+    upper, lower = (
+        skin.triangles[near & (drop < 6 * MM).all(1)],
+        skin.triangles[near & (drop > 9 * MM).all(1)],
+    )
+    assert min(len(upper), len(lower)) > 300
+    posed = skin.pose(jawOpen=x, mouthClose=x)
+    assert num_crossings(posed, upper, lower) + num_crossings(posed, lower, upper) == 0
+    assert num_crossings(skin.pose(mouthClose=0.1), upper, lower) > 0  # no open jaw to cancel
+
+
+def num_crossings(posed: np.ndarray, one: np.ndarray, other: np.ndarray) -> int:
+    """How many edges of one set of triangles pass through the other (Möller and Trumbore, 1997)."""
+    edges = np.unique(np.sort(one[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    origin, way = posed[edges[:, 0]][:, None], (posed[edges[:, 1]] - posed[edges[:, 0]])[:, None]
+    corner, b, c = (posed[other[:, i]][None] for i in range(3))
+    across = np.cross(way, c - corner)
+    volume = ((b - corner) * across).sum(-1)
+    volume = np.where(np.abs(volume) < 1e-18, np.inf, volume)
+    u = ((origin - corner) * across).sum(-1) / volume
+    turned = np.cross(origin - corner, b - corner)
+    v, along = (way * turned).sum(-1) / volume, ((c - corner) * turned).sum(-1) / volume
+    inside = (u > 0) & (v > 0) & (u + v < 1)
+    return int((inside & (along > 0) & (along < 1)).sum())
+
+
+def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:
+    chin = skin.extras["chin"]
+    heights = [skin.pose(jawOpen=x)[chin, 1] for x in (0, 0.5, 1)]
+    assert heights[0] - heights[1] > 8 * MM and heights[1] - heights[2] > 8 * MM
+    assert 25 * MM < lip_gap(skin, jawOpen=1)[7, 1] < 45 * MM
+
+
+@pytest.mark.parametrize("x", [0.1, 0.3, 0.6, 1.0])
+def test_mouth_close_seals_the_lips_of_an_open_jaw(skin: Mesh, x: float) -> None:
+    rest, sealed = lip_gap(skin), lip_gap(skin, jawOpen=x, mouthClose=x)
+    assert np.abs(sealed - rest).max() < 0.3 * MM
+    assert sealed[:, 1].min() > -0.1 * MM
+    chin = skin.extras["chin"]
+    assert skin.pose(jawOpen=x, mouthClose=x)[chin, 1] < skin.rest[chin, 1] - 15 * MM * x
+
+
+@pytest.mark.parametrize("name", [name for name in ARKIT_BLENDSHAPES if name.endswith(("Left", "Right"))])
+def test_left_is_the_subjects_left(reader: Reader, skin: Mesh, name: str) -> None:
+    part = reader.mesh("eyes") if name.startswith("eyeLook") else skin
+    delta = part.deltas[ARKIT_BLENDSHAPES.index(name)]
+    if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
+        side = delta[:, 0].sum()  # these move towards the side they name
+    else:
+        side = (np.linalg.norm(delta, axis=1) * part.rest[:, 0]).sum()
+    assert side > 0 if name.endswith("Left") else side < 0
+
+
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_blink_covers_the_pupil(reader: Reader, skin: Mesh, side: str) -> None:
+    """In front of the pupil there is no skin at rest, and a lid at eyeBlink 1."""
+    eyes = reader.mesh("eyes").rest
+    eye = eyes[(eyes[:, 0] > 0) == (side == "Left")]
+    pupil = eye[np.argmax(eye[:, 2])]
+    for low in (-2 * MM, 0, 2 * MM):
+        point = pupil[:2] + np.array([0, low])
+        assert not covers(skin, skin.rest, point, pupil[2] - 4 * MM)
+        assert covers(skin, skin.pose(**{f"eyeBlink{side}": 1.0}), point, pupil[2] - 4 * MM)
+
+
+def covers(skin: Mesh, posed: np.ndarray, point: np.ndarray, depth: float) -> bool:
+    """Whether a triangle nearer to the viewer than depth lies over point (x, y)."""
+    corners = posed[skin.triangles]
+    corners = corners[corners[..., 2].mean(1) > depth]
+    a, b, c = (corners[:, i, :2] - point for i in range(3))
+    turns = [u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] for u, v in ((a, b), (b, c), (c, a))]
+    return bool((np.all(np.stack(turns) >= 0, axis=0) | np.all(np.stack(turns) <= 0, axis=0)).any())
+
+
+def test_lower_teeth_follow_the_jaw_and_upper_teeth_stay(reader: Reader) -> None:
+    lower, upper = reader.mesh("teeth_lower"), reader.mesh("teeth_upper")
+    front = np.argmax(lower.rest[:, 2])
+    assert lower.rest[front, 1] - lower.pose(jawOpen=1)[front, 1] > 15 * MM
+    assert np.abs(upper.deltas).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("look", "axis", "sign"), [("Up", 1, 1), ("Down", 1, -1), ("Out", 0, 1), ("In", 0, -1)]
+)
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_eyes_turn_about_their_centres(reader: Reader, look: str, axis: int, sign: int, side: str) -> None:
+    eyes = reader.mesh("eyes")
+    mine = (eyes.rest[:, 0] > 0) == (side == "Left")
+    posed = eyes.pose(**{f"eyeLook{look}{side}": 1.0})
+    pupil = np.argmax(eyes.rest[:, 2] - 1e3 * ~mine)
+    moved = (posed - eyes.rest)[pupil, axis] * (sign if axis == 1 or side == "Left" else -sign)
+    assert moved > 5 * MM
+    assert (posed == eyes.rest)[~mine].all()
+    spread = [np.linalg.norm(p[mine][:, None] - p[mine][None, ::40], axis=-1) for p in (eyes.rest, posed)]
+    assert np.abs(spread[0] - spread[1]).max() < 0.2 * MM  # rigid
+
+
+def test_brows_and_lashes_move_with_the_skin(reader: Reader) -> None:
+    brows, lashes = reader.mesh("brows"), reader.mesh("lashes")
+    inner = np.abs(brows.rest[:, 0]) < 25 * MM
+    assert (brows.pose(browInnerUp=1) - brows.rest)[inner, 1].mean() > 2 * MM
+    assert (brows.pose(browDownLeft=1) - brows.rest)[brows.rest[:, 0] > 0, 1].mean() < -1 * MM
+    assert (lashes.pose(eyeBlinkLeft=1) - lashes.rest)[:, 1].min() < -5 * MM

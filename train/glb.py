@@ -1,0 +1,200 @@
+"""Write triangle meshes with morph targets as one binary glTF 2.0 file (Khronos specification, section 4).
+
+Plain glTF: no compression, no required extension, so that every loader opens it. Morph targets are sparse
+accessors. No skins, no animations, no cameras.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
+TURNS = 0.05  # a normal that changes less (3 degrees) is left out
+COMPONENT_TYPES = {np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
+SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One mesh with one material.
+
+    positions: (V, 3) in metres, y up, face to +z; triangles: (N, 3), counter-clockwise from outside; deltas:
+    (K, V, 3) in metres, what each morph target adds, K = 0 for a part that never moves; material: of glTF;
+    normals: (V, 3), of the triangles when None; colors: (V, 3 or 4) linear RGB(A); uvs: (V, 2); image: PNG of
+    the base colour; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); bends: whether the
+    normals follow the morph targets; extras: kept in the mesh's extras.
+    """
+
+    name: str
+    positions: np.ndarray
+    triangles: np.ndarray
+    deltas: np.ndarray
+    material: dict
+    normals: np.ndarray | None = None
+    colors: np.ndarray | None = None
+    uvs: np.ndarray | None = None
+    image: bytes | None = None
+    surface: bytes | None = None
+    bends: bool = True
+    extras: dict | None = None
+
+
+def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals (V, 3), each the mean of the triangles around a vertex weighted by area."""
+    a, b, c = (positions[triangles[:, i]] for i in range(3))
+    faces = np.cross(b - a, c - a)
+    normals = np.zeros_like(positions, dtype=float)
+    for i in range(3):
+        np.add.at(normals, triangles[:, i], faces)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """pixels: (H, W, 3) or (H, W, 4) uint8."""
+    height, width, channels = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+class Binary:
+    """The file's binary chunk and the accessors that point into it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.views: list[dict] = []
+        self.accessors: list[dict] = []
+
+    def add_view(self, data: bytes, target: int | None = None) -> int:
+        self.data += b"\0" * (-len(self.data) % 4)
+        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)}
+        self.views.append(view | ({"target": target} if target else {}))
+        self.data += data
+        return len(self.views) - 1
+
+    def add_array(
+        self, values: np.ndarray, target: int, normalized: bool = False, bounds: bool = False
+    ) -> int:
+        accessor = self._describe(values)
+        accessor["bufferView"] = self.add_view(np.ascontiguousarray(values).tobytes(), target)
+        if normalized:
+            accessor["normalized"] = True
+        if bounds:
+            accessor |= {"min": values.min(0).tolist(), "max": values.max(0).tolist()}
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+    def add_sparse(self, values: np.ndarray, smallest: float, bounds: bool = False) -> int:
+        """values: (V, 3) float32; rows shorter than smallest count as zero."""
+        kept = np.flatnonzero(np.linalg.norm(values, axis=1) > smallest).astype(np.uint16)
+        values = np.where(np.isin(np.arange(len(values)), kept)[:, None], values, 0).astype(np.float32)
+        accessor = self._describe(values)
+        if bounds:
+            accessor |= {"min": values.min(0).tolist(), "max": values.max(0).tolist()}
+        if len(kept):
+            accessor["sparse"] = {
+                "count": len(kept),
+                "indices": {"bufferView": self.add_view(kept.tobytes()), "componentType": 5123},
+                "values": {"bufferView": self.add_view(values[kept].tobytes())},
+            }
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+    @staticmethod
+    def _describe(values: np.ndarray) -> dict:
+        width = values.shape[1] if values.ndim > 1 else 1
+        kind = {"componentType": COMPONENT_TYPES[values.dtype], "type": SHAPE_TYPES[width]}
+        return kind | {"count": len(values)}
+
+
+def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], asset: dict) -> None:
+    """One node per part under one root; asset: what is added to the file's asset (copyright, extras)."""
+    binary = Binary()
+    document: dict = {
+        "asset": {"version": "2.0", "generator": "train/head.py of bilabial"} | asset,
+        "scene": 0, "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "head", "children": list(range(1, len(parts) + 1))}],
+        "meshes": [], "materials": [], "textures": [], "images": [], "samplers": [
+            {"wrapS": 33071, "wrapT": 33071, "minFilter": 9987, "magFilter": 9729},
+            {"wrapS": 33071, "wrapT": 33071, "minFilter": 9729, "magFilter": 9729},
+        ],
+    }  # fmt: skip
+    for part in parts:
+        document["nodes"].append({"name": part.name, "mesh": len(document["meshes"])})
+        material = {"name": part.name} | part.material
+        maps = material["pbrMetallicRoughness"] = dict(material["pbrMetallicRoughness"])
+        if part.image:
+            maps["baseColorTexture"] = _add_texture(document, binary, part.image, sampler=0)
+        if part.surface:
+            texture = _add_texture(document, binary, part.surface, sampler=1)
+            maps["metallicRoughnessTexture"] = material["occlusionTexture"] = texture
+            material["extensions"] = {"KHR_materials_specular": {"specularTexture": texture}}
+        document["materials"].append(material)
+        primitive = _primitive(part, binary) | {"material": len(document["materials"]) - 1}
+        mesh: dict = {"name": part.name, "primitives": [primitive], "extras": part.extras or {}}
+        if len(part.deltas):
+            mesh["extras"] = {"targetNames": list(target_names)} | mesh["extras"]
+            mesh["weights"] = [0] * len(target_names)
+        document["meshes"].append(mesh)
+    document |= {"accessors": binary.accessors, "bufferViews": binary.views}
+    document["extensionsUsed"] = sorted(
+        {name for m in document["materials"] for name in m.get("extensions", {})}
+    )
+    data = bytes(binary.data) + b"\0" * (-len(binary.data) % 4)
+    document["buffers"] = [{"byteLength": len(data)}]
+    text = json.dumps({k: v for k, v in document.items() if v != []}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    header = struct.pack("<III", 0x46546C67, 2, 12 + 8 + len(text) + 8 + len(data))
+    chunks = (
+        struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(data), 0x004E4942) + data
+    )
+    path.write_bytes(header + chunks)
+
+
+def _add_texture(document: dict, binary: Binary, image: bytes, sampler: int) -> dict:
+    document["images"].append({"bufferView": binary.add_view(image), "mimeType": "image/png"})
+    document["textures"].append({"source": len(document["images"]) - 1, "sampler": sampler})
+    return {"index": len(document["textures"]) - 1}
+
+
+def _primitive(part: Part, binary: Binary) -> dict:
+    own = vertex_normals(part.positions, part.triangles)
+    normals = own if part.normals is None else part.normals
+    attributes = {
+        "POSITION": binary.add_array(part.positions.astype(np.float32), 34962, bounds=True),
+        "NORMAL": binary.add_array(normals.astype(np.float32), 34962),
+    }
+    if part.uvs is not None:
+        attributes["TEXCOORD_0"] = binary.add_array(part.uvs.astype(np.float32), 34962)
+    if part.colors is not None:
+        opaque = np.concatenate([part.colors, np.ones((len(part.colors), 1))], axis=1)[:, :4].clip(0, 1)
+        attributes["COLOR_0"] = binary.add_array(
+            (opaque * 65535).round().astype(np.uint16), 34962, normalized=True
+        )
+    targets = []
+    if len(part.deltas):
+        still = binary.add_sparse(np.zeros_like(part.positions), 1.0, bounds=True)
+    for delta in part.deltas:
+        target = {"POSITION": still, "NORMAL": still}
+        if np.linalg.norm(delta, axis=1).max() > MOVES_METRES:
+            target["POSITION"] = binary.add_sparse(delta, MOVES_METRES, bounds=True)
+            if part.bends:
+                turned = vertex_normals(part.positions + delta, part.triangles) - own
+                target["NORMAL"] = binary.add_sparse(turned, TURNS)
+        targets.append(target)
+    indices = binary.add_array(part.triangles.astype(np.uint16).ravel(), 34963)
+    primitive = {"attributes": attributes, "indices": indices}
+    return primitive | ({"targets": targets} if targets else {})
