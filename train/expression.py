@@ -167,7 +167,10 @@ def measure_truth(animate: Animate, data: dict[str, list[tuple[Clip, np.ndarray]
         captured = clip.labels[clip.valid].mean(axis=0)[told]
         faces = {way: animate(sound, emotion=way).mean(axis=0)[told] for way in ("neutral", emotion)}
         errors = [float(np.abs(face - captured).mean()) for face in faces.values()]
-        result[f"{clip.id.rsplit('/', 1)[-1]}"] = {"neutral": errors[0], "own_emotion": errors[1]}
+        result[clip.id.rsplit("/", 1)[-1]] = {"neutral": errors[0], "own_emotion": errors[1]}
+    if result:
+        ways = ("neutral", "own_emotion")
+        result["mean"] = {way: float(np.mean([row[way] for row in result.values()])) for way in ways}
     return result
 
 

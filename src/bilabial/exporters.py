@@ -1,0 +1,100 @@
+"""A FaceClip as files that other programs open: JSON by frames, and a head with the animation in it (GLB)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from bilabial.clip import FaceClip
+
+GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
+FLOAT = 5126  # glTF's componentType
+
+
+def to_json(clip: FaceClip, path: str | Path) -> Path:
+    """Write names and frames in the layout of LAM's JSON: a list of weights and a time for every frame.
+
+    `names`, `metadata` {fps, frame_count, blendshape_names}, `frames` [{weights, time, rotation}].
+    Returns the path.
+    """
+    frames = [
+        {"weights": [round(float(value), 6) for value in row], "time": round(float(time), 6), "rotation": []}
+        for time, row in zip(clip.times, clip.values, strict=True)
+    ]
+    names = list(clip.names)
+    metadata = {"fps": clip.fps, "frame_count": len(clip), "blendshape_names": names}
+    path = Path(path)
+    path.write_text(json.dumps({"names": names, "metadata": metadata, "frames": frames}))
+    return path
+
+
+def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
+    """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
+
+    head: a GLB whose meshes name their targets as ARKit does (extras.targetNames); targets that the clip
+    lacks stay at 0. Raises ValueError for what is no GLB, and for a head without any of the clip's names.
+    """
+    scene, binary = read_glb(head)
+    meshes = [mesh.get("extras", {}).get("targetNames", []) for mesh in scene.get("meshes", [])]
+    nodes = [
+        (number, meshes[node["mesh"]])
+        for number, node in enumerate(scene.get("nodes", []))
+        if "mesh" in node and set(meshes[node["mesh"]]) & set(clip.names)
+    ]
+    if not nodes:
+        raise ValueError(f"{head} has no mesh with a target named like one of the clip's coefficients")
+    times = clip.times.astype(np.float32)
+    binary = _append(scene, binary, times, {"min": [float(times[0])], "max": [float(times[-1])]})
+    clock, samplers, channels, written = len(scene["accessors"]) - 1, [], [], {}
+    for node, targets in nodes:
+        if tuple(targets) not in written:
+            curves = [clip[name] if name in clip.names else np.zeros(len(clip)) for name in targets]
+            binary = _append(scene, binary, np.stack(curves, axis=1).astype(np.float32).ravel(), {})
+            written[tuple(targets)] = len(samplers)
+            output = len(scene["accessors"]) - 1
+            samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
+        channels.append({"sampler": written[tuple(targets)], "target": {"node": node, "path": "weights"}})
+    animation = {"name": "speech", "samplers": samplers, "channels": channels}
+    scene["animations"] = [*scene.get("animations", []), animation]
+    return write_glb(path, scene, binary)
+
+
+def read_glb(path: str | Path) -> tuple[dict, bytes]:
+    """The scene and the binary part of a GLB. Raises ValueError when it is none."""
+    content = Path(path).read_bytes()
+    if len(content) < 20 or struct.unpack("<I", content[:4])[0] != GLB_MAGIC:
+        raise ValueError(f"{path} is not a GLB (binary glTF 2.0)")
+    chunks, start = {}, 12
+    while start + 8 <= len(content):
+        length, kind = struct.unpack("<II", content[start : start + 8])
+        chunks[kind] = content[start + 8 : start + 8 + length]
+        start += 8 + length
+    return json.loads(chunks[GLB_JSON]), chunks.get(GLB_BINARY, b"")
+
+
+def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:
+    """Write a GLB of a scene and its one buffer. Returns the path."""
+    binary += b"\0" * (-len(binary) % 4)
+    scene["buffers"] = [{"byteLength": len(binary)}]
+    text = json.dumps(scene, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    size = 12 + 8 + len(text) + 8 + len(binary)
+    path = Path(path)
+    with path.open("wb") as file:
+        file.write(struct.pack("<III", GLB_MAGIC, 2, size))
+        for kind, chunk in ((GLB_JSON, text), (GLB_BINARY, binary)):
+            file.write(struct.pack("<II", len(chunk), kind) + chunk)
+    return path
+
+
+def _append(scene: dict, binary: bytes, values: np.ndarray, bounds: dict) -> bytes:
+    """Add numbers (N,) float32 to a scene as an accessor; returns the binary part with them at its end."""
+    binary += b"\0" * (-len(binary) % 4)
+    view = {"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes}
+    scene.setdefault("bufferViews", []).append(view)
+    accessor = {"bufferView": len(scene["bufferViews"]) - 1, "componentType": FLOAT, "type": "SCALAR"}
+    scene.setdefault("accessors", []).append(accessor | {"count": len(values), **bounds})
+    return binary + values.tobytes()

@@ -1,0 +1,91 @@
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bilabial.clip import FaceClip
+from bilabial.exporters import read_glb, to_glb, to_json, write_glb
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+
+TARGETS = ["tongueOut", "jawOpen", "somethingElse", "mouthClose"]
+
+
+def clip(num_frames: int = 30) -> FaceClip:
+    values = np.random.default_rng(0).random((num_frames, 52)).astype(np.float32)
+    return FaceClip(ARKIT_BLENDSHAPES, values, 30.0)
+
+
+@pytest.fixture
+def head(tmp_path) -> Path:
+    """Two triangles with morph targets, on three nodes, and an odd number of bytes before the animation."""
+    corners = np.zeros((3, 3), np.float32)
+    binary = corners.tobytes() + b"\1"
+    view = {"buffer": 0, "byteOffset": 0, "byteLength": 36}
+    accessor = {"bufferView": 0, "componentType": 5126, "type": "VEC3", "count": 3}
+    accessor |= {"min": [0, 0, 0], "max": [0, 0, 0]}
+    triangle = {"attributes": {"POSITION": 0}, "targets": [{"POSITION": 0}] * len(TARGETS)}
+    named = {"primitives": [triangle], "weights": [0] * len(TARGETS), "extras": {"targetNames": TARGETS}}
+    still = {"primitives": [{"attributes": {"POSITION": 0}}]}
+    scene = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0, 1, 2]}],
+        "nodes": [{"mesh": 0}, {"mesh": 1}, {"mesh": 0}], "meshes": [named, still],
+        "accessors": [accessor], "bufferViews": [view],
+    }  # fmt: skip
+    return write_glb(tmp_path / "head.glb", scene, binary)
+
+
+def numbers(scene: dict, binary: bytes, accessor: int) -> np.ndarray:
+    entry = scene["accessors"][accessor]
+    view = scene["bufferViews"][entry["bufferView"]]
+    assert view["byteOffset"] % 4 == 0 and entry["componentType"] == 5126 and entry["type"] == "SCALAR"
+    return np.frombuffer(binary, np.float32, entry["count"], view["byteOffset"])
+
+
+def test_json(tmp_path):
+    written = json.loads(to_json(clip(), tmp_path / "face.json").read_text())
+    assert written["names"] == list(ARKIT_BLENDSHAPES) == written["metadata"]["blendshape_names"]
+    assert written["metadata"]["fps"] == 30 and written["metadata"]["frame_count"] == 30
+    assert np.allclose([frame["weights"] for frame in written["frames"]], clip().values, atol=1e-6)
+    assert np.allclose([frame["time"] for frame in written["frames"]], clip().times, atol=1e-6)
+
+
+def test_an_animated_head(head, tmp_path):
+    path = to_glb(clip(), tmp_path / "speech.glb", head)
+    assert struct.unpack("<4sII", path.read_bytes()[:12]) == (b"glTF", 2, path.stat().st_size)
+    scene, binary = read_glb(path)
+    assert scene["buffers"] == [{"byteLength": len(binary)}]
+    (animation,) = scene["animations"]
+    assert [channel["target"] for channel in animation["channels"]] == [
+        {"node": 0, "path": "weights"}, {"node": 2, "path": "weights"}
+    ]  # fmt: skip
+    sampler = animation["samplers"][animation["channels"][0]["sampler"]]
+    times = numbers(scene, binary, sampler["input"])
+    assert np.allclose(times, clip().times)
+    bounds = scene["accessors"][sampler["input"]]
+    assert bounds["min"] == [times[0]] and bounds["max"] == pytest.approx([times[-1]])
+    weights = numbers(scene, binary, sampler["output"]).reshape(len(times), len(TARGETS))
+    for column, name in enumerate(TARGETS):
+        expected = clip()[name] if name in ARKIT_BLENDSHAPES else 0.0
+        assert np.allclose(weights[:, column], expected), name
+
+
+def test_the_head_is_left_as_it_was(head, tmp_path):
+    before = head.read_bytes()
+    to_glb(clip(), tmp_path / "speech.glb", head)
+    assert head.read_bytes() == before
+    once, _ = read_glb(to_glb(clip(5), tmp_path / "a.glb", head))
+    twice, _ = read_glb(to_glb(clip(7), tmp_path / "b.glb", tmp_path / "a.glb"))
+    assert len(once["animations"]) == 1 and len(twice["animations"]) == 2
+
+
+def test_wrong_heads_are_sentences(head, tmp_path):
+    nothing = tmp_path / "notes.glb"
+    nothing.write_text("this is no head, but long enough")
+    with pytest.raises(ValueError, match="notes.glb is not a GLB"):
+        to_glb(clip(), tmp_path / "x.glb", nothing)
+    stranger = FaceClip(["cheekPuff"], np.zeros((3, 1)), 30)
+    with pytest.raises(ValueError, match="has no mesh with a target named like"):
+        to_glb(stranger, tmp_path / "x.glb", head)
+    assert not (tmp_path / "x.glb").exists()
