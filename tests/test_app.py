@@ -3,9 +3,9 @@
 import io
 import json
 import os
-import struct
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
