@@ -21,7 +21,7 @@ class Head {
     this.scene = new THREE.Scene();
     this.scene.add(this.camera, new THREE.HemisphereLight(0xf3f6ff, 0x8a7468, 1.1));
     this.light(0xfff1e2, 2.3, -0.6, 0.7, 1); // key, from the viewer's upper left
-    this.light(0xdfe8ff, 0.7, 1, 0.1, 0.8); // fill
+    this.light(0xdfe8ff, 1.1, 1, 0.1, 0.7); // fill
     this.light(0xffffff, 1.6, 0.7, 0.8, -1); // rim, from behind
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
@@ -51,6 +51,7 @@ class Head {
     if (missing.length === names.length) throw new Error("none of its morph targets has an ARKit name");
     if (gltf.parser.json.extensions?.VRM) gltf.scene.rotation.y = Math.PI; // VRM 0 looks to -z
     this.avatar?.removeFromParent();
+    this.avatar?.traverse((node) => node.geometry?.dispose());
     this.avatar = gltf.scene;
     this.targets = targets;
     this.scene.add(this.avatar);
