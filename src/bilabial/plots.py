@@ -25,6 +25,7 @@ CURVES = (
 SHOWN_CURVES = 4  # the others wait in the legend
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
+GRID = "rgba(127, 127, 127, 0.25)"
 FAINT = 0.15  # of a raised cheek or a sneer that makes no line yet
 SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 
@@ -61,6 +62,10 @@ def lip_distance_figure(clip: FaceClip) -> go.Figure:
         paper_bgcolor="rgba(0, 0, 0, 0)",  # readable on light and on dark pages
         plot_bgcolor="rgba(127, 127, 127, 0.08)",
         font_color="#808080",
+        xaxis_gridcolor=GRID,
+        yaxis_gridcolor=GRID,
+        yaxis_zerolinecolor=GRID,
+        xaxis_zerolinecolor=GRID,
     )  # fmt: skip
     return figure
 

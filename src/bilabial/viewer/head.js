@@ -22,7 +22,7 @@ class Head {
     this.scene.add(this.camera, new THREE.HemisphereLight(0xf3f6ff, 0x8a7468, 1.1));
     this.light(0xfff1e2, 2.3, -0.6, 0.7, 1); // key, from the viewer's upper left
     this.light(0xdfe8ff, 1.1, 1, 0.1, 0.7); // fill
-    this.light(0xffffff, 1.6, 0.7, 0.8, -1); // rim, from behind
+    this.light(0xffffff, 0.6, 0.7, 0.8, -1); // rim, from behind
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));
