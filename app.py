@@ -3,7 +3,6 @@
 Run with `python app.py`; a Space needs this file and requirements.txt.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -22,14 +21,16 @@ import plotly
 import plotly.graph_objects as go
 
 import bilabial
-from bilabial import EMOTIONS, FaceClip
-from bilabial.audio import encode_wav, load_audio
+from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
+from bilabial.audio import load_audio
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
-from bilabial.plots import animation_figure, lip_distance_figure
+from bilabial.player import VIEWER, player_data, player_props, player_script, served_files
+from bilabial.plots import lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 PACKAGE = Path(bilabial.__file__).parent
+FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 INTRODUCTION = f"""# Bilabial
 
@@ -100,7 +101,7 @@ def generate(
         brows: Amplitude of the brows, 0 to 2.
 
     Returns:
-        Player data, lip-distance figure, Live Link Face CSV, NPZ archive.
+        Player data (sound, names, fps, frames, curves), lip-distance figure, Live Link Face CSV, NPZ archive.
     """
     if not audio:
         raise gr.Error(
@@ -140,15 +141,13 @@ def whole_number(text: str) -> int:
 def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict, go.Figure, str, str]:
     """What the page shows and offers of a clip and its sound (S,) at 16 kHz."""
     folder = download_folder()
-    sound = "data:audio/wav;base64," + base64.b64encode(encode_wav(waveform)).decode()
-    player = {"figure": json.loads(animation_figure(clip).to_json()), "audio": sound}
     csv, npz = clip.to_csv(folder / "bilabial_iPhone.csv"), clip.to_npz(folder / "bilabial.npz")
-    return player, lip_distance_figure(clip), str(csv), str(npz)
+    return player_data(clip, waveform), lip_distance_figure(clip), str(csv), str(npz)
 
 
 def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
-    gr.set_static_paths([PLOTLY_JS])
+    gr.set_static_paths([PLOTLY_JS, *served_files()])
     with gr.Blocks(title="Bilabial", delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as demo:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
@@ -189,15 +188,14 @@ def build_demo() -> gr.Blocks:
             with gr.Column(scale=3, min_width=300):
                 player = gr.HTML(
                     value=None,
-                    html_template=(
-                        '<div class="bilabial-plot"></div>'
-                        '<audio controls aria-label="Generated speech" style="width: 100%"'
-                        """ src="${value ? value.audio : ''}"></audio>"""
-                    ),
-                    js_on_load=(PACKAGE / "viewer" / "player.js").read_text(),
-                    head=f'<script src="/gradio_api/file={PLOTLY_JS}"></script>',
+                    html_template=(VIEWER / "player.html").read_text(),
+                    css_template=(VIEWER / "player.css").read_text(),
+                    js_on_load=player_script(),
+                    head=f'<script src="{FILE_ADDRESS}{PLOTLY_JS}"></script>',
                     elem_id="player",
                     min_height=120,
+                    names=list(ARKIT_BLENDSHAPES),
+                    **player_props(FILE_ADDRESS),
                 )
                 lips = gr.Plot(label="Lip distance", elem_id="lips")
                 with gr.Row():

@@ -1,8 +1,11 @@
 """The page in a real browser: Debian's chromium drives the real app with the embedded model."""
 
+import io
+import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -13,15 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import EXAMPLE, ROOT
+from PIL import Image
 
 from bilabial import FaceClip
 from bilabial.audio import load_audio
+from bilabial.player import HEAD, THREE_CDN, local_three
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BROWSER_FLAGS = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream", "--enable-unsafe-swiftshader", "--use-angle=swiftshader",
 ]  # fmt: skip
 
 
@@ -68,6 +73,19 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def three() -> None:
+    """three.js and the head can be loaded; tests that look at the head are skipped otherwise."""
+    if not HEAD.is_file():
+        pytest.skip(f"{HEAD.name} is missing")
+    if local_three():
+        return
+    try:
+        urllib.request.urlopen(f"{THREE_CDN}/package.json", timeout=5)
+    except OSError:
+        pytest.skip("no three.js: not installed (make test does, with npm) and its CDN does not answer")
+
+
 @pytest.fixture
 def page(browser, address):
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"])
@@ -88,20 +106,31 @@ def generate(page, path: Path) -> None:
     page.click("#generate")
 
 
-def mouth_height(page) -> float:
-    """Height in pixels of the drawn mouth opening: the last trace of the face."""
-    traces = "document.querySelectorAll('#player .scatterlayer')[0].querySelectorAll('.trace')"
-    assert page.evaluate(f"{traces}.length") == 7  # frames replace the first face, they do not cover it
-    return page.evaluate(f"{traces}[6].getBBox().height")
+def wait_for_head(page) -> None:
+    page.wait_for_function("document.querySelector('.bilabial-message').textContent === ''")
 
 
-def seek(page, seconds: float, fps: float = 30.0) -> None:
+def wait_for_curves(page) -> None:
+    page.wait_for_selector("#player .js-plotly-plot .trace")
+
+
+def seek(page, seconds: float) -> None:
+    """Moves the sound; returns when the head of that time is drawn, to 1 ms."""
     page.evaluate(f"document.querySelector('#player audio').currentTime = {seconds}")
-    frame = str(int(seconds * fps))
-    page.wait_for_function(f"document.querySelector('#player .bilabial-plot').dataset.frame === '{frame}'")
+    drawn = "Number(document.querySelector('.bilabial-canvas').dataset.time)"
+    page.wait_for_function(f"Math.abs({drawn} - {seconds}) < 1e-3")
+    page.wait_for_timeout(300)  # until the browser shows it
 
 
-def test_upload_generate_look_and_download(page, tmp_path):
+def mouth_pixels(page) -> np.ndarray:
+    """The part of the picture with the mouth, front view: (H, W, 3) float32 in 0..255."""
+    shot = Image.open(io.BytesIO(page.locator(".bilabial-canvas").screenshot())).convert("RGB")
+    width, height = shot.size
+    box = (0.4 * width, 0.55 * height, 0.6 * width, 0.8 * height)
+    return np.asarray(shot.crop([round(x) for x in box]), np.float32)
+
+
+def test_upload_generate_look_and_download(page, tmp_path, three):
     generate(page, EXAMPLE)
     page.wait_for_selector("#player .js-plotly-plot .trace")
     page.wait_for_selector("#lips .js-plotly-plot .trace")
@@ -115,30 +144,121 @@ def test_upload_generate_look_and_download(page, tmp_path):
     download.value.save_as(tmp_path / "face.npz")
     assert np.allclose(FaceClip.from_npz(tmp_path / "face.npz").values, clip.values, atol=1e-6)
     # the drawn mouth follows the sound's clock
+    wait_for_head(page)
     distance = clip.lip_distance_mm()
     widest, closed = int(np.argmax(distance)), int(np.argmin(distance))
-    seek(page, (widest + 0.5) / 30)
-    open_height = mouth_height(page)
-    seek(page, (closed + 0.5) / 30)
-    assert open_height > 3 * max(mouth_height(page), 2.0)
+    seek(page, widest / 30)
+    opened = mouth_pixels(page)
+    seek(page, closed / 30)
+    sealed = mouth_pixels(page)
+    seek(page, widest / 30)
+    assert np.abs(opened - sealed).mean() > 3 * np.abs(opened - mouth_pixels(page)).mean() + 2
     # the plotted curve is the clip's
     plotted = page.evaluate("Array.from(document.querySelector('#lips .js-plotly-plot')._fullData[0].y)")
     assert np.allclose(plotted, distance, atol=0.01)
     assert page.errors == []
 
 
-def test_the_face_follows_playing_sound(page):
+def test_the_face_follows_playing_sound(page, three):
+    wait_for_head(page)
     generate(page, EXAMPLE)
-    page.wait_for_selector("#player .js-plotly-plot .trace")
+    wait_for_curves(page)
     page.evaluate("document.querySelector('#player audio').play()")
     page.wait_for_timeout(1500)
-    lag = page.evaluate(
+    time, drawn = page.evaluate(
         """() => { const audio = document.querySelector('#player audio'); audio.pause();
-        return new Promise(resolve => setTimeout(() => resolve(Math.abs(audio.currentTime * 30
-            - Number(document.querySelector('#player .bilabial-plot').dataset.frame))), 500)); }"""
+        return new Promise(resolve => setTimeout(() => resolve([audio.currentTime,
+            Number(document.querySelector('.bilabial-canvas').dataset.time)]), 1000)); }"""
     )
-    assert page.evaluate("document.querySelector('#player audio').currentTime") > 0.5
-    assert lag <= 1.0
+    assert time > 0.5
+    assert abs(time - drawn) <= 1 / 30
+
+
+def test_cameras_speed_and_loop(page, three):
+    wait_for_head(page)
+    front = mouth_pixels(page)
+    page.get_by_role("button", name="Profile").click()
+    page.wait_for_timeout(500)
+    assert np.abs(mouth_pixels(page) - front).mean() > 5
+    page.get_by_label("Speed of playing").select_option("0.5")
+    page.get_by_label("Loop").check()
+    generate(page, EXAMPLE)
+    wait_for_curves(page)
+    page.wait_for_function("document.querySelector('#player audio').readyState > 1")
+    audio = page.evaluate(
+        "(({playbackRate, loop}) => [playbackRate, loop])(document.querySelector('#player audio'))"
+    )
+    assert audio == [0.5, True]
+    assert page.errors == []
+
+
+def test_a_click_on_the_curves_seeks(page):
+    generate(page, EXAMPLE)
+    wait_for_curves(page)
+    page.wait_for_function("document.querySelector('#player audio').readyState > 0")
+    axis = "document.querySelector('#player .js-plotly-plot')._fullLayout"
+    x, y = page.evaluate(f"[{axis}.xaxis._offset + {axis}.xaxis.d2p(2), {axis}.yaxis._offset + 20]")
+    page.locator("#player .js-plotly-plot").click(position={"x": x, "y": y})
+    time = page.evaluate("document.querySelector('#player audio').currentTime")
+    assert time == pytest.approx(2, abs=0.05)
+
+
+def avatar(*names: str) -> bytes:
+    """A GLB of one triangle with a morph target for each name."""
+    points = np.array([[-0.1, -0.1, 0], [0.1, -0.1, 0], [0, 0.1, 0]], "<f4")
+    binary = points.tobytes() * (1 + len(names))
+    accessor = {"componentType": 5126, "count": 3, "type": "VEC3", "min": points.min(0).tolist()}
+    accessor["max"] = points.max(0).tolist()
+    count = range(1 + len(names))
+    targets = [{"POSITION": k} for k in count[1:]]
+    tree = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "targets": targets}],
+                    "extras": {"targetNames": names}}],
+        "accessors": [accessor | {"bufferView": k} for k in count],
+        "bufferViews": [{"buffer": 0, "byteOffset": 36 * k, "byteLength": 36} for k in count],
+        "buffers": [{"byteLength": len(binary)}],
+    }  # fmt: skip
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    parts = (
+        struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    )
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(parts)) + parts
+
+
+def test_an_avatar_of_ones_own(page, three, tmp_path):
+    wait_for_head(page)
+    for name, file in {
+        "mine": avatar("JawOpen", "eyeBlink_L", "head.mouthPucker", "ear"),
+        "bad": avatar("ear"),
+    }.items():
+        (tmp_path / f"{name}.glb").write_bytes(file)
+    page.set_input_files(".bilabial-avatar", str(tmp_path / "mine.glb"))
+    page.get_by_text("mine.glb: 3 of 52 coefficients found; not found:").wait_for()
+    message = page.locator(".bilabial-message").text_content()
+    assert "eyeBlinkRight" in message and "eyeBlinkLeft" not in message and "jawOpen" not in message
+    page.set_input_files(".bilabial-avatar", str(tmp_path / "bad.glb"))
+    page.get_by_text(
+        "bad.glb cannot be used as an avatar: none of its morph targets has an ARKit name"
+    ).wait_for()
+
+
+def test_without_three_the_rest_works(page, address):
+    page.route("**/three.module.js", lambda route: route.abort())
+    page.goto(address)
+    page.get_by_text("The 3D head is not shown because three.js could not be loaded").wait_for()
+    generate(page, EXAMPLE)
+    wait_for_curves(page)
+    assert page.evaluate("document.querySelector('#player audio').src").startswith("data:audio/wav")
+
+
+def test_a_changed_three_is_refused(page, address):
+    page.route("**/three.core.js", lambda route: route.fulfill(
+        body="export const REVISION = 'x'", content_type="text/javascript",
+        headers={"Access-Control-Allow-Origin": "*"}))  # fmt: skip
+    page.goto(address)
+    page.get_by_text("The 3D head is not shown because three.js could not be loaded").wait_for()
 
 
 def test_microphone(page):

@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.plots import animation_figure, lip_distance_figure, sealed_stretches, sheet_figure
+from bilabial.plots import curves_figure, lip_distance_figure, sealed_stretches, sheet_figure
 
 
 def clip_with(fps: float = 30.0, frames: int = 30, **curves) -> FaceClip:
@@ -13,11 +11,6 @@ def clip_with(fps: float = 30.0, frames: int = 30, **curves) -> FaceClip:
     for name, curve in curves.items():
         values[:, ARKIT_BLENDSHAPES.index(name)] = curve
     return FaceClip(ARKIT_BLENDSHAPES, values, fps)
-
-
-def mouth_height(figure, frame: int) -> float:
-    opening = next(trace for trace in figure.frames[frame].data if trace.uid == "opening")
-    return float(np.max(opening.y[:15] - opening.y[15:][::-1]))
 
 
 def test_sealed_stretches_by_hand():
@@ -34,25 +27,19 @@ def test_lip_distance_figure_shades_what_is_closed():
     assert "Closed for 0.50 of 1.00 s" in figure.layout.title.text
 
 
+def test_curves_are_named_and_hold_every_frame():
+    jaw = np.linspace(0, 0.5, 30)
+    figure = curves_figure(clip_with(jawOpen=jaw))
+    curves = {trace.name: trace for trace in figure.data}
+    assert {"jawOpen", "mouthClose"} <= set(curves)
+    assert np.allclose(curves["jawOpen"].y, jaw) and curves["jawOpen"].x[29] == pytest.approx(29 / 30)
+    assert sum(trace.visible is True for trace in figure.data) == 4
+
+
 def test_the_drawn_mouth_opens_by_the_lip_distance():
-    figure = animation_figure(clip_with(jawOpen=np.linspace(0, 0.5, 30)))
-    assert mouth_height(figure, 0) == pytest.approx(0.0, abs=0.2)
-    assert mouth_height(figure, 29) == pytest.approx(0.5 * 38, abs=0.5)
-
-
-def test_one_frame_a_clip_frame_and_named_curves():
-    clip = clip_with(jawOpen=np.linspace(0, 0.5, 30))
-    figure = animation_figure(clip)
-    assert [frame.name for frame in figure.frames] == [str(k) for k in range(30)]
-    assert {"jawOpen", "mouthClose"} <= {trace.name for trace in figure.data}
-    assert [button.label for button in figure.layout.updatemenus[0].buttons] == ["Play", "Pause"]
-    json.loads(figure.to_json())
-
-
-def test_fast_clips_are_drawn_at_30_frames_a_second():
-    figure = animation_figure(clip_with(fps=120, frames=120))
-    assert len(figure.frames) == 30
-    assert figure.layout.meta["fps"] == 30.0
+    for jaw in (0.0, 0.5):
+        opening = shape("opening", jawOpen=jaw)[:, 1]
+        assert np.max(opening[:15] - opening[15:][::-1]) == pytest.approx(jaw * 38, abs=0.5)
 
 
 def shape(uid: str, **curves: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""FaceClips as plotly figures: the lips' distance, coefficient curves, and a simple face that moves."""
+"""FaceClips as plotly figures: the lips' distance, coefficient curves, and sheets of simple faces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import (
@@ -24,9 +23,9 @@ CURVES = (
     "mouthRollLower", "mouthLowerDownLeft", "mouthUpperUpLeft", "browInnerUp", "eyeBlinkLeft",
 )  # fmt: skip
 SHOWN_CURVES = 4  # the others wait in the legend
-MAX_ANIMATION_FPS = 30.0
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
+GRID = "rgba(127, 127, 127, 0.25)"
 FAINT = 0.15  # of a raised cheek or a sneer that makes no line yet
 SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 
@@ -60,52 +59,30 @@ def lip_distance_figure(clip: FaceClip) -> go.Figure:
         margin={"l": 55, "r": 15, "t": 45, "b": 45},
         height=280,
         showlegend=False,
+        paper_bgcolor="rgba(0, 0, 0, 0)",  # readable on light and on dark pages
+        plot_bgcolor="rgba(127, 127, 127, 0.08)",
+        font_color="#808080",
+        xaxis_gridcolor=GRID,
+        yaxis_gridcolor=GRID,
+        yaxis_zerolinecolor=GRID,
+        xaxis_zerolinecolor=GRID,
     )  # fmt: skip
     return figure
 
 
-def animation_figure(clip: FaceClip, names: Sequence[str] = CURVES) -> go.Figure:
-    """A drawn face above the curves of coefficients, one plotly frame per clip frame, a play button.
-
-    A clip of more than 30 fps is drawn at 30. Frame k of the figure is named str(k); layout.meta holds fps
-    and duration.
-    """
-    drawn = clip.resample(MAX_ANIMATION_FPS) if clip.fps > MAX_ANIMATION_FPS else clip
-    figure = make_subplots(rows=2, cols=1, row_heights=[0.62, 0.38], vertical_spacing=0.06)
-    poses = _poses(drawn)
-    first = _face_traces([_face(poses, 0)])
-    figure.add_traces(first, rows=[1] * len(first), cols=[1] * len(first))
-    figure.add_trace(_cursor(0.0), row=2, col=1)
+def curves_figure(clip: FaceClip, names: Sequence[str] = CURVES) -> go.Figure:
+    """Curves of coefficients over time; all but the first four wait in the legend."""
+    figure = go.Figure()
     for position, name in enumerate(names):
         visible = True if position < SHOWN_CURVES else "legendonly"
-        figure.add_trace(go.Scatter(x=clip.times, y=clip[name], name=name, visible=visible), row=2, col=1)
-    moving = list(range(len(first) + 1))
-    figure.frames = [
-        go.Frame(data=[*_face_traces([_face(poses, k)]), _cursor(time)], name=str(k), traces=moving)
-        for k, time in enumerate(drawn.times)
-    ]
-    frame_ms = 1000 / drawn.fps
-    play = {
-        "frame": {"duration": frame_ms, "redraw": False},
-        "transition": {"duration": 0},
-        "fromcurrent": True,
-    }
-    stop = {"frame": {"duration": 0, "redraw": False}, "mode": "immediate"}
+        figure.add_scatter(x=clip.times, y=clip[name], name=name, visible=visible)
     figure.update_layout(
-        height=640,
-        margin={"l": 45, "r": 15, "t": 10, "b": 35},
-        meta={"fps": drawn.fps, "duration_seconds": clip.duration_seconds},
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
-        updatemenus=[
-            {"type": "buttons", "direction": "left", "x": 0, "y": 1, "xanchor": "left", "yanchor": "top",
-             "buttons": [{"label": "Play", "method": "animate", "args": [None, play]},
-                         {"label": "Pause", "method": "animate", "args": [[None], stop]}]}
-        ],
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-90, 90], row=1, col=1)
-    figure.update_yaxes(visible=False, range=[-118, 92], scaleanchor="x", row=1, col=1)
-    figure.update_xaxes(title="time (s)", range=[0, clip.duration_seconds], row=2, col=1)
-    figure.update_yaxes(range=[0, 1], row=2, col=1)
+        height=330,
+        margin={"l": 45, "r": 15, "t": 15, "b": 35},
+        legend={"orientation": "h", "y": -0.25, "yanchor": "top"},
+        xaxis={"title": "time (s)", "range": [0, clip.duration_seconds]},
+        yaxis={"range": [0, 1]},
+    )
     return figure
 
 
@@ -304,15 +281,3 @@ def _lines(uid: str, points: np.ndarray, colour: str, width: float) -> go.Scatte
         uid=uid, x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines",
         line={"color": colour, "width": width}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-
-
-def _cursor(time: float) -> go.Scatter:
-    return go.Scatter(
-        uid="cursor",
-        x=[round(time, 4)] * 2,
-        y=[0, 1],
-        mode="lines",
-        line={"color": INK, "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )

@@ -1,40 +1,96 @@
-// Plays a plotly animation of a face with the sound as the clock. Runs as js_on_load of a gr.HTML component, which
-// provides `element`, `props` and `watch`. props.value is null or {figure: plotly JSON with frames, audio: URL}.
+// Plays a clip with the sound as the clock. Runs as js_on_load of a gr.HTML component, which provides `element`,
+// `props` and `watch`. props: value = null or {audio, names, fps, frames, figure} of bilabial.player.player_data,
+// three and head_address of player_props, names of all 52 coefficients.
 
-const plot = () => element.querySelector(".bilabial-plot");
-const audio = () => element.querySelector("audio");
-let drawn = 0; // counts generations, so that the loop of an old one ends
+const part = (name) => element.querySelector(`.bilabial-${name}`);
+const [audio, canvas, message, plot, cursor] = ["audio", "canvas", "message", "curves", "cursor"].map(part);
+let head = null; // a Head once it is loaded
+let clip = null; // {names, fps, frames: Uint16Array}
+let drawnTime = -1;
 
-async function draw() {
-  const mine = ++drawn;
-  if (!props.value) return;
-  const { data, layout, frames } = props.value.figure;
-  // The figure's own buttons steer the sound; the sound steers the frames.
-  for (const menu of layout.updatemenus) for (const button of menu.buttons) button.execute = false;
-  // plotly.py drops the uid of a figure's own traces; without it frames are drawn beside the first face, not in its place.
-  frames[0].traces.forEach((trace, k) => (data[trace].uid = frames[0].data[k].uid));
-  if (document.querySelector(".dark")) {
-    Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(127,127,127,0.15)" });
-    layout.font = { color: "#ddd" };
-  }
-  const target = plot();
-  await Plotly.newPlot(target, data, layout, { responsive: true, displayModeBar: false });
-  await Plotly.addFrames(target, frames);
-  target.on("plotly_buttonclicked", (event) => (event.button.label === "Play" ? audio().play() : audio().pause()));
-  let shown = -1;
-  const follow = async () => {
-    if (mine !== drawn || !target.isConnected) return;
-    const frame = Math.min(Math.floor(audio().currentTime * layout.meta.fps), frames.length - 1);
-    if (frame !== shown) {
-      shown = frame;
-      const options = { mode: "immediate", frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
-      await Plotly.animate(target, [String(frame)], options).catch(() => {}); // rejected when a newer frame came
-      target.dataset.frame = frame;
-    }
-    requestAnimationFrame(follow);
-  };
-  follow();
+const say = (text) => (message.textContent = text);
+
+function decodeFrames(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Uint16Array(bytes.buffer);
 }
 
-watch("value", draw);
-draw();
+// The coefficients at a time, between two frames; the last one holds.
+function valuesAt(time) {
+  const count = clip.names.length;
+  const last = clip.frames.length / count - 1;
+  const position = Math.min(Math.max(time * clip.fps, 0), last);
+  const [before, after] = [Math.floor(position), Math.ceil(position)];
+  const weight = position - before;
+  const value = (frame, k) => clip.frames[frame * count + k] / 65535;
+  return clip.names.map((_, k) => value(before, k) * (1 - weight) + value(after, k) * weight);
+}
+
+function follow() {
+  if (!element.isConnected) return;
+  const time = audio.currentTime;
+  const moved = time !== drawnTime;
+  if (moved && clip) moveCursor(cursor, plot, time);
+  if (moved && clip && head) head.pose(clip.names, valuesAt(time));
+  if (head?.changed) {
+    head.render();
+    canvas.dataset.time = time.toFixed(4);
+  }
+  drawnTime = time;
+  requestAnimationFrame(follow);
+}
+
+async function show() {
+  if (!props.value) return;
+  const { names, fps, frames, figure } = props.value;
+  clip = { names, fps, frames: decodeFrames(frames) };
+  audio.src = props.value.audio;
+  audio.playbackRate = Number(part("rate").value);
+  drawnTime = -1;
+  await drawCurves(plot, figure, (time) => (audio.currentTime = time));
+  plot.on("plotly_afterplot", () => (drawnTime = -1)); // a resize or a legend click moves the axis
+  drawnTime = -1;
+}
+
+async function loadHead() {
+  let three;
+  try {
+    three = await importThree(props.three);
+  } catch (error) {
+    return say(`The 3D head is not shown because three.js could not be loaded (${error.message}); sound and curves work.`);
+  }
+  try {
+    const loaded = new Head(three, canvas);
+    const response = await fetch(props.head_address);
+    if (!response.ok) throw new Error(`the head's file: ${response.status}`);
+    await loaded.load(await response.arrayBuffer(), props.names);
+    head = loaded;
+    head.resize();
+    head.look("front");
+    say("");
+  } catch (error) {
+    say(`The 3D head is not shown because this browser could not draw it (${error.message}); sound and curves work.`);
+  }
+  drawnTime = -1;
+}
+
+async function swapAvatar(file) {
+  try {
+    const missing = await head.load(await file.arrayBuffer(), props.names);
+    const found = props.names.length - missing.length;
+    say(`${file.name}: ${found} of ${props.names.length} coefficients found${missing.length ? `; not found: ${missing.join(", ")}` : ""}.`);
+  } catch (error) {
+    say(`${file.name} cannot be used as an avatar: ${error.message}.`);
+  }
+  drawnTime = -1;
+}
+
+element.querySelectorAll("[data-view]").forEach((button) => (button.onclick = () => head?.look(button.dataset.view)));
+part("rate").onchange = (event) => (audio.playbackRate = Number(event.target.value));
+part("loop").onchange = (event) => (audio.loop = event.target.checked);
+part("avatar").onchange = (event) => head && event.target.files[0] && swapAvatar(event.target.files[0]);
+audio.onloadeddata = () => (audio.playbackRate = Number(part("rate").value));
+watch("value", show);
+show();
+loadHead();
+follow();

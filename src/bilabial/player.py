@@ -1,0 +1,82 @@
+"""What the page's player is made of: the sound, the curves and every frame for the 3D head of viewer/.
+
+three.js is no part of this package. It is served from the virtual environment when it was installed there (by
+`make demo`, with npm), and comes from jsDelivr otherwise; the page checks each file against the sums below.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bilabial.audio import encode_wav
+from bilabial.clip import FaceClip
+from bilabial.plots import curves_figure
+
+VIEWER = Path(__file__).parent / "viewer"
+SCRIPTS = ("three.js", "head.js", "curves.js", "player.js")  # one script: later files use the earlier ones
+HEAD = VIEWER / "head.glb"
+THREE_VERSION = "0.187.0"
+THREE_CDN = f"https://cdn.jsdelivr.net/npm/three@{THREE_VERSION}"
+THREE_FOLDER = Path(sys.prefix) / "three" / "node_modules" / "three"
+# Each file before those that import it, with its sum: openssl dgst -sha384 -binary FILE | base64
+THREE_MODULES = {
+    "build/three.core.js": "sha384-drH6BueSlcvoXCwAqWkNJvXwu2Ax3mnGOmZnIXaomedIw+uXSP9Bf/XIUINgLUW+",
+    "build/three.module.js": "sha384-T/E3B9AvPtLn5PKD7aTSFqizQcA4kHDfU0lub7u0fvM4w9BMGcSb3yI7r5LqMAMn",
+    "examples/jsm/utils/BufferGeometryUtils.js":
+        "sha384-NArny884Zj3HwjLRjeY1kbfLZnAHIElzho3N71FW0eMGxxBT+QuLEiSnSgpSaBXh",
+    "examples/jsm/utils/SkeletonUtils.js":
+        "sha384-Pozn8j5+YFr3ak8Pm90ayqDrGYn/DV7vVs/YIIqzJhzeJT0LQksoS1fZQ5lfsYlw",
+    "examples/jsm/loaders/GLTFLoader.js":
+        "sha384-WH6tljjFikpYMGa2JMqlbJlM1lEMkd/Y6Sqnuog1rX87eShphltUQI5NKByEo4CP",
+    "examples/jsm/controls/OrbitControls.js":
+        "sha384-ZVBN/wmVxgX0mUGjFJXakzzdZrAF4g4aHfKyusbjoF0WsVXSoGpeM/qRaVnXtaFo",
+}  # fmt: skip
+
+
+def local_three() -> Path | None:
+    """The folder of the installed three.js, or None when it is missing or of another version."""
+    package = THREE_FOLDER / "package.json"
+    if package.is_file() and json.loads(package.read_text())["version"] == THREE_VERSION:
+        return THREE_FOLDER
+    return None
+
+
+def served_files() -> list[Path]:
+    """Files that the page fetches: the head, and three.js where it is installed."""
+    folder = local_three()
+    return [HEAD, *(folder / name for name in THREE_MODULES)] if folder else [HEAD]
+
+
+def player_script() -> str:
+    """The JavaScript of the component (js_on_load)."""
+    return "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
+
+
+def player_props(file_address: str) -> dict:
+    """Where the page finds what it fetches. file_address: what stands before the path of a served file."""
+    folder = local_three()
+    return {
+        "three": {"base": f"{file_address}{folder}" if folder else THREE_CDN, "modules": THREE_MODULES},
+        "head_address": f"{file_address}{HEAD}",
+    }
+
+
+def player_data(clip: FaceClip, waveform: np.ndarray) -> dict:
+    """The component's value: sound (a data address), names, fps, curves (plotly) and all frames.
+
+    waveform: (S,) float32 at 16 kHz. frames is base64 of (T, C) little-endian uint16, 65535 = 1.
+    """
+    sound = base64.b64encode(encode_wav(waveform)).decode()
+    frames = np.round(clip.values * 65535).astype("<u2").tobytes()
+    return {
+        "audio": f"data:audio/wav;base64,{sound}",
+        "names": list(clip.names),
+        "fps": clip.fps,
+        "frames": base64.b64encode(frames).decode(),
+        "figure": json.loads(curves_figure(clip).to_json()),
+    }

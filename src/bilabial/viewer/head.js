@@ -1,0 +1,120 @@
+// The 3D head: a scene with one avatar whose morph targets are found by their ARKit names.
+
+const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
+const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
+
+// jawOpen = JawOpen = blendShape1.jawOpen; eyeBlinkLeft = eyeBlink_L
+const plainName = (name) =>
+  name.split(".").pop().replace(/_L$/i, "Left").replace(/_R$/i, "Right").replace(/[^a-z]/gi, "").toLowerCase();
+
+class Head {
+  constructor(THREE, canvas) {
+    this.THREE = THREE;
+    this.canvas = canvas;
+    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.renderer.toneMapping = THREE.NeutralToneMapping;
+    const gl = this.renderer.getContext();
+    const info = gl.getExtension("WEBGL_debug_renderer_info");
+    this.software = info && /swiftshader|llvmpipe|software/i.test(gl.getParameter(info.UNMASKED_RENDERER_WEBGL));
+    this.renderer.setPixelRatio(this.software ? 1 : Math.min(window.devicePixelRatio, 2));
+    this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
+    this.scene = new THREE.Scene();
+    this.scene.add(this.camera, new THREE.HemisphereLight(0xf3f6ff, 0x8a7468, 1.1));
+    this.light(0xfff1e2, 2.3, -0.6, 0.7, 1); // key, from the viewer's upper left
+    this.light(0xdfe8ff, 1.1, 1, 0.1, 0.7); // fill
+    this.light(0xffffff, 0.6, 0.7, 0.8, -1); // rim, from behind
+    this.controls = new THREE.OrbitControls(this.camera, canvas);
+    Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
+    this.controls.addEventListener("change", () => (this.changed = true));
+    new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
+  }
+
+  light(colour, strength, x, y, z) {
+    const light = new this.THREE.DirectionalLight(colour, strength);
+    light.position.set(x, y, z);
+    this.scene.add(light);
+  }
+
+  // Shows a GLB or VRM (ArrayBuffer); returns those of the names that it has no target for.
+  async load(buffer, names) {
+    const gltf = await new this.THREE.GLTFLoader().parseAsync(buffer, "");
+    const meshes = [];
+    gltf.scene.traverse((node) => node.morphTargetDictionary && meshes.push(node));
+    const targets = new Map(names.map((name) => [plainName(name), []]));
+    for (const mesh of meshes) {
+      mesh.frustumCulled = false;
+      for (const [name, index] of Object.entries(mesh.morphTargetDictionary)) {
+        targets.get(plainName(name))?.push([mesh.morphTargetInfluences, index, mesh]);
+      }
+    }
+    const missing = names.filter((name) => !targets.get(plainName(name)).length);
+    if (missing.length === names.length) throw new Error("none of its morph targets has an ARKit name");
+    if (gltf.parser.json.extensions?.VRM) gltf.scene.rotation.y = Math.PI; // VRM 0 looks to -z
+    this.avatar?.removeFromParent();
+    this.avatar?.traverse((node) => node.geometry?.dispose());
+    this.avatar = gltf.scene;
+    this.targets = targets;
+    this.scene.add(this.avatar);
+    this.frame();
+    return missing;
+  }
+
+  // Aims at what the targets move: the face, also of an avatar with a body.
+  frame() {
+    this.avatar.updateMatrixWorld(true);
+    const box = new this.THREE.Box3();
+    const [point, move] = [new this.THREE.Vector3(), new this.THREE.Vector3()];
+    for (const name of ["jawopen", "browinnerup", "mouthsmileleft", "mouthsmileright"]) {
+      for (const [, index, mesh] of this.targets.get(name) ?? []) {
+        const moves = mesh.geometry.morphAttributes.position[index];
+        const lengths = Array.from({ length: moves.count }, (_, k) => move.fromBufferAttribute(moves, k).length());
+        const least = 0.2 * lengths.reduce((a, b) => Math.max(a, b), 1e-6);
+        lengths.forEach((length, k) => length > least && box.expandByPoint(mesh.localToWorld(mesh.getVertexPosition(k, point))));
+      }
+    }
+    if (box.isEmpty()) box.setFromObject(this.avatar);
+    this.centre = box.getCenter(new this.THREE.Vector3());
+    this.centre.x = this.avatar.position.x;
+    this.height = box.max.y - box.min.y;
+    this.centre.y += 0.06 * this.height;
+    this.centre.z = box.min.z;
+    this.look("front");
+  }
+
+  look(view) {
+    const angle = (VIEWS[view] * Math.PI) / 180;
+    const half = Math.tan((this.camera.fov * Math.PI) / 360);
+    const distance = (SHOWN_FACES * this.height) / 2 / half / Math.min(1, this.camera.aspect * 1.15);
+    const direction = new this.THREE.Vector3(Math.sin(angle), 0.04, Math.cos(angle)).multiplyScalar(distance);
+    this.view = view;
+    this.controls.target.copy(this.centre);
+    this.controls.minDistance = distance * 0.35;
+    this.controls.maxDistance = distance * 2.5;
+    this.camera.position.copy(this.centre).add(direction);
+    this.controls.update();
+    this.changed = true;
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas.parentElement;
+    if (!clientWidth || !clientHeight) return;
+    this.renderer.setSize(clientWidth, clientHeight, false);
+    this.camera.aspect = clientWidth / clientHeight;
+    this.camera.updateProjectionMatrix();
+    this.changed = true;
+  }
+
+  pose(names, values) {
+    const least = this.software ? 0.01 : 0; // a target at 0 costs no time
+    names.forEach((name, k) => {
+      const value = values[k] < least ? 0 : values[k];
+      for (const [influences, index] of this.targets.get(plainName(name)) ?? []) influences[index] = value;
+    });
+    this.changed = true;
+  }
+
+  render() {
+    this.changed = false;
+    this.renderer.render(this.scene, this.camera);
+  }
+}

@@ -1,0 +1,24 @@
+// Loads three.js. Every file is fetched with its sha384 sum, so that a changed one is refused, and linked by hand:
+// Gradio drops the type of <script type="importmap">, and older browsers take no import map after the first module.
+
+async function importThree({ base, modules }) {
+  const texts = await Promise.all(
+    Object.entries(modules).map(async ([path, integrity]) => {
+      const response = await fetch(`${base}/${path}`, { integrity });
+      if (!response.ok) throw new Error(`${path}: ${response.status}`);
+      return [path.split("/").pop(), await response.text()];
+    }),
+  );
+  const addresses = {};
+  for (const [file, text] of texts) {
+    const linked = text.replace(/(from\s+)'([^']+)'/g, (all, from, name) => {
+      const address = addresses[name === "three" ? "three.module.js" : name.split("/").pop()];
+      return address ? `${from}'${address}'` : all;
+    });
+    addresses[file] = URL.createObjectURL(new Blob([linked], { type: "text/javascript" }));
+  }
+  const wanted = ["three.module.js", "GLTFLoader.js", "OrbitControls.js"];
+  const [three, { GLTFLoader }, { OrbitControls }] = await Promise.all(wanted.map((file) => import(addresses[file])));
+  Object.values(addresses).forEach((address) => URL.revokeObjectURL(address));
+  return { ...three, GLTFLoader, OrbitControls };
+}
