@@ -164,7 +164,7 @@ def make_hair(positions: np.ndarray, triangles: np.ndarray, above: np.ndarray) -
 
 
 def paint_hair(along: int = 128, across: int = 512) -> bytes:
-    """PNG of streaks along the second axis, with gaps between them in its alpha."""
+    """PNG of streaks along the second axis."""
     random = np.random.default_rng(3)
     streaks = np.zeros((along, across))
     for length, width, weight in ((10, 0.5, 1.0), (6, 1.0, 0.8), (20, 1.8, 0.5)):
@@ -173,5 +173,4 @@ def paint_hair(along: int = 128, across: int = 512) -> bytes:
     streaks = smooth(-2.2, 2.6, streaks)
     color = linear(HAIR_DARK) + (linear(HAIR_LIGHT) - linear(HAIR_DARK)) * streaks[..., None] ** 1.5
     srgb = np.where(color <= 0.0031308, 12.92 * color, 1.055 * color ** (1 / 2.4) - 0.055)
-    pixels = np.concatenate([srgb, 0.35 + 0.65 * smooth(0.25, 0.6, streaks)[..., None]], axis=2)
-    return encode_png((pixels * 63).round().astype(np.uint8) * 4)
+    return encode_png((srgb * 63).round().astype(np.uint8) * 4)

@@ -35,6 +35,8 @@ THREE_MODULES = {
         "sha384-WH6tljjFikpYMGa2JMqlbJlM1lEMkd/Y6Sqnuog1rX87eShphltUQI5NKByEo4CP",
     "examples/jsm/controls/OrbitControls.js":
         "sha384-ZVBN/wmVxgX0mUGjFJXakzzdZrAF4g4aHfKyusbjoF0WsVXSoGpeM/qRaVnXtaFo",
+    "examples/jsm/environments/RoomEnvironment.js":
+        "sha384-/H49oz0ZtMgJNgMZ+OhhuMuKBOsaiC3kY0/PZSvgJJXAOJJwmSBJjzlV5lJul3MB",
 }  # fmt: skip
 
 

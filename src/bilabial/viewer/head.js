@@ -12,17 +12,18 @@ class Head {
     this.THREE = THREE;
     this.canvas = canvas;
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true });
-    this.renderer.toneMapping = THREE.NeutralToneMapping;
+    this.renderer.toneMapping = THREE.ACESFilmicToneMapping;
     const gl = this.renderer.getContext();
     const info = gl.getExtension("WEBGL_debug_renderer_info");
     this.software = info && /swiftshader|llvmpipe|software/i.test(gl.getParameter(info.UNMASKED_RENDERER_WEBGL));
     this.renderer.setPixelRatio(this.software ? 1 : Math.min(window.devicePixelRatio, 2));
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
-    this.scene.add(this.camera, new THREE.HemisphereLight(0xf3f6ff, 0x8a7468, 1.1));
-    this.light(0xfff1e2, 2.3, -0.6, 0.7, 1); // key, from the viewer's upper left
-    this.light(0xdfe8ff, 1.1, 1, 0.1, 0.7); // fill
-    this.light(0xffffff, 0.6, 0.7, 0.8, -1); // rim, from behind
+    this.scene.environment = new THREE.PMREMGenerator(this.renderer).fromScene(new THREE.RoomEnvironment(), 0.04).texture;
+    this.scene.environmentIntensity = 0.45;
+    this.light(0xfff1e2, 2.6, 0.4, 0.3, 1); // key, with catch-lights in the eyes
+    this.light(0xdfe8ff, 0.5, -1, 0.1, 0.8); // fill
+    this.light(0xbcd4ff, 1.2, -0.8, 0.5, -0.8); // rim, from behind
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));

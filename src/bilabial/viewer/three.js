@@ -17,8 +17,8 @@ async function importThree({ base, modules }) {
     });
     addresses[file] = URL.createObjectURL(new Blob([linked], { type: "text/javascript" }));
   }
-  const wanted = ["three.module.js", "GLTFLoader.js", "OrbitControls.js"];
-  const [three, { GLTFLoader }, { OrbitControls }] = await Promise.all(wanted.map((file) => import(addresses[file])));
+  const wanted = ["three.module.js", "GLTFLoader.js", "OrbitControls.js", "RoomEnvironment.js"];
+  const parts = await Promise.all(wanted.map((file) => import(addresses[file])));
   Object.values(addresses).forEach((address) => URL.revokeObjectURL(address));
-  return { ...three, GLTFLoader, OrbitControls };
+  return Object.assign({}, ...parts);
 }
