@@ -23,8 +23,9 @@ import plotly.graph_objects as go
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
 from bilabial.audio import load_audio
+from bilabial.exporters import to_glb, to_json
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
-from bilabial.player import VIEWER, player_data, player_props, player_script, served_files
+from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files
 from bilabial.plots import lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
@@ -40,6 +41,9 @@ Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or
 press Generate.
 """
 PROGRESS = gr.Progress()
+DOWNLOADS = {
+    "csv": "Live Link Face CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "GLB (animated head)"
+}  # fmt: skip
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
 
 
@@ -101,7 +105,8 @@ def generate(
         brows: Amplitude of the brows, 0 to 2.
 
     Returns:
-        Player data (sound, names, fps, frames, curves), lip-distance figure, Live Link Face CSV, NPZ archive.
+        Player data (sound, names, fps, frames, curves), lip-distance figure, Live Link Face CSV, NPZ archive,
+        JSON, and a GLB of the head with the animation in it.
     """
     if not audio:
         raise gr.Error(
@@ -138,11 +143,16 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict, go.Figure, str, str]:
+def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict | go.Figure | str, ...]:
     """What the page shows and offers of a clip and its sound (S,) at 16 kHz."""
     folder = download_folder()
-    csv, npz = clip.to_csv(folder / "bilabial_iPhone.csv"), clip.to_npz(folder / "bilabial.npz")
-    return player_data(clip, waveform), lip_distance_figure(clip), str(csv), str(npz)
+    files = (
+        clip.to_csv(folder / "bilabial_iPhone.csv"),
+        clip.to_npz(folder / "bilabial.npz"),
+        to_json(clip, folder / "bilabial.json"),
+        to_glb(clip, folder / "bilabial.glb", HEAD),
+    )
+    return player_data(clip, waveform), lip_distance_figure(clip), *map(str, files)
 
 
 def build_demo() -> gr.Blocks:
@@ -199,13 +209,15 @@ def build_demo() -> gr.Blocks:
                 )
                 lips = gr.Plot(label="Lip distance", elem_id="lips")
                 with gr.Row():
-                    csv = gr.DownloadButton("Live Link Face CSV", elem_id="csv")
-                    npz = gr.DownloadButton("NPZ (numpy)", elem_id="npz")
+                    downloads = [
+                        gr.DownloadButton(label, elem_id=name, min_width=150)
+                        for name, label in DOWNLOADS.items()
+                    ]
 
         button.click(
             generate,
             inputs=[audio, emotion, intensity, style, fps, amount, reference, motion, *afterwards],
-            outputs=[player, lips, csv, npz],
+            outputs=[player, lips, *downloads],
             api_name="animate",
             concurrency_limit=2,
         )

@@ -18,8 +18,9 @@ import pytest
 from conftest import EXAMPLE, ROOT
 from PIL import Image
 
-from bilabial import FaceClip
+from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
+from bilabial.exporters import read_glb, to_glb
 from bilabial.player import HEAD, THREE_CDN, local_three
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -143,6 +144,14 @@ def test_upload_generate_look_and_download(page, tmp_path, three):
         page.click("#npz")
     download.value.save_as(tmp_path / "face.npz")
     assert np.allclose(FaceClip.from_npz(tmp_path / "face.npz").values, clip.values, atol=1e-6)
+    with page.expect_download() as download:
+        page.click("#json")
+    download.value.save_as(tmp_path / "face.json")
+    assert json.loads((tmp_path / "face.json").read_text())["metadata"]["frame_count"] == len(clip)
+    with page.expect_download() as download:
+        page.click("#glb")
+    download.value.save_as(tmp_path / "face.glb")
+    assert len(read_glb(tmp_path / "face.glb")[0]["animations"]) == 1
     # the drawn mouth follows the sound's clock
     wait_for_head(page)
     distance = clip.lip_distance_mm()
@@ -238,6 +247,9 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     page.get_by_text("mine.glb: 3 of 52 coefficients found; not found:").wait_for()
     message = page.locator(".bilabial-message").text_content()
     assert "eyeBlinkRight" in message and "eyeBlinkLeft" not in message and "jawOpen" not in message
+    still = FaceClip(ARKIT_BLENDSHAPES, np.zeros((2, 52)), 30)
+    page.set_input_files(".bilabial-avatar", str(to_glb(still, tmp_path / "ours.glb", HEAD)))
+    page.get_by_text("ours.glb: 52 of 52 coefficients found").wait_for()  # by three.js, another reader
     page.set_input_files(".bilabial-avatar", str(tmp_path / "bad.glb"))
     page.get_by_text(
         "bad.glb cannot be used as an avatar: none of its morph targets has an ARKit name"
@@ -354,7 +366,9 @@ def test_the_api_is_for_programs(address):
     from gradio_client import Client, handle_file
 
     client = Client(address, verbose=False)
-    _, _, csv, npz = client.predict(handle_file(EXAMPLE), "neutral", 1.0, "default", 25, api_name="/animate")
+    _, _, csv, npz, *_ = client.predict(
+        handle_file(EXAMPLE), "neutral", 1.0, "default", 25, api_name="/animate"
+    )
     assert FaceClip.from_csv(csv).fps == FaceClip.from_npz(npz).fps == 25.0
 
 
@@ -370,11 +384,11 @@ def test_the_api_knows_every_knob(address, tmp_path):
         "motion": [],
         "seed": 3,
     }
-    _, _, _, npz = client.predict(audio=handle_file(EXAMPLE), **asked, api_name="/animate")
+    _, _, _, npz, *_ = client.predict(audio=handle_file(EXAMPLE), **asked, api_name="/animate")
     clip = FaceClip.from_npz(npz)
     assert clip["mouthFrownLeft"].mean() > 0.3 and clip["eyeBlinkLeft"].max() < 0.8
     reference = handle_file(clip.to_npz(tmp_path / "person.npz"))
-    _, _, _, other = client.predict(
+    _, _, _, other, *_ = client.predict(
         audio=handle_file(EXAMPLE), reference=reference, motion=[], api_name="/animate"
     )
     assert FaceClip.from_npz(other)["mouthFrownLeft"].mean() > 0.2

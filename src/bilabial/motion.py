@@ -126,6 +126,7 @@ def brows(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
             passed = (clip.times - time) / ACCENT_SECONDS + 0.5
             bump = np.where((passed > 0) & (passed < 1), 0.5 - 0.5 * np.cos(2 * np.pi * passed), 0.0)
             raised = np.maximum(raised, bump * ACCENT_RISE * rng.uniform(0.5, 1.0) * strength)
+    raised *= 1.0 - np.maximum(clip["browDownLeft"], clip["browDownRight"])  # a frown is not lifted
     names = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
     return _with(clip, {name: clip[name] + raised * (1.0 - clip[name]) for name in names})
 
