@@ -42,7 +42,7 @@ press Generate.
 """
 PROGRESS = gr.Progress()
 DOWNLOADS = {
-    "csv": "Live Link Face CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "GLB (animated head)"
+    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB"
 }  # fmt: skip
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
 
