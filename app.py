@@ -205,6 +205,7 @@ def build_demo() -> gr.Blocks:
                     elem_id="player",
                     min_height=120,
                     names=list(ARKIT_BLENDSHAPES),
+                    beside="#lips .js-plotly-plot",
                     **player_props(FILE_ADDRESS),
                 )
                 lips = gr.Plot(label="Lip distance", elem_id="lips")

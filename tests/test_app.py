@@ -212,6 +212,31 @@ def test_a_click_on_the_curves_seeks(page):
     assert time == pytest.approx(2, abs=0.05)
 
 
+def test_the_lips_have_the_same_cursor(page):
+    """One time in both plots, wherever it is set: by the sound, or by a click on the lips' plot."""
+    generate(page, EXAMPLE)
+    page.wait_for_selector("#lips .js-plotly-plot .trace")
+    target = "document.querySelector('#lips .js-plotly-plot')"
+    page.wait_for_function(f"{target}.bilabialCursor")
+    axis = f"{target}._fullLayout"
+    x, y = page.evaluate(f"[{axis}.xaxis._offset + {axis}.xaxis.d2p(3), {axis}.yaxis._offset + 20]")
+    page.locator("#lips .js-plotly-plot").click(position={"x": x, "y": y})
+    assert page.evaluate("document.querySelector('#player audio').currentTime") == pytest.approx(3, abs=0.05)
+    page.wait_for_timeout(500)
+    cursors = [
+        page.evaluate(f"{cursor}.getBoundingClientRect().left - {plot}.getBoundingClientRect().left")
+        for cursor, plot in (
+            (f"{target}.bilabialCursor", target),
+            ("document.querySelector('.bilabial-cursor')", "document.querySelector('.bilabial-curves')"),
+        )
+    ]
+    places = [
+        page.evaluate(f"(() => {{ const a = {plot}._fullLayout.xaxis; return a._offset + a.d2p(3); }})()")
+        for plot in (target, "document.querySelector('.bilabial-curves')")
+    ]
+    assert cursors == pytest.approx(places, abs=3)
+
+
 def avatar(*names: str) -> bytes:
     """A GLB of one triangle with a morph target for each name."""
     points = np.array([[-0.1, -0.1, 0], [0.1, -0.1, 0], [0, 0.1, 0]], "<f4")

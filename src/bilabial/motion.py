@@ -257,8 +257,7 @@ def reseal(clip: FaceClip, reference: FaceClip) -> FaceClip:
     wanted = reference.lip_distance_mm()
     share = np.clip((wanted - SEALED_MM) / (2 * SEALED_MM), 0.0, 1.0)
     distance = clip.lip_distance_mm()
-    limit = np.where(share < 1.0, share * distance + (1.0 - share) * np.minimum(wanted, distance), distance)
-    limit[wanted < SEALED_MM] = np.minimum(wanted, distance)[wanted < SEALED_MM]
+    limit = share * distance + (1.0 - share) * np.minimum(wanted, distance)
     return clip if np.allclose(limit, distance, atol=1e-4) else _with_lips(clip, limit)
 
 

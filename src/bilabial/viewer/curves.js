@@ -8,12 +8,27 @@ async function drawCurves(target, figure, seek) {
   layout.font = { color: dark ? "#ddd" : "#333" };
   for (const axis of ["xaxis", "yaxis"]) Object.assign(layout[axis], lines, { fixedrange: true });
   await Plotly.newPlot(target, data, layout, { responsive: true, displayModeBar: false });
+  seekOnClick(target, seek);
+}
+
+function seekOnClick(target, seek) {
   target.onclick = (event) => {
     const { xaxis, yaxis } = target._fullLayout;
     const box = target.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left - xaxis._offset, event.clientY - box.top - yaxis._offset];
     if (x >= 0 && x <= xaxis._length && y >= 0 && y <= yaxis._length) seek(xaxis.p2d(x));
   };
+}
+
+// A cursor, and seeking by clicks, for a plot that is drawn elsewhere on the page.
+function adopt(target, seek) {
+  const cursor = document.createElement("div");
+  const style = { position: "absolute", left: 0, width: "2px", background: "#c4606a", pointerEvents: "none" };
+  Object.assign(cursor.style, style);
+  target.style.position = "relative";
+  target.append(cursor);
+  target.bilabialCursor = cursor;
+  seekOnClick(target, seek);
 }
 
 function moveCursor(cursor, target, time) {

@@ -1,6 +1,6 @@
 // Plays a clip with the sound as the clock. Runs as js_on_load of a gr.HTML component, which provides `element`,
 // `props` and `watch`. props: value = null or {audio, names, fps, frames, figure} of bilabial.player.player_data,
-// three and head_address of player_props, names of all 52 coefficients.
+// three and head_address of player_props, names of all 52 coefficients, beside: selector of another plot over time.
 
 const part = (name) => element.querySelector(`.bilabial-${name}`);
 const [audio, canvas, message, plot, cursor] = ["audio", "canvas", "message", "curves", "cursor"].map(part);
@@ -8,6 +8,7 @@ let head = null; // a Head once it is loaded
 let clip = null; // {names, fps, frames: Uint16Array}
 let drawnTime = -1;
 
+const seek = (time) => (audio.currentTime = time);
 const say = (text) => (message.textContent = text);
 
 function decodeFrames(text) {
@@ -29,8 +30,12 @@ function valuesAt(time) {
 function follow() {
   if (!element.isConnected) return;
   const time = audio.currentTime;
-  const moved = time !== drawnTime;
+  const beside = props.beside && document.querySelector(props.beside); // the page may draw it anew at any time
+  const adopted = beside?._fullLayout && !beside.bilabialCursor?.isConnected;
+  if (adopted) adopt(beside, seek);
+  const moved = adopted || time !== drawnTime;
   if (moved && clip) moveCursor(cursor, plot, time);
+  if (moved && beside?.bilabialCursor) moveCursor(beside.bilabialCursor, beside, time);
   if (moved && clip && head) head.pose(clip.names, valuesAt(time));
   if (head?.changed) {
     head.render();
@@ -47,7 +52,7 @@ async function show() {
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;
-  await drawCurves(plot, figure, (time) => (audio.currentTime = time));
+  await drawCurves(plot, figure, seek);
   plot.on("plotly_afterplot", () => (drawnTime = -1)); // a resize or a legend click moves the axis
   drawnTime = -1;
 }
