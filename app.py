@@ -25,7 +25,7 @@ from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
 from bilabial.audio import load_audio
 from bilabial.exporters import to_glb, to_json
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
-from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files
+from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files, write_page
 from bilabial.plots import lip_distance_figure
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
@@ -42,7 +42,8 @@ press Generate.
 """
 PROGRESS = gr.Progress()
 DOWNLOADS = {
-    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB"
+    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB",
+    "html": "Web page",
 }  # fmt: skip
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
 
@@ -106,7 +107,7 @@ def generate(
 
     Returns:
         Player data (sound, names, fps, frames, curves), lip-distance figure, Live Link Face CSV, NPZ archive,
-        JSON, and a GLB of the head with the animation in it.
+        JSON, a GLB of the head with the animation in it, and a web page that plays it.
     """
     if not audio:
         raise gr.Error(
@@ -151,6 +152,7 @@ def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict | go.Figure | st
         clip.to_npz(folder / "bilabial.npz"),
         to_json(clip, folder / "bilabial.json"),
         to_glb(clip, folder / "bilabial.glb", HEAD),
+        write_page(clip, waveform, folder / "bilabial.html"),
     )
     return player_data(clip, waveform), lip_distance_figure(clip), *map(str, files)
 

@@ -237,6 +237,25 @@ def test_the_lips_have_the_same_cursor(page):
     assert cursors == pytest.approx(places, abs=3)
 
 
+def test_a_page_to_send(browser, three, page, tmp_path):
+    """The downloaded page plays on its own: from a file, with no network at all."""
+    generate(page, EXAMPLE)
+    page.wait_for_selector("#lips .js-plotly-plot .trace")
+    with page.expect_download() as download:
+        page.click("#html")
+    download.value.save_as(tmp_path / "face.html")
+    with browser.new_context(offline=True, viewport={"width": 900, "height": 700}) as context:
+        alone, errors = context.new_page(), []
+        alone.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        alone.on("pageerror", lambda error: errors.append(str(error)))
+        alone.goto((tmp_path / "face.html").as_uri())
+        alone.wait_for_function("document.querySelector('canvas').dataset.time")
+        alone.evaluate("document.querySelector('audio').currentTime = 1.2")
+        alone.wait_for_function("document.querySelector('canvas').dataset.time === '1.2000'")
+        assert errors == []
+        alone.screenshot(path=tmp_path / "face.png")
+
+
 def avatar(*names: str) -> bytes:
     """A GLB of one triangle with a morph target for each name."""
     points = np.array([[-0.1, -0.1, 0], [0.1, -0.1, 0], [0, 0.1, 0]], "<f4")

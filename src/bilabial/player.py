@@ -15,6 +15,7 @@ import numpy as np
 
 from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.plots import curves_figure
 
 VIEWER = Path(__file__).parent / "viewer"
@@ -82,3 +83,35 @@ def player_data(clip: FaceClip, waveform: np.ndarray) -> dict:
         "frames": base64.b64encode(frames).decode(),
         "figure": json.loads(curves_figure(clip).to_json()),
     }
+
+
+def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
+    """Write one HTML file that plays the clip: the head, the sound (S,) at 16 kHz and all frames are in it.
+
+    So is three.js where it is installed; else the page takes it, checked, from jsDelivr. Returns the path.
+    """
+    head = base64.b64encode(HEAD.read_bytes()).decode()
+    props = player_props("") | {
+        "value": player_data(clip, waveform) | {"figure": None},
+        "names": list(ARKIT_BLENDSHAPES),
+        "head_address": f"data:model/gltf-binary;base64,{head}",
+    }
+    folder = local_three()
+    if folder:
+        props["three"] |= {
+            "base": THREE_CDN,
+            "texts": {name: (folder / name).read_text() for name in THREE_MODULES},
+        }
+    given = json.dumps(props).replace("</", "<\\/")  # nothing in it ends the script
+    player, style = (VIEWER / "player.html").read_text(), (VIEWER / "player.css").read_text()
+    path = Path(path)
+    path.write_text(
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Bilabial</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        "<style>body { margin: 0 auto; padding: 12px; max-width: 900px; font-family: sans-serif }\n"
+        f"#player {{ {style} }}</style></head><body><div id='player'>{player}</div><script type='module'>\n"
+        f"const element = document.querySelector('#player'), props = {given}, watch = () => {{}};\n"
+        f"{player_script()}</script></body></html>",
+        encoding="utf-8",
+    )
+    return path

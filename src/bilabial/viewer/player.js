@@ -1,5 +1,6 @@
 // Plays a clip with the sound as the clock. Runs as js_on_load of a gr.HTML component, which provides `element`,
-// `props` and `watch`. props: value = null or {audio, names, fps, frames, figure} of bilabial.player.player_data,
+// `props` and `watch`. props: value = null or {audio, names, fps, frames, figure} of bilabial.player.player_data
+// (figure null: no curves),
 // three and head_address of player_props, names of all 52 coefficients, beside: selector of another plot over time.
 
 const part = (name) => element.querySelector(`.bilabial-${name}`);
@@ -52,6 +53,7 @@ async function show() {
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;
+  if (!figure) return;
   await drawCurves(plot, figure, seek);
   plot.on("plotly_afterplot", () => (drawnTime = -1)); // a resize or a legend click moves the axis
   drawnTime = -1;

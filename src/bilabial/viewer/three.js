@@ -1,16 +1,18 @@
 // Loads three.js. Every file is fetched with its sha384 sum, so that a changed one is refused, and linked by hand:
 // Gradio drops the type of <script type="importmap">, and older browsers take no import map after the first module.
 
-async function importThree({ base, modules }) {
-  const texts = await Promise.all(
+// texts: files that are here already, by path.
+async function importThree({ base, modules, texts = {} }) {
+  const files = await Promise.all(
     Object.entries(modules).map(async ([path, integrity]) => {
+      if (path in texts) return [path.split("/").pop(), texts[path]];
       const response = await fetch(`${base}/${path}`, { integrity });
       if (!response.ok) throw new Error(`${path}: ${response.status}`);
       return [path.split("/").pop(), await response.text()];
     }),
   );
   const addresses = {};
-  for (const [file, text] of texts) {
+  for (const [file, text] of files) {
     const linked = text.replace(/(from\s+)'([^']+)'/g, (all, from, name) => {
       const address = addresses[name === "three" ? "three.module.js" : name.split("/").pop()];
       return address ? `${from}'${address}'` : all;
