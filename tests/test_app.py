@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import EXAMPLE, ROOT
+from mediapipe.tasks.python import vision
 from PIL import Image
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
+from bilabial.capture import find_landmarker, track_face
 from bilabial.exporters import read_glb, to_glb
 from bilabial.player import HEAD, THREE_CDN, local_three
 
@@ -235,6 +237,27 @@ def test_the_lips_have_the_same_cursor(page):
         for plot in (target, "document.querySelector('.bilabial-curves')")
     ]
     assert cursors == pytest.approx(places, abs=3)
+
+
+def test_a_face_tracker_reads_the_mouth_that_was_predicted(page, three, tmp_path):
+    """MediaPipe on pictures of the drawn head: its jawOpen goes with the clip's."""
+    generate(page, EXAMPLE)
+    page.wait_for_selector("#lips .js-plotly-plot .trace")
+    with page.expect_download() as download:
+        page.click("#npz")
+    download.value.save_as(tmp_path / "face.npz")
+    clip = FaceClip.from_npz(tmp_path / "face.npz")
+    wait_for_head(page)
+    frames = np.linspace(12, len(clip) - 12, 20).round().astype(int)
+    pictures = []
+    for frame in frames:
+        seek(page, frame / 30)
+        shot = Image.open(io.BytesIO(page.locator(".bilabial-canvas").screenshot())).convert("RGB")
+        pictures.append((frame / 30, np.ascontiguousarray(shot)))
+    _, values = track_face(iter(pictures), find_landmarker(), 1, vision.RunningMode.IMAGE)
+    read = values[:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    assert np.isfinite(read).all()  # it finds a face in every picture
+    assert np.corrcoef(read, clip["jawOpen"][frames])[0, 1] >= 0.9
 
 
 def test_a_page_to_send(browser, three, page, tmp_path):
