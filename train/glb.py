@@ -4,7 +4,6 @@ Plain glTF: no compression, no required extension, so that every loader opens it
 accessors. No skins, no animations, no cameras.
 """
 
-import json
 import struct
 import zlib
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from bilabial.exporters import write_glb as write_container
 
 MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
@@ -153,15 +154,7 @@ def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], as
     document["extensionsUsed"] = sorted(
         {name for m in document["materials"] for name in m.get("extensions", {})}
     )
-    data = bytes(binary.data) + b"\0" * (-len(binary.data) % 4)
-    document["buffers"] = [{"byteLength": len(data)}]
-    text = json.dumps({k: v for k, v in document.items() if v != []}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    header = struct.pack("<III", 0x46546C67, 2, 12 + 8 + len(text) + 8 + len(data))
-    chunks = (
-        struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(data), 0x004E4942) + data
-    )
-    path.write_bytes(header + chunks)
+    write_container(path, {key: value for key, value in document.items() if value != []}, bytes(binary.data))
 
 
 def _add_texture(document: dict, binary: Binary, image: bytes, sampler: int) -> dict:
