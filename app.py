@@ -40,6 +40,9 @@ Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips t
 Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound), then
 press Generate.
 """
+CHINESE = json.loads((VIEWER / "chinese.json").read_text(encoding="utf-8"))
+ENGLISH = {text: text for text in CHINESE} | {"introduction": INTRODUCTION}
+TEXTS = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
 PROGRESS = gr.Progress()
 DOWNLOADS = {
     "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB",
@@ -161,41 +164,43 @@ def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS, *served_files()])
     with gr.Blocks(title="Bilabial", delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as demo:
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(TEXTS("introduction"))
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 audio = gr.Audio(
-                    type="filepath", sources=["upload", "microphone"], label="Speech", elem_id="speech"
+                    type="filepath", sources=["upload", "microphone"], label=TEXTS("Speech"), elem_id="speech"
                 )
-                emotion = gr.Dropdown(list(EMOTIONS), value="neutral", label="Emotion")
-                intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label="Intensity of the emotion")
-                style = gr.Dropdown(style_names(), value=style_names()[0], label="Speaking style")
-                amount = gr.Slider(0.0, 1.5, 1.0, step=0.1, label="Amount of the style")
-                with gr.Accordion("Style of a person", open=False):
+                emotion = gr.Dropdown(list(EMOTIONS), value="neutral", label=TEXTS("Emotion"))
+                intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=TEXTS("Intensity of the emotion"))
+                style = gr.Dropdown(style_names(), value=style_names()[0], label=TEXTS("Speaking style"))
+                amount = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=TEXTS("Amount of the style"))
+                with gr.Accordion(TEXTS("Style of a person"), open=False):
                     reference = gr.File(
-                        label="Some seconds of a face that speaks: video, Live Link Face CSV or NPZ",
+                        label=TEXTS("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ"),
                         file_types=["video", ".csv", ".npz"], elem_id="reference",
                     )  # fmt: skip
-                with gr.Accordion("Life and adjustments", open=False):
+                with gr.Accordion(TEXTS("Life and adjustments"), open=False):
                     motion = gr.CheckboxGroup(
-                        list(MOTIONS.items()), value=list(MOTIONS.values()), label="Moves by itself"
+                        list(MOTIONS.items()), value=list(MOTIONS.values()), label=TEXTS("Moves by itself")
                     )
                     afterwards = [
                         gr.Textbox(
-                            "", label="Seed of these moves, a whole number", placeholder="from the sound"
+                            "",
+                            label=TEXTS("Seed of these moves, a whole number"),
+                            placeholder=TEXTS("from the sound"),
                         ),
-                        gr.Slider(0, 500, 0, step=10, label="Smoothing (ms)"),
-                        gr.Slider(-10, 10, 0, step=0.5, label="Wider mouth (mm)"),
-                        gr.Slider(0.0, 1.0, 0.0, step=0.1, label="Symmetry"),
-                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label="Strength of the mouth"),
-                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label="Strength of the brows"),
+                        gr.Slider(0, 500, 0, step=10, label=TEXTS("Smoothing (ms)")),
+                        gr.Slider(-10, 10, 0, step=0.5, label=TEXTS("Wider mouth (mm)")),
+                        gr.Slider(0.0, 1.0, 0.0, step=0.1, label=TEXTS("Symmetry")),
+                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label=TEXTS("Strength of the mouth")),
+                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label=TEXTS("Strength of the brows")),
                     ]
-                fps = gr.Slider(1, 120, 30, step=1, label="Frames per second")
-                button = gr.Button("Generate", variant="primary", elem_id="generate")
+                fps = gr.Slider(1, 120, 30, step=1, label=TEXTS("Frames per second"))
+                button = gr.Button(TEXTS("Generate"), variant="primary", elem_id="generate")
                 gr.Examples(
                     [[str(path)] for path in sorted((PACKAGE / "examples").glob("*.*"))],
                     [audio],
-                    label="Examples",
+                    label=TEXTS("Examples"),
                 )
             with gr.Column(scale=3, min_width=300):
                 player = gr.HTML(
@@ -210,10 +215,10 @@ def build_demo() -> gr.Blocks:
                     beside="#lips .js-plotly-plot",
                     **player_props(FILE_ADDRESS),
                 )
-                lips = gr.Plot(label="Lip distance", elem_id="lips")
+                lips = gr.Plot(label=TEXTS("Lip distance"), elem_id="lips")
                 with gr.Row():
                     downloads = [
-                        gr.DownloadButton(label, elem_id=name, min_width=150)
+                        gr.DownloadButton(TEXTS(label), elem_id=name, min_width=100)
                         for name, label in DOWNLOADS.items()
                     ]
 
@@ -229,4 +234,4 @@ def build_demo() -> gr.Blocks:
 
 if __name__ == "__main__":
     threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
-    build_demo().queue(max_size=20).launch(max_file_size="50mb")
+    build_demo().queue(max_size=20).launch(max_file_size="50mb", i18n=TEXTS)

@@ -422,6 +422,20 @@ def test_the_pages_motions_are_those_of_the_package():
     assert app.style_names() == app.animator().model.style_names
 
 
+@pytest.mark.parametrize(
+    "locale, generate", [("zh-CN", "生成"), ("en-US", "Generate"), ("de-DE", "Generate")]
+)
+def test_the_page_speaks_english_and_chinese(browser, address, locale, generate):
+    with browser.new_context(locale=locale) as context:
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("#generate")
+        assert page.inner_text("#generate") == generate
+        text = page.inner_text("body")
+        assert "i18n" not in text and ("情绪强度" in text) == (locale == "zh-CN")
+        assert ("Intensity of the emotion" in text) == (locale != "zh-CN")
+
+
 def test_phone_width(page):
     page.set_viewport_size({"width": 390, "height": 800})
     generate(page, EXAMPLE)
