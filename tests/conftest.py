@@ -17,6 +17,7 @@ from bilabial.audio import load_audio
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
 
+pytest_plugins = ["browsing"]
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 
 

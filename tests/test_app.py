@@ -2,20 +2,12 @@
 
 import io
 import json
-import os
-import shutil
-import socket
 import struct
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLE, ROOT
+from browsing import choose, generate, mouth_pixels, plotted, seek, wait_for_curves, wait_for_head
+from conftest import EXAMPLE
 from mediapipe.tasks.python import vision
 from PIL import Image
 
@@ -23,114 +15,7 @@ from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
 from bilabial.capture import find_landmarker, track_face
 from bilabial.exporters import read_glb, to_glb
-from bilabial.player import HEAD, THREE_CDN, local_three
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-BROWSER_FLAGS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream", "--enable-unsafe-swiftshader", "--use-angle=swiftshader",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """The app, started as a user starts it, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log"
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    with log.open("w") as output:
-        app = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")], env=environment, stdout=output, stderr=output
-        )
-    try:
-        yield _wait_for(f"http://127.0.0.1:{port}", app, log)
-    finally:
-        app.terminate()
-        app.wait()
-
-
-def _wait_for(url: str, app: subprocess.Popen, log: Path) -> str:
-    for _ in range(240):
-        if app.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(url, timeout=5)
-            return url
-        except OSError:
-            time.sleep(0.5)
-    raise RuntimeError(f"the app did not start:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium found (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def three() -> None:
-    """three.js and the head can be loaded; tests that look at the head are skipped otherwise."""
-    if not HEAD.is_file():
-        pytest.skip(f"{HEAD.name} is missing")
-    if local_three():
-        return
-    try:
-        urllib.request.urlopen(f"{THREE_CDN}/package.json", timeout=5)
-    except OSError:
-        pytest.skip("no three.js: not installed (make test does, with npm) and its CDN does not answer")
-
-
-@pytest.fixture
-def page(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"])
-    page = context.new_page()
-    page.set_default_timeout(60000)
-    page.errors = []
-    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector("#generate")
-    yield page
-    context.close()
-
-
-def generate(page, path: Path) -> None:
-    page.set_input_files("#speech input[type=file]", str(path))
-    page.wait_for_selector("#speech .waveform-container")
-    page.click("#generate")
-
-
-def wait_for_head(page) -> None:
-    page.wait_for_function("document.querySelector('.bilabial-message').textContent === ''")
-
-
-def wait_for_curves(page) -> None:
-    page.wait_for_selector("#player .js-plotly-plot .trace")
-
-
-def seek(page, seconds: float) -> None:
-    """Moves the sound; returns when the head of that time is drawn, to 1 ms."""
-    page.evaluate(f"document.querySelector('#player audio').currentTime = {seconds}")
-    drawn = "Number(document.querySelector('.bilabial-canvas').dataset.time)"
-    page.wait_for_function(f"Math.abs({drawn} - {seconds}) < 1e-3")
-    page.wait_for_timeout(300)  # until the browser shows it
-
-
-def mouth_pixels(page) -> np.ndarray:
-    """The part of the picture with the mouth, front view: (H, W, 3) float32 in 0..255."""
-    shot = Image.open(io.BytesIO(page.locator(".bilabial-canvas").screenshot())).convert("RGB")
-    width, height = shot.size
-    box = (0.4 * width, 0.55 * height, 0.6 * width, 0.8 * height)
-    return np.asarray(shot.crop([round(x) for x in box]), np.float32)
+from bilabial.player import HEAD
 
 
 def test_upload_generate_look_and_download(page, tmp_path, three):
@@ -360,19 +245,6 @@ def test_errors_are_sentences(page, tmp_path):
     page.wait_for_timeout(1500)
     page.click("#generate")
     page.get_by_text("notes.wav is not audio or video that FFmpeg can read").first.wait_for()
-
-
-def choose(page, label: str, value: str) -> None:
-    page.get_by_label(label, exact=True).click()
-    page.get_by_label(label, exact=True).fill(value)
-    page.keyboard.press("Enter")
-
-
-def plotted(page, name: str) -> np.ndarray:
-    """A coefficient's curve as the page's plot holds it."""
-    data = "Array.from(document.querySelector('#player .js-plotly-plot')._fullData)"
-    page.wait_for_selector("#player .js-plotly-plot .trace")
-    return np.array(page.evaluate(f"Array.from({data}.find(trace => trace.name === '{name}').y)"))
 
 
 def test_emotion_and_style_change_the_face(page):
