@@ -10,7 +10,8 @@ import sys
 import tempfile
 import threading
 import time
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
@@ -26,10 +27,15 @@ from bilabial.audio import load_audio
 from bilabial.exporters import to_glb, to_json
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
 from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files, write_page
-from bilabial.plots import lip_distance_figure
+from bilabial.plots import lip_distance_figure, sealed_stretches
+from bilabial.translation import TEXTS, translate
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
+CLEANING_SECONDS = 600  # between two looks for what is older than that
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
+MAX_MEGABYTES = 50  # of one uploaded file
+MAX_WAITING = 40  # requests in the queue; further ones are told to come back
+RUNNING = 2  # animations at the same time: one for each core of a free Space
 PACKAGE = Path(bilabial.__file__).parent
 FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -37,18 +43,33 @@ INTRODUCTION = f"""# Bilabial
 
 Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
 
-Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound), then
-press Generate.
+Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound; at most
+{MAX_MEGABYTES} MB), then press Generate. {RUNNING} animations run at a time, {MAX_WAITING} may wait. What you
+upload and what is made of it is deleted after {KEPT_SECONDS // 60} minutes.
 """
-CHINESE = json.loads((VIEWER / "chinese.json").read_text(encoding="utf-8"))
-ENGLISH = {text: text for text in CHINESE} | {"introduction": INTRODUCTION}
-TEXTS = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
+NO_SPEECH = "There is no speech yet: upload a file or record with the microphone."
+NO_RESULT = "There is nothing to download yet: press Generate first."
+ENGLISH = {text: text for text in TEXTS} | {"introduction": INTRODUCTION}
+LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
+CHINESE = TEXTS | {"introduction": TEXTS["introduction"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
+LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
+T = LANGUAGES  # T("text") is shown in the language of the browser
 PROGRESS = gr.Progress()
-DOWNLOADS = {
-    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB",
-    "html": "Web page",
-}  # fmt: skip
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
+FORMATS = {
+    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB", "html": "Web page",
+}  # fmt: skip
+SAVE_FILE = """(file) => {
+  if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name }).click();
+}"""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What was generated: the face, and the sound it was made from, (S,) float32 at 16 kHz."""
+
+    clip: FaceClip
+    waveform: np.ndarray
 
 
 @cache
@@ -73,49 +94,53 @@ def download_folder() -> Path:
     return Path(tempfile.mkdtemp(dir=parent))
 
 
-def generate(
+def sorry(sentence: object, request: gr.Request | None) -> gr.Error:
+    """The sentence as an error of the page, in the visitor's language."""
+    return gr.Error(in_language(str(sentence), request), print_exception=False)
+
+
+def in_language(sentence: str, request: gr.Request | None) -> str:
+    return translate(sentence, request.headers.get("accept-language", "") if request else "")
+
+
+def whole_number(text: str) -> int:
+    """A number of 0 or more. Raises ValueError for anything else."""
+    if not text.strip().isdecimal():
+        raise ValueError(f"the seed must be a whole number of at least 0, or empty, got {text!r}")
+    return int(text)
+
+
+def feeling(text: str) -> "bilabial.Mixture | bilabial.Schedule":
+    """The emotion that programs name: a name, or JSON of a mixture or a schedule. Raises ValueError."""
+    try:
+        return json.loads(text) if text.strip()[:1] in ("{", "[") else text.strip()
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"emotion must be a name, or JSON of a mixture or a schedule, got {text!r}"
+        ) from error
+
+
+def perform(
+    emotion: "bilabial.Mixture | bilabial.Schedule",
+    progress: gr.Progress,
+    request: gr.Request | None,
     audio: str | None,
-    emotion: str,
     intensity: float,
     style: str,
+    amount: float,
+    reference: str | None,
     fps: float,
-    amount: float = 1.0,
-    reference: str | None = None,
-    motion: list[str] | None = None,
-    seed: str = "",
-    smoothing: float = 0.0,
-    lip_offset: float = 0.0,
-    symmetry: float = 0.0,
-    mouth: float = 1.0,
-    brows: float = 1.0,
-    progress: gr.Progress = PROGRESS,
-):
-    """Animate speech.
-
-    Args:
-        audio: Path or URL of an audio or video file with speech.
-        emotion: One of neutral, calm, happy, sad, angry, fearful, disgusted, surprised, contempt.
-        intensity: Strength of the emotion, 0 to 1.5.
-        style: Name of a speaking style of the model.
-        fps: Frames per second of the result, 1 to 240.
-        amount: How much of the style, 0 to 1.5.
-        reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
-        motion: What lives beside speech: of blink, gaze, brows, breath.
-        seed: A whole number for that motion; empty = from the sound.
-        smoothing: Milliseconds, 0 to 500.
-        lip_offset: Millimetres added to lips that are apart, -10 to 10.
-        symmetry: 0 to 1, how alike left and right become.
-        mouth: Amplitude of the mouth, 0 to 2.
-        brows: Amplitude of the brows, 0 to 2.
-
-    Returns:
-        Player data (sound, names, fps, frames, curves), lip-distance figure, Live Link Face CSV, NPZ archive,
-        JSON, a GLB of the head with the animation in it, and a web page that plays it.
-    """
+    motion: list[str],
+    seed: str,
+    smoothing: float,
+    lip_offset: float,
+    symmetry: float,
+    mouth: float,
+    brows: float,
+) -> Speech:
+    """The animation of one request; its parameters are those of `animate`. Raises gr.Error in a sentence."""
     if not audio:
-        raise gr.Error(
-            "There is no speech yet: upload a file or record with the microphone.", print_exception=False
-        )
+        raise sorry(NO_SPEECH, request)
     from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
 
     try:
@@ -129,109 +154,212 @@ def generate(
         progress(0.5, desc="Animating")
         adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
         drawn = whole_number(seed) if seed.strip() else None
-        clip = animator()(
-            (16000, waveform), emotion, intensity, wanted, fps, motion or (), drawn, adjustments
-        )
+        clip = animator()((16000, waveform), emotion, intensity, wanted, fps, motion, drawn, adjustments)
     except (ValueError, FileNotFoundError) as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise sorry(error, request) from error
     if unheard:
-        gr.Warning(animator().untrained_message(unheard))
+        gr.Warning(in_language(animator().untrained_message(unheard), request))
+    return Speech(clip, waveform)
+
+
+def generate(
+    schedule: list, request: gr.Request | None = None, progress: gr.Progress = PROGRESS, *wishes
+) -> tuple[dict, go.Figure, Speech]:
+    """What the page shows, and what it keeps for downloads. schedule: [[seconds, {name: share}], ...]."""
+    emotion = schedule if len(schedule) > 1 else schedule[0][1]
+    speech = perform(emotion, progress, request, *wishes)
     progress(0.8, desc="Drawing")
-    return results(clip, waveform)
+    return player_data(speech.clip, speech.waveform), lip_distance_figure(speech.clip), speech
 
 
-def whole_number(text: str) -> int:
-    """A number of 0 or more. Raises ValueError for anything else."""
-    if not text.strip().isdecimal():
-        raise ValueError(f"the seed must be a whole number of at least 0, or empty, got {text!r}")
-    return int(text)
+def animate(
+    audio: str | None,
+    emotion: str = "neutral",
+    intensity: float = 1.0,
+    style: str = "default",
+    amount: float = 1.0,
+    reference: str | None = None,
+    fps: float = 30,
+    motion: list[str] | None = None,
+    seed: str = "",
+    smoothing: float = 0.0,
+    lip_offset: float = 0.0,
+    symmetry: float = 0.0,
+    mouth: float = 1.0,
+    brows: float = 1.0,
+    formats: list[str] | None = None,
+    progress: gr.Progress = PROGRESS,
+    request: gr.Request | None = None,
+) -> tuple[dict, list[str]]:
+    """Animate speech: audio becomes the 52 ARKit blendshape coefficients of every frame. Emotions are
+    neutral, calm, happy, sad, angry, fearful, disgusted, surprised and contempt.
+
+    Args:
+        audio: An audio or video file with speech, at most 120 s.
+        emotion: A name, or JSON: a mixture {"happy": 0.7, "sad": 0.3}, by second [[0, "calm"], [2, "sad"]].
+        intensity: Strength of the emotion, 0 to 1.5.
+        style: Name of a speaking style of the model.
+        amount: How much of the style, 0 to 1.5.
+        reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
+        fps: Frames per second of the result, 1 to 120.
+        motion: What lives beside speech: of blink, gaze, brows, breath.
+        seed: A whole number for that motion; empty = from the sound.
+        smoothing: Milliseconds, 0 to 500.
+        lip_offset: Millimetres added to lips that are apart, -10 to 10.
+        symmetry: 0 to 1, how alike left and right become.
+        mouth: Amplitude of the mouth, 0 to 2.
+        brows: Amplitude of the brows, 0 to 2.
+        formats: Files to make: csv (Live Link Face), npz, json, glb (animated head), html (a page to send).
+
+    Returns:
+        A summary (frames, fps, duration_seconds, closed_seconds: how long the lips are closed), and the files
+        in the order of formats.
+    """
+    knobs = (intensity, style, amount, reference, fps, motion or [], str(seed), smoothing, lip_offset)
+    try:
+        wanted = feeling(emotion)
+    except ValueError as error:
+        raise sorry(error, request) from error
+    speech = perform(wanted, progress, request, audio, *knobs, symmetry, mouth, brows)
+    clip, folder = speech.clip, download_folder()
+    closed = sum(end - start for start, end in sealed_stretches(clip.lip_distance_mm(), clip.fps))
+    summary = {"frames": len(clip), "fps": clip.fps, "duration_seconds": round(clip.duration_seconds, 3)}
+    files = [str(write_file(speech, kind, folder)) for kind in formats or []]
+    return summary | {"closed_seconds": round(closed, 3)}, files
 
 
-def results(clip: FaceClip, waveform: np.ndarray) -> tuple[dict | go.Figure | str, ...]:
-    """What the page shows and offers of a clip and its sound (S,) at 16 kHz."""
-    folder = download_folder()
-    files = (
-        clip.to_csv(folder / "bilabial_iPhone.csv"),
-        clip.to_npz(folder / "bilabial.npz"),
-        to_json(clip, folder / "bilabial.json"),
-        to_glb(clip, folder / "bilabial.glb", HEAD),
-        write_page(clip, waveform, folder / "bilabial.html"),
+def write_file(speech: Speech, kind: str, folder: Path) -> Path:
+    """One of FORMATS in a folder."""
+    path = folder / ("bilabial_iPhone.csv" if kind == "csv" else f"bilabial.{kind}")
+    writers = {
+        "csv": speech.clip.to_csv,
+        "npz": speech.clip.to_npz,
+        "json": partial(to_json, speech.clip),
+        "glb": partial(to_glb, speech.clip, head=HEAD),
+        "html": partial(write_page, speech.clip, speech.waveform),
+    }
+    return writers[kind](path)
+
+
+def download(kind: str, speech: Speech | None, request: gr.Request | None = None) -> str:
+    """The file of one download button."""
+    if speech is None:
+        raise sorry(NO_RESULT, request)
+    return str(write_file(speech, kind, download_folder()))
+
+
+def feeling_panel() -> gr.HTML:
+    """Emotions by name, as a mixture and over time."""
+    return gr.HTML(
+        value=[[0, {}]],
+        html_template=(VIEWER / "feeling.html").read_text(),
+        css_template=(VIEWER / "feeling.css").read_text(),
+        js_on_load="\n".join((VIEWER / name).read_text() for name in ("texts.js", "feeling.js")),
+        elem_id="feeling",
+        emotions=list(EMOTIONS),
+        sound="#player audio",
+        texts=TEXTS,
     )
-    return player_data(clip, waveform), lip_distance_figure(clip), *map(str, files)
+
+
+def player_panel() -> gr.HTML:
+    """The head, the sound and the curves."""
+    return gr.HTML(
+        value=None,
+        html_template=(VIEWER / "player.html").read_text(),
+        css_template=(VIEWER / "player.css").read_text(),
+        js_on_load=player_script(),
+        head=f'<script src="{FILE_ADDRESS}{PLOTLY_JS}"></script>',
+        elem_id="player",
+        min_height=120,
+        names=list(ARKIT_BLENDSHAPES),
+        beside="#lips .js-plotly-plot",
+        **player_props(FILE_ADDRESS),
+    )
+
+
+def life_panel() -> list[gr.components.Component]:
+    """What moves beside speech, and what is changed afterwards."""
+    with gr.Accordion(T("Life and adjustments"), open=False):
+        return [
+            gr.CheckboxGroup(
+                [(T(label), name) for label, name in MOTIONS.items()],
+                value=list(MOTIONS.values()), label=T("Moves by itself"),
+            ),
+            gr.Textbox("", label=T("Seed of these moves, a whole number"), placeholder=T("from the sound")),
+            gr.Slider(0, 500, 0, step=10, label=T("Smoothing (ms)")),
+            gr.Slider(-10, 10, 0, step=0.5, label=T("Wider mouth (mm)")),
+            gr.Slider(0.0, 1.0, 0.0, step=0.1, label=T("Symmetry")),
+            gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the mouth")),
+            gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the brows")),
+        ]  # fmt: skip
+
+
+def style_panel() -> list[gr.components.Component]:
+    """A style by name, or somebody's."""
+    parts = [
+        gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
+        gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Amount of the style")),
+    ]
+    with gr.Accordion(T("Style of a person"), open=False):
+        label = T("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ")
+        return [*parts, gr.File(label=label, file_types=["video", ".csv", ".npz"], elem_id="reference")]
 
 
 def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS, *served_files()])
-    with gr.Blocks(title="Bilabial", delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as demo:
-        gr.Markdown(TEXTS("introduction"))
+    with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as demo:
+        gr.Markdown(T("introduction"))
+        speech = gr.State(None, time_to_live=KEPT_SECONDS)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 audio = gr.Audio(
-                    type="filepath", sources=["upload", "microphone"], label=TEXTS("Speech"), elem_id="speech"
+                    type="filepath", sources=["upload", "microphone"], label=T("Speech"), elem_id="speech"
                 )
-                emotion = gr.Dropdown(list(EMOTIONS), value="neutral", label=TEXTS("Emotion"))
-                intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=TEXTS("Intensity of the emotion"))
-                style = gr.Dropdown(style_names(), value=style_names()[0], label=TEXTS("Speaking style"))
-                amount = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=TEXTS("Amount of the style"))
-                with gr.Accordion(TEXTS("Style of a person"), open=False):
-                    reference = gr.File(
-                        label=TEXTS("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ"),
-                        file_types=["video", ".csv", ".npz"], elem_id="reference",
-                    )  # fmt: skip
-                with gr.Accordion(TEXTS("Life and adjustments"), open=False):
-                    motion = gr.CheckboxGroup(
-                        list(MOTIONS.items()), value=list(MOTIONS.values()), label=TEXTS("Moves by itself")
-                    )
-                    afterwards = [
-                        gr.Textbox(
-                            "",
-                            label=TEXTS("Seed of these moves, a whole number"),
-                            placeholder=TEXTS("from the sound"),
-                        ),
-                        gr.Slider(0, 500, 0, step=10, label=TEXTS("Smoothing (ms)")),
-                        gr.Slider(-10, 10, 0, step=0.5, label=TEXTS("Wider mouth (mm)")),
-                        gr.Slider(0.0, 1.0, 0.0, step=0.1, label=TEXTS("Symmetry")),
-                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label=TEXTS("Strength of the mouth")),
-                        gr.Slider(0.0, 2.0, 1.0, step=0.1, label=TEXTS("Strength of the brows")),
-                    ]
-                fps = gr.Slider(1, 120, 30, step=1, label=TEXTS("Frames per second"))
-                button = gr.Button(TEXTS("Generate"), variant="primary", elem_id="generate")
                 gr.Examples(
                     [[str(path)] for path in sorted((PACKAGE / "examples").glob("*.*"))],
-                    [audio],
-                    label=TEXTS("Examples"),
-                )
+                    [audio], label=T("Examples"), api_visibility="private",
+                )  # fmt: skip
+                schedule = feeling_panel()
+                intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Intensity of the emotion"))
+                styles = style_panel()
+                life = life_panel()
+                fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second"))
+                button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
             with gr.Column(scale=3, min_width=300):
-                player = gr.HTML(
-                    value=None,
-                    html_template=(VIEWER / "player.html").read_text(),
-                    css_template=(VIEWER / "player.css").read_text(),
-                    js_on_load=player_script(),
-                    head=f'<script src="{FILE_ADDRESS}{PLOTLY_JS}"></script>',
-                    elem_id="player",
-                    min_height=120,
-                    names=list(ARKIT_BLENDSHAPES),
-                    beside="#lips .js-plotly-plot",
-                    **player_props(FILE_ADDRESS),
-                )
-                lips = gr.Plot(label=TEXTS("Lip distance"), elem_id="lips")
+                player = player_panel()
+                lips = gr.Plot(label=T("Lip distance"), elem_id="lips")
                 with gr.Row():
-                    downloads = [
-                        gr.DownloadButton(TEXTS(label), elem_id=name, min_width=100)
-                        for name, label in DOWNLOADS.items()
-                    ]
+                    buttons = {
+                        kind: gr.Button(T(label), elem_id=kind, min_width=100, size="sm")
+                        for kind, label in FORMATS.items()
+                    }
+        file = gr.File(visible=False)
+        with gr.Row(visible=False):  # what programs say and get instead
+            emotion = gr.Textbox("neutral", label="Emotion")
+            formats = gr.CheckboxGroup(list(FORMATS), value=["csv", "npz"], label="Formats")
+            summary, files = gr.JSON(label="Summary"), gr.File(file_count="multiple", label="Files")
+            call = gr.Button()
 
-        button.click(
-            generate,
-            inputs=[audio, emotion, intensity, style, fps, amount, reference, motion, *afterwards],
-            outputs=[player, lips, *downloads],
-            api_name="animate",
-            concurrency_limit=2,
-        )
+        wishes = [audio, intensity, *styles, fps, *life]
+        together = {"concurrency_limit": RUNNING, "concurrency_id": "animation"}
+        button.click(generate, [schedule, *wishes], [player, lips, speech], api_visibility="private",
+                     scroll_to_output=True, **together)  # fmt: skip
+        call.click(
+            animate, [audio, emotion, intensity, *styles, fps, *life, formats], [summary, files],
+            api_name="animate", **together,
+        )  # fmt: skip
+        for kind, one in buttons.items():
+            wanted = [gr.State(kind), speech]
+            one.click(download, wanted, file, api_visibility="private").success(
+                None, file, js=SAVE_FILE, api_visibility="private"
+            )
     return demo
 
 
 if __name__ == "__main__":
     threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
-    build_demo().queue(max_size=20).launch(max_file_size="50mb", i18n=TEXTS)
+    build_demo().queue(max_size=MAX_WAITING).launch(
+        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True
+    )

@@ -102,6 +102,23 @@ def generate(page, path: Path) -> None:
     page.click("#generate")
 
 
+def generate_again(page) -> None:
+    """Presses the button once more; returns when the page shows the new clip."""
+    clips = "Number(document.querySelector('#player canvas').dataset.clips)"
+    shown = page.evaluate(clips)
+    page.click("#generate")
+    page.wait_for_function(f"{clips} > {shown}")
+
+
+def download(page, kind: str, folder: Path) -> Path:
+    """Presses a download button and keeps the file."""
+    with page.expect_download() as started:
+        page.click(f"#{kind}")
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
 def wait_for_head(page) -> None:
     page.wait_for_function("document.querySelector('.bilabial-message').textContent === ''")
 

@@ -37,7 +37,7 @@ def test_the_space_card_is_complete():
     for line in ("sdk: gradio", "app_file: app.py", "license: apache-2.0", "title: Bilabial"):
         assert line in head
     version = re.search(r"sdk_version: (\S+)", head)[1]
-    assert f"gradio>={version.rsplit('.', 1)[0]}" in (ROOT / "requirements.txt").read_text()
+    assert f"gradio[mcp]>={version.rsplit('.', 1)[0]}" in (ROOT / "requirements.txt").read_text()
 
 
 def test_files_that_are_named_exist():

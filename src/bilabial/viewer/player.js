@@ -50,6 +50,7 @@ async function show() {
   if (!props.value) return;
   const { names, fps, frames, figure } = props.value;
   clip = { names, fps, frames: decodeFrames(frames) };
+  canvas.dataset.clips = Number(canvas.dataset.clips ?? 0) + 1; // shown so far
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;

@@ -1,0 +1,3 @@
+// The page's own language. props.texts: what English texts are in Chinese.
+
+const t = (english) => (navigator.language.startsWith("zh") && props.texts?.[english]) || english;
