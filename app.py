@@ -144,14 +144,14 @@ def perform(
     from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
 
     try:
-        progress(0.1, desc="Reading the sound")
+        progress(0.1, desc=in_language("Reading the sound", request))
         waveform = load_audio(audio, MAX_SECONDS)
         unheard = animator().untrained_emotions(emotion, intensity)
         wanted = {style: amount}
         if reference:
-            progress(0.2, desc="Watching the reference")
+            progress(0.2, desc=in_language("Watching the reference", request))
             wanted = animator().reference_style(reference, amount)
-        progress(0.5, desc="Animating")
+        progress(0.5, desc=in_language("Animating", request))
         adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
         drawn = whole_number(seed) if seed.strip() else None
         clip = animator()((16000, waveform), emotion, intensity, wanted, fps, motion, drawn, adjustments)
@@ -168,7 +168,7 @@ def generate(
     """What the page shows, and what it keeps for downloads. schedule: [[seconds, {name: share}], ...]."""
     emotion = schedule if len(schedule) > 1 else schedule[0][1]
     speech = perform(emotion, progress, request, *wishes)
-    progress(0.8, desc="Drawing")
+    progress(0.8, desc=in_language("Drawing", request))
     return player_data(speech.clip, speech.waveform), lip_distance_figure(speech.clip), speech
 
 

@@ -1,0 +1,86 @@
+"""How long a visitor waits: from Generate to a head that speaks, in a real browser.
+
+    python benchmarks/page.py
+
+Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints a
+table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound, as a
+share of the speech too, and how many frames a second the head draws while it plays.
+Needs the extra `test` and a Chromium.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+import numpy as np
+from browsing import BROWSER_FLAGS, CHROMIUM
+from load import EXAMPLE, start_app
+from playwright.sync_api import Page, sync_playwright
+
+from bilabial.audio import SAMPLING_RATE, encode_wav, load_audio
+
+LENGTHS_SECONDS = (10, 60)
+REPEATS = 3
+WATCHED_SECONDS = 5
+MOVING = """(clips) => {
+  const [canvas, audio] = ["canvas", "audio"].map((name) => document.querySelector(`#player ${name}`));
+  return Number(canvas.dataset.clips) > clips && audio.currentTime > 0 && Number(canvas.dataset.time) > 0;
+}"""
+COUNT_DRAWN = """(seconds) => new Promise((resolve) => {
+  const canvas = document.querySelector("#player canvas");
+  let drawn = 0;
+  const observer = new MutationObserver(() => drawn++);
+  observer.observe(canvas, { attributes: true, attributeFilter: ["data-time"] });
+  setTimeout(() => { observer.disconnect(); resolve(drawn / seconds); }, 1000 * seconds);
+})"""
+
+
+def wait_for_speech(page: Page) -> float:
+    """Presses Generate; returns the seconds until the head moves with the sound."""
+    clips = page.evaluate("Number(document.querySelector('#player canvas').dataset.clips ?? 0)")
+    start = time.perf_counter()
+    page.click("#generate")
+    page.wait_for_function(MOVING, arg=clips, polling=20)
+    return time.perf_counter() - start
+
+
+def measure(page: Page, address: str, seconds: int) -> dict[str, float]:
+    """One row of the table, the quickest of several runs."""
+    page.goto(address)
+    page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
+    sound = np.resize(load_audio(EXAMPLE), seconds * SAMPLING_RATE)
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        file.write(encode_wav(sound))
+        file.flush()
+        page.set_input_files("#speech input[type=file]", file.name)
+        page.wait_for_selector("#speech .waveform-container")
+    waited = min(wait_for_speech(page) for _ in range(REPEATS))
+    drawn = page.evaluate(COUNT_DRAWN, WATCHED_SECONDS)
+    return {"seconds": waited, "drawn": drawn}
+
+
+def main() -> None:
+    app, address = start_app()
+    rows = []
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            page.set_default_timeout(120000)
+            for seconds in LENGTHS_SECONDS:
+                rows.append((seconds, measure(page, address, seconds)))
+            browser.close()
+    finally:
+        app.terminate()
+        app.wait()
+    print("| speech, s | Generate to speaking head, s | share of the speech | frames/s |\n|---|---|---|---|")
+    for seconds, row in rows:
+        print(f"| {seconds} | {row['seconds']:.2f} | {row['seconds'] / seconds:.2f} | {row['drawn']:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
