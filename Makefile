@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 # torch is one version on PyPI and on PyTorch's own index; without an NVIDIA driver the latter's CPU build is taken.
 TORCH ?= torch==2.13.0
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
-# The 3D head needs three.js: from npm where there is one, else the page takes the same files from jsDelivr.
-THREE := three@$(shell sed -n 's/^THREE_VERSION = "\(.*\)"/\1/p' src/bilabial/player.py)
+# What the page loads (three.js, ...): from npm where there is one, else the page takes the same files from jsDelivr.
+PACKAGES := $(shell sed -n 's/.* = NpmPackage."\([^"]*\)", "\([^"]*\)".*/\1@\2/p' src/bilabial/npm.py)
+AXE := axe-core@4.14.1
+NPM_INSTALL = npm install --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 .PHONY: setup demo train-setup test lint clean
 
-setup: $(VENV)/.app $(VENV)/.$(THREE)
+setup: $(VENV)/.app $(VENV)/.npm
 
 $(VENV)/.torch:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -23,8 +25,12 @@ $(VENV)/.app: $(VENV)/.torch requirements.txt
 	$(BIN)/pip install --quiet --retries 1 -r requirements.txt
 	touch $@
 
-$(VENV)/.$(THREE): $(VENV)/.torch
-	-command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix $(VENV)/three $(THREE) && touch $@
+$(VENV)/.npm: $(VENV)/.torch src/bilabial/npm.py
+	-command -v npm >/dev/null && $(NPM_INSTALL) $(PACKAGES) && touch $@
+
+# checks the page's accessibility in a test
+$(VENV)/.$(AXE): $(VENV)/.npm
+	-command -v npm >/dev/null && $(NPM_INSTALL) $(AXE) && touch $@
 
 $(VENV)/.train: $(VENV)/.app pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[train]'
@@ -43,7 +49,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-test: $(VENV)/.test $(VENV)/.$(THREE)
+test: $(VENV)/.test $(VENV)/.npm $(VENV)/.$(AXE)
 	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")
 	$(BIN)/python -m pytest
 

@@ -16,7 +16,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from bilabial.player import HEAD, THREE_CDN, local_three
+from bilabial.npm import THREE, NpmPackage
+from bilabial.player import HEAD
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BROWSER_FLAGS = [
@@ -74,12 +75,17 @@ def three() -> None:
     """three.js and the head can be loaded; tests that look at the head are skipped otherwise."""
     if not HEAD.is_file():
         pytest.skip(f"{HEAD.name} is missing")
-    if local_three():
+    need_npm(THREE)
+
+
+def need_npm(package: NpmPackage) -> None:
+    """Skips the test where the package is neither installed nor to be had."""
+    if package.folder():
         return
     try:
-        urllib.request.urlopen(f"{THREE_CDN}/package.json", timeout=5)
+        urllib.request.urlopen(f"{package.cdn}/package.json", timeout=5)
     except OSError:
-        pytest.skip("no three.js: not installed (make test does, with npm) and its CDN does not answer")
+        pytest.skip(f"no {package.name}: not installed (make test does, with npm), its CDN does not answer")
 
 
 @pytest.fixture

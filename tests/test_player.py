@@ -4,7 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from bilabial import ARKIT_BLENDSHAPES, FaceClip, player
+from bilabial import ARKIT_BLENDSHAPES, FaceClip, npm, player
 
 
 def test_the_frames_are_the_clips():
@@ -21,20 +21,23 @@ def test_a_minute_of_frames_is_small():
     assert len(player.player_data(clip, np.zeros(16, np.float32))["frames"]) < 300_000
 
 
-def test_the_sums_are_those_of_the_installed_files():
-    folder = player.local_three()
-    if not folder:
-        pytest.skip("three.js is not installed (make test does, with npm)")
-    for name, integrity in player.THREE_MODULES.items():
-        digest = hashlib.sha384((folder / name).read_bytes()).digest()
-        assert integrity == f"sha384-{base64.b64encode(digest).decode()}", name
+@pytest.mark.parametrize("package", npm.PACKAGES, ids=lambda package: package.name)
+def test_the_sums_are_those_of_the_installed_files(package):
+    if not package.folder():
+        pytest.skip(f"{package.name} is not installed (make test does, with npm)")
+    for path, integrity in zip(package.files(), package.modules.values(), strict=True):
+        digest = hashlib.sha384(path.read_bytes()).digest()
+        assert integrity == f"sha384-{base64.b64encode(digest).decode()}", path
 
 
-def test_three_comes_from_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(player, "THREE_FOLDER", tmp_path)
+def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(npm, "NPM_FOLDER", tmp_path)
     assert player.player_props("/file=")["three"]["base"] == "https://cdn.jsdelivr.net/npm/three@0.187.0"
-    (tmp_path / "package.json").write_text('{"version": "0.186.0"}')
-    assert player.local_three() is None and player.served_files() == [player.HEAD]
-    (tmp_path / "package.json").write_text('{"version": "0.187.0"}')
-    assert player.player_props("/file=")["three"]["base"] == f"/file={tmp_path}"
-    assert len(player.served_files()) == 1 + len(player.THREE_MODULES)
+    (tmp_path / "three").mkdir()
+    package = tmp_path / "three" / "package.json"
+    package.write_text('{"version": "0.186.0"}')
+    assert npm.THREE.folder() is None and player.served_files() == [player.HEAD]
+    package.write_text('{"version": "0.187.0"}')
+    assert player.player_props("/file=")["three"]["base"] == f"/file={package.parent}"
+    assert player.player_props(None)["three"]["base"] == npm.THREE.cdn  # the page to send
+    assert len(player.served_files()) == 1 + len(npm.THREE.modules)

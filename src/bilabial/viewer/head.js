@@ -27,7 +27,6 @@ class Head {
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));
-    new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
   }
 
   light(colour, strength, x, y, z) {
@@ -49,12 +48,14 @@ class Head {
       }
     }
     const missing = names.filter((name) => !targets.get(plainName(name)).length);
-    if (missing.length === names.length) throw new Error("none of its morph targets has an ARKit name");
+    if (missing.length === names.length) throw new Error(t("none of its morph targets has an ARKit name"));
     if (gltf.parser.json.extensions?.VRM) gltf.scene.rotation.y = Math.PI; // VRM 0 looks to -z
     this.avatar?.removeFromParent();
     this.avatar?.traverse((node) => node.geometry?.dispose());
     this.avatar = gltf.scene;
     this.targets = targets;
+    this.file = buffer;
+    this.names = names;
     this.scene.add(this.avatar);
     this.frame();
     return missing;
@@ -96,13 +97,52 @@ class Head {
     this.changed = true;
   }
 
-  resize() {
-    const { clientWidth, clientHeight } = this.canvas.parentElement;
-    if (!clientWidth || !clientHeight) return;
-    this.renderer.setSize(clientWidth, clientHeight, false);
-    this.camera.aspect = clientWidth / clientHeight;
+  // Turns around the head by angles (radians), to the right and up.
+  turn(right, up) {
+    const { minPolarAngle, maxPolarAngle, target } = this.controls;
+    const place = new this.THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
+    place.theta += right;
+    place.phi = Math.min(Math.max(place.phi - up, minPolarAngle), maxPolarAngle);
+    this.place(place);
+  }
+
+  zoom(factor) {
+    const { minDistance, maxDistance, target } = this.controls;
+    const place = new this.THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
+    place.radius = Math.min(Math.max(place.radius / factor, minDistance), maxDistance);
+    this.place(place);
+  }
+
+  place(spherical) {
+    this.camera.position.setFromSpherical(spherical).add(this.controls.target);
+    this.controls.update();
+    this.changed = true;
+  }
+
+  resize(width, height) {
+    if (!width || !height) return;
+    this.renderer.setSize(width, height, false);
+    this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();
     this.changed = true;
+  }
+
+  // The same avatar seen from the same side, on a canvas of its own of so many pixels.
+  async copy(width, height) {
+    const copy = new Head(this.THREE, document.createElement("canvas"));
+    copy.renderer.setPixelRatio(1);
+    copy.resize(width, height);
+    await copy.load(this.file, this.names);
+    copy.camera.position.copy(this.camera.position);
+    copy.controls.target.copy(this.controls.target);
+    copy.controls.update();
+    return copy;
+  }
+
+  dispose() {
+    this.controls.dispose();
+    this.renderer.dispose();
+    this.renderer.forceContextLoss();
   }
 
   pose(names, values) {

@@ -1,3 +1,22 @@
-// The page's own language. props.texts: what English texts are in Chinese.
+// The page's own texts in the language of the browser, as gr.I18n chooses it: English, or Chinese from props.texts.
 
-const t = (english) => (navigator.language.startsWith("zh") && props.texts?.[english]) || english;
+const isChinese = navigator.language.toLowerCase().startsWith("zh");
+
+// values: what stands in the text's {braces}
+function t(english, values = {}) {
+  const text = (isChinese && props.texts?.[english]) || english;
+  return text.replace(/{(\w+)}/g, (all, name) => values[name] ?? all);
+}
+
+// Translates what player.html says, to eyes and to screen readers.
+function translate(root) {
+  root.lang = isChinese ? "zh" : "en";
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const english = walker.currentNode.data.trim();
+    if (english) walker.currentNode.data = walker.currentNode.data.replace(english, t(english));
+  }
+  for (const name of ["aria-label", "title"]) {
+    root.querySelectorAll(`[${name}]`).forEach((node) => node.setAttribute(name, t(node.getAttribute(name))));
+  }
+}
