@@ -16,7 +16,7 @@ from bilabial.plots import curves_figure
 
 VIEWER = Path(__file__).parent / "viewer"
 # one script: later files use the earlier ones
-SCRIPTS = ("texts.js", "modules.js", "head.js", "record.js", "curves.js", "player.js")
+SCRIPTS = ("texts.js", "modules.js", "morphs.js", "head.js", "record.js", "curves.js", "player.js")
 HEAD = VIEWER / "head.glb"
 
 

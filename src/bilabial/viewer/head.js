@@ -1,22 +1,32 @@
 // The 3D head: a scene with one avatar whose morph targets are found by their ARKit names.
 
 const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
+const SLOW_FRAME = 60; // milliseconds
+const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
 const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
 
 // jawOpen = JawOpen = blendShape1.jawOpen; eyeBlinkLeft = eyeBlink_L
 const plainName = (name) =>
   name.split(".").pop().replace(/_L$/i, "Left").replace(/_R$/i, "Right").replace(/[^a-z]/gi, "").toLowerCase();
 
+function drawnBySoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(renderer);
+}
+
 class Head {
-  constructor(THREE, canvas) {
+  // smooth: edges without steps also where there is no graphics card, which takes a third longer
+  constructor(THREE, canvas, smooth = false) {
     this.THREE = THREE;
     this.canvas = canvas;
-    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.software = drawnBySoftware();
+    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: smooth || !this.software, alpha: true });
     this.renderer.toneMapping = THREE.ACESFilmicToneMapping;
-    const gl = this.renderer.getContext();
-    const info = gl.getExtension("WEBGL_debug_renderer_info");
-    this.software = info && /swiftshader|llvmpipe|software/i.test(gl.getParameter(info.UNMASKED_RENDERER_WEBGL));
-    this.renderer.setPixelRatio(this.software ? 1 : Math.min(window.devicePixelRatio, 2));
+    this.restingRatio = this.software ? 1.5 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
+    this.movingRatio = this.software ? 1 : this.restingRatio;
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
     this.scene.environment = new THREE.PMREMGenerator(this.renderer).fromScene(new THREE.RoomEnvironment(), 0.04).texture;
@@ -58,6 +68,8 @@ class Head {
     this.names = names;
     this.scene.add(this.avatar);
     this.frame();
+    const relative = meshes.filter((mesh) => mesh.geometry.morphTargetsRelative);
+    this.morphs = this.software ? relative.map((mesh) => new Morphs(this.THREE, mesh)) : [];
     return missing;
   }
 
@@ -129,8 +141,8 @@ class Head {
 
   // The same avatar seen from the same side, on a canvas of its own of so many pixels.
   async copy(width, height) {
-    const copy = new Head(this.THREE, document.createElement("canvas"));
-    copy.renderer.setPixelRatio(1);
+    const copy = new Head(this.THREE, document.createElement("canvas"), true);
+    copy.restingRatio = 1;
     copy.resize(width, height);
     await copy.load(this.file, this.names);
     copy.camera.position.copy(this.camera.position);
@@ -146,16 +158,29 @@ class Head {
   }
 
   pose(names, values) {
-    const least = this.software ? 0.01 : 0; // a target at 0 costs no time
     names.forEach((name, k) => {
-      const value = values[k] < least ? 0 : values[k];
-      for (const [influences, index] of this.targets.get(plainName(name)) ?? []) influences[index] = value;
+      for (const [influences, index] of this.targets.get(plainName(name)) ?? []) influences[index] = values[k];
     });
+    this.morphs.forEach((morphs) => morphs.apply());
     this.changed = true;
   }
 
-  render() {
+  // moving: more pictures follow at once; where they come slowly they have fewer pixels until the face rests.
+  render(moving = false) {
+    if (moving && this.moving) this.keepPace();
+    this.drawnAt = performance.now();
+    this.moving = moving;
     this.changed = false;
+    const ratio = moving ? this.movingRatio : this.restingRatio;
+    if (ratio !== this.renderer.getPixelRatio()) this.renderer.setPixelRatio(ratio);
     this.renderer.render(this.scene, this.camera);
+  }
+
+  keepPace() {
+    const taken = Math.min(performance.now() - this.drawnAt, 500); // longer: the page was busy or hidden
+    this.pace = 0.8 * (this.pace ?? SLOW_FRAME / 2) + 0.2 * taken;
+    if (this.pace <= SLOW_FRAME || this.movingRatio <= COARSEST) return;
+    this.movingRatio = Math.max(COARSEST, 0.8 * this.movingRatio);
+    this.pace = undefined;
   }
 }

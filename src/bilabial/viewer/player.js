@@ -40,8 +40,9 @@ function follow() {
   if (moved && clip) moveCursor(cursor, plot, time);
   if (moved && beside?.bilabialCursor) moveCursor(beside.bilabialCursor, beside, time);
   if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
-  if (head?.changed) {
-    head.render();
+  const moving = !audio.paused;
+  if (head && (head.changed || head.moving !== moving)) {
+    head.render(moving);
     canvas.dataset.time = time.toFixed(4);
   }
   drawnTime = time;
