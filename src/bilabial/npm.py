@@ -1,7 +1,7 @@
 """npm packages that the page's player uses; none of them is part of this package.
 
-Each is served from the virtual environment when it was installed there (by `make demo`, with npm), and comes from
-jsDelivr otherwise; the page checks every file against the sums below.
+Each is served from the virtual environment when it was installed there (by `make demo`, with npm), and comes
+from jsDelivr otherwise; the page checks every file against the sums below.
 """
 
 from __future__ import annotations

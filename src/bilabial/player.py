@@ -67,8 +67,8 @@ def player_data(clip: FaceClip, waveform: np.ndarray) -> dict:
 def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
     """Write one HTML file that plays the clip: the head, the sound (S,) at 16 kHz and all frames are in it.
 
-    So is three.js where it is installed; else the page takes it, checked, from jsDelivr, as it takes what an MP4
-    needs when someone asks for one. Returns the path.
+    So is three.js where it is installed; else the page takes it, checked, from jsDelivr, as it takes what an
+    MP4 needs when someone asks for one. Returns the path.
     """
     head = base64.b64encode(HEAD.read_bytes()).decode()
     props = player_props(None) | {

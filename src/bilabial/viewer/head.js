@@ -18,6 +18,9 @@ function drawnBySoftware() {
 }
 
 class Head {
+  moving = false; // drawn as one of many pictures
+  held = false;
+
   // smooth: edges without steps also where there is no graphics card, which takes a third longer
   constructor(THREE, canvas, smooth = false) {
     this.THREE = THREE;
@@ -25,18 +28,21 @@ class Head {
     this.software = drawnBySoftware();
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: smooth || !this.software, alpha: true });
     this.renderer.toneMapping = THREE.ACESFilmicToneMapping;
-    this.restingRatio = this.software ? 1.5 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
+    this.restingRatio = this.software ? 2 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
     this.movingRatio = this.software ? 1 : this.restingRatio;
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
     this.scene.environment = new THREE.PMREMGenerator(this.renderer).fromScene(new THREE.RoomEnvironment(), 0.04).texture;
-    this.scene.environmentIntensity = 0.45;
-    this.light(0xfff1e2, 2.6, 0.4, 0.3, 1); // key, with catch-lights in the eyes
-    this.light(0xdfe8ff, 0.5, -1, 0.1, 0.8); // fill
-    this.light(0xbcd4ff, 1.2, -0.8, 0.5, -0.8); // rim, from behind
+    this.scene.environmentIntensity = 0.36;
+    this.light(0xfff1e2, 2.7, 0.62, 0.42, 0.9); // key, with catch-lights in the eyes
+    this.light(0xdfe8ff, 0.55, -1, 0.1, 0.8); // fill
+    this.light(0xcfe0ff, 2.0, -0.8, 0.6, -0.8); // rim, from behind
     this.controls = new THREE.OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));
+    this.controls.addEventListener("start", () => (this.held = true)); // turned by hand
+    this.controls.addEventListener("end", () => (this.held = false));
+    canvas.style.touchAction = "pan-y pinch-zoom"; // a finger that moves up or down scrolls the page
   }
 
   light(colour, strength, x, y, z) {

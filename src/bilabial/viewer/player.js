@@ -40,7 +40,7 @@ function follow() {
   if (moved && clip) moveCursor(cursor, plot, time);
   if (moved && beside?.bilabialCursor) moveCursor(beside.bilabialCursor, beside, time);
   if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
-  const moving = !audio.paused;
+  const moving = !audio.paused || head?.held;
   if (head && (head.changed || head.moving !== moving)) {
     head.render(moving);
     canvas.dataset.time = time.toFixed(4);
