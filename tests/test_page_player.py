@@ -14,7 +14,8 @@ from conftest import EXAMPLE, ROOT
 from bilabial import FaceClip
 from bilabial.audio import encode_wav, load_audio
 from bilabial.npm import MEDIABUNNY, NPM_FOLDER
-from bilabial.player import SCRIPTS, VIEWER, chinese
+from bilabial.player import SCRIPTS, VIEWER
+from bilabial.translation import TEXTS
 
 MOUTH = ((0.58, 0.74), (0.44, 0.56))  # shares of height and width where the mouth is, front view
 STATUS = ".bilabial-message"
@@ -119,18 +120,14 @@ class Texts(HTMLParser):
 
 
 def test_every_text_has_its_chinese():
-    scripts = "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
+    scripts = "\n".join((VIEWER / name).read_text() for name in (*SCRIPTS, "feeling.js"))
     spoken = {json.loads(text) for text in re.findall(r'\bt\(\s*("[^"\n]+")', scripts)}
     spoken |= Texts((VIEWER / "player.html").read_text()).found
     assert len(spoken) > 20
-    assert spoken - chinese().keys() == set()
-    page = "".join(path.read_text() for path in (ROOT / "app.py", *(ROOT / "src" / "bilabial").glob("*.py")))
-    unused = {text for text in chinese().keys() - spoken if json.dumps(text) not in page}
-    assert unused == set()
-    for english, text in chinese().items():
-        assert re.findall(r"{\w+}", english) == [] or set(re.findall(r"{\w+}", english)) == set(
-            re.findall(r"{\w+}", text)
-        )
+    assert spoken - TEXTS.keys() == set()
+    sources = [ROOT / "app.py", *(ROOT / "src" / "bilabial").rglob("*.py")]
+    page = "".join(path.read_text() for path in sources)
+    assert {text for text in TEXTS.keys() - spoken if json.dumps(text) not in page} == set()
 
 
 def test_the_player_speaks_chinese(browser, address, short_speech, three):

@@ -13,6 +13,7 @@ from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.npm import MEDIABUNNY, PACKAGES, THREE
 from bilabial.plots import curves_figure
+from bilabial.translation import TEXTS
 
 VIEWER = Path(__file__).parent / "viewer"
 # one script: later files use the earlier ones
@@ -30,11 +31,6 @@ def player_script() -> str:
     return "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
 
 
-def chinese() -> dict[str, str]:
-    """The Chinese of every English text of the page and its player."""
-    return json.loads((VIEWER / "chinese.json").read_text(encoding="utf-8"))
-
-
 def player_props(file_address: str | None) -> dict:
     """Where the page finds what it fetches, and its Chinese texts.
 
@@ -44,7 +40,7 @@ def player_props(file_address: str | None) -> dict:
         "three": THREE.source(file_address),
         "mediabunny": MEDIABUNNY.source(file_address),
         "head_address": f"{file_address}{HEAD}",
-        "texts": chinese(),
+        "texts": TEXTS,
     }
 
 

@@ -42,7 +42,7 @@ class Head {
     this.controls.addEventListener("change", () => (this.changed = true));
     this.controls.addEventListener("start", () => (this.held = true)); // turned by hand
     this.controls.addEventListener("end", () => (this.held = false));
-    canvas.style.touchAction = "pan-y pinch-zoom"; // a finger that moves up or down scrolls the page
+    canvas.style.touchAction = "pan-y"; // a finger that moves up or down scrolls the page
   }
 
   light(colour, strength, x, y, z) {
