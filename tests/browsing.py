@@ -126,7 +126,7 @@ def download(page, kind: str, folder: Path) -> Path:
 
 
 def wait_for_head(page) -> None:
-    page.wait_for_function("document.querySelector('.bilabial-message').textContent === ''")
+    page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
 
 
 def wait_for_curves(page) -> None:
