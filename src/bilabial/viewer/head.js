@@ -28,7 +28,7 @@ class Head {
     this.software = drawnBySoftware();
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: smooth || !this.software, alpha: true });
     this.renderer.toneMapping = THREE.ACESFilmicToneMapping;
-    this.restingRatio = this.software ? 2 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
+    this.restingRatio = this.software ? 1.5 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
     this.movingRatio = this.software ? 1 : this.restingRatio;
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
