@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
@@ -19,15 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 import gradio as gr
 import numpy as np
 import plotly
-import plotly.graph_objects as go
 
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
 from bilabial.audio import load_audio
+from bilabial.comparison import Comparison, compare, watch_lips
 from bilabial.exporters import to_glb, to_json
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
 from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files, write_page
-from bilabial.plots import lip_distance_figure, sealed_stretches
+from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, translate
 
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
@@ -162,14 +162,37 @@ def perform(
     return Speech(clip, waveform)
 
 
+watched = lru_cache(maxsize=8)(watch_lips)  # by content: the path of an upload holds its hash
+
+
+def captured_lips(
+    speech: Speech, video: str, progress: gr.Progress, request: gr.Request | None
+) -> Comparison:
+    """The lips of a video of the same speech. Raises gr.Error in a sentence."""
+    progress(0.6, desc=in_language("Watching the video", request))
+    try:
+        return compare(speech.clip, watched(video, len(speech.waveform) / 16000))
+    except (ValueError, FileNotFoundError) as error:
+        raise sorry(error, request) from error
+
+
 def generate(
-    schedule: list, request: gr.Request | None = None, progress: gr.Progress = PROGRESS, *wishes
-) -> tuple[dict, go.Figure, Speech]:
-    """What the page shows, and what it keeps for downloads. schedule: [[seconds, {name: share}], ...]."""
+    schedule: list,
+    video: str | None,
+    audio: str | None,
+    request: gr.Request | None = None,
+    progress: gr.Progress = PROGRESS,
+    *knobs,
+) -> tuple[dict, Speech]:
+    """What the page shows, and what it keeps for downloads. schedule: [[seconds, {name: share}], ...].
+
+    video: of the same speech, to compare; without audio, its sound is the speech.
+    """
     emotion = schedule if len(schedule) > 1 else schedule[0][1]
-    speech = perform(emotion, progress, request, *wishes)
+    speech = perform(emotion, progress, request, audio or video, *knobs)
+    seen = captured_lips(speech, video, progress, request) if video else None
     progress(0.8, desc=in_language("Drawing", request))
-    return player_data(speech.clip, speech.waveform), lip_distance_figure(speech.clip), speech
+    return player_data(speech.clip, speech.waveform, seen), speech
 
 
 def animate(
@@ -263,7 +286,7 @@ def feeling_panel() -> gr.HTML:
 
 
 def player_panel() -> gr.HTML:
-    """The head, the sound and the curves."""
+    """The head, the sound and the plots."""
     return gr.HTML(
         value=None,
         html_template=(VIEWER / "player.html").read_text(),
@@ -273,7 +296,7 @@ def player_panel() -> gr.HTML:
         elem_id="player",
         min_height=120,
         names=list(ARKIT_BLENDSHAPES),
-        beside="#lips .js-plotly-plot",
+        texts=TEXTS,
         **player_props(FILE_ADDRESS),
     )
 
@@ -325,11 +348,13 @@ def build_demo() -> gr.Blocks:
                 intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Intensity of the emotion"))
                 styles = style_panel()
                 life = life_panel()
+                with gr.Accordion(T("Compare with a video"), open=False):
+                    label = T("Video of the same speech; it speaks itself when there is none above")
+                    video = gr.File(label=label, file_types=["video"], elem_id="video")
                 fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second"))
                 button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
             with gr.Column(scale=3, min_width=300):
                 player = player_panel()
-                lips = gr.Plot(label=T("Lip distance"), elem_id="lips")
                 with gr.Row():
                     buttons = {
                         kind: gr.Button(T(label), elem_id=kind, min_width=100, size="sm")
@@ -342,12 +367,12 @@ def build_demo() -> gr.Blocks:
             summary, files = gr.JSON(label="Summary"), gr.File(file_count="multiple", label="Files")
             call = gr.Button()
 
-        wishes = [audio, intensity, *styles, fps, *life]
+        knobs = [intensity, *styles, fps, *life]
         together = {"concurrency_limit": RUNNING, "concurrency_id": "animation"}
-        button.click(generate, [schedule, *wishes], [player, lips, speech], api_visibility="private",
+        button.click(generate, [schedule, video, audio, *knobs], [player, speech], api_visibility="private",
                      scroll_to_output=True, **together)  # fmt: skip
         call.click(
-            animate, [audio, emotion, intensity, *styles, fps, *life, formats], [summary, files],
+            animate, [audio, emotion, *knobs, formats], [summary, files],
             api_name="animate", **together,
         )  # fmt: skip
         for kind, one in buttons.items():

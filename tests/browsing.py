@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -88,18 +89,26 @@ def need_npm(package: NpmPackage) -> None:
         pytest.skip(f"no {package.name}: not installed (make test does, with npm), its CDN does not answer")
 
 
+@contextmanager
+def new_page(browser, address):
+    """The app in a window of its own; page.errors: what the console called an error."""
+    with browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.set_default_timeout(60000)
+        page.errors = []
+        page.on(
+            "console", lambda message: page.errors.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#generate")
+        yield page
+
+
 @pytest.fixture
 def page(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"])
-    page = context.new_page()
-    page.set_default_timeout(60000)
-    page.errors = []
-    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector("#generate")
-    yield page
-    context.close()
+    with new_page(browser, address) as page:
+        yield page
 
 
 def generate(page, path: Path) -> None:
@@ -130,7 +139,7 @@ def wait_for_head(page) -> None:
 
 
 def wait_for_curves(page) -> None:
-    page.wait_for_selector("#player .js-plotly-plot .trace")
+    page.wait_for_selector(".bilabial-curves :is(.trace, .heatmaplayer image)")
 
 
 def seek(page, seconds: float) -> None:
@@ -155,8 +164,13 @@ def choose(page, label: str, value: str) -> None:
     page.keyboard.press("Enter")
 
 
+CURVES = "document.querySelector('.bilabial-curves')"
+
+
 def plotted(page, name: str) -> np.ndarray:
-    """A coefficient's curve as the page's plot holds it."""
-    data = "Array.from(document.querySelector('#player .js-plotly-plot')._fullData)"
-    page.wait_for_selector("#player .js-plotly-plot .trace")
-    return np.array(page.evaluate(f"Array.from({data}.find(trace => trace.name === '{name}').y)"))
+    """A coefficient's curve as the page's heat map, which is chosen for it, holds it."""
+    wait_for_curves(page)
+    page.get_by_label("Coefficients", exact=True).select_option("All 52 as a heat map")
+    page.wait_for_function(f"{CURVES}.data[0].type === 'heatmap'")
+    row = f"{CURVES}.data[0].z[{CURVES}.data[0].y.indexOf('{name}')]"
+    return np.array(page.evaluate(f"Array.from({row})"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import EXAMPLE, write_video
 
-from bilabial.audio import decode_wav, encode_wav, load_audio, resample
+from bilabial.audio import decode_wav, encode_m4a, encode_wav, load_audio, resample
 from bilabial.hub.loudness_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
 
 
@@ -87,6 +87,18 @@ def test_silence_is_left_alone():
 def test_wav_round_trip(speech):
     assert np.allclose(decode_wav(encode_wav(speech)), speech, atol=1e-4)
     assert np.allclose(load_audio(encode_wav(speech), normalize=False), speech, atol=1e-4)
+
+
+def test_aac_is_small_and_not_shifted(speech):
+    content = encode_m4a(speech)
+    assert len(content) < 6_500 * len(speech) / 16000  # bytes per second
+    heard = load_audio(content, normalize=False)
+    assert 0 <= len(heard) - len(speech) < 1024  # the last frame is filled up
+    for lag in (-16, 0, 16):  # 1 ms
+        r = np.corrcoef(np.roll(speech, lag)[100:-100], heard[: len(speech)][100:-100])[0, 1]
+        assert r > 0.999 if lag == 0 else r < 0.99
+    assert len(load_audio(encode_m4a(speech[:1]), normalize=False)) >= 1
+    assert np.abs(load_audio(encode_m4a(3 * speech), normalize=False)).max() < 1.2  # clipped, not wrapped
 
 
 def test_resampling_keeps_time():

@@ -1,24 +1,54 @@
 import base64
 import hashlib
+import json
 
 import numpy as np
 import pytest
+from conftest import EXAMPLE
 
-from bilabial import ARKIT_BLENDSHAPES, FaceClip, npm, player
+from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip, npm, player
+from bilabial.audio import load_audio
+from bilabial.comparison import Comparison
+from bilabial.plots import sealed_stretches
 
 
-def test_the_frames_are_the_clips():
+def unpacked(text: str, dtype: str = "<u2") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+def test_the_page_receives_the_clip():
     values = np.random.default_rng(0).random((7, 52), np.float32)
-    data = player.player_data(FaceClip(ARKIT_BLENDSHAPES, values, 25), np.zeros(4480, np.float32))
-    frames = np.frombuffer(base64.b64decode(data["frames"]), "<u2").reshape(7, 52) / 65535
-    assert np.allclose(frames, values, atol=1e-5)
-    assert (data["names"], data["fps"]) == (list(ARKIT_BLENDSHAPES), 25)
-    assert base64.b64decode(data["audio"].split(",")[1])[:4] == b"RIFF"
+    clip = FaceClip(ARKIT_BLENDSHAPES, values, 25)
+    waveform = np.zeros(4480, np.float32)
+    waveform[1000], waveform[4000] = -0.6, 0.15  # in the fourth and thirteenth 20 ms
+    data = player.player_data(clip, waveform)
+    assert np.allclose(unpacked(data["frames"]).reshape(7, 52) / 65535, values, atol=1e-5)
+    assert np.allclose(unpacked(data["lips"]) / 100, clip.lip_distance_mm(), atol=0.006)
+    assert (data["names"], data["fps"], data["captured"]) == (list(ARKIT_BLENDSHAPES), 25, None)
+    assert (
+        unpacked(data["peaks"], "u1").tolist() == [0] * 3 + [255] + [0] * 8 + [64, 0]
+        and data["peaks_hz"] == 50
+    )
+    assert data["closed"] == sealed_stretches(clip.lip_distance_mm(), 25)
+    json.dumps(data)  # nothing of numpy is left in it
 
 
-def test_a_minute_of_frames_is_small():
-    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((1800, 52), np.float32), 30)
-    assert len(player.player_data(clip, np.zeros(16, np.float32))["frames"]) < 300_000
+def test_captured_lips_are_marked_where_nobody_was_seen():
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((3, 52), np.float32), 25)
+    seen = Comparison(np.array([1.234, np.nan, 700.0], np.float32), -60.0, 0.8)
+    captured = player.player_data(clip, np.zeros(1920, np.float32), seen)["captured"]
+    assert unpacked(captured["lips"]).tolist() == [123, player.NO_FACE, 65534]
+    assert (captured["r"], captured["offset_ms"]) == (0.8, -60.0)
+
+
+def test_a_minute_of_speech_is_below_a_megabyte():
+    """Real speech, 60 s at 30 frames/s, with captured lips: what goes to the page, as JSON."""
+    speech = np.concatenate([load_audio(path) for path in sorted(EXAMPLE.parent.glob("*.flac"))])
+    minute = np.tile(speech, 6)[: 60 * 16000]
+    assert len(minute) == 60 * 16000
+    clip = Animator.from_pretrained()((16000, minute), fps=30)
+    seen = Comparison(clip.lip_distance_mm(), 0.0, 1.0)
+    assert len(json.dumps(player.player_data(clip, minute, seen))) < 1_000_000
 
 
 @pytest.mark.parametrize("package", npm.PACKAGES, ids=lambda package: package.name)

@@ -3,7 +3,7 @@ import pytest
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.plots import curves_figure, lip_distance_figure, sealed_stretches, sheet_figure
+from bilabial.plots import lip_distance_figure, sealed_stretches, sheet_figure
 
 
 def clip_with(fps: float = 30.0, frames: int = 30, **curves) -> FaceClip:
@@ -25,15 +25,6 @@ def test_lip_distance_figure_shades_what_is_closed():
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0.0, 0.5)]
     assert figure.data[0].y[-1] == pytest.approx(0.4 * 38)
     assert "Closed for 0.50 of 1.00 s" in figure.layout.title.text
-
-
-def test_curves_are_named_and_hold_every_frame():
-    jaw = np.linspace(0, 0.5, 30)
-    figure = curves_figure(clip_with(jawOpen=jaw))
-    curves = {trace.name: trace for trace in figure.data}
-    assert {"jawOpen", "mouthClose"} <= set(curves)
-    assert np.allclose(curves["jawOpen"].y, jaw) and curves["jawOpen"].x[29] == pytest.approx(29 / 30)
-    assert sum(trace.visible is True for trace in figure.data) == 4
 
 
 def test_the_drawn_mouth_opens_by_the_lip_distance():

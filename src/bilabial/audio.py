@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ import numpy as np
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
+AAC_BITS_PER_SECOND = 48_000  # an error 40 dB below speech; half a megabyte a minute as base64
 AudioSource = str | Path | bytes | tuple[int, np.ndarray]
 
 
@@ -103,6 +105,26 @@ def encode_wav(waveform: np.ndarray) -> bytes:
         file.setsampwidth(2)
         file.setframerate(SAMPLING_RATE)
         file.writeframes((np.clip(waveform, -1.0, 1.0) * 32767.0).round().astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def encode_m4a(waveform: np.ndarray) -> bytes:
+    """The same (S,) as AAC in an MP4 file, an eighth of the WAV's size: what browsers play.
+
+    The encoder begins with 1024 samples of its own. Frames that begin at time 0 let FFmpeg note that in the
+    file's edit list, and players leave them out: nothing is shifted.
+    """
+    buffer = io.BytesIO()
+    samples = np.clip(waveform, -1.0, 1.0).astype(np.float32)[None]
+    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    frame.sample_rate, frame.time_base, frame.pts = SAMPLING_RATE, Fraction(1, SAMPLING_RATE), 0
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream(
+            "aac", rate=SAMPLING_RATE, layout="mono", bit_rate=AAC_BITS_PER_SECOND,
+            options={"aac_coder": "fast"},  # thrice as quick as the default, and closer to the sound
+        )  # fmt: skip
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return buffer.getvalue()
 
 

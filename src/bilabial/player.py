@@ -1,4 +1,4 @@
-"""What the page's player is made of: the sound, the curves and every frame for the 3D head of viewer/."""
+"""What the page's player is made of: the sound and every frame, for the 3D head and the plots of viewer/."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.audio import encode_wav
+from bilabial.audio import encode_m4a
 from bilabial.clip import FaceClip
+from bilabial.comparison import Comparison
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.npm import MEDIABUNNY, PACKAGES, THREE
-from bilabial.plots import curves_figure
+from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS
 
 VIEWER = Path(__file__).parent / "viewer"
 # one script: later files use the earlier ones
-SCRIPTS = ("texts.js", "modules.js", "morphs.js", "head.js", "record.js", "curves.js", "player.js")
+SCRIPTS = (
+    "texts.js", "modules.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js", "player.js",
+)  # fmt: skip
 HEAD = VIEWER / "head.glb"
+LIP_STEPS_PER_MM = 100
+NO_FACE = 65535  # in place of a captured lip distance
+PEAKS_HZ = 50
+NO_SOUND = 0.01  # peaks below it are not drawn large
 
 
 def served_files() -> list[Path]:
@@ -44,20 +52,51 @@ def player_props(file_address: str | None) -> dict:
     }
 
 
-def player_data(clip: FaceClip, waveform: np.ndarray) -> dict:
-    """The component's value: sound (a data address), names, fps, curves (plotly) and all frames.
+def player_data(clip: FaceClip, waveform: np.ndarray, comparison: Comparison | None = None) -> dict:
+    """The component's value, about 0.75 MB for a minute at 30 fps.
 
-    waveform: (S,) float32 at 16 kHz. frames is base64 of (T, C) little-endian uint16, 65535 = 1.
+    waveform: (S,) float32 at 16 kHz. audio is a data address of AAC in MP4. The arrays are base64. Of
+    little-endian uint16: frames (T, C), 65535 = 1; lips (T,), the lip distance in 0.01 mm. Of uint8: peaks,
+    the loudest sample of every 1 / peaks_hz seconds, 255 = the loudest of all. closed: start and end in
+    seconds of each stretch of closed lips. captured: null, or the lips of a video like those of the clip,
+    NO_FACE where none was seen, with the r and offset_ms of Comparison.
     """
-    sound = base64.b64encode(encode_wav(waveform)).decode()
-    frames = np.round(clip.values * 65535).astype("<u2").tobytes()
+    captured = comparison and {
+        "lips": _packed_lips(comparison.distance_mm),
+        "r": comparison.r,
+        "offset_ms": comparison.offset_ms,
+    }
     return {
-        "audio": f"data:audio/wav;base64,{sound}",
+        "audio": f"data:audio/mp4;base64,{_base64(encode_m4a(waveform))}",
         "names": list(clip.names),
         "fps": clip.fps,
-        "frames": base64.b64encode(frames).decode(),
-        "figure": json.loads(curves_figure(clip).to_json()),
+        "frames": _packed(clip.values * 65535),
+        "lips": _packed_lips(clip.lip_distance_mm()),
+        "closed": sealed_stretches(clip.lip_distance_mm(), clip.fps),
+        "captured": captured,
+        "peaks": _base64(_peaks(waveform)),
+        "peaks_hz": PEAKS_HZ,
     }
+
+
+def _packed(values: np.ndarray) -> str:
+    return _base64(np.clip(np.round(values), 0, 65535).astype("<u2").tobytes())
+
+
+def _packed_lips(distance_mm: np.ndarray) -> str:
+    """(T,) in mm, NaN = no face."""
+    return _packed(np.nan_to_num(np.minimum(distance_mm * LIP_STEPS_PER_MM, NO_FACE - 1), nan=NO_FACE))
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _peaks(waveform: np.ndarray) -> bytes:
+    """What the picture of a waveform needs."""
+    step = SAMPLING_RATE // PEAKS_HZ
+    peaks = np.pad(np.abs(waveform), (0, -len(waveform) % step)).reshape(-1, step).max(axis=1)
+    return np.round(peaks / max(peaks.max(), NO_SOUND) * 255).astype(np.uint8).tobytes()
 
 
 def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
@@ -66,11 +105,10 @@ def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
     So is three.js where it is installed; else the page takes it, checked, from jsDelivr, as it takes what an
     MP4 needs when someone asks for one. Returns the path.
     """
-    head = base64.b64encode(HEAD.read_bytes()).decode()
     props = player_props(None) | {
-        "value": player_data(clip, waveform) | {"figure": None},
+        "value": player_data(clip, waveform),
         "names": list(ARKIT_BLENDSHAPES),
-        "head_address": f"data:model/gltf-binary;base64,{head}",
+        "head_address": f"data:model/gltf-binary;base64,{_base64(HEAD.read_bytes())}",
     }
     files = zip(THREE.modules, THREE.files(), strict=False)  # no files where it is not installed
     props["three"]["texts"] = {name: path.read_text() for name, path in files}

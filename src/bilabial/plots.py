@@ -1,4 +1,4 @@
-"""FaceClips as plotly figures: the lips' distance, coefficient curves, and sheets of simple faces."""
+"""FaceClips as plotly figures: the lips' distance, and sheets of simple faces. The page draws its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ from bilabial.hub.blendshapes_bilabial import (
 SEALED_MM = (
     SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT
 )  # 1.06 mm: below it the lips count as closed
-CURVES = (
-    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthStretchLeft",
-    "mouthRollLower", "mouthLowerDownLeft", "mouthUpperUpLeft", "browInnerUp", "eyeBlinkLeft",
-)  # fmt: skip
-SHOWN_CURVES = 4  # the others wait in the legend
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
 GRID = "rgba(127, 127, 127, 0.25)"
@@ -33,10 +28,8 @@ SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 def sealed_stretches(distance_mm: np.ndarray, fps: float) -> list[tuple[float, float]]:
     """(start, end) in seconds of the stretches of (T,) in which the lips are closed (below 1.06 mm)."""
     edges = np.diff(np.concatenate([[0], (distance_mm < SEALED_MM).astype(int), [0]]))
-    return [
-        (a / fps, b / fps)
-        for a, b in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
-    ]
+    starts, ends = (np.flatnonzero(edges == step).tolist() for step in (1, -1))
+    return [(start / fps, end / fps) for start, end in zip(starts, ends, strict=True)]
 
 
 def lip_distance_figure(clip: FaceClip) -> go.Figure:
@@ -67,22 +60,6 @@ def lip_distance_figure(clip: FaceClip) -> go.Figure:
         yaxis_zerolinecolor=GRID,
         xaxis_zerolinecolor=GRID,
     )  # fmt: skip
-    return figure
-
-
-def curves_figure(clip: FaceClip, names: Sequence[str] = CURVES) -> go.Figure:
-    """Curves of coefficients over time; all but the first four wait in the legend."""
-    figure = go.Figure()
-    for position, name in enumerate(names):
-        visible = True if position < SHOWN_CURVES else "legendonly"
-        figure.add_scatter(x=clip.times, y=clip[name], name=name, visible=visible)
-    figure.update_layout(
-        height=330,
-        margin={"l": 45, "r": 15, "t": 15, "b": 35},
-        legend={"orientation": "h", "y": -0.25, "yanchor": "top"},
-        xaxis={"title": "time (s)", "range": [0, clip.duration_seconds]},
-        yaxis={"range": [0, 1]},
-    )
     return figure
 
 

@@ -1,22 +1,42 @@
 // Plays a clip with the sound as the clock. Runs as js_on_load of a gr.HTML component, which provides `element`,
-// `props` and `watch`. props: value = null or {audio, names, fps, frames, figure} of bilabial.player.player_data
-// (figure null: no curves),
-// three, mediabunny, head_address and texts of player_props, names of all 52 coefficients, beside: selector of another plot over time.
+// `props` and `watch`. props: value = null or what bilabial.player.player_data gives; three, mediabunny, head_address
+// and texts of player_props, names of all 52 coefficients.
 
 const part = (name) => element.querySelector(`.bilabial-${name}`);
-const [stage, audio, canvas, message] = ["stage", "audio", "canvas", "message"].map(part);
-const [plot, cursor, recordButton] = ["curves", "cursor", "record"].map(part);
+const [stage, audio, canvas, message, recordButton] = ["stage", "audio", "canvas", "message", "record"].map(part);
 let head = null; // a Head once it is loaded
-let clip = null; // {names, fps, frames: Uint16Array}
+let clip = null; // a decoded value
 let drawnTime = -1;
 let recording = null; // AbortController of the video that is being made
 
-const seek = (time) => (audio.currentTime = time);
+const plots = new Plots(element, {
+  seek: (seconds) => (audio.currentTime = seconds),
+  step: (frames) => {
+    const frame = Math.round(audio.currentTime * clip.fps) + frames;
+    audio.currentTime = Math.min(Math.max(frame, 0), clip.lips.length - 1) / clip.fps;
+  },
+  end: () => clip.seconds,
+});
 const say = (text) => (message.textContent = text);
 
-function decodeFrames(text) {
+function decode(text, type) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Uint16Array(bytes.buffer);
+  return new type(bytes.buffer);
+}
+
+// The value with its arrays: frames (0..65535, frame by frame), lips and captured.lips (mm, null = no face), peaks
+// (0..255); and how long it lasts.
+function decodeClip(value) {
+  const millimetres = (text) => Array.from(decode(text, Uint16Array), (steps) => (steps === NO_FACE ? null : steps / 100));
+  const lips = millimetres(value.lips);
+  return {
+    ...value,
+    frames: decode(value.frames, Uint16Array),
+    lips,
+    captured: value.captured && { ...value.captured, lips: millimetres(value.captured.lips) },
+    peaks: decode(value.peaks, Uint8Array),
+    seconds: lips.length / value.fps,
+  };
 }
 
 // The coefficients of a clip at a time, between two frames; the last one holds.
@@ -33,12 +53,8 @@ function valuesAt(clip, time) {
 function follow() {
   if (!element.isConnected) return;
   const time = audio.currentTime;
-  const beside = props.beside && document.querySelector(props.beside); // the page may draw it anew at any time
-  const adopted = beside?._fullLayout && !beside.bilabialCursor?.isConnected;
-  if (adopted) adopt(beside, seek);
-  const moved = adopted || time !== drawnTime;
-  if (moved && clip) moveCursor(cursor, plot, time);
-  if (moved && beside?.bilabialCursor) moveCursor(beside.bilabialCursor, beside, time);
+  const moved = time !== drawnTime;
+  if (moved && clip) plots.move(time);
   if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
   const moving = !audio.paused || head?.held;
   if (head && (head.changed || head.moving !== moving)) {
@@ -51,16 +67,19 @@ function follow() {
 
 async function show() {
   if (!props.value) return;
-  const { names, fps, frames, figure } = props.value;
-  clip = { names, fps, frames: decodeFrames(frames) };
+  clip = decodeClip(props.value);
   canvas.dataset.clips = Number(canvas.dataset.clips ?? 0) + 1; // shown so far
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;
-  if (!figure) return;
-  await drawCurves(plot, figure, seek);
-  plot.on("plotly_afterplot", () => (drawnTime = -1)); // a resize or a legend click moves the axis
-  drawnTime = -1;
+  if (await plotlyLoaded()) await plots.show(clip);
+}
+
+// Whether there is plotly; a page that carries it may still be fetching it.
+async function plotlyLoaded() {
+  const script = document.querySelector("script[src*=plotly]");
+  if (!window.Plotly && script) await new Promise((resolve) => script.addEventListener("load", resolve));
+  return Boolean(window.Plotly);
 }
 
 async function loadHead() {
