@@ -68,7 +68,7 @@ def test_wrong_folders_and_readers(tmp_path):
         read_takes("videos", tmp_path)
     with pytest.raises(ValueError, match="is not a folder"):
         read_takes("grid", tmp_path / "gone")
-    with pytest.raises(ValueError, match="reader must be one of grid, videos"):
+    with pytest.raises(ValueError, match="reader must be one of videos, grid"):
         read_takes("imax", tmp_path)
 
 

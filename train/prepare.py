@@ -4,7 +4,7 @@ Sound, captured coefficients, labels, and a summary of what was dropped.
 
     python train/prepare.py --reader grid --source path/to/grid --output data/grid
     python train/prepare.py --reader videos --source my_recordings --output data/me --num_proc 4
-    python train/prepare.py --reader facegood --source path/to/facegood --output data/mandarin
+    python train/prepare.py --reader livelink --source path/to/takes --output data/phone
 
 Every finished take is kept in OUTPUT/.takes: a run that was killed goes on where it stopped, and a run with
 other options captures again. OUTPUT/data holds the Parquet files that `datasets.load_dataset(OUTPUT)` reads.
@@ -30,20 +30,25 @@ import pyarrow.parquet
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from bilabial.audio import decode_audio
+from bilabial.audio import decode_audio, has_sound
 from bilabial.capture import Capture, capture_video, find_landmarker
-from bilabial.corpora import Take, read_takes
+from bilabial.conventions import CONVENTIONS
+from bilabial.corpora import READERS, Take, read_takes
 from bilabial.data import ROWS_PER_GROUP, SCHEMA, dataset_card, row_of_take
-from bilabial.facegood import capture_of_weights, read_weights
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.recordings import read_capture
 
 
 @dataclass
 class PrepareArguments:
     source: Path = field(metadata={"help": "Folder with the videos or curves."})
     output: Path = field(metadata={"help": "Folder of the data set; made when missing."})
-    reader: Literal["grid", "videos", "facegood"] = field(
-        default="videos", metadata={"help": "How the folder is laid out."}
+    reader: str = field(
+        default="videos", metadata={"help": "How the folder is laid out.", "choices": list(READERS)}
+    )
+    mouth_close: str = field(
+        default="auto",
+        metadata={"help": "What mouthClose means in recorded curves.", "choices": ["auto", *CONVENTIONS]},
     )
     fps: float = field(
         default=50.0, metadata={"help": "Frames per second of the labels; 50 is the model's own rate."}
@@ -75,17 +80,19 @@ class PrepareArguments:
 
 def prepare_take(take: Take, args: PrepareArguments) -> dict:
     """One take -> one row of FEATURES. Raises ValueError with the reason why a take is of no use."""
-    waveform, start_seconds = decode_audio(take.audio or take.video, args.max_seconds)
+    sound = take.video if take.video and (take.audio is None or has_sound(take.video)) else take.audio
+    waveform, start_seconds = decode_audio(sound, args.max_seconds)
     if take.curves:
-        return row_of_take(take, *_piece_of_curves(take, waveform, args.fps))
-    capture = capture_video(
-        take.video,
-        args.fps,
-        start_seconds=start_seconds,
-        duration_seconds=len(waveform) / SAMPLING_RATE,
-        interpolation=args.interpolation,
-        landmarker=args.landmarker,
-    )
+        waveform, capture = _piece_of_curves(take, waveform, args.fps)
+    else:
+        capture = capture_video(
+            take.video,
+            args.fps,
+            start_seconds=start_seconds,
+            duration_seconds=len(waveform) / SAMPLING_RATE,
+            interpolation=args.interpolation,
+            landmarker=args.landmarker,
+        )
     if capture.valid.mean() < args.min_valid_share:
         raise ValueError(f"a face in only {capture.valid.mean():.0%} of the frames")
     return row_of_take(take, waveform, capture)
@@ -96,8 +103,8 @@ def _piece_of_curves(take: Take, waveform: np.ndarray, fps: float) -> tuple[np.n
     first = round(take.start_seconds * SAMPLING_RATE)
     seconds = take.duration_seconds or len(waveform) / SAMPLING_RATE - take.start_seconds
     piece = waveform[first : first + round(seconds * SAMPLING_RATE)]
-    seconds = len(piece) / SAMPLING_RATE
-    return piece, capture_of_weights(read_weights(take.curves), fps, take.start_seconds, seconds)
+    start_seconds, seconds = take.start_seconds - take.curves_late_seconds, len(piece) / SAMPLING_RATE
+    return piece, read_capture(take.curves, fps, take.mouth_close, start_seconds, seconds)
 
 
 def take_paths(take: Take, args: PrepareArguments) -> tuple[Path, Path]:
@@ -138,7 +145,7 @@ def split_of(take: Take, args: PrepareArguments) -> str:
     """The split a take asks for, else a stable draw by its id or speaker: more data never moves a take."""
     if take.split:
         return take.split
-    key = take.speaker if args.split_by == "speaker" else take.id
+    key = take.speaker if args.split_by == "speaker" else take.recording or take.id
     draw = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
     return "validation" if draw < args.validation_share else "train"
 
@@ -165,14 +172,17 @@ def write_splits(takes: list[Take], args: PrepareArguments) -> dict[str, int]:
 
 def main(args: PrepareArguments) -> None:
     try:
-        takes = read_takes(args.reader, args.source)[: args.limit]
+        takes = read_takes(args.reader, args.source, args.mouth_close)[: args.limit]
         if any(take.video for take in takes):
             find_landmarker(args.landmarker)  # says what to do before hours of work, not after
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     (args.output / ".takes").mkdir(parents=True, exist_ok=True)
     todo = [take for take in takes if not any(path.is_file() for path in take_paths(take, args))]
+    conventions = Counter(take.mouth_close for take in takes if take.mouth_close)
     print(f"{len(takes)} takes, {len(takes) - len(todo)} done before")
+    for convention, count in conventions.items():
+        print(f"  mouthClose of {count} takes is {convention}'s")
     # spawn: MediaPipe's threads do not survive a fork
     spawn, log = multiprocessing.get_context("spawn"), args.output / "prepare.log"
     with ProcessPoolExecutor(args.num_proc, spawn, initializer=log_to, initargs=(log,)) as pool:
@@ -193,7 +203,7 @@ def main(args: PrepareArguments) -> None:
             f"every take was dropped, the first because {next(iter(reasons.values()))}; nothing was written"
         )
     num_rows = write_splits(takes, args)
-    summary = {"takes": len(takes), "rows": num_rows, "dropped": reasons}
+    summary = {"takes": len(takes), "rows": num_rows, "mouth_close": conventions, "dropped": reasons}
     (args.output / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False))
     (args.output / "README.md").write_text(dataset_card(args.output, args.fps))
     print(f"{sum(num_rows.values())} rows in {args.output}: {num_rows}; {len(reasons)} dropped")

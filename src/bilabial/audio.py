@@ -80,6 +80,18 @@ def open_media(source: str | Path | bytes) -> av.container.InputContainer:
         ) from error
 
 
+def has_sound(source: str | Path | bytes) -> bool:
+    """Whether a media file has an audio stream. Raises as `open_media`."""
+    with open_media(source) as container:
+        return bool(container.streams.audio)
+
+
+def media_seconds(source: str | Path | bytes) -> float:
+    """How long a media file says it lasts, 0 where it does not say. Raises as `open_media`."""
+    with open_media(source) as container:
+        return container.duration / av.time_base if container.duration else 0.0
+
+
 def media_name(source: str | Path | bytes) -> str:
     """How error messages call the source: the file's name, or how many bytes were given."""
     return f"{len(source)} bytes of media" if isinstance(source, bytes) else Path(source).name

@@ -8,8 +8,6 @@ interface, because the field knows at least three orders of "the 52".
 from __future__ import annotations
 
 import csv
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,8 @@ import numpy as np
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.timecodes import fps_of_timecodes, to_timecode
 
-LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings
 LIVE_LINK_ROTATIONS = (
     "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
     "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
@@ -28,8 +26,6 @@ LIVE_LINK_ROTATIONS = (
 LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
 LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
-NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001)
-WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
 
 
 def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
@@ -158,7 +154,7 @@ class FaceClip:
             )
             count = len(LIVE_LINK_BLENDSHAPES) + len(LIVE_LINK_ROTATIONS)
             for time, row in zip(self.times, np.stack(columns, axis=1), strict=True):
-                writer.writerow([_to_timecode(time), count, *(f"{value:.10f}" for value in row), *rotations])
+                writer.writerow([to_timecode(time), count, *(f"{value:.10f}" for value in row), *rotations])
         return path
 
     @classmethod
@@ -182,7 +178,7 @@ class FaceClip:
         except (ValueError, IndexError) as error:
             raise ValueError(f"{path} has a row that is not numbers in every column: {error}") from error
         if fps is None:
-            fps = _fps_of_timecodes([row[header["timecode"]] for row in body])
+            fps = fps_of_timecodes([row[header["timecode"]] for row in body])
         return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
 
 
@@ -192,33 +188,3 @@ def _pascal_case(name: str) -> str:
 
 def _camel_case(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-def _to_timecode(seconds: float) -> str:
-    """HH:MM:SS:FF.mmm with FF.mmm in 1/60 s."""
-    ticks = round(seconds * LIVE_LINK_TIMECODE_HZ * 1000)
-    whole, ticks = divmod(ticks, LIVE_LINK_TIMECODE_HZ * 1000)
-    minutes, second = divmod(whole, 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}:{ticks // 1000:02d}.{ticks % 1000:03d}"
-
-
-def _fps_of_timecodes(timecodes: list[str]) -> float:
-    """Frame rate from the first and last timecode, snapped to a standard rate."""
-    parts = [re.fullmatch(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)", code.strip()) for code in timecodes]
-    if any(part is None for part in parts):
-        raise ValueError(f"timecodes must look like HH:MM:SS:FF.mmm, got {timecodes[0]!r}; or pass fps")
-    seconds = np.array([int(p[1]) * 3600 + int(p[2]) * 60 + int(p[3]) for p in parts], dtype=np.float64)
-    frames = np.array([float(p[4]) for p in parts])
-    spans_a_second = len(np.unique(seconds)) > 2
-    rate = math.floor(frames.max()) + 1 if spans_a_second and frames.max() < 30 else LIVE_LINK_TIMECODE_HZ
-    times = seconds + frames / rate
-    elapsed = (times[-1] - times[0]) % 86400  # a recording may run past midnight
-    if len(times) < 2 or elapsed <= 0:
-        return 30.0
-    fps = (len(times) - 1) / elapsed
-    # exact timecodes tell 29.97 from 30; those of phones drift by more and mean the whole number
-    for rates, tolerance in ((NTSC_FPS, 0.0002), (WHOLE_FPS, 0.005)):
-        nearest = min(rates, key=lambda rate: abs(rate - fps))
-        if abs(nearest - fps) < tolerance * nearest:
-            return nearest
-    return round(fps, 3)

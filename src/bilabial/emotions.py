@@ -9,6 +9,7 @@ wherever the two want the same lips. A smile widens a vowel; it never opens a p.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -141,10 +142,14 @@ def _column(name: str) -> int:
     return ARKIT_BLENDSHAPES.index(name)
 
 
-def emotion_of(corpus: str, label: str) -> str:
-    """Our name for a corpus's label. Raises ValueError for a corpus or a label that is not in the table."""
+def emotion_of(corpus: str, label: str, file: Path | None = None) -> str:
+    """Our name for a corpus's label.
+
+    Raises ValueError for a corpus or a label that is not in the table, naming the file where it was found.
+    """
     names: Mapping[str, str] = CORPUS_EMOTIONS.get(corpus, {})
     if label not in names:
         known = ", ".join(names) if names else ", ".join(CORPUS_EMOTIONS)
-        raise ValueError(f"{corpus} has no emotion label {label!r}; known are {known}")
+        where = f"{file}: " if file else ""
+        raise ValueError(f"{where}{corpus} has no emotion label {label!r}; known are {known}")
     return names[label]

@@ -49,6 +49,7 @@ CLOSING_PER_UNIT = 1.0
 FUNNEL_OPENING = 0.39  # lip units per mouthFunnel on the ICT-FaceKit mesh
 OPENERS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 KNOWN = (*FACEGOOD_BLENDSHAPES, "mouthClose")
+NAMES = {name for terms in FACEGOOD_BLENDSHAPES.values() for name in terms}  # curves of the rig that are used
 
 
 def read_weights(path: Path) -> FaceClip:
@@ -56,6 +57,14 @@ def read_weights(path: Path) -> FaceClip:
     with np.load(path, allow_pickle=False) as archive:
         names, values = [str(name) for name in archive["names"]], archive["values"]
         return FaceClip(names, np.clip(values, 0.0, 1.0), float(archive["fps"]))
+
+
+def is_facegood(path: Path) -> bool:
+    """Whether a file is an archive of this rig's curves."""
+    if path.suffix.lower() != ".npz":
+        return False
+    with np.load(path, allow_pickle=False) as archive:
+        return "names" in archive and set(map(str, archive["names"])) >= NAMES
 
 
 def capture_of_weights(

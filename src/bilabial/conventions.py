@@ -1,0 +1,79 @@
+"""What mouthClose means: three conventions of the field, told apart by the curves, and made into one.
+
+- "arkit": mouthClose cancels jawOpen. Lips that are sealed over a lowered jaw have mouthClose = jawOpen
+  (Apple, ARFaceAnchor.BlendShapeLocation.mouthClose); phones write up to a half more.
+- "audio2face": the shape mouthClose lowers the jaw too, it is ARKit's jawOpen + mouthClose (NVIDIA,
+  documentation of the Audio2Face-3D blend shapes). Sealed lips have a jawOpen near 0, whatever mouthClose is.
+- "mediapipe": mouthClose stays at about half of jawOpen in sealed lips, which are sealed by a small jawOpen.
+
+This package's lip distance (LIP_DISTANCE_WEIGHTS) is measured on MediaPipe's captures, so its convention is:
+1.05 of mouthClose cancels 1 of jawOpen, and MediaPipe's curves stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bilabial.clip import FaceClip
+from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS
+
+CONVENTIONS = ("arkit", "audio2face", "mediapipe")
+# How they are told apart, over all frames of a collection. Measured on captures of GRID, LRS3 and MEAD, on
+# the same with mouthClose rewritten as ARKit and Audio2Face would write it, and on a recording of Live Link
+# Face; docs/measurements.md has the table.
+AHEAD, AHEAD_OFFSET = 1.5, 0.02  # mouthClose above 1.5 x jawOpen + 0.02: a seal that only Audio2Face writes
+MIN_AHEAD_SHARE = 0.005  # of all frames; measured 0 for the two others, 1.7 % at least for Audio2Face
+LOW_JAW = 0.02  # nearer to rest, ratios say nothing
+CANCELLED = 0.95  # mouthClose / jawOpen from here on: a seal that only ARKit writes
+MIN_CANCELLED_SHARE = 0.01  # of frames with a lowered jaw; measured 1.8 % at least for ARKit
+MAX_CANCELLED_SHARE = 0.004  # measured 0.14 % at most for MediaPipe
+MIN_SEALING_RATIO = 0.4  # MediaPipe's 98th percentile of the ratio, measured .55 to .80: it has sealed lips
+MIN_FRAMES = 250  # with a lowered jaw, some 10 s of speech
+
+
+def detect(clips: Iterable[FaceClip]) -> str:
+    """Which of CONVENTIONS the clips of one collection follow. Raises ValueError when they do not tell."""
+    pairs = [np.stack([clip["jawOpen"], clip["mouthClose"]]) for clip in clips]
+    jaw, close = np.concatenate(pairs, axis=1)
+    if (close > AHEAD * jaw + AHEAD_OFFSET).mean() >= MIN_AHEAD_SHARE:
+        return "audio2face"
+    lowered = jaw >= LOW_JAW
+    if lowered.sum() < MIN_FRAMES:
+        raise ValueError(
+            f"the jaw is lowered in {lowered.sum()} frames only, {MIN_FRAMES} are needed to see what "
+            f"mouthClose means; {_say_it()}"
+        )
+    ratio = close[lowered] / jaw[lowered]
+    cancelled = (ratio >= CANCELLED).mean()
+    if cancelled >= MIN_CANCELLED_SHARE:
+        return "arkit"
+    if cancelled <= MAX_CANCELLED_SHARE and np.percentile(ratio, 98) >= MIN_SEALING_RATIO:
+        return "mediapipe"
+    raise ValueError(
+        f"mouthClose cancels jawOpen in {cancelled:.1%} of the frames with a lowered jaw, which is neither "
+        f"ARKit's way ({MIN_CANCELLED_SHARE:.1%} or more) nor that of MediaPipe's sealed lips; {_say_it()}"
+    )
+
+
+def convert(clip: FaceClip, convention: str) -> FaceClip:
+    """The same face in this package's convention: jawOpen is ARKit's, and 1.05 of mouthClose cancels it.
+
+    Raises ValueError for an unknown convention.
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"the convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    if convention == "mediapipe":
+        return clip
+    values = clip.values.copy()
+    jaw, close = (clip.names.index(name) for name in ("jawOpen", "mouthClose"))
+    if convention == "audio2face":
+        values[:, jaw] = np.minimum(values[:, jaw] + values[:, close], 1.0)
+    weight = -LIP_DISTANCE_WEIGHTS["measured"]["mouthClose"]
+    values[:, close] = np.minimum(values[:, close], values[:, jaw]) / weight
+    return FaceClip(clip.names, values, clip.fps)
+
+
+def _say_it() -> str:
+    return f"say it with --mouth_close {', '.join(CONVENTIONS[:-1])} or {CONVENTIONS[-1]}"
