@@ -19,6 +19,7 @@ from conftest import ROOT, write_video
 from datasets import load_dataset
 from recogniser import start_from_recogniser
 from safetensors.torch import load_file
+from sources import write_sources
 from test_data import row
 from transformers import HubertConfig, HubertModel
 
@@ -208,6 +209,7 @@ def two_sets(speech, tmp_path_factory) -> list[Path]:
             values[:, ARKIT_BLENDSHAPES.index("jawOpen")] = jaw
             phones = [{"name": "M", "start": 0.1, "end": 0.3}, {"name": "AA", "start": 0.3, "end": 0.9}]
             one |= {"id": f"{face}/{name}", "face": face, "coefficients": list(values), "phones": phones}
+            one |= {"source": f"{face} speech", "licence": "CC0"}
             rows.append(one)
         table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
         pyarrow.parquet.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
@@ -276,6 +278,15 @@ def test_a_model_knows_how_its_default_style_moves(first_run):
     assert max(config["channel_means"]) > 0 and min(config["channel_spreads"]) >= 0
 
 
+def test_a_model_names_the_sources_of_its_rows(two_sets, first_run, speech):
+    """Training rows only: the captured rows are there a second time as the validation split."""
+    sources = json.loads((first_run / "model" / "sources.json").read_text())
+    assert [(one["source"], one["licence"], one["rows"]) for one in sources] == [
+        ("captured speech", "CC0", 2), ("taught speech", "CC0", 2)
+    ]  # fmt: skip
+    assert sources[0]["seconds"] == pytest.approx(2 * len(speech) / 16000, abs=0.1)
+
+
 def test_pretrained_of_other_sizes_is_refused(two_sets, first_run, tmp_path):
     rows = train.load_splits(arguments(two_sets)[0])["train"]
     args, fields = arguments(two_sets, "--pretrained", first_run / "model")
@@ -288,8 +299,15 @@ def test_pretrained_of_other_sizes_is_refused(two_sets, first_run, tmp_path):
 
 
 def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
-    options = ["--pretrained", first_run / "model", "--freeze_encoder", "--max_steps", 3]
+    earlier = [
+        {"source": "somebody", "licence": "CC BY-NC 4.0", "rows": 7, "seconds": 21.0},
+        {"source": "captured speech", "licence": "CC0", "rows": 1, "seconds": 3.0},
+    ]
+    write_sources(shutil.copytree(first_run / "model", tmp_path / "model"), earlier)
+    options = ["--pretrained", tmp_path / "model", "--freeze_encoder", "--max_steps", 3]
     launch("--dataset", *two_sets, "--preset", "tiny", "--output", tmp_path / "run", *options)
+    sources = json.loads((tmp_path / "run" / "model" / "sources.json").read_text())
+    assert sources == [*json.loads((first_run / "model" / "sources.json").read_text()), earlier[0]]
     before, after = (load_file(run / "model" / "model.safetensors") for run in (first_run, tmp_path / "run"))
     moved = {name for name in before if not before[name].equal(after[name])}
     assert moved and not any(name.startswith("encoder.") for name in moved)

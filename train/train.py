@@ -23,6 +23,7 @@ from arguments import TrainArguments, check_same_run, parse_arguments
 from datasets import Dataset, concatenate_datasets
 from hearing import Hearing
 from recogniser import start_from_recogniser
+from sources import join_sources, sources_of, sources_of_model, write_sources
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import (
@@ -302,6 +303,8 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     if step == args.max_steps and accelerator.is_main_process:
         model = accelerator.unwrap_model(model)
         measure_channels(model, rows["train"])
+        earlier = sources_of_model(args.pretrained) if args.pretrained else []
+        write_sources(args.output / "model", join_sources(sources_of(rows["train"]), earlier))
         save_checkpoint(model, BilabialFeatureExtractor(), args.output / "model")
         print(f"wrote {args.output / 'model'}")
     accelerator.end_training()
