@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from test_recordings import beat
 
+from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
 from bilabial.corpora import read_takes
 from bilabial.facegood import FACEGOOD_BLENDSHAPES
@@ -93,3 +97,144 @@ def test_curves_without_a_sound_are_refused(tmp_path):
     (recording(tmp_path) / "a.flac").unlink()
     with pytest.raises(ValueError, match="a.npz has no sound beside it; .flac, .wav"):
         read_takes("facegood", tmp_path)
+
+
+def touched(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_mead_front_views_with_emotions(tmp_path):
+    folder = touched(
+        tmp_path,
+        "M030/video/front/angry/level_1/001.mp4",
+        "M030/video/front/neutral/level_1/001.mp4",
+        "M030/video/left_30/angry/level_1/001.mp4",
+        "W009/video/front/fear/level_3/012.mp4",
+        "W009/audio/fear/level_3/012.m4a",
+    )
+    angry, neutral, fearful = read_takes("mead", folder)
+    assert [angry.id, fearful.id] == ["mead/M030/angry/level_1/001", "mead/W009/fear/level_3/012"]
+    assert [take.emotion for take in (angry, neutral, fearful)] == ["angry", "neutral", "fearful"]
+    assert (fearful.speaker, fearful.audio) == ("mead_W009", folder / "W009/audio/fear/level_3/012.m4a")
+    assert angry.audio is None and "non-commercial" in angry.licence
+
+
+def test_ravdess_speech_with_face_and_sound(tmp_path):
+    names = ["01-01-08-02-01-01-12.mp4", "02-01-08-02-01-01-12.mp4", "01-02-03-01-01-01-12.mp4"]
+    folder = touched(tmp_path, *(f"Actor_12/{name}" for name in names), "Actor_12/03-01-08-02-01-01-12.wav")
+    (take,) = read_takes("ravdess", folder)
+    assert (take.id, take.emotion, take.speaker, take.licence) == (
+        "ravdess/01-01-08-02-01-01-12", "surprised", "ravdess_12", "CC BY-NC-SA 4.0"
+    )  # fmt: skip
+
+
+def test_crema_d_flash_videos_and_wavs(tmp_path):
+    folder = touched(
+        tmp_path,
+        "VideoFlash/1001_DFA_ANG_XX.flv",
+        "VideoFlash/1002_IEO_HAP_LO.flv",
+        "AudioWAV/1001_DFA_ANG_XX.wav",
+    )
+    first, second = read_takes("crema-d", folder)
+    assert (first.id, first.emotion, first.speaker) == ("crema-d/1001_DFA_ANG_XX", "angry", "crema-d_1001")
+    assert first.audio == folder / "AudioWAV/1001_DFA_ANG_XX.wav" and second.audio is None
+    assert second.emotion == "happy" and first.licence == "ODbL 1.0"
+
+
+@pytest.mark.parametrize(
+    "reader, name, message",
+    [
+        (
+            "mead",
+            "M030/video/front/bored/level_1/001.mp4",
+            "001.mp4: MEAD has no emotion label 'bored'; known",
+        ),
+        (
+            "ravdess",
+            "Actor_12/01-01-09-01-01-01-12.mp4",
+            "12.mp4: RAVDESS has no emotion label '09'; known are 01",
+        ),
+        ("ravdess", "Actor_12/happy.mp4", "happy.mp4 is not named like 01-01-05-02-01-01-12.mp4"),
+        (
+            "crema-d",
+            "VideoFlash/1001_DFA_JOY_XX.flv",
+            "XX.flv: CREMA-D has no emotion label 'JOY'; known are NEU",
+        ),
+        ("crema-d", "VideoFlash/a.flv", "a.flv is not named like 1001_DFA_ANG_XX.flv"),
+    ],
+)
+def test_unknown_labels_and_names_are_named(tmp_path, reader, name, message):
+    with pytest.raises(ValueError, match=message):
+        read_takes(reader, touched(tmp_path, name))
+
+
+def beat_take(folder: Path, name: str, seconds: float = 1.0) -> None:
+    beat(folder / f"{name}.json", jawOpen=0.3, mouthClose=0.3, seconds=5.0)
+    (folder / f"{name}.wav").write_bytes(encode_wav(np.zeros(round(seconds * 16000), np.float32)))
+
+
+def test_beat_emotions_by_speech(tmp_path):
+    """Speeches 1-64 are neutral, 65 begins happiness, 118 ends disgust; conversations have no emotion."""
+    expected = {
+        "1_wayne_0_1_8": "neutral", "1_wayne_0_57_64": "neutral", "1_wayne_0_65_65": "happy",
+        "2_scott_0_73_80": "angry", "2_scott_0_81_86": "sad", "2_scott_0_87_94": "contempt",
+        "12_zhao_2_95_102": "surprised", "12_zhao_2_103_110": "fearful", "12_zhao_2_111_118": "disgusted",
+        "2_scott_1_9_12": "neutral",
+    }  # fmt: skip
+    for name in expected:
+        (tmp_path / name.split("_")[0]).mkdir(exist_ok=True)
+        beat_take(tmp_path / name.split("_")[0], name)
+    takes = {take.recording.removeprefix("beat/"): take for take in read_takes("beat", tmp_path)}
+    assert {name: take.emotion for name, take in takes.items()} == expected
+    assert takes["12_zhao_2_95_102"].speaker == "beat_12_zhao"
+    assert {take.mouth_close for take in takes.values()} == {"arkit"}
+    assert {take.licence for take in takes.values()} == {"non-commercial use only"}
+
+
+def test_minutes_of_beat_come_in_pieces_of_one_recording(tmp_path):
+    beat_take(tmp_path, "1_wayne_0_1_8", seconds=25.0)
+    first, second = read_takes("beat", tmp_path)
+    assert (first.id, second.id) == ("beat/1_wayne_0_1_8_00", "beat/1_wayne_0_1_8_01")
+    assert (second.start_seconds, second.duration_seconds) == (10.0, pytest.approx(15.0))
+    assert first.recording == second.recording == "beat/1_wayne_0_1_8"
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("1_wayne_0_64_65", "holds speeches of two emotions: happiness and neutral"),
+        ("1_wayne_0_119_119", "119.json: BEAT has no emotion label 'speech 119'; known are neutral"),
+        ("wayne", "wayne.json is not named like 1_wayne_0_1_8.json"),
+    ],
+)
+def test_other_beat_files_are_named(tmp_path, name, message):
+    beat_take(tmp_path, name)
+    with pytest.raises(ValueError, match=message):
+        read_takes("beat", tmp_path)
+
+
+def test_own_curves_beside_a_sound(tmp_path):
+    folder = videos(tmp_path, "file,emotion,licence\na.mp4,,\ntalk.json,happy,CC0\n")
+    beat_take(folder / "videos", "talk")
+    video, take = read_takes("videos", folder, mouth_close="audio2face")
+    assert video.video and video.mouth_close is None
+    assert (take.id, take.emotion, take.licence) == ("videos/talk.json_00", "happy", "CC0")
+    assert take.curves.name == "talk.json" and take.audio.name == "talk.wav" and take.video is None
+    assert take.mouth_close == "audio2face"
+
+
+def test_curves_that_do_not_tell_ask_for_the_flag(tmp_path):
+    beat_take(tmp_path, "1_wayne_0_1_8")
+    beat(tmp_path / "1_wayne_0_1_8.json", jawOpen=0.0, seconds=5.0)
+    with pytest.raises(ValueError, match=f"{tmp_path}: .*say it with --mouth_close arkit"):
+        read_takes("beat", tmp_path)
+    assert read_takes("beat", tmp_path, mouth_close="arkit")[0].mouth_close == "arkit"
+
+
+def test_facegood_needs_no_convention(tmp_path):
+    assert {take.mouth_close for take in read_takes("facegood", recording(tmp_path), "arkit")} == {
+        "mediapipe"
+    }

@@ -27,8 +27,8 @@ AHEAD, AHEAD_OFFSET = 1.5, 0.02  # mouthClose above 1.5 x jawOpen + 0.02: a seal
 MIN_AHEAD_SHARE = 0.005  # of all frames; measured 0 for the two others, 1.7 % at least for Audio2Face
 LOW_JAW = 0.02  # nearer to rest, ratios say nothing
 CANCELLED = 0.95  # mouthClose / jawOpen from here on: a seal that only ARKit writes
-MIN_CANCELLED_SHARE = 0.01  # of frames with a lowered jaw; measured 1.8 % at least for ARKit
-MAX_CANCELLED_SHARE = 0.004  # measured 0.14 % at most for MediaPipe
+MIN_CANCELLED_SHARE = 0.012  # of frames with a lowered jaw; measured 1.8 % at least for ARKit
+MAX_CANCELLED_SHARE = 0.008  # measured 0.14 % at most for MediaPipe
 MIN_SEALING_RATIO = 0.4  # MediaPipe's 98th percentile of the ratio, measured .55 to .80: it has sealed lips
 MIN_FRAMES = 250  # with a lowered jaw, some 10 s of speech
 

@@ -1,0 +1,132 @@
+"""The layouts of BEAT, LAM and Audio2Face as their programs write them, made here."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bilabial.clip import FaceClip
+from bilabial.exporters import to_json
+from bilabial.facegood import NAMES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.recordings import arkit_name, read_capture, read_recording
+
+ALPHABETICAL_51 = sorted(name for name in ARKIT_BLENDSHAPES if name != "tongueOut")
+
+
+def beat(path, seconds: float = 2.0, names=ALPHABETICAL_51, **curves):
+    """60 fps, the jaw a ramp from 0 to 0.5 unless it is given."""
+    times = np.arange(round(seconds * 60)) / 60
+    given = {"jawOpen": np.linspace(0, 0.5, len(times))} | curves
+    frames = [
+        {
+            "weights": [float(np.broadcast_to(given.get(arkit_name(n), 0.0), len(times))[k]) for n in names],
+            "time": float(time),
+            "rotation": [],
+        }
+        for k, time in enumerate(times)
+    ]
+    path.write_text(json.dumps({"names": list(names), "frames": frames}))
+    return path
+
+
+def audio2face(path, names=ARKIT_BLENDSHAPES, fps=30.0, num_frames=60, **curves):
+    weights = np.zeros((num_frames, len(names)))
+    for name, values in curves.items():
+        weights[:, list(names).index(name)] = values
+    document = {
+        "exportFps": fps, "trackPath": "/a.wav", "numPoses": len(names), "numFrames": num_frames,
+        "facsNames": list(names), "weightMat": weights.tolist(), "joints": [], "rotations": [],
+    }  # fmt: skip
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_beat_by_names(tmp_path):
+    clip = read_recording(beat(tmp_path / "a.json"))
+    assert (len(clip), clip.fps) == (120, 60.0)
+    assert "tongueOut" not in clip.names and len(clip.names) == 51
+    assert clip["jawOpen"][-1] == 0.5 and clip["jawOpen"][60] == pytest.approx(0.5 * 60 / 119)
+
+
+def test_lam_is_what_our_json_is(tmp_path):
+    values = np.random.default_rng(0).random((40, 52), dtype=np.float32)
+    read = read_recording(to_json(FaceClip(ARKIT_BLENDSHAPES, values, 25), tmp_path / "a.json"))
+    assert (read.names, read.fps) == (ARKIT_BLENDSHAPES, 25.0)
+    assert np.allclose(read.values, values, atol=1e-6)
+
+
+def test_audio2face_by_names(tmp_path):
+    """Tongue shapes beyond ARKit's are left out."""
+    names = [*reversed(ARKIT_BLENDSHAPES), "tongueTipUp"]
+    clip = read_recording(audio2face(tmp_path / "a.json", names, jawOpen=0.2, mouthClose=0.3, tongueTipUp=1))
+    assert (clip.names, clip.fps, len(clip)) == (ARKIT_BLENDSHAPES, 30.0, 60)
+    assert clip["jawOpen"].max() == np.float32(0.2) and clip["mouthClose"].min() == np.float32(0.3)
+    assert clip.values.sum(axis=1).max() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", ["mouthSmile_L", "MouthSmileLeft", "mouthSmileLeft"])
+def test_other_spellings(name):
+    assert arkit_name(name) == "mouthSmileLeft"
+    assert arkit_name("JawOpen") == "jawOpen"
+
+
+def test_dropped_frames_keep_the_others_in_time(tmp_path):
+    path = beat(tmp_path / "a.json")
+    document = json.loads(path.read_text())
+    del document["frames"][30:33]
+    path.write_text(json.dumps(document))
+    clip = read_recording(path)
+    jaw = clip["jawOpen"]
+    assert jaw[-1] == 0.5 and jaw == pytest.approx(np.interp(clip.times, [0, 119 / 60], [0, 0.5]), abs=1e-3)
+
+
+def test_a_capture_of_a_stretch(tmp_path):
+    """Half a second before the recording begins, and half a second after its end: not valid."""
+    path = beat(tmp_path / "a.json", jawOpen=0.4, mouthClose=np.repeat([0.4, 0.0], 60))
+    capture = read_capture(path, 50.0, "arkit", start_seconds=-0.5, duration_seconds=3.0)
+    assert len(capture.clip) == len(capture.lip_gap) == 150 and capture.clip.fps == 50.0
+    assert capture.valid.tolist() == [False] * 25 + [True] * 100 + [False] * 25
+    assert capture.unseen == ("tongueOut",)
+    assert capture.lip_gap[25:74].max() < 1e-6  # sealed over a lowered jaw
+    assert capture.lip_gap[76:125] == pytest.approx(0.4 * 0.43)
+
+
+def test_audio2face_is_converted(tmp_path):
+    path = audio2face(tmp_path / "a.json", jawOpen=0.0, mouthClose=0.3)
+    capture = read_capture(path, 30.0, "audio2face", 0.0, 2.0)
+    assert capture.clip["jawOpen"].max() == pytest.approx(0.3) and capture.lip_gap.max() < 1e-6
+
+
+def test_facegood_has_a_reader_of_its_own(tmp_path):
+    names = sorted(NAMES)
+    values = np.zeros((60, len(names)), np.float32)
+    values[:, names.index("mouth_stretch_c")] = 0.5
+    path = FaceClip(names, values, 30).to_npz(tmp_path / "a.npz")
+    capture = read_capture(path, 50.0, "mediapipe", 0.5, 1.0)
+    assert capture.clip["jawOpen"].min() == 0.5 and capture.valid.all()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{}", "no JSON of BEAT or LAM .* nor of Audio2Face .*KeyError 'names'"),
+        ("[1]", "TypeError"),
+        ("hello", "JSONDecodeError"),
+        ('{"names": ["jawOpen"], "frames": [{"weights": [1, 2], "time": 0}]}', "cannot reshape"),
+        ('{"names": ["jawOpen"], "frames": [{"weights": [1], "time": 0}]}', "two frames or more"),
+        (
+            '{"facsNames": ["jawOpen"], "weightMat": [[0], [0]], "exportFps": 30}',
+            "a.json has no curve mouthClose",
+        ),
+    ],
+)
+def test_other_json_is_refused(tmp_path, content, message):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_recording(tmp_path / "a.json")
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="a.bvh is none of .csv, .npz, .json"):
+        read_recording(tmp_path / "a.bvh")
