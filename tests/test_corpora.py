@@ -1,12 +1,16 @@
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from datasets import load_dataset
 from test_recordings import beat
+from test_train import run
 
-from bilabial.audio import encode_wav
+from bilabial.audio import encode_wav, load_audio
 from bilabial.clip import FaceClip
 from bilabial.corpora import read_takes
+from bilabial.data import waveform_of
 from bilabial.facegood import FACEGOOD_BLENDSHAPES
 
 
@@ -238,3 +242,28 @@ def test_facegood_needs_no_convention(tmp_path):
     assert {take.mouth_close for take in read_takes("facegood", recording(tmp_path), "arkit")} == {
         "mediapipe"
     }
+
+
+def test_real_clips_in_their_layouts_become_rows(clips, tmp_path):
+    """CREMA-D with a video that has lost its sound, whose WAV is used then."""
+    source = clips / "grid" / "s1" / "bbaf2n.mp4"
+    (tmp_path / "VideoFlash").mkdir()
+    (tmp_path / "AudioWAV").mkdir()
+    without_sound(source, tmp_path / "VideoFlash" / "1001_DFA_ANG_XX.mp4")
+    (tmp_path / "AudioWAV" / "1001_DFA_ANG_XX.wav").write_bytes(encode_wav(load_audio(source)))
+    options = ["--reader", "crema-d", "--source", tmp_path, "--output", tmp_path / "out"]
+    run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0)
+    (row,) = load_dataset(str(tmp_path / "out"), split="train")
+    assert (row["emotion"], row["speaker"], row["licence"]) == ("angry", "crema-d_1001", "ODbL 1.0")
+    assert len(row["valid"]) == 150 and np.mean(row["valid"]) > 0.9
+    assert np.abs(waveform_of(row)).max() > 0.1
+
+
+def without_sound(source: Path, target: Path) -> None:
+    """Copy a video's pictures only."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        pictures = written.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(read.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = pictures
+                written.mux(packet)

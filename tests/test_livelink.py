@@ -1,11 +1,16 @@
 """Takes as Live Link Face writes them: curves, a movie with a timecode track, or a sound recorder's WAV."""
 
+import json
 import struct
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from datasets import load_dataset
+from prepare import PrepareArguments
+from test_train import run
+from transformers import HfArgumentParser
 
 from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
@@ -170,3 +175,34 @@ def test_a_real_recording(clips, tmp_path):
     (take,) = read_takes("livelink", tmp_path)
     assert take.curves_late_seconds == take.start_seconds == pytest.approx(4 + 31.652 / 60, abs=1e-4)
     assert take.duration_seconds == pytest.approx(20.0, abs=0.1) and take.mouth_close == "arkit"
+
+
+def test_takes_become_rows(tmp_path):
+    """The jaw of a row moves when it moved: the sound began half a second before the curves."""
+    csv(tmp_path / "phone" / "anna" / "t1" / "s_1_iPhone_cal.csv", start=NOON + 0.5)
+    wav(tmp_path / "phone" / "anna" / "t1" / "boom.wav", NOON, seconds=14.0)
+    options = ["--reader", "livelink", "--source", tmp_path / "phone", "--output", tmp_path / "out"]
+    done = run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0)
+    assert "mouthClose of 1 takes is arkit's" in done.stdout
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["mouth_close"] == {"arkit": 1}
+    (row,) = load_dataset(str(tmp_path / "out"), split="train")
+    assert (row["speaker"], row["source"]) == ("anna", "own recording with Live Link Face")
+    assert (
+        row["id"] == "livelink/anna/t1/s_1_iPhone_cal_00" and all(row["valid"]) and all(row["channel_mask"])
+    )
+    jaw = np.array(row["coefficients"])[:, ARKIT_BLENDSHAPES.index("jawOpen")]
+    times = np.arange(len(jaw)) / 50
+    assert jaw == pytest.approx(0.2 + 0.15 * np.cos(times * 2 * np.pi * 2), abs=0.02)
+    sealed = np.cos(times * 2 * np.pi * 2) < -0.8
+    assert np.array(row["lip_gap"])[sealed].max() < 0.01 < np.array(row["lip_gap"]).max()
+
+
+def test_another_convention_is_taken_by_word(tmp_path, capsys):
+    csv(tmp_path / "a.csv")
+    wav(tmp_path / "a.wav")
+    (take,) = read_takes("livelink", tmp_path, "mediapipe")
+    assert take.mouth_close == "mediapipe"
+    given = ["--source", str(tmp_path), "--output", "x", "--mouth_close", "apple"]
+    with pytest.raises(SystemExit):
+        HfArgumentParser(PrepareArguments).parse_args_into_dataclasses(given)
+    assert "invalid choice: 'apple'" in capsys.readouterr().err

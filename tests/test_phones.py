@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import EXAMPLE, ROOT
-from phones import Aligner, find_spikes, phones_of_spikes, words_of
+from phones import Aligner, find_spikes, phones_of_spikes, read_words, words_of
 from voices import speak_flite
 
 from bilabial.audio import load_audio
@@ -115,3 +115,16 @@ def test_a_clip_that_failed_does_not_spoil_the_next():
 def test_words_without_times_and_pauses():
     assert words_of([[0, 1, "sil"], [1, 2, "Bin"], [2, 3, "SP"], [3, 4, "blue"]]) == "bin blue"
     assert words_of("Bin Blue") == "bin blue"
+
+
+def test_words_of_grids_align_files(tmp_path):
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "bbaf2n.align").write_text("0 23750 sil\n23750 29500 bin\n29500 34000 blue\n")
+    words = read_words(tmp_path)
+    assert words == {"bbaf2n": [[0.0, 0.95, "sil"], [0.95, 1.18, "bin"], [1.18, 1.36, "blue"]]}
+    assert words_of(words["bbaf2n"]) == "bin blue"
+    (tmp_path / "s1" / "bbaf2n.align").write_text("0 bin\n")
+    with pytest.raises(SystemExit, match="bbaf2n.align must hold lines of 'start end word'"):
+        read_words(tmp_path)
+    with pytest.raises(SystemExit, match="is neither a JSON file nor a folder with .align files"):
+        read_words(tmp_path / "gone")

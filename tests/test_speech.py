@@ -7,7 +7,7 @@ import pytest
 
 from bilabial.audio import load_audio
 from bilabial.phones import ARTICULATION, articulation
-from bilabial.speech import read_emodb, read_voices
+from bilabial.speech import read_emodb, read_labelled, read_voices
 
 HEADER = "signal x\ntype 0\nseparator ;\nnfields 1\n#\n"
 
@@ -108,3 +108,101 @@ def test_voices_are_read(tmp_path):
     assert first.id == "voices/flite_00000" and first.audio == tmp_path / "speech" / "flite_00000.wav"
     assert first.phones == (("sil", 0.0, 0.1), ("B", 0.1, 0.2)) and first.speaker == "slt"
     assert second.speaker == "af_sky+bf_emma" and second.licence == "Apache-2.0"
+
+
+def test_emodb_as_it_is_given_out(tmp_path):
+    """wav/, lablaut/ and labsilb/ side by side: labels of syllables are no sound."""
+    folder = emodb(tmp_path, **{"03a01Fa": "  0.1  -1 a\n  0.2  -1 .\n"})
+    (folder / "audio" / "03a01Fa.flac").unlink()
+    for part, name in (("labsilb", "03a01Fa.labsilb"), ("wav", "03a01Fa.wav")):
+        (folder / part).mkdir()
+        (folder / part / name).touch()
+    assert [speech.audio.name for speech in read_emodb(folder)] == ["03a01Fa.wav"]
+
+
+TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 0.9
+tiers? <exists>
+size = 2
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "words"
+        xmin = 0
+        xmax = 0.9
+        intervals: size = 1
+            intervals [1]:
+                xmin = 0
+                xmax = 0.9
+                text = "pa"
+    item [2]:
+        class = "IntervalTier"
+        name = "phones"
+        xmin = 0
+        xmax = 0.9
+        intervals: size = 3
+            intervals [1]:
+                xmin = 0
+                xmax = 0.3
+                text = "pʰ"
+            intervals [2]:
+                xmin = 0.3
+                xmax = 0.65
+                text = "AA1"
+            intervals [3]:
+                xmin = 0.65
+                xmax = 0.9
+                text = "spn"
+"""
+
+
+def labelled(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.with_suffix(".wav").touch()
+    (folder / "metadata.csv").write_text("source,licence\nSomebody's corpus,CC BY 4.0\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("anna/one.TextGrid", TEXTGRID),
+        ("anna/one.lab", "0 3000000 p\n3000000 6500000 AA\n6500000 9000000 SIL\n"),
+        ("anna/one.lab", "0.0 0.3 p\n0.3 0.65 AA1\n0.65 0.9 sp\n"),
+    ],
+)
+def test_labels_beside_a_sound(tmp_path, name, text):
+    folder = labelled(tmp_path, name, text)
+    (folder / "anna" / "two.wav").touch()
+    (speech,) = read_labelled(folder)
+    assert [start for _, start, _ in speech.phones] == [0.0, 0.3, 0.65] and speech.phones[-1][2] == 0.9
+    assert [phone.rstrip("1") for phone, _, _ in speech.phones] == ["p", "AA", "sil"]
+    assert (speech.id, speech.speaker) == (f"{tmp_path.name}/anna/one", "anna")
+    assert (speech.audio.name, speech.source, speech.licence) == ("one.wav", "Somebody's corpus", "CC BY 4.0")
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("a.lab", "0 1 XYZ\n", "a.lab has no phone labels that are known: phone 'XYZ' is neither IPA"),
+        ("a.lab", "0 p\n", "every line must be 'start end phone'"),
+        ("a.lab", "", "it holds no phones"),
+        ("a.TextGrid", TEXTGRID.replace("phones", "tones"), "a.TextGrid .* with a tier phones, phone"),
+    ],
+)
+def test_other_labels_are_named(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message):
+        list(read_labelled(labelled(tmp_path, name, text)))
+
+
+def test_labelled_speech_says_whose_it_is(tmp_path):
+    labelled(tmp_path, "a.lab", "0 1 p\n")
+    for table in ("source,licence\nme,\n", "source\nme\n", ""):
+        (tmp_path / "metadata.csv").write_text(table)
+        with pytest.raises(ValueError, match="metadata.csv must hold one line below the columns source and"):
+            list(read_labelled(tmp_path))

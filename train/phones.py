@@ -4,11 +4,11 @@
     python train/phones.py --dataset data/grid --words words.json
     python train/phones.py --dataset data/mandarin
 
-With --words, {clip name: [[start, end, word], ...]} or {clip name: "the words"}, English speech is aligned
-with its transcript (10 ms); the name is the last part of a row's id, and a clip that cannot be aligned keeps
-no phones. Without it a phone recogniser listens: it needs no transcript and hears p, b, m and open vowels in
-many languages, but its times are coarse (some 20 ms) and it misses and confuses phones. Run it after
-prepare.py, which writes the column empty.
+With --words, a JSON of {clip name: [[start, end, word], ...]} or {clip name: "the words"}, or a folder with
+GRID's .align files, English speech is aligned with its transcript (10 ms); the name is the last part of a
+row's id, and a clip that cannot be aligned keeps no phones. Without it a phone recogniser listens: it needs
+no transcript and hears p, b, m and open vowels in many languages, but its times are coarse (some 20 ms) and
+it misses and confuses phones. Run it after prepare.py, which writes the column empty.
 """
 
 import json
@@ -32,6 +32,7 @@ ARPABET = {
     "w": "W", "ʋ": "W", "ɥ": "W", "ʍ": "W", "a": "AA", "ä": "AA", "ɑ": "AA", "ɐ": "AA", "ɒ": "AA", "æ": "AE",
     "ʌ": "AH", "ɔ": "AO", "aʊ": "AW", "aɪ": "AY", "ɛ": "EH",
 }  # fmt: skip
+ALIGN_HZ = 25000  # of the times in GRID's .align files
 FRAME_SECONDS = 0.02
 # The recogniser spikes late in a phone: 0.05-0.13 s after its beginning, 0.07 at the median, against forced
 # alignments of 11 English clips (130 phones).
@@ -44,7 +45,9 @@ CHUNK_SECONDS, OVERLAP_SECONDS = 20.0, 1.0  # attention over minutes is slow, an
 @dataclass
 class PhonesArguments:
     dataset: list[Path] = field(metadata={"help": "Folders of data sets made by prepare.py."})
-    words: Path | None = field(default=None, metadata={"help": "JSON file of the words of each clip."})
+    words: Path | None = field(
+        default=None, metadata={"help": "JSON file of the words of each clip, or a folder of .align files."}
+    )
 
 
 def load_recogniser():
@@ -125,6 +128,21 @@ class Aligner:
         ]
 
 
+def read_words(path: Path) -> dict[str, str | list]:
+    """Words by clip name, of a JSON file or of GRID's NAME.align files ("start end word", 1/25000 s)."""
+    if path.is_file():
+        return json.loads(path.read_text())
+    words = {}
+    for align in sorted(path.rglob("*.align")):
+        lines = [line.split() for line in align.read_text().splitlines() if line.strip()]
+        if any(len(line) != 3 for line in lines):
+            raise SystemExit(f"{align} must hold lines of 'start end word'")
+        words[align.stem] = [[int(a) / ALIGN_HZ, int(b) / ALIGN_HZ, word] for a, b, word in lines]
+    if not words:
+        raise SystemExit(f"{path} is neither a JSON file nor a folder with .align files")
+    return words
+
+
 def words_of(entry: str | list) -> str:
     """The words of a clip without times and pauses."""
     if isinstance(entry, str):
@@ -133,7 +151,7 @@ def words_of(entry: str | list) -> str:
 
 
 def main(args: PhonesArguments) -> None:
-    words = json.loads(args.words.read_text()) if args.words else {}
+    words = read_words(args.words) if args.words else {}
     aligner, recogniser = (Aligner(), None) if args.words else (None, load_recogniser())
     for folder in args.dataset:
         phones = {}

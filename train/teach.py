@@ -54,6 +54,9 @@ class TeachArguments:
     output: Path = field(metadata={"help": "Folder of the data set to write."})
     voices: Path | None = field(default=None, metadata={"help": "Folder made by voices.py."})
     emodb: Path | None = field(default=None, metadata={"help": "Folder of the Berlin EmoDB with its labels."})
+    labelled: Path | None = field(
+        default=None, metadata={"help": "Folder of speech with phone labels (TextGrid or .lab) beside it."}
+    )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
     seed: int = field(default=0, metadata={"help": "Of the network and its windows."})
 
@@ -253,10 +256,13 @@ def write_rows(rows: Iterator[dict], output: Path) -> int:
 
 
 def main(args: TeachArguments) -> None:
-    folders = {"voices": args.voices, "emodb": args.emodb}
-    speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
+    folders = {"voices": args.voices, "emodb": args.emodb, "labelled": args.labelled}
+    try:
+        speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     if not speeches:
-        raise SystemExit("no speech with phones was found; give --voices or --emodb")
+        raise SystemExit("no speech with phones was found; give --voices, --emodb or --labelled")
     splits = {}
     for split in ("train", "validation"):
         rows = [row for folder in args.captured for row in load_rows(folder).get(split, [])]

@@ -1,15 +1,20 @@
-"""Speech without a face: sound with phone times, as `train/voices.py` makes it and as EmoDB has it."""
+"""Speech without a face: sound with phone times, of `train/voices.py`, EmoDB, or any corpus with labels."""
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bilabial.phones import Phone
+import numpy as np
+
+from bilabial.corpora.take import AUDIO_SUFFIXES, files_below, with_suffix_of
+from bilabial.phones import SILENCES, Phone, articulation
 
 # SAMPA of EmoDB's labels -> IPA. A stop is a closure ("t", after a pause "_t"), a burst ("!t") and aspiration
 # ("tasp").
@@ -19,6 +24,11 @@ SAMPA = {
     "9": "œ", "2": "ø", "J": "ɲ", "R": "ʁ", "D": "ð", "T": "θ", "B": "β", "G": "ɣ", "H": "h", "L": "l",
     "4": "ɾ", "g": "ɡ",
 }  # fmt: skip
+
+LABEL_SUFFIXES = (".textgrid", ".lab")
+LAB_UNITS_PER_SECOND = 1e7  # whole numbers in HTK's .lab files are of 100 ns; others are seconds
+PHONE_TIERS = ("phones", "phone", "phonemes", "phn", "mau")
+INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def read_voices(folder: Path) -> Iterator[Speech]:
 
 
 def read_emodb(folder: Path) -> Iterator[Speech]:
-    """Berlin Database of Emotional Speech: FOLDER/audio/*.flac (or wav/*.wav) and FOLDER/lablaut/*.lablaut.
+    """Berlin Database of Emotional Speech: FOLDER/wav/*.wav (or audio/*.flac) and FOLDER/lablaut/*.lablaut.
 
     Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss (2005), Interspeech. 10 German actors, CC0 in this edition.
     Utterances without labels or sound are left out.
@@ -62,7 +72,7 @@ def read_emodb(folder: Path) -> Iterator[Speech]:
     for path in sorted((folder / "lablaut").glob("*.lablaut")):
         name = path.stem[:7]  # 03a01Fa: speaker, text, emotion, version
         audio = next(
-            (found for found in sorted(folder.glob(f"*/{name}.*")) if found.suffix != ".lablaut"), None
+            (found for found in sorted(folder.glob(f"*/{name}.*")) if found.suffix in AUDIO_SUFFIXES), None
         )
         phones = tuple(_lablaut_phones(path.read_text(encoding="latin-1")))
         if audio is not None and phones:
@@ -76,7 +86,90 @@ def read_emodb(folder: Path) -> Iterator[Speech]:
             )
 
 
-READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {"voices": read_voices, "emodb": read_emodb}
+def read_labelled(folder: Path) -> Iterator[Speech]:
+    """Any corpus of speech with phone labels: NAME.TextGrid or NAME.lab beside NAME.wav, at any depth.
+
+    A TextGrid (Praat; the Montreal Forced Aligner writes them) has a tier of PHONE_TIERS; a .lab holds lines
+    "start end phone". Phones are IPA or ARPAbet. FOLDER/metadata.csv says in the columns source and licence
+    whose it is; the speaker is the folder that the sound lies in. Sounds without labels are left out. Raises
+    ValueError naming the file for labels that are none, phones that are not known, or no metadata.csv.
+    """
+    source, licence = _terms_of(folder)
+    for labels in files_below(folder, LABEL_SUFFIXES):
+        audio = with_suffix_of(labels, AUDIO_SUFFIXES)
+        if audio is None:
+            continue
+        name = labels.relative_to(folder.resolve()).with_suffix("")
+        yield Speech(
+            id=f"{folder.resolve().name}/{name}",
+            audio=audio,
+            phones=_phones_of_labels(labels),
+            speaker=labels.parent.name,
+            source=source,
+            licence=licence,
+        )
+
+
+READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {
+    "voices": read_voices,
+    "emodb": read_emodb,
+    "labelled": read_labelled,
+}
+
+
+def _terms_of(folder: Path) -> tuple[str, str]:
+    """Source and licence of a corpus, from its metadata.csv."""
+    path = folder / "metadata.csv"
+    rows = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    if len(rows) != 1 or not (rows[0].get("source") and rows[0].get("licence")):
+        raise ValueError(
+            f"{path} must hold one line below the columns source and licence: whose speech it is"
+        )
+    return rows[0]["source"], rows[0]["licence"]
+
+
+def _phones_of_labels(path: Path) -> tuple[Phone, ...]:
+    """Phones of a TextGrid or .lab in the order of time, by the names that articulation() knows."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        spans = _lab_spans(text) if path.suffix.lower() == ".lab" else _textgrid_spans(text)
+        if not spans:
+            raise ValueError("it holds no phones")
+        phones = tuple((_phone_name(name), start, end) for start, end, name in spans)
+        articulation(phones, np.zeros(0))
+    except ValueError as error:
+        raise ValueError(f"{path} has no phone labels that are known: {error}") from error
+    return phones
+
+
+def _lab_spans(text: str) -> list[tuple[float, float, str]]:
+    fields = [line.split() for line in text.splitlines() if line.strip()]
+    if any(len(one) < 3 for one in fields):
+        raise ValueError("every line must be 'start end phone'")
+    unit = LAB_UNITS_PER_SECOND if all(one[1].isdigit() for one in fields) else 1.0
+    return [(float(one[0]) / unit, float(one[1]) / unit, one[2]) for one in fields]
+
+
+def _textgrid_spans(text: str) -> list[tuple[float, float, str]]:
+    """Intervals of the first tier of phones in Praat's long text format."""
+    tiers = re.split(r"item \[\d+\]:", text)[1:]
+    for tier in tiers:
+        name = re.search(r'name = "([^"]*)"', tier)
+        if name and name[1].lower() in PHONE_TIERS:
+            return [(float(start), float(end), label) for start, end, label in INTERVAL.findall(tier)]
+    raise ValueError(f"a TextGrid in Praat's long format with a tier {', '.join(PHONE_TIERS)} is read")
+
+
+def _phone_name(label: str) -> str:
+    """A label without length, aspiration and other modifiers; silences of any writing are "sil"."""
+    label = label.strip()
+    if label.upper() in SILENCES or label.lower() in SILENCES:
+        return "sil"
+    plain = "".join(sign for sign in label if unicodedata.category(sign) not in ("Lm", "Mn", "Sk"))
+    return plain.replace("ɫ", "l").replace("ʉ", "u")
 
 
 def _lablaut_phones(text: str) -> list[Phone]:
