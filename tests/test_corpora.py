@@ -181,7 +181,7 @@ def beat_take(folder: Path, name: str, seconds: float = 1.0) -> None:
 
 
 def test_beat_emotions_by_speech(tmp_path):
-    """Speeches 1-64 are neutral, 65 begins happiness, 118 ends disgust; conversations have no emotion."""
+    """Speeches 1-64 are neutral, 65 begins happiness, 118 ends disgust; conversations are neutral."""
     expected = {
         "1_wayne_0_1_8": "neutral", "1_wayne_0_57_64": "neutral", "1_wayne_0_65_65": "happy",
         "2_scott_0_73_80": "angry", "2_scott_0_81_86": "sad", "2_scott_0_87_94": "contempt",

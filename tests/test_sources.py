@@ -33,7 +33,7 @@ def test_rows_are_counted_by_source_and_licence(speech):
 
 
 def test_sources_are_joined():
-    own, earlier = [entry("A", rows=3), entry("B", rows=2)], [entry("B", rows=9), entry("C")]
+    own, earlier = [entry("A", rows=3), entry("B", rows=2)], [entry("B", rows=9), entry("A"), entry("C")]
     assert join_sources(own, earlier) == [entry("A", rows=3), entry("B", rows=9), entry("C")]
     assert join_sources([entry("A", "MIT")], [entry("A", "CC0")]) == [entry("A", "MIT"), entry("A", "CC0")]
 

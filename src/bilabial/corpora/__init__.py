@@ -51,11 +51,12 @@ def read_takes(reader: str, folder: str | Path, mouth_close: str = "auto") -> li
 
 def _with_mouth_close(takes: list[Take], folder: Path, mouth_close: str) -> list[Take]:
     """The takes, with the convention of their curves where the reader does not know it."""
-    files = sorted({take.curves for take in takes if take.curves and not take.mouth_close})
+    open_takes = {take.id for take in takes if take.curves and not take.mouth_close}
+    files = sorted({take.curves for take in takes if take.id in open_takes})
     if files and mouth_close == "auto":
         some = files[:: -(-len(files) // RECORDINGS_LOOKED_AT)]
         try:
             mouth_close = detect(map(read_recording, some))
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
-    return [replace(take, mouth_close=mouth_close) if take.curves in files else take for take in takes]
+    return [replace(take, mouth_close=mouth_close) if take.id in open_takes else take for take in takes]

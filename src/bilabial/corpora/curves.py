@@ -24,20 +24,19 @@ def read_beat(folder: Path) -> Iterator[Take]:
 
     Liu et al. (2022), ECCV, "BEAT: A large-scale semantic and emotional multi-modal dataset for
     conversational gestures synthesis". For non-commercial use, by its authors. The emotion follows from the
-    number of the speech; conversations (odd types) have none. Raises ValueError for other names, for speeches
-    of two emotions in one file, and for curves without a sound.
+    number of the speech; conversations have the numbers 1 to 12 and are neutral. Raises ValueError for other
+    names, for speeches of two emotions in one file, and for curves without a sound.
     """
     for curves in files_below(folder, (".json",)):
         match = re.fullmatch(BEAT_NAME, curves.stem)
         if not match:
             raise ValueError(f"{curves} is not named like 1_wayne_0_1_8.json")
-        number, name, kind, first, last = match.groups()
-        speech = int(kind) % 2 == 0
+        number, name, _, first, last = match.groups()
         speaker = f"beat_{number}_{name}"
         take = Take(
             id=f"beat/{curves.stem}",
             video=None,
-            emotion=_beat_emotion(int(first), int(last), curves) if speech else "neutral",
+            emotion=_beat_emotion(int(first), int(last), curves),
             style=speaker,
             speaker=speaker,
             source="BEAT (Liu et al. 2022)",

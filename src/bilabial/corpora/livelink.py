@@ -136,7 +136,7 @@ def clock_of(path: Path) -> Clock | None:
         if timecode is None or video is None:
             return None
         frames_hz = float(video.average_rate)
-        if int(re.split("[:;.]", timecode)[-1]) >= math.ceil(frames_hz):
+        if int(re.split("[:;]", timecode)[-1]) >= math.ceil(frames_hz):
             frames_hz = LIVE_LINK_TIMECODE_HZ
         later = _start(sound) - _start(video)  # the timecode is that of the first picture
         starts = (seconds_of_timecode(timecode, rate) + later for rate in (frames_hz, LIVE_LINK_TIMECODE_HZ))
