@@ -184,8 +184,14 @@ def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
 
 def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
     arguments = {"captured": [captured], "output": tmp_path / "taught"}
-    with pytest.raises(SystemExit, match="no speech with phones was found; give --voices or --emodb"):
+    with pytest.raises(
+        SystemExit, match="no speech with phones was found; give --voices, --emodb or --labelled"
+    ):
         teach.main(TeachArguments(**arguments))
+    with pytest.raises(
+        SystemExit, match="metadata.csv must hold one line below the columns source and licence"
+    ):
+        teach.main(TeachArguments(**arguments, labelled=tmp_path))
     teach.main(TeachArguments(**arguments, voices=voices, steps=2))
     taught = {"captured": [tmp_path / "taught"], "output": tmp_path / "again", "voices": voices}
     with pytest.raises(SystemExit, match="no captured rows with phone times; run train/phones.py first"):
