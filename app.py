@@ -43,9 +43,9 @@ INTRODUCTION = f"""# Bilabial
 
 Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
 
-Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm, or a video with sound; at most
-{MAX_MEGABYTES} MB), then press Generate. {RUNNING} animations run at a time, {MAX_WAITING} may wait. What you
-upload and what is made of it is deleted after {KEPT_SECONDS // 60} minutes.
+Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm; at most {MAX_MEGABYTES} MB),
+then press Generate. {RUNNING} animations run at a time, {MAX_WAITING} may wait. What you upload and what is
+made of it is deleted after {KEPT_SECONDS // 60} minutes.
 """
 NO_SPEECH = "There is no speech yet: upload a file or record with the microphone."
 NO_RESULT = "There is nothing to download yet: press Generate first."
@@ -192,7 +192,8 @@ def generate(
     speech = perform(emotion, progress, request, audio or video, *knobs)
     seen = captured_lips(speech, video, progress, request) if video else None
     progress(0.8, desc=in_language("Drawing", request))
-    return player_data(speech.clip, speech.waveform, seen), speech
+    data = player_data(speech.clip, speech.waveform, seen)
+    return data | {"made": time.time()}, speech  # the same result anew is shown, and played, again
 
 
 def animate(
@@ -296,7 +297,7 @@ def player_panel() -> gr.HTML:
         elem_id="player",
         min_height=120,
         names=list(ARKIT_BLENDSHAPES),
-        texts=TEXTS,
+        autoplay=True,
         **player_props(FILE_ADDRESS),
     )
 

@@ -107,7 +107,9 @@ def new_page(browser, address):
 
 @pytest.fixture
 def page(browser, address):
+    """A page on which a new clip waits to be played."""
     with new_page(browser, address) as page:
+        page.get_by_label("Play at once").uncheck()
         yield page
 
 

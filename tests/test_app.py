@@ -64,6 +64,20 @@ def test_the_face_follows_playing_sound(page, three):
     assert abs(time - drawn) <= 1 / 30
 
 
+def test_a_new_clip_is_played_at_once(page, three):
+    """Unless somebody does not want it."""
+    wait_for_head(page)
+    page.get_by_label("Play at once").check()
+    generate(page, EXAMPLE)
+    page.wait_for_function("document.querySelector('#player audio').currentTime > 0.5")
+    page.wait_for_function("Number(document.querySelector('.bilabial-canvas').dataset.time) > 0.5")
+    page.get_by_label("Play at once").uncheck()
+    generate_again(page)
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.querySelector('#player audio').paused")
+    assert page.errors == []
+
+
 def test_cameras_speed_and_loop(page, three):
     wait_for_head(page)
     front = mouth_pixels(page)

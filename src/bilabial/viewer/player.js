@@ -1,6 +1,7 @@
 // Plays a clip with the sound as the clock. Runs as js_on_load of a gr.HTML component, which provides `element`,
 // `props` and `watch`. props: value = null or what bilabial.player.player_data gives; three, mediabunny, head_address
-// and texts of player_props, names of all 52 coefficients.
+// and texts of player_props, names of all 52 coefficients, autoplay: whether the page may play a
+// new clip at once.
 
 const part = (name) => element.querySelector(`.bilabial-${name}`);
 const [stage, audio, canvas, message, recordButton] = ["stage", "audio", "canvas", "message", "record"].map(part);
@@ -72,6 +73,7 @@ async function show() {
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;
+  if (part("autoplay")?.checked) audio.play().catch(() => {}); // where the browser lets it
   if (await plotlyLoaded()) await plots.show(clip);
 }
 
@@ -170,6 +172,7 @@ const KEYS = {
 };
 
 translate(element);
+if (!props.autoplay) part("autoplay").closest("label").remove();
 canvas.onkeydown = (event) => {
   if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
