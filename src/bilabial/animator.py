@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
-from bilabial.motion import Adjustments, Sound, adjust, check_motion, enliven
+from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
+from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
@@ -62,13 +64,8 @@ class Animator:
         Raises FileNotFoundError or ValueError in a sentence.
         """
         fps, strengths = check_fps(fps), check_motion(motion)
-        unheard = self.untrained_emotions(
-            emotion, intensity
-        )  # a wrong name fails before the sound is decoded
-        if unheard:
-            warnings.warn(self.untrained_message(unheard), UntrainedEmotionWarning, stacklevel=2)
-        style_vector = self.reference_style(style) if isinstance(style, (FaceClip, Path)) else style
-        style_vector = self.model.encode_style(style_vector)
+        self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
+        style_vector = self._style_vector(style)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
         coefficients = self.model.animate(
@@ -77,6 +74,30 @@ class Animator:
         clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
         clip = enliven(clip, Sound.of(waveform, rate, clip, seed), strengths)
         return adjust(clip, adjustments) if adjustments else clip
+
+    def stream(
+        self,
+        emotion: Mixture = "neutral",
+        intensity: float = 1.0,
+        style: Style | None = None,
+        fps: float = 30.0,
+        motion: Mapping[str, float] | Sequence[str] | str | None = None,
+        seed: int | None = None,
+        level_db: float | None = None,
+    ) -> FaceStream:
+        """A face that speaks along with sound as it comes: see FaceStream, whose `feed` takes it.
+
+        emotion: a name or a mixture, changed on the way by `feel`. style, fps: as in a call. motion: of
+        STREAM_MOTIONS, None = all. seed: of that motion, None = by chance. level_db: how loud the speaker
+        is (`speech_level_db` of a recording), None = follow it. Raises ValueError in a sentence, also for a
+        model whose speech encoder hears whole clips.
+        """
+        self._warn_of_untrained(emotion, intensity)
+        strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
+        check_seed(seed)
+        seed = random.randrange(2**32) if seed is None else seed
+        vector = self._style_vector(style)
+        return FaceStream(self.model, emotion, intensity, vector, fps, strengths, seed, level_db)
 
     def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
         """The style vector of somebody who speaks: how far each coefficient moves, and about which mean.
@@ -95,6 +116,16 @@ class Animator:
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
+
+    def _style_vector(self, style: Style | None) -> torch.Tensor:
+        return self.model.encode_style(
+            self.reference_style(style) if isinstance(style, (FaceClip, Path)) else style
+        )
+
+    def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
+        unheard = self.untrained_emotions(emotion, intensity)
+        if unheard:
+            warnings.warn(self.untrained_message(unheard), UntrainedEmotionWarning, stacklevel=3)
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Names of the emotions asked for that the model never heard in training; they change nothing."""

@@ -57,8 +57,7 @@ class Sound:
 
         Raises ValueError for a seed that is no whole number of at least 0.
         """
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-            raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+        check_seed(seed)
         waveform = normalize_level(np.asarray(waveform, np.float32))
         if seed is None:
             seed = int.from_bytes(hashlib.blake2b(waveform.tobytes(), digest_size=4).digest(), "little")
@@ -146,6 +145,12 @@ def breath(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
 
 Stage = Callable[[FaceClip, Sound, float], FaceClip]
 MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "breath": breath}
+
+
+def check_seed(seed: int | None) -> None:
+    """Raise ValueError unless seed is None or a whole number of at least 0."""
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
 
 
 def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> dict[str, float]:

@@ -61,7 +61,11 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
     levels = [mixture_weights(mixture, emotions) for _, mixture in schedule]
     weights = np.tile(levels[0], (len(times), 1))
     for start, before, after in zip(starts[1:], levels, levels[1:], strict=False):
-        passed = np.clip((times - start) / TRANSITION_SECONDS + 0.5, 0.0, 1.0)
-        ramp = passed - np.sin(2 * np.pi * passed) / (2 * np.pi)  # speed and its change are 0 at both ends
-        weights += ramp[:, None] * (after - before)
+        weights += transition(times - start + TRANSITION_SECONDS / 2)[:, None] * (after - before)
     return np.clip(weights, 0.0, None).astype(np.float32)
+
+
+def transition(passed_seconds: np.ndarray) -> np.ndarray:
+    """How far one feeling has become the next, 0..1, so long after it began to."""
+    passed = np.clip(passed_seconds / TRANSITION_SECONDS, 0.0, 1.0)
+    return passed - np.sin(2 * np.pi * passed) / (2 * np.pi)  # speed and its change are 0 at both ends

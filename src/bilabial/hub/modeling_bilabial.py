@@ -417,35 +417,43 @@ class BilabialModel(BilabialPreTrainedModel):
             raise ValueError(
                 f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
             )
-        config, names, lip_weights = self.config, self.config.blendshapes, self.config.lip_distance_weights
+        config, names = self.config, self.config.blendshapes
         total = math.ceil(len(samples) / config.frame_hop_samples)
         if is_schedule(emotion):
             weights = self.encode_schedule(emotion, intensity, total)
         else:
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
         learnt, manner = self.encode_style(style).split([config.style_size, 2 * len(names)])
-        input_values = torch.from_numpy(normalize_level(samples)).to(self.device, self.dtype)
-        neutral, face = self._decode_chunks(input_values, weights.to(self.device), learnt)
         manner = manner.view(2, -1).float().cpu()
-        face = restyle(face, manner, torch.tensor(config.channel_means or 0.0), names, lip_weights)
-        if config.rest_seconds > 0:
-            sound = input_values.float().cpu().numpy()
-            share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
-            neutral, face = (close_lips(part, names, lip_weights, share) for part in (neutral, face))
+        sound = normalize_level(samples)
+        faces = self._decode_chunks(torch.from_numpy(sound), weights, learnt)
+        share = quiet_share(sound, config.frame_hop_samples, config.rest_seconds)
+        faces = self.settle(*faces, manner, torch.from_numpy(share))
         count = num_frames(len(samples) / sampling_rate, fps)
-        neutral, face = (_interpolate(part, config.frame_rate_hz, count, fps) for part in (neutral, face))
-        opening = float(manner[1, list(names).index("jawOpen")].exp())
-        return self._with_lips_of(neutral, face, opening, bool(weights.any()))
+        neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
+        return self.with_lips_of(neutral, face, manner, bool(weights.any()))
 
-    def _with_lips_of(
-        self, neutral: torch.Tensor, face: torch.Tensor, opening: float, felt: bool
+    def settle(
+        self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, share: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The face (T, C) in a manner (2, C), then both faces as far at rest as `quiet_share` (T,) says."""
+        config, names = self.config, self.config.blendshapes
+        face = restyle(
+            face, manner, torch.tensor(config.channel_means or 0.0), names, config.lip_distance_weights
+        )
+        if config.rest_seconds <= 0:
+            return neutral, face
+        return tuple(close_lips(part, names, config.lip_distance_weights, share) for part in (neutral, face))
+
+    def with_lips_of(
+        self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, felt: bool
     ) -> torch.Tensor:
         """The face (T, C) with its lips closed where those of the neutral one (T, C) are, or nearly are.
 
-        opening: of the manner, times that of the neutral face. felt: there is an emotion, and its lips keep
-        to EMOTION_OPENING.
+        manner: (2, C), that of the face. felt: there is an emotion, and its lips keep to EMOTION_OPENING.
         """
         names, weights = self.config.blendshapes, self.config.lip_distance_weights
+        opening = manner[1, list(names).index("jawOpen")].exp()
         if self.config.seal_distance > 0:
             share = sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
             neutral, face = (close_lips(part, names, weights, share) for part in (neutral, face))
@@ -455,22 +463,32 @@ class BilabialModel(BilabialPreTrainedModel):
         low, high = (bound * spoken for bound in EMOTION_OPENING)
         return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clamp(low, high))
 
+    def decode_window(
+        self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor, kept: slice
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients (K, C) in 0..1 of the kept frames of samples (S,): without emotion, and with it.
+
+        input_values: level-normalised, on any device. emotion: (T, E) weights. style: (style_size,), what
+        the decoder learnt. Returns float32 on the CPU.
+        """
+        part = input_values.to(self.device, self.dtype)
+        ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
+        mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
+        states = self.encode_speech(part[None], ones, mask)
+        neutral = face = self.decode(states, mask, None, style[None])[0, kept]
+        if emotion.any():
+            face = self.decode(states, mask, emotion[None].to(part.device), style[None])[0, kept]
+        return tuple(part.clamp(0.0, 1.0).float().cpu() for part in (neutral, face))
+
     def _decode_chunks(
         self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coefficients (T, C) in 0..1 of samples (S,) without emotion, and with weights (T, E)."""
-        kept: tuple[list, list] = ([], [])
-        felt = bool(emotion.any())
+        """The same of all frames of samples (S,), in chunks."""
+        pairs = []
         for part, frames, first in self._chunks(input_values):
-            ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
-            mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
-            states = self.encode_speech(part[None], ones, mask)
-            neutral = self.decode(states, mask, None, style[None])[0, frames]
-            weights = emotion[first : first + mask.shape[1]]
-            face = self.decode(states, mask, weights[None], style[None])[0, frames] if felt else neutral
-            for parts, new in zip(kept, (neutral, face), strict=True):
-                parts.append(new.clamp(0.0, 1.0))
-        return tuple(torch.cat(parts).float().cpu() for parts in kept)
+            weights = emotion[first : first + math.ceil(len(part) / self.config.frame_hop_samples)]
+            pairs.append(self.decode_window(part, weights, style, frames))
+        return tuple(torch.cat(parts) for parts in zip(*pairs, strict=True))
 
     def _chunks(self, input_values: torch.Tensor):
         """Yield (samples with context, slice of the frames to keep, number of the first) that cover (S,)."""
@@ -531,9 +549,15 @@ class BilabialModel(BilabialPreTrainedModel):
         return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure
 
 
-def _interpolate(frames: torch.Tensor, from_hz: float, count: int, to_hz: float) -> torch.Tensor:
-    """Linear interpolation in time, the last frame holding: (T, C) at from_hz -> (count, C) at to_hz."""
-    position = torch.arange(count, dtype=torch.float64) * (from_hz / to_hz)
+def interpolate(
+    frames: torch.Tensor, from_hz: float, numbers: range, to_hz: float, first: int = 0
+) -> torch.Tensor:
+    """Linear interpolation in time, the last frame holding: (T, C) at from_hz -> (K, C), frames at to_hz.
+
+    numbers: K frame numbers. first: number of the first of the given frames.
+    """
+    wanted = torch.arange(numbers.start, numbers.stop, dtype=torch.float64)
+    position = wanted * (from_hz / to_hz) - first
     left = position.floor().long().clamp(max=len(frames) - 1)
     right = (left + 1).clamp(max=len(frames) - 1)
     weight = (position - left).clamp(0.0, 1.0).to(frames.dtype)[:, None]

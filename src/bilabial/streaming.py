@@ -1,0 +1,250 @@
+"""Speech in pieces, faces in pieces: `Animator.stream`, for a microphone or a voice that is being made.
+
+A frame is handed out as soon as nothing that is still to come can change it, so pieces of any size give what
+the whole gives at the same level. Two things the whole recording decides in one shot are decided here by what
+was heard so far: the level of the speaker, and, for the sounds softest of all, whether somebody speaks.
+Brow accents need the syllables after them: a stream has none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from bilabial.clip import FaceClip
+from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
+from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.hub.loudness_bilabial import (
+    LOUD_RANGE_DB,
+    SAMPLING_RATE,
+    SILENCE_LEVEL_DB,
+    SPEECH_LEVEL_DB,
+    quiet_share,
+)
+from bilabial.hub.modeling_bilabial import CHUNK_FRAMES, BilabialModel, interpolate
+from bilabial.motion import Sound, enliven, keep_lips
+
+STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that do not wait for the sound around them
+LIFE_SECONDS = 60  # after which blinks, gaze and breath repeat; a whole number of breaths
+SHARE_FRAMES = 24  # before a frame, of 20 ms, that decide how far it is at rest
+LEVEL_SECONDS = 6.0  # of sound that tell how loud the speaker is
+LEVEL_FOLLOWS_SECONDS = 0.5  # of speech, for two thirds of a change of level
+MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
+SPEECH_OVER_NOISE_DB = 10.0  # a frame this far over the softest ones around is speech
+
+
+class SpeakerLevel:
+    """How loud the speaker is by what was heard so far; it starts at a usual level and never jumps."""
+
+    def __init__(self, frames_a_second: float):
+        self.level_db = SPEECH_LEVEL_DB
+        self._heard_db: deque[float] = deque(maxlen=round(LEVEL_SECONDS * frames_a_second))
+        self._share = 1.0 / (LEVEL_FOLLOWS_SECONDS * frames_a_second)
+
+    def hear(self, frame: np.ndarray) -> float:
+        """Listen to the next frame (S,) as recorded; returns the level, in dB, after it."""
+        self._heard_db.append(10 * math.log10(max(float(np.mean(frame**2)), 1e-12)))
+        heard_db = np.array(self._heard_db)
+        soft_db, loud_db = np.percentile(heard_db, (10, 95))
+        least_db = max(SILENCE_LEVEL_DB, soft_db + SPEECH_OVER_NOISE_DB, loud_db - LOUD_RANGE_DB)
+        if self._heard_db[-1] >= least_db:  # in a pause it stays
+            speech_db = np.minimum(heard_db[heard_db >= least_db], loud_db)  # a door is not louder speech
+            missing_db = 10 * math.log10(np.mean(10 ** (speech_db / 10))) - self.level_db
+            self.level_db += float(
+                np.clip(missing_db * self._share, -MAX_LEVEL_CHANGE_DB, MAX_LEVEL_CHANGE_DB)
+            )
+        return self.level_db
+
+
+class FaceStream:
+    """A face that speaks along: `feed` it sound, take the frames that are certain, and `finish` at the end.
+
+    names: the columns of its frames. fps: of its frames, the first at time 0. delay_seconds: a frame is
+    handed out when at most so much sound after its time was fed. level_db: of the speaker, dB.
+    """
+
+    def __init__(
+        self,
+        model: BilabialModel,
+        emotion: Mixture,
+        intensity: float,
+        style: torch.Tensor,
+        fps: float,
+        motion: Mapping[str, float],
+        seed: int,
+        level_db: float | None,
+    ):
+        """See `Animator.stream`. style: a vector of `model.encode_style`. motion: strengths by stage."""
+        config = model.config
+        if config.lookahead_seconds is None:
+            raise ValueError(
+                f"a stream needs the built-in speech encoder; "
+                f"{config.audio_encoder_config.model_type} hears the whole clip before it answers"
+            )
+        if any(motion.get(name) for name in motion if name not in STREAM_MOTIONS):
+            raise ValueError(f"motion of a stream must be of {', '.join(STREAM_MOTIONS)}, got {list(motion)}")
+        self.model, self.names, self.fps = model, tuple(config.blendshapes), check_fps(fps)
+        self._hop = config.frame_hop_samples
+        self._num_ahead = math.ceil(config.lookahead_seconds * config.frame_rate_hz)
+        self._num_before = config.num_history_frames + 2  # 2: half a mel window, and the stem's frame
+        self._learnt, manner = style.split([config.style_size, 2 * len(self.names)])
+        self._manner = manner.view(2, -1).float().cpu()
+        self._life = self._draw_life(motion, seed) if any(motion.values()) else None
+        if level_db is not None and not np.isfinite(level_db):
+            raise ValueError(f"level_db must be a finite number of dB, or None, got {level_db!r}")
+        self._given_level_db = level_db
+        self._feeling = self._encoded(emotion, intensity)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sound and begin again at time 0, with the feeling of now."""
+        self._level = SpeakerLevel(self.model.config.frame_rate_hz)
+        self.level_db = self._level.level_db if self._given_level_db is None else self._given_level_db
+        self._rest = np.zeros(0, np.float32)  # samples of a frame that is not full yet
+        self._sound = np.zeros(0, np.float32)  # full frames at the level of training, from frame _first on
+        self._first = self._num_heard = self._num_done = self._num_sent = 0  # samples; the others frames
+        self._weights = np.zeros((0, len(self._feeling)), np.float32)  # from frame _first to _num_done
+        self._before, self._changed = self._feeling, 0  # the feeling until frame _changed
+        self._last: tuple[torch.Tensor, torch.Tensor] | None = None  # faces of frame _num_done - 1
+        self._finished = False
+
+    @property
+    def delay_seconds(self) -> float:
+        """Look-ahead of the model in whole internal frames, and one more to interpolate to."""
+        return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
+
+    @property
+    def heard_seconds(self) -> float:
+        return self._num_heard / SAMPLING_RATE
+
+    def feel(self, emotion: Mixture, intensity: float = 1.0) -> None:
+        """Change the feeling from the next frame on; as in a schedule it takes a second.
+
+        Raises ValueError as `Animator.stream` does.
+        """
+        wanted = self._encoded(emotion, intensity)
+        now = self._weights_of(range(self._num_done, self._num_done + 1))[0]
+        self._before, self._feeling, self._changed = now, wanted, self._num_done
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """Hear the next samples (S,) float32 in -1..1 at 16 kHz.
+
+        Returns the frames (n, C) float32 in 0..1 that became certain, n may be 0. Raises ValueError for
+        another shape, for what is not finite, and after `finish`.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise ValueError(f"samples must be (samples,) finite numbers, got shape {samples.shape}")
+        if self._finished:
+            raise ValueError("this stream is finished; reset() begins a new one")
+        self._num_heard += len(samples)
+        heard = np.concatenate([self._rest, samples])
+        full = len(heard) // self._hop * self._hop
+        self._rest = heard[full:]
+        self._sound = np.concatenate([self._sound, self._levelled(heard[:full])])
+        num_heard_frames = self._first + len(self._sound) // self._hop
+        return self._advance(num_heard_frames - self._num_ahead + 1)
+
+    def finish(self) -> np.ndarray:
+        """The frames (n, C) that were waiting for more sound; together ceil(seconds * fps)."""
+        self._finished = True
+        self._sound = np.concatenate([self._sound, self._levelled(self._rest)])
+        self._rest = self._rest[:0]
+        return self._advance(self._first + math.ceil(len(self._sound) / self._hop))
+
+    def _encoded(self, emotion: Mixture, intensity: float) -> np.ndarray:
+        if is_schedule(emotion):
+            raise ValueError(f"a stream takes a name or a mixture, and feel() changes it, got {emotion!r}")
+        return self.model.encode_emotion(emotion, intensity).numpy()
+
+    def _levelled(self, samples: np.ndarray) -> np.ndarray:
+        """Samples (S,), from the start of a frame on, at the level of training."""
+        levels_db = [np.full(0, self.level_db)]
+        for start in range(0, len(samples), self._hop):
+            frame, before = samples[start : start + self._hop], self.level_db
+            if self._given_level_db is None:
+                self.level_db = self._level.hear(frame)
+            levels_db.append(np.linspace(before, self.level_db, len(frame)))
+        gain = 10 ** ((SPEECH_LEVEL_DB - np.concatenate(levels_db)) / 20)
+        return samples * gain.astype(np.float32)
+
+    def _advance(self, num_certain: int) -> np.ndarray:
+        """Faces of the internal frames up to `num_certain`, then the frames to hand out."""
+        sent = [np.zeros((0, len(self.names)), np.float32)]
+        while self._num_done < num_certain:
+            end = min(num_certain, self._num_done + CHUNK_FRAMES)
+            faces = self._decode(range(self._num_done, end))
+            sent.append(self._hand_out(faces, end))
+            self._num_done, self._last = end, tuple(part[-1:] for part in faces)
+            self._forget(max(0, end - self._num_before))
+        return np.concatenate(sent)
+
+    @torch.no_grad()
+    def _decode(self, frames: range) -> tuple[torch.Tensor, torch.Tensor]:
+        """Settled faces (K, C) of internal frames, neutral and felt."""
+        first, last = self._first, frames.stop + self._num_ahead
+        self._weights = np.concatenate([self._weights, self._weights_of(frames)])
+        sound = self._sound[: (last - first) * self._hop]
+        ahead = np.repeat(self._weights[-1:], math.ceil(len(sound) / self._hop) - len(self._weights), axis=0)
+        weights = torch.from_numpy(np.concatenate([self._weights, ahead]))  # those ahead change nothing
+        kept = slice(frames.start - first, frames.stop - first)
+        faces = self.model.decode_window(torch.from_numpy(sound), weights, self._learnt, kept)
+        share = np.array([self._share_at_rest(frame) for frame in frames], np.float32)
+        return self.model.settle(*faces, self._manner, torch.from_numpy(share))
+
+    def _share_at_rest(self, frame: int) -> float:
+        """`quiet_share` of an internal frame, by what is heard when it is decoded."""
+        start = max(self._first, frame - SHARE_FRAMES)
+        end = None if self._finished else (frame + self._num_ahead - self._first) * self._hop
+        sound = self._sound[(start - self._first) * self._hop : end]
+        return quiet_share(sound, self._hop, self.model.config.rest_seconds)[frame - start]
+
+    def _hand_out(self, faces: tuple[torch.Tensor, torch.Tensor], end: int) -> np.ndarray:
+        """Frames (n, C) at the asked rate, of settled faces up to the internal frame before `end`."""
+        rate_hz, first = self.model.config.frame_rate_hz, self._num_done
+        if self._last:
+            faces, first = tuple(map(torch.cat, zip(self._last, faces, strict=True))), first - 1
+        count = math.floor((end - 1) / rate_hz * self.fps + 1e-9) + 1
+        if self._finished and end * self._hop >= self._num_heard:
+            count = num_frames(self.heard_seconds, self.fps)
+        numbers = range(self._num_sent, max(count, self._num_sent))
+        self._num_sent = numbers.stop
+        if not numbers:
+            return np.zeros((0, len(self.names)), np.float32)
+        neutral, face = (interpolate(part, rate_hz, numbers, self.fps, first) for part in faces)
+        values = self.model.with_lips_of(neutral, face, self._manner, bool(self._weights.any())).numpy()
+        return values if self._life is None else self._live(values, numbers)
+
+    def _live(self, values: np.ndarray, numbers: range) -> np.ndarray:
+        """Frames (n, C) with blinks, gaze and breath over them; the lips' distance stays."""
+        life = self._life[np.arange(numbers.start, numbers.stop) % len(self._life)]
+        moved = 1.0 - (1.0 - values) * (1.0 - life)
+        for side in ("Left", "Right"):  # a lid that closes is not wide
+            wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")
+            moved[:, wide] *= 1.0 - life[:, blink]
+        still = FaceClip(self.names, values, self.fps)
+        return keep_lips(FaceClip(self.names, moved.clip(0.0, 1.0), self.fps), still).values
+
+    def _draw_life(self, motion: Mapping[str, float], seed: int) -> np.ndarray:
+        """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C)."""
+        still = FaceClip(
+            self.names, np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32), self.fps
+        )
+        return enliven(still, Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed), motion).values
+
+    def _weights_of(self, frames: range) -> np.ndarray:
+        """Emotion weights (K, E) of internal frames that are not decoded yet."""
+        passed = (np.arange(frames.start, frames.stop) - self._changed) / self.model.config.frame_rate_hz
+        weights = self._before + transition(passed)[:, None] * (self._feeling - self._before)
+        return weights.clip(min=0.0).astype(np.float32)
+
+    def _forget(self, first: int) -> None:
+        """Let go of what no later frame needs: everything before an internal frame."""
+        if first > self._first:
+            self._sound = self._sound[(first - self._first) * self._hop :].copy()
+            self._weights = self._weights[first - self._first :]
+            self._first = first
