@@ -26,6 +26,7 @@ from bilabial.audio import load_audio
 from bilabial.comparison import Comparison, compare, watch_lips
 from bilabial.exporters import to_glb, to_json
 from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
+from bilabial.live import Live
 from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files, write_page
 from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, translate
@@ -286,6 +287,13 @@ def feeling_panel() -> gr.HTML:
     )
 
 
+# What live mode takes from the controls: the feeling at the start, its intensity, and the style by name.
+ASKED_JS = """([[, emotion]], intensity, style, amount) => {
+    window.bilabialAsked = {emotion, intensity, style: {[style]: amount}};
+    window.dispatchEvent(new Event("bilabial-asked"));
+}"""
+
+
 def player_panel() -> gr.HTML:
     """The head, the sound and the plots."""
     return gr.HTML(
@@ -298,6 +306,7 @@ def player_panel() -> gr.HTML:
         min_height=120,
         names=list(ARKIT_BLENDSHAPES),
         autoplay=True,
+        server_functions=Live(animator).server_functions(),
         **player_props(FILE_ADDRESS),
     )
 
@@ -381,6 +390,11 @@ def build_demo() -> gr.Blocks:
             one.click(download, wanted, file, api_visibility="private").success(
                 None, file, js=SAVE_FILE, api_visibility="private"
             )
+        asked = [schedule, intensity, *styles[:2]]
+        gr.on(
+            [demo.load, *(control.change for control in asked)], None, asked, js=ASKED_JS,
+            api_visibility="private",
+        )  # fmt: skip
     return demo
 
 

@@ -21,6 +21,7 @@ VIEWER = Path(__file__).parent / "viewer"
 # one script: later files use the earlier ones
 SCRIPTS = (
     "texts.js", "modules.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js", "player.js",
+    "live.js",
 )  # fmt: skip
 HEAD = VIEWER / "head.glb"
 LIP_STEPS_PER_MM = 100

@@ -20,6 +20,7 @@ from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.hub.loudness_bilabial import (
     LOUD_RANGE_DB,
+    REST_LEAD_SECONDS,
     SAMPLING_RATE,
     SILENCE_LEVEL_DB,
     SPEECH_LEVEL_DB,
@@ -89,7 +90,7 @@ class FaceStream:
             raise ValueError(f"motion of a stream must be of {', '.join(STREAM_MOTIONS)}, got {list(motion)}")
         self.model, self.names, self.fps = model, tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
-        self._num_ahead = math.ceil(config.lookahead_seconds * config.frame_rate_hz)
+        self._num_ahead = math.ceil(max(config.lookahead_seconds, REST_LEAD_SECONDS) * config.frame_rate_hz)
         self._num_before = config.num_history_frames + 2  # 2: half a mel window, and the stem's frame
         self._learnt, manner = style.split([config.style_size, 2 * len(self.names)])
         self._manner = manner.view(2, -1).float().cpu()
@@ -114,7 +115,7 @@ class FaceStream:
 
     @property
     def delay_seconds(self) -> float:
-        """Look-ahead of the model in whole internal frames, and one more to interpolate to."""
+        """Look-ahead in whole internal frames, of the model or of lips at rest, and one more to interpolate to."""
         return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
 
     @property

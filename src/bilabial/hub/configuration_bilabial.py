@@ -155,7 +155,12 @@ class BilabialConfig(PreTrainedConfig):
     def num_history_frames(self) -> int:
         """Internal frames before t that blocks use for frame t."""
         encoder = self.encoder_layers * (self.encoder_conv_frames[0] + self.encoder_attention_frames[0])
-        return encoder + (self.kernel_size - 1) * sum(self.decoder_dilations)
+        return encoder + self.num_decoder_frames
+
+    @property
+    def num_decoder_frames(self) -> int:
+        """Internal frames before t that the decoder's blocks use for frame t."""
+        return (self.kernel_size - 1) * sum(self.decoder_dilations)
 
     @property
     def lookahead_seconds(self) -> float | None:

@@ -13,6 +13,7 @@ import torch
 
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
+TOUCHING = 1e-4  # lip units: lips nearer than this, 0.004 mm, touch; 0 does not survive rounding
 LIP_OPENERS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 
 
@@ -126,7 +127,7 @@ def set_lip_distance(
     """
     moved = coefficients.clone()
     now = lip_distance(moved, names, weights, clamp=False)
-    missing = torch.where((distance <= 0) & (now < 0), torch.zeros_like(now), distance - now)
+    missing = torch.where((distance < TOUCHING) & (now < 0), torch.zeros_like(now), distance - now)
     for name in LIP_CHANGE[::-1]:
         if weights.get(name):
             column = names.index(name)

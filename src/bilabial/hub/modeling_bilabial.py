@@ -475,9 +475,16 @@ class BilabialModel(BilabialPreTrainedModel):
         ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
         mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
         states = self.encode_speech(part[None], ones, mask)
-        neutral = face = self.decode(states, mask, None, style[None])[0, kept]
+        first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
+        states, mask, emotion = (
+            states[:, first : kept.stop],
+            mask[:, first : kept.stop],
+            emotion[first : kept.stop],
+        )
+        neutral = face = self.decode(states, mask, None, style[None])[0, kept.start - first :]
         if emotion.any():
-            face = self.decode(states, mask, emotion[None].to(part.device), style[None])[0, kept]
+            emotion = emotion[None].to(part.device)
+            face = self.decode(states, mask, emotion, style[None])[0, kept.start - first :]
         return tuple(part.clamp(0.0, 1.0).float().cpu() for part in (neutral, face))
 
     def _decode_chunks(

@@ -1,0 +1,136 @@
+"""Visitors who are live: each with a face of their own, few, and none for ever."""
+
+import base64
+import threading
+
+import numpy as np
+import pytest
+
+from bilabial import live
+from bilabial.animator import Animator
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS, Live
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def visitors(tiny_model, clock) -> Live:
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
+    return Live(lambda: animator, clock)
+
+
+def sound(seconds: float, seed: int = 0) -> str:
+    samples = np.random.default_rng(seed).normal(0, 2000, round(seconds * 16000)).astype("<i2")
+    return base64.b64encode(samples.tobytes()).decode()
+
+
+def begin(visitors: Live) -> str:
+    return visitors.start("neutral", 1.0, {"default": 1.0})["key"]
+
+
+def lips_and_jaw(answers: list[dict]) -> np.ndarray:
+    """All but what moves by chance, (T, C) in 0..1."""
+    frames = np.concatenate([np.frombuffer(base64.b64decode(one["frames"]), "<u2") for one in answers])
+    return frames.reshape(-1, 52)[:, 14:40] / 65535
+
+
+def test_visitors_do_not_hear_each_other(visitors, clock):
+    alone = begin(visitors)
+    expected = lips_and_jaw([visitors.feed(alone, sound(0.5, seed)) for seed in range(4)])
+    first, second, together = begin(visitors), begin(visitors), []
+    for seed in range(4):
+        together.append(visitors.feed(first, sound(0.5, seed)))
+        visitors.feed(second, sound(0.3, 10 + seed))
+    assert len(expected) > 50
+    assert np.abs(lips_and_jaw(together) - expected).max() < 0.03  # breath
+    assert np.ptp(expected, axis=0).max() > 0.06
+
+
+def test_only_so_many_at_once(visitors):
+    keys = [begin(visitors) for _ in range(MAX_VISITORS)]
+    assert len(set(keys)) == MAX_VISITORS
+    with pytest.raises(ValueError, match="4 people are live now, the most this server can follow"):
+        begin(visitors)
+    visitors.stop(keys[0])
+    begin(visitors)
+
+
+def test_who_says_nothing_has_left(visitors, clock):
+    quiet, speaking = begin(visitors), begin(visitors)
+    clock.seconds = IDLE_SECONDS - 1
+    visitors.feed(speaking, sound(0.1))
+    clock.seconds = IDLE_SECONDS + 1
+    assert len(visitors) == 1
+    with pytest.raises(ValueError, match="nothing was heard for 10 s, or it was stopped"):
+        visitors.feed(quiet, sound(0.1))
+    visitors.feed(speaking, sound(0.1))
+
+
+def test_a_session_has_an_end(visitors, clock, monkeypatch):
+    monkeypatch.setattr(live, "MAX_SECONDS", 2)
+    key = begin(visitors)
+    clock.seconds = 5.0
+    visitors.feed(key, sound(2.0))
+    with pytest.raises(ValueError, match=f"it lasts at most {MAX_SECONDS // 60} minutes"):
+        visitors.feed(key, sound(0.1))
+    assert len(visitors) == 0
+
+
+def test_sound_comes_no_faster_than_it_is_spoken(visitors, clock):
+    key = begin(visitors)
+    visitors.feed(key, sound(2.9))
+    with pytest.raises(ValueError, match="sound came faster than anybody speaks"):
+        visitors.feed(key, sound(0.2))
+    assert len(visitors) == 0
+
+
+def test_the_page_gets_sentences(visitors):
+    start, feed, feel, stop = visitors.server_functions()
+    assert [one.__name__ for one in (start, feed, feel, stop)] == [
+        "live_start", "live_feed", "live_feel", "live_stop",
+    ]  # fmt: skip
+    wrong = start({"emotion": "hungry", "intensity": 1.0, "style": {}})
+    assert "emotion must be one of" in wrong["error"]
+    key = start({"emotion": {"happy": 0.5}, "intensity": 1.0, "style": {"lively": 1.0}})["key"]
+    assert "sound must be base64 of 16-bit samples, got '!'" in feed({"key": key, "sound": "!"})["error"]
+    assert "emotion must be one of" in feel({"key": key, "emotion": "hungry", "intensity": 1.0})["error"]
+    assert feel({"key": key, "emotion": "sad", "intensity": 1.0}) == {}
+    assert stop({"key": key}) == stop({"key": "nobody"}) == {}
+    assert "has ended" in feed({"key": key, "sound": sound(0.1)})["error"]
+
+
+def test_many_threads_at_once(visitors):
+    """Nobody gets in beyond the limit, and pieces of one visitor never mix."""
+    keys, refused, counts = [], [], []
+
+    def visit() -> None:
+        try:
+            keys.append(begin(visitors))
+        except ValueError as error:
+            refused.append(str(error))
+
+    def speak() -> None:
+        counts.append(len(lips_and_jaw([visitors.feed(keys[0], sound(0.2))])))
+
+    for work in (visit, speak):
+        threads = [threading.Thread(target=work) for _ in range(10)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    assert len(keys) == MAX_VISITORS and len(refused) == 10 - MAX_VISITORS
+    visitors.stop(keys[1])
+    alone = begin(visitors)
+    assert sum(counts) == len(lips_and_jaw([visitors.feed(alone, sound(2.0))]))

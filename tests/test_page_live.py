@@ -1,0 +1,163 @@
+"""Live mode on the real page: Chromium's fake microphone repeats a speech file, and the head speaks along."""
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import BROWSER_FLAGS, CHROMIUM, wait_for_head
+from conftest import EXAMPLE
+
+from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial.animator import Animator
+from bilabial.audio import encode_wav, load_audio
+from bilabial.live import FULL, IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS
+from bilabial.player import VIEWER, write_page
+
+WATCH_MICROPHONES = """
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+window.microphones = [];
+navigator.mediaDevices.getUserMedia = async (asked) => {
+    const microphone = await ask(asked);
+    microphones.push(...microphone.getTracks());
+    return microphone;
+};"""
+WATCH_FACES = """() => {
+    window.faces = [];
+    const canvas = document.querySelector(".bilabial-canvas");
+    canvas.addEventListener("bilabial-live", ({detail}) => faces.push(detail));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Its microphone hears the example, again and again."""
+    if not CHROMIUM:
+        pytest.skip("no chromium found (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    sound = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    sound.write_bytes(encode_wav(load_audio(EXAMPLE)))
+    with sync_playwright() as playwright:
+        flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={sound}"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def start_live(page) -> None:
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+
+
+def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
+    """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
+    clip = Animator.from_pretrained()((16000, np.tile(speech, 4)), motion=())
+    predicted, length = clip.lip_distance_mm(), len(speech) / 16000
+    starts = np.arange(0, length, 0.01)
+    curves = [np.interp(times + start, clip.times, predicted) for start in starts]
+    return max(np.corrcoef(curve, drawn)[0, 1] for curve in curves)
+
+
+def test_the_head_speaks_along(page, three, speech):
+    page.add_init_script(WATCH_MICROPHONES)
+    page.reload()
+    page.wait_for_function("window.bilabialAsked?.emotion === 'neutral'")  # what the page's controls say
+    start_live(page)
+    page.wait_for_function("faces.length && faces.at(-1).time > 7")
+    assert page.get_by_role("button", name="Stop", exact=True).get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.querySelector('.bilabial-level').value") >= 0
+    page.evaluate(
+        "window.bilabialAsked = {...bilabialAsked, emotion: 'happy'};"
+        "window.dispatchEvent(new Event('bilabial-asked'))"
+    )
+    page.wait_for_function("faces.at(-1).time > 11")
+    shown = page.inner_text(".bilabial-delay")
+    page.click(".bilabial-live")
+    faces = page.evaluate("faces")
+    times, values = np.array([one["time"] for one in faces]), np.array([one["values"] for one in faces])
+    clip = FaceClip(ARKIT_BLENDSHAPES, values.clip(0, 1), 30)
+    early = times < 7
+    assert early.sum() > 20 and np.ptp(clip.lip_distance_mm()[early]) > 3
+    assert best_correlation(times[early], clip.lip_distance_mm()[early], speech) >= 0.8
+    assert clip["mouthSmileLeft"][-3:].mean() > clip["mouthSmileLeft"][early].mean() + 0.2
+    # what was measured is shown; it is at least what the model needs to hear
+    delays = np.array([one["delay"] for one in faces])
+    assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 5000
+    assert int(shown.split()[0]) == pytest.approx(np.median(delays[-60:]), abs=1000)
+    # nothing goes on
+    page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
+    count = page.evaluate("faces.length")
+    page.wait_for_timeout(500)
+    assert page.evaluate("faces.length") == count
+    assert page.is_hidden(".bilabial-level") and page.inner_text(".bilabial-live") == "Live"
+    assert page.errors == []
+
+
+def test_a_full_server_says_so_until_somebody_left(page, three, address):
+    config = json.load(urllib.request.urlopen(f"{address}/config"))
+    player = next(one["id"] for one in config["components"] if "live_start" in one["props"]["server_fns"])
+
+    def take_a_seat() -> dict:
+        asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
+        body = {"component_id": player, "fn_name": "live_start", "session_hash": "seat", "data": asked}
+        request = urllib.request.Request(
+            f"{address}/gradio_api/component_server", json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        return json.load(urllib.request.urlopen(request))
+
+    wait_for_head(page)
+    for _ in range(MAX_VISITORS + 1):
+        answer = take_a_seat()
+    assert answer == {"error": FULL}
+    page.click(".bilabial-live")
+    page.get_by_text(FULL).wait_for()
+    assert page.inner_text(".bilabial-live") == "Live"
+    time.sleep(IDLE_SECONDS + 1)  # of silence, and their seats are free
+    start_live(page)
+    page.wait_for_function("faces.length > 3")
+    assert page.errors == []
+
+
+def test_no_microphone_is_a_sentence(page, three):
+    wait_for_head(page)
+    for name, sentence in (
+        ("NotAllowedError", "The microphone was refused. Allow it for this page"),
+        ("NotFoundError", "No microphone was found."),
+        ("NotReadableError", "The microphone cannot be used"),
+    ):
+        error = f"new DOMException('', '{name}')"
+        page.evaluate(f"navigator.mediaDevices.getUserMedia = () => Promise.reject({error})")
+        page.click(".bilabial-live")
+        page.get_by_text(sentence).wait_for()
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
+    page.click(".bilabial-live")
+    page.get_by_text(
+        "Live mode needs the microphone, which browsers give only to pages over https"
+    ).wait_for()
+    assert page.errors == []
+
+
+def test_nothing_of_it_is_an_end_point(address):
+    from gradio_client import Client
+
+    names = Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"]
+    assert "/animate" in names and not [name for name in names if "live" in name or "asked" in name]
+
+
+def test_a_page_to_send_has_no_live_mode(browser, tmp_path):
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((30, 52)), 30)
+    write_page(clip, np.zeros(16000, np.float32), tmp_path / "face.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "face.html").as_uri())
+    page.wait_for_selector(".bilabial-bar")
+    assert page.is_hidden(".bilabial-live")
+    page.close()
+
+
+def test_the_page_states_the_limit():
+    assert f"up to {MAX_SECONDS // 60} minutes" in Path(VIEWER / "player.html").read_text()
