@@ -1,8 +1,11 @@
 """Live mode on the real page: Chromium's fake microphone repeats a speech file, and the head speaks along."""
 
+import base64
 import json
+import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +50,6 @@ def browser(tmp_path_factory):
         browser.close()
 
 
-def start_live(page) -> None:
-    wait_for_head(page)
-    page.evaluate(WATCH_FACES)
-    page.click(".bilabial-live")
-
-
 def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
     """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
     clip = Animator.from_pretrained()((16000, np.tile(speech, 4)), motion=())
@@ -66,7 +63,9 @@ def test_the_head_speaks_along(page, three, speech):
     page.add_init_script(WATCH_MICROPHONES)
     page.reload()
     page.wait_for_function("window.bilabialAsked?.emotion === 'neutral'")  # what the page's controls say
-    start_live(page)
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
     page.wait_for_function("faces.length && faces.at(-1).time > 7")
     assert page.get_by_role("button", name="Stop", exact=True).get_attribute("aria-pressed") == "true"
     assert page.evaluate("document.querySelector('.bilabial-level').value") >= 0
@@ -99,26 +98,40 @@ def test_the_head_speaks_along(page, three, speech):
 
 def test_a_full_server_says_so_until_somebody_left(page, three, address):
     config = json.load(urllib.request.urlopen(f"{address}/config"))
-    player = next(one["id"] for one in config["components"] if "live_start" in one["props"]["server_fns"])
+    player = next(
+        one["id"] for one in config["components"] if "live_start" in one["props"].get("server_fns", ())
+    )
 
-    def take_a_seat() -> dict:
-        asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
-        body = {"component_id": player, "fn_name": "live_start", "session_hash": "seat", "data": asked}
+    def call(function: str, asked: dict) -> dict:
+        body = {"component_id": player, "fn_name": function, "session_hash": "seat", "data": asked}
         request = urllib.request.Request(
             f"{address}/gradio_api/component_server", json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )  # fmt: skip
         return json.load(urllib.request.urlopen(request))
 
+    def keep_seats(keys: list[str], left: threading.Event) -> None:
+        piece = base64.b64encode(bytes(3200)).decode()
+        while not left.wait(0.5):
+            assert all("frames" in call("live_feed", {"key": key, "sound": piece}) for key in keys)
+
     wait_for_head(page)
-    for _ in range(MAX_VISITORS + 1):
-        answer = take_a_seat()
-    assert answer == {"error": FULL}
-    page.click(".bilabial-live")
-    page.get_by_text(FULL).wait_for()
-    assert page.inner_text(".bilabial-live") == "Live"
+    asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
+    answers = [call("live_start", asked) for _ in range(MAX_VISITORS + 1)]
+    assert answers[-1] == {"error": FULL}
+    left = threading.Event()
+    with ThreadPoolExecutor() as others:
+        seats = others.submit(keep_seats, [answer["key"] for answer in answers[:-1]], left)
+        try:
+            page.click(".bilabial-live")
+            page.get_by_text(FULL).wait_for()
+            assert page.inner_text(".bilabial-live") == "Live"
+        finally:
+            left.set()
+        seats.result()
     time.sleep(IDLE_SECONDS + 1)  # of silence, and their seats are free
-    start_live(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
     page.wait_for_function("faces.length > 3")
     assert page.errors == []
 
@@ -131,7 +144,7 @@ def test_no_microphone_is_a_sentence(page, three):
         ("NotReadableError", "The microphone cannot be used"),
     ):
         error = f"new DOMException('', '{name}')"
-        page.evaluate(f"navigator.mediaDevices.getUserMedia = () => Promise.reject({error})")
+        page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => Promise.reject({error}) }}")
         page.click(".bilabial-live")
         page.get_by_text(sentence).wait_for()
     page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")

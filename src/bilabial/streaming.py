@@ -115,7 +115,7 @@ class FaceStream:
 
     @property
     def delay_seconds(self) -> float:
-        """Look-ahead in whole internal frames, of the model or of lips at rest, and one more to interpolate to."""
+        """Look-ahead of model and resting lips in whole internal frames, and one to interpolate to."""
         return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
 
     @property
