@@ -1,6 +1,7 @@
 """Visitors who are live: each with a face of their own, few, and none for ever."""
 
 import base64
+import re
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ from bilabial import live
 from bilabial.animator import Animator
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS, Live
+from bilabial.translation import TEXTS, VIEWER
 
 
 class Clock:
@@ -111,6 +113,14 @@ def test_the_page_gets_sentences(visitors):
     assert feel({"key": key, "emotion": "sad", "intensity": 1.0}) == {}
     assert stop({"key": key}) == stop({"key": "nobody"}) == {}
     assert "has ended" in feed({"key": key, "sound": sound(0.1)})["error"]
+
+
+def test_every_sentence_is_also_chinese():
+    script = (VIEWER / "live.js").read_text()
+    said = re.findall(r'\bt\("([^"]+)"', script) + re.findall(r'^  \w+Error: "([^"]+)"', script, re.MULTILINE)
+    assert len(said) >= 9
+    for sentence in [*said, live.FULL, live.ENDED, live.TOO_LONG, live.TOO_FAST]:
+        assert sentence in TEXTS
 
 
 def test_many_threads_at_once(visitors):

@@ -62,7 +62,10 @@ def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -
 def test_the_head_speaks_along(page, three, speech):
     page.add_init_script(WATCH_MICROPHONES)
     page.reload()
-    page.wait_for_function("window.bilabialAsked?.emotion === 'neutral'")  # what the page's controls say
+    page.wait_for_function("window.bilabialAsked?.intensity === 1")
+    page.get_by_label("Amount of the style").last.fill("0.5")
+    page.keyboard.press("Tab")
+    page.wait_for_function("bilabialAsked.style.default === 0.5")  # what the page's controls say
     wait_for_head(page)
     page.evaluate(WATCH_FACES)
     page.click(".bilabial-live")
@@ -70,8 +73,8 @@ def test_the_head_speaks_along(page, three, speech):
     assert page.get_by_role("button", name="Stop", exact=True).get_attribute("aria-pressed") == "true"
     assert page.evaluate("document.querySelector('.bilabial-level').value") >= 0
     page.evaluate(
-        "window.bilabialAsked = {...bilabialAsked, emotion: 'happy'};"
-        "window.dispatchEvent(new Event('bilabial-asked'))"
+        "() => { window.bilabialAsked = {...bilabialAsked, emotion: {happy: 1}};"
+        "window.dispatchEvent(new Event('bilabial-asked')); }"
     )
     page.wait_for_function("faces.at(-1).time > 11")
     shown = page.inner_text(".bilabial-delay")

@@ -211,6 +211,9 @@ async function startLive() {
 }
 
 if (typeof server !== "undefined" && server.live_start) {
+  for (const node of [liveButton, part("delay")]) node.title = t(node.title);
+  part("level").ariaLabel = t(part("level").ariaLabel);
+  showLive(false);
   liveButton.hidden = false;
   liveButton.onclick = () => (live ? live.end() : startLive());
   audio.addEventListener("play", () => live?.end());
