@@ -33,6 +33,16 @@ def best(action: Callable[[], object]) -> float:
     return min(times)
 
 
+def stream_seconds(animator: Animator, speech: np.ndarray, piece_seconds: float, **options) -> float:
+    """Seconds that one piece of a running stream costs, half of all pieces less."""
+    stream, piece, times = animator.stream(**options), round(16000 * piece_seconds), []
+    for start in range(0, len(speech) - piece, piece):
+        begin = time.perf_counter()
+        stream.feed(speech[start : start + piece])
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
 def import_seconds(module: str) -> float:
     """Seconds a fresh interpreter needs to import a module, less those of an empty one."""
     times = []
@@ -64,12 +74,17 @@ def main() -> None:
         f"{SECONDS} s of speech to a clip": f"{clip_seconds:.3f} s",
         "the same with emotion and style, over that": f"{felt_seconds / clip_seconds:.2f}",
         "real-time factor": f"{clip_seconds / SECONDS:.4f}",
+        "0.1 s of a stream, over that": f"{stream_seconds(animator, speech[1], 0.1) / 0.1:.2f}",
+        "0.1 s of a stream with emotion, over that":
+            f"{stream_seconds(animator, speech[1], 0.1, emotion='happy') / 0.1:.2f}",
+        "0.2 s of a stream, over that": f"{stream_seconds(animator, speech[1], 0.2) / 0.2:.2f}",
+        "delay of a stream": f"{animator.stream().delay_seconds:.2f} s",
         "import app": f"{import_seconds('app'):.1f} s",
         "parameters": f"{parameters / 1e6:.2f} M",
         "embedded model": f"{size / 1e6:.1f} MB",
         "look-ahead / history": f"{config.lookahead_seconds} / {config.history_seconds} s",
         "peak memory of this process": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
-    }
+    }  # fmt: skip
     print(f"| measured with {torch.get_num_threads()} threads | |\n|---|---|")
     for name, value in rows.items():
         print(f"| {name} | {value} |")

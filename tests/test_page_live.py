@@ -52,7 +52,9 @@ def browser(tmp_path_factory):
 
 def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
     """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
-    clip = Animator.from_pretrained()((16000, np.tile(speech, 4)), motion=())
+    clip = Animator.from_pretrained()(
+        (16000, np.tile(speech, 2 + int(times.max() * 16000 / len(speech)))), motion=()
+    )
     predicted, length = clip.lip_distance_mm(), len(speech) / 16000
     starts = np.arange(0, length, 0.01)
     curves = [np.interp(times + start, clip.times, predicted) for start in starts]
@@ -69,26 +71,27 @@ def test_the_head_speaks_along(page, three, speech):
     wait_for_head(page)
     page.evaluate(WATCH_FACES)
     page.click(".bilabial-live")
-    page.wait_for_function("faces.length && faces.at(-1).time > 7")
+    page.wait_for_function("faces.length >= 50 && faces.at(-1).time > 7")  # software drawing is slow
     assert page.get_by_role("button", name="Stop", exact=True).get_attribute("aria-pressed") == "true"
     assert page.evaluate("document.querySelector('.bilabial-level').value") >= 0
     page.evaluate(
         "() => { window.bilabialAsked = {...bilabialAsked, emotion: {happy: 1}};"
         "window.dispatchEvent(new Event('bilabial-asked')); }"
     )
-    page.wait_for_function("faces.at(-1).time > 11")
+    changed = page.evaluate("faces.at(-1).time")
+    page.wait_for_function(f"faces.at(-1).time > {changed} + 4")
     shown = page.inner_text(".bilabial-delay")
     page.click(".bilabial-live")
     faces = page.evaluate("faces")
     times, values = np.array([one["time"] for one in faces]), np.array([one["values"] for one in faces])
     clip = FaceClip(ARKIT_BLENDSHAPES, values.clip(0, 1), 30)
-    early = times < 7
-    assert early.sum() > 20 and np.ptp(clip.lip_distance_mm()[early]) > 3
+    early = times < changed
+    assert np.ptp(clip.lip_distance_mm()[early]) > 3
     assert best_correlation(times[early], clip.lip_distance_mm()[early], speech) >= 0.8
     assert clip["mouthSmileLeft"][-3:].mean() > clip["mouthSmileLeft"][early].mean() + 0.2
     # what was measured is shown; it is at least what the model needs to hear
     delays = np.array([one["delay"] for one in faces])
-    assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 5000
+    assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 8000
     assert int(shown.split()[0]) == pytest.approx(np.median(delays[-60:]), abs=1000)
     # nothing goes on
     page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
