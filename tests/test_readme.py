@@ -16,7 +16,7 @@ def test_the_python_of_the_readme_runs(tmp_path):
     """One snippet after another; the line with a video of a person only where there is one."""
     snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     snippets = [snippet for snippet in snippets if "Animator" in snippet]
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     (tmp_path / "speech.wav").write_bytes(EXAMPLE.read_bytes())
     videos = sorted(
         (Path(os.environ.get("BILABIAL_TEST_DATA", "-")) / "validation" / "natural").glob("*.mp4")
