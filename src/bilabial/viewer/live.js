@@ -130,7 +130,7 @@ class Live {
     const weight = position % 1;
     const values = Array.from(before, (value, k) => value * (1 - weight) + after[k] * weight);
     if (time !== this.drawn) head?.pose(this.names, values);
-    if (head?.changed) head.render();
+    if (head?.changed) head.render(true);
     this.drawn = time;
     const delay = 1000 * (this.now() - time);
     this.measured.push(delay);
@@ -171,6 +171,7 @@ const liveButton = part("live");
 const asked = () => window.bilabialAsked ?? { emotion: "neutral", intensity: 1, style: {} };
 
 function showLive(running) {
+  speaking = running;
   part("heard").hidden = !running;
   liveButton.setAttribute("aria-pressed", running);
   liveButton.textContent = t(running ? "Stop" : "Live");
@@ -211,9 +212,6 @@ async function startLive() {
 }
 
 if (typeof server !== "undefined" && server.live_start) {
-  for (const node of [liveButton, part("delay")]) node.title = t(node.title);
-  part("level").ariaLabel = t(part("level").ariaLabel);
-  showLive(false);
   liveButton.hidden = false;
   liveButton.onclick = () => (live ? live.end() : startLive());
   audio.addEventListener("play", () => live?.end());

@@ -8,6 +8,7 @@ const [stage, audio, canvas, message, recordButton] = ["stage", "audio", "canvas
 let head = null; // a Head once it is loaded
 let clip = null; // a decoded value
 let drawnTime = -1;
+let speaking = false; // live mode draws the face
 let recording = null; // AbortController of the video that is being made
 
 const plots = new Plots(element, {
@@ -57,7 +58,7 @@ function follow() {
   const moved = time !== drawnTime;
   if (moved && clip) plots.move(time);
   if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
-  const moving = !audio.paused || head?.held;
+  const moving = !audio.paused || speaking || head?.held;
   if (head && (head.changed || head.moving !== moving)) {
     head.render(moving);
     canvas.dataset.time = time.toFixed(4);
