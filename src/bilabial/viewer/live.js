@@ -100,7 +100,7 @@ class Live {
   receive({ frames }) {
     if (this.numFrames) this.lags.push(this.now() - (this.numFrames - 1) / this.fps);
     this.lags.splice(0, this.lags.length - NUM_LAGS);
-    const numbers = decodeFrames(frames);
+    const numbers = decode(frames, Uint16Array);
     for (let k = 0; k < numbers.length; k += this.names.length) {
       this.frames.push(Float32Array.from(numbers.subarray(k, k + this.names.length), (number) => number / 65535));
       this.numFrames++;
