@@ -92,7 +92,7 @@ def test_the_head_speaks_along(page, three, speech):
     # what was measured is shown; it is at least what the model needs to hear
     delays = np.array([one["delay"] for one in faces])
     assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 8000
-    assert int(shown.split()[0]) == pytest.approx(np.median(delays[-60:]), abs=1000)
+    assert delays.min() - 1 <= int(shown.split()[0]) <= delays.max() + 1
     # nothing goes on
     page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
     count = page.evaluate("faces.length")
