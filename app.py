@@ -37,6 +37,7 @@ MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 MAX_MEGABYTES = 50  # of one uploaded file
 MAX_WAITING = 40  # requests in the queue; further ones are told to come back
 RUNNING = 2  # animations at the same time: one for each core of a free Space
+REMEMBERED = 8  # uploads whose faces are not watched again
 PACKAGE = Path(bilabial.__file__).parent
 FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -95,6 +96,14 @@ def download_folder() -> Path:
     return Path(tempfile.mkdtemp(dir=parent))
 
 
+@lru_cache(REMEMBERED)
+def face_of(path: str) -> FaceClip:
+    """The face in a reference, watched once: an upload's path tells its content. Raises ValueError."""
+    from bilabial.animator import read_face
+
+    return read_face(Path(path))
+
+
 def sorry(sentence: object, request: gr.Request | None) -> gr.Error:
     """The sentence as an error of the page, in the visitor's language."""
     return gr.Error(in_language(str(sentence), request), print_exception=False)
@@ -151,7 +160,7 @@ def perform(
         wanted = {style: amount}
         if reference:
             progress(0.2, desc=in_language("Watching the reference", request))
-            wanted = animator().reference_style(reference, amount)
+            wanted = animator().reference_style(face_of(reference), amount)
         progress(0.5, desc=in_language("Animating", request))
         adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
         drawn = whole_number(seed) if seed.strip() else None
@@ -163,7 +172,7 @@ def perform(
     return Speech(clip, waveform)
 
 
-watched = lru_cache(maxsize=8)(watch_lips)  # by content: the path of an upload holds its hash
+watched = lru_cache(REMEMBERED)(watch_lips)  # by content: the path of an upload holds its hash
 
 
 def captured_lips(

@@ -190,3 +190,17 @@ def test_lips_move_with_speech_and_rest_after_it(animator, speech):
 def test_the_face_does_not_tremble(animator):
     jaw = animator(EXAMPLE, fps=60)["jawOpen"]
     assert np.abs(np.diff(jaw, 2)).max() < 0.08
+
+
+def test_a_sound_is_heard_once(tiny_model, speech):
+    """Another emotion, style or rate reuses what was heard, and gives what it gives alone."""
+    animator, calls = Animator(tiny_model, BilabialFeatureExtractor()), []
+    tiny_model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    sound = (16000, speech[:16000])
+    neutral = animator(sound)
+    heard = len(calls)
+    again = animator(sound, emotion="happy", style="other", fps=25)
+    assert heard >= 1 and len(calls) == heard
+    alone = Animator(tiny_model, BilabialFeatureExtractor())(sound, emotion="happy", style="other", fps=25)
+    assert np.array_equal(again.values, alone.values) and len(calls) == 2 * heard
+    assert np.array_equal(neutral.values, animator(sound).values)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
@@ -19,6 +21,7 @@ from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
+HEARD_SOUNDS = 4  # whose speech states are kept: 23 MB for two minutes
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
 
@@ -32,6 +35,7 @@ class Animator:
     def __init__(self, model: BilabialModel, feature_extractor: BilabialFeatureExtractor):
         self.model = model
         self.feature_extractor = feature_extractor
+        self._listen = lru_cache(HEARD_SOUNDS)(self._listen)  # the same sound in another mood: heard already
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
@@ -68,9 +72,8 @@ class Animator:
         style_vector = self._style_vector(style)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
-        coefficients = self.model.animate(
-            waveform, rate, emotion=emotion, intensity=intensity, style=style_vector, fps=fps
-        )
+        heard = self._listen(waveform.tobytes())
+        coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard)
         clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
         clip = enliven(clip, Sound.of(waveform, rate, clip, seed), strengths)
         return adjust(clip, adjustments) if adjustments else clip
@@ -109,13 +112,17 @@ class Animator:
         """
         if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
             raise ValueError(f"amount of the reference must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
-        clip = source if isinstance(source, FaceClip) else _read_face(Path(source))
+        clip = source if isinstance(source, FaceClip) else read_face(Path(source))
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:
             raise ValueError(f"the reference has no {', '.join(missing)}")
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
+
+    def _listen(self, waveform: bytes) -> list[torch.Tensor]:
+        """What the model hears in a waveform, (S,) float32."""
+        return self.model.listen(np.frombuffer(waveform, np.float32))
 
     def _style_vector(self, style: Style | None) -> torch.Tensor:
         return self.model.encode_style(
@@ -142,8 +149,11 @@ class Animator:
         return f"this model was trained on {trained} speech only; {', '.join(names)} changes nothing"
 
 
-def _read_face(path: Path) -> FaceClip:
-    """A face from a file, by its suffix; what is no file of curves is taken for a video."""
+def read_face(path: Path) -> FaceClip:
+    """A face from a file, by its suffix; what is no file of curves is taken for a video.
+
+    Raises FileNotFoundError or ValueError in a sentence.
+    """
     readers = {".csv": FaceClip.from_csv, ".npz": FaceClip.from_npz}
     if path.suffix.lower() in readers:
         return readers[path.suffix.lower()](path)

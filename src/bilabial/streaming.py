@@ -193,7 +193,8 @@ class FaceStream:
         ahead = np.repeat(self._weights[-1:], math.ceil(len(sound) / self._hop) - len(self._weights), axis=0)
         weights = torch.from_numpy(np.concatenate([self._weights, ahead]))  # those ahead change nothing
         kept = slice(frames.start - first, frames.stop - first)
-        faces = self.model.decode_window(torch.from_numpy(sound), weights, self._learnt, kept)
+        states = self.model.encode_window(torch.from_numpy(sound))
+        faces = self.model.decode_window(states, weights, self._learnt, kept)
         share = np.array([self._share_at_rest(frame) for frame in frames], np.float32)
         return self.model.settle(*faces, self._manner, torch.from_numpy(share))
 

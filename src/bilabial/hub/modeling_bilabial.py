@@ -7,7 +7,7 @@ the same result.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -401,22 +401,20 @@ class BilabialModel(BilabialPreTrainedModel):
         intensity: float = 1.0,
         style: str | Mapping[str, float] | torch.Tensor | None = None,
         fps: float = 30.0,
+        heard: Sequence[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Coefficients (ceil(seconds * fps), C) float32 in 0..1 of speech; columns are config.blendshapes.
 
         waveform: (S,) float in -1..1 at config.sampling_rate; its level is normalised here. emotion: a name,
         a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
         seconds. Lips that are closed in neutral speech are closed in every emotion and manner, and an emotion
-        changes their distance by no more than EMOTION_OPENING. Raises ValueError for another rate, an empty
-        or non-finite waveform, and unknown names or ranges.
+        changes their distance by no more than EMOTION_OPENING. heard: what `listen` gave for this waveform,
+        None = listen now. Raises ValueError for another rate, an empty or non-finite waveform, and unknown
+        names or ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
         fps = check_fps(fps)
-        samples = np.asarray(waveform, dtype=np.float32)
-        if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
-            raise ValueError(
-                f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
-            )
+        samples = _checked_samples(waveform)
         config, names = self.config, self.config.blendshapes
         total = math.ceil(len(samples) / config.frame_hop_samples)
         if is_schedule(emotion):
@@ -426,7 +424,11 @@ class BilabialModel(BilabialPreTrainedModel):
         learnt, manner = self.encode_style(style).split([config.style_size, 2 * len(names)])
         manner = manner.view(2, -1).float().cpu()
         sound = normalize_level(samples)
-        faces = self._decode_chunks(torch.from_numpy(sound), weights, learnt)
+        heard = self.listen(samples) if heard is None else heard
+        pairs = []
+        for states, (first, last, kept) in zip(heard, self._chunks(total), strict=True):
+            pairs.append(self.decode_window(states, weights[first:last], learnt, kept))
+        faces = tuple(torch.cat(parts) for parts in zip(*pairs, strict=True))
         share = quiet_share(sound, config.frame_hop_samples, config.rest_seconds)
         faces = self.settle(*faces, manner, torch.from_numpy(share))
         count = num_frames(len(samples) / sampling_rate, fps)
@@ -463,54 +465,50 @@ class BilabialModel(BilabialPreTrainedModel):
         low, high = (bound * spoken for bound in EMOTION_OPENING)
         return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clamp(low, high))
 
-    def decode_window(
-        self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor, kept: slice
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coefficients (K, C) in 0..1 of the kept frames of samples (S,): without emotion, and with it.
+    @torch.no_grad()
+    def listen(self, waveform: np.ndarray | torch.Tensor) -> list[torch.Tensor]:
+        """What `animate` hears in a waveform (S,), whatever emotion, style and rate it is asked for.
 
-        input_values: level-normalised, on any device. emotion: (T, E) weights. style: (style_size,), what
-        the decoder learnt. Returns float32 on the CPU.
+        Speech states (1, T, E) of one chunk with its context after another. Raises ValueError like `animate`.
         """
+        samples, hop = _checked_samples(waveform), self.config.frame_hop_samples
+        sound = torch.from_numpy(normalize_level(samples))
+        chunks = self._chunks(math.ceil(len(samples) / hop))
+        return [self.encode_window(sound[first * hop : last * hop]) for first, last, _ in chunks]
+
+    def encode_window(self, input_values: torch.Tensor) -> torch.Tensor:
+        """Speech states (1, T, E) of samples (S,), level-normalised, on any device."""
         part = input_values.to(self.device, self.dtype)
         ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
         mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
-        states = self.encode_speech(part[None], ones, mask)
+        return self.encode_speech(part[None], ones, mask)
+
+    def decode_window(
+        self, speech_states: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor, kept: slice
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients (K, C) in 0..1 of the kept frames: without emotion, and with it.
+
+        speech_states: (1, T, E), of `encode_window`. emotion: (T, E) weights. style: (style_size,), what the decoder learnt. Returns float32 on the CPU.
+        """
         first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
-        states, mask, emotion = (
-            states[:, first : kept.stop],
-            mask[:, first : kept.stop],
-            emotion[first : kept.stop],
-        )
+        states, emotion = speech_states[:, first : kept.stop], emotion[first : kept.stop]
+        mask = torch.ones_like(states[..., :1])
         neutral = face = self.decode(states, mask, None, style[None])[0, kept.start - first :]
         if emotion.any():
-            emotion = emotion[None].to(part.device)
+            emotion = emotion[None].to(states.device)
             face = self.decode(states, mask, emotion, style[None])[0, kept.start - first :]
         return tuple(part.clamp(0.0, 1.0).float().cpu() for part in (neutral, face))
 
-    def _decode_chunks(
-        self, input_values: torch.Tensor, emotion: torch.Tensor, style: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same of all frames of samples (S,), in chunks."""
-        pairs = []
-        for part, frames, first in self._chunks(input_values):
-            weights = emotion[first : first + math.ceil(len(part) / self.config.frame_hop_samples)]
-            pairs.append(self.decode_window(part, weights, style, frames))
-        return tuple(torch.cat(parts) for parts in zip(*pairs, strict=True))
-
-    def _chunks(self, input_values: torch.Tensor):
-        """Yield (samples with context, slice of the frames to keep, number of the first) that cover (S,)."""
-        hop, config = self.config.frame_hop_samples, self.config
-        total = math.ceil(len(input_values) / hop)
+    def _chunks(self, total: int) -> Iterator[tuple[int, int, slice]]:
+        """Yield (first frame, frame after the last, slice of the frames to keep) that cover `total` frames."""
+        config = self.config
         if config.audio_encoder_config is not None:  # hears the whole clip
-            yield input_values, slice(0, total), 0
+            yield 0, total, slice(0, total)
             return
         for start in range(0, total, CHUNK_FRAMES):
             end = min(start + CHUNK_FRAMES, total)
-            first = max(
-                0, start - config.num_history_frames - 2
-            )  # 2: half a mel window, and the stem's frame
-            last = min(total, end + config.num_lookahead_frames + 2)
-            yield input_values[first * hop : last * hop], slice(start - first, end - first), first
+            first = max(0, start - config.num_history_frames - 2)  # 2: half a mel window, the stem's frame
+            yield first, min(total, end + config.num_lookahead_frames + 2), slice(start - first, end - first)
 
     def _condition(
         self, batch: int, emotion: torch.Tensor | None, style: torch.Tensor | None, like: torch.Tensor
@@ -554,6 +552,16 @@ class BilabialModel(BilabialPreTrainedModel):
             "velocity": velocity_loss(predicted, labels, cells),
         }
         return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure
+
+
+def _checked_samples(waveform: np.ndarray | torch.Tensor) -> np.ndarray:
+    """Speech as (S,) float32. Raises ValueError for what is empty, not finite or of another shape."""
+    samples = np.asarray(waveform, dtype=np.float32)
+    if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
+        raise ValueError(
+            f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
+        )
+    return samples
 
 
 def interpolate(
