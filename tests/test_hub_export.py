@@ -1,25 +1,47 @@
 """What goes to the Hub works there: without this package, offline, in a clean interpreter."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import card
+import evaluate
 import numpy as np
 import publish
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
-from conftest import ROOT
+from checks import check_card, check_code, check_figures, check_work_tree, try_out
+from conftest import ROOT, build_random
+from evaluate import EvaluateArguments
+from huggingface_hub import ModelCard
+from licences import read_sources
+from publish import PublishArguments
+from test_align import row
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
+from bilabial.data import SCHEMA
+from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+
+
+def tiny_settings() -> BilabialConfig:
+    return BilabialConfig(
+        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
+        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
+        dropout=0.0, styles=["default", "other"], unseen_blendshapes=["cheekPuff"],
+    )  # fmt: skip
+
 
 HUB_CODE = ROOT / "src" / "bilabial" / "hub"
 
 
 def test_code_obeys_the_hubs_rules():
-    assert publish.check_code(HUB_CODE) == []
+    assert check_code(HUB_CODE) == []
 
 
 @pytest.mark.parametrize(
@@ -37,13 +59,13 @@ def test_code_obeys_the_hubs_rules():
 def test_the_check_finds_what_breaks(tmp_path, line, problem):
     shutil.copytree(HUB_CODE, tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "code" / "extra.py").write_text(line + "\n")
-    assert any(problem in found for found in publish.check_code(tmp_path / "code"))
+    assert any(problem in found for found in check_code(tmp_path / "code"))
 
 
 def test_a_clean_interpreter_computes_the_same(tiny_model, tmp_path):
     folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
     assert {path.name for path in HUB_CODE.glob("*.py")} == {path.name for path in folder.glob("*.py")}
-    there = json.loads(publish.try_out(folder))
+    there = json.loads(try_out(folder))
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
     assert np.allclose(there["coefficients"], tiny_model.animate(waveform, 16000, fps=30).numpy(), atol=1e-6)
     assert there["buffers"] == {name: float(b.double().sum()) for name, b in tiny_model.named_buffers()}
@@ -55,7 +77,7 @@ def test_a_folder_without_its_code_is_found_out(tiny_model, tmp_path):
     folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
     (folder / "lips_bilabial.py").unlink()
     with pytest.raises(RuntimeError, match="does not load in a clean interpreter"):
-        publish.try_out(folder)
+        try_out(folder)
 
 
 def test_the_embedded_model_has_no_second_copy_of_the_code():
@@ -88,24 +110,220 @@ def test_a_source_that_is_nothing(source):
         load_checkpoint(source)
 
 
-def run_publish(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "train" / "publish.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+# --- A model of one's own, in the folders that train.py and evaluate.py leave
 
 
-def test_dry_run_writes_a_whole_repository(tmp_path):
-    done = run_publish("--repo_id", "me/bilabial", "--dry_run", "--output", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} < names
-    assert "modeling_bilabial.py" in names
-    assert "auto_map" in json.loads((tmp_path / "out" / "config.json").read_text())
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, speech) -> Path:
+    """A run: model/ with its sources, metrics.json beside it, measured on a data set of one clip."""
+    folder = tmp_path_factory.mktemp("run")
+    model = build_random(tiny_settings())
+    save_checkpoint(model, BilabialFeatureExtractor(), folder / "model")
+    write_sources(folder / "model", ("GRID audiovisual corpus", "CC BY 4.0"), ("own recording", "unknown"))
+    (folder / "me" / "data").mkdir(parents=True)
+    table = pyarrow.Table.from_pylist([row(load_checkpoint()[0], speech)], schema=SCHEMA)
+    pyarrow.parquet.write_table(table, folder / "me" / "data" / "validation-00000-of-00001.parquet")
+    model_folder = str(folder / "model")
+    evaluate.main(EvaluateArguments([str(folder / "me")], folder / "metrics.json", model=model_folder))
+    return folder
 
 
-def test_publish_refuses_a_bad_card_and_a_bad_name(tmp_path):
+def write_sources(folder: Path, *sources: tuple[str, str]) -> None:
+    entries = [{"source": name, "licence": terms, "rows": 90, "seconds": 300.0} for name, terms in sources]
+    (folder / "sources.json").write_text(json.dumps(entries))
+
+
+@pytest.fixture
+def own(trained, tmp_path) -> Path:
+    """A copy of that run to spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def publish_own(run: Path, **options: object) -> None:
+    given = {"repo_id": "me/my-face", "model": run / "model", "output": run / "out"}
+    publish.main(PublishArguments(dry_run=True, allow_dirty=True, **(given | options)))
+
+
+def test_an_own_model_gets_a_card_from_its_figures(own):
+    publish_own(own)
+    card = ModelCard((own / "out" / "model" / "README.md").read_text())
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
+    indexed = {one.metric_type: one.metric_value for one in card.data.eval_results}
+    scores = json.loads((own / "metrics.json").read_text())
+    assert indexed["r0"] == pytest.approx(scores["me"]["model"]["r0"], abs=1e-4)
+    assert evaluate.tables(scores) in card.text
+    for line in (
+        "# my-face: speech to ARKit blendshapes",
+        "| GRID audiovisual corpus | CC BY 4.0 | 90 | 5.0 |",
+        "| own recording | not stated | 90 | 5.0 |",
+        "No training data moved `cheekPuff`: they stay 0. The other 51 are learnt.",
+        'pipeline("audio-to-blendshapes", model="me/my-face", trust_remote_code=True)',
+        "Others change nothing: calm, ",
+        "Fewer than 50 /p b m/ stand behind cloC, ctl, J of me: indications only.",
+    ):
+        assert line in card.text, line
+    files = {path.name for path in (own / "out" / "model").iterdir()}
+    assert {"sources.json", "metrics.json", "pipeline_bilabial.py", "model.safetensors"} < files
+    assert ("figures.png" in files) == ("(figures.png)" in card.text)
+
+
+def test_the_card_as_a_page_has_valid_metadata(trained):
+    """Everything the template fills in: no brace and no placeholder is left, and the head is YAML."""
+    model, scores = load_checkpoint(trained / "model")[0], json.loads((trained / "metrics.json").read_text())
+    sources = read_sources(trained / "model")
+    text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-4.0")
+    text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
+    assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
+    assert (
+        "<!-- /metrics -->\n\n![r0 of every clip, and how often lips close that should, and should not]("
+        in text
+    )
+    data = ModelCard(text).data
+    assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-4.0", ["me/face"], "x")
+
+
+def test_plots_are_left_out_where_they_cannot_be_drawn(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
+    assert not card.draw(json.loads((trained / "metrics.json").read_text()), tmp_path)
+    assert "the card gets no plots: " in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def spoil_metrics(run: Path, change) -> None:
+    scores = json.loads((run / "metrics.json").read_text())
+    change(scores)
+    (run / "metrics.json").write_text(json.dumps(scores))
+
+
+def spoil_weights(run: Path) -> None:
+    model, feature_extractor = load_checkpoint(run / "model")
+    with torch.no_grad():
+        model.head.bias[3] = torch.nan
+    save_checkpoint(model, feature_extractor, run / "model")
+
+
+@pytest.mark.parametrize(
+    "spoil, options, sentence",
+    [
+        (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; train/evaluate.py"),
+        (lambda run: (run / "metrics.json").write_text("{"), {}, "metrics.json is not of train/evaluate.py"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(r0=math.nan)), {},
+         "metrics.json says r0 of me is not a number"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("maeD")), {},
+         "metrics.json lacks maeD of me"),
+        (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "metrics.json holds no data set"),
+        (spoil_weights, {}, "the weights head.bias hold what is not a number"),
+        (lambda run: (run / "model" / "sources.json").unlink(), {}, "lacks sources.json, which train.py"),
+        (lambda run: (run / "model" / "sources.json").write_text('[{"name": 1}]'), {}, "must be a list of"),
+        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {},
+         "learnt from RAVDESS .CC BY-NC-SA 4.0., which forbids commercial use, and apache-2.0 allows it"),
+        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {"licence": "mit"},
+         "which forbids commercial use, and mit allows it"),
+        (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")),
+         {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learnt from BEAT .non-commercial."),
+        (lambda run: None, {"card": Path("gone.md")}, "there is no card gone.md"),
+        (lambda run: None, {"card": ROOT / "model_card.md"}, "the tables of model_card.md are not those of"),
+    ],
+)  # fmt: skip
+def test_a_failing_state_is_refused(own, spoil, options, sentence):
+    spoil(own)
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        publish_own(own, **options)
+    assert not (own / "out").exists()
+
+
+def test_a_non_commercial_source_is_published_under_its_own_terms(own, monkeypatch):
+    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
+    monkeypatch.setenv("BROWSER_PATH", "none")  # the plot is not the point
+    publish_own(own, licence="cc-by-nc-sa-4.0")
+    head = ModelCard((own / "out" / "model" / "README.md").read_text())
+    assert head.data.license == "cc-by-nc-sa-4.0"
+    assert "Some of the data forbid commercial use" in head.text
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"repo_id": None}, "nothing to publish: give --repo_id, --dataset or --space"),
+        ({"repo_id": "bilabial"}, "repo_id must look like name/model, got 'bilabial'"),
+        ({"dataset": Path("x")}, "dataset_repo_id must look like name/model, got None"),
+        ({"space_repo_id": "me/app"}, "--space_repo_id needs --space"),
+        ({"tag": "main"}, "tag must look like v0.1.0, got 'main'"),
+        ({"tag": "a b"}, "tag must look like v0.1.0, got 'a b'"),
+        ({"repo_id": None, "dataset": Path("x"), "dataset_repo_id": "me/x"}, "x is no data set: prepare.py"),
+    ],
+)
+def test_a_command_that_cannot_be_meant(own, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own, **options)
+
+
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (lambda table: table.drop(["licence"]), "not made by train/prepare.py: it lacks licence"),
+        (lambda table: table.slice(0, 0), "holds no row"),
+        (lambda table: with_coefficients(table, math.inf), "holds coefficients that are not numbers"),
+    ],
+)
+def test_a_broken_data_set_is_refused(own, spoil, sentence):
+    path = own / "me" / "data" / "validation-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(spoil(pyarrow.parquet.read_table(path)), path)
+    (own / "me" / "README.md").write_text("# rows\n")
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
+
+
+def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
+    rows = table.to_pylist()
+    rows[0]["coefficients"][5][7] = value
+    return pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+
+
+# --- The work tree
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    given = PublishArguments(repo_id="me/x", dry_run=True, model=tmp_path / "none")
+    with pytest.raises(ValueError, match="is not under git .*; --allow_dirty does without"):
+        publish.main(given)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("1\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    assert check_work_tree(tmp_path) == []
+    (tmp_path / "notes.txt").write_text("no code\n")
+    assert check_work_tree(tmp_path) == []
+    (tmp_path / "src" / "a.py").write_text("2\n")
+    (tmp_path / "src" / "new.py").write_text("3\n")
+    with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
+        publish.main(given)
+
+
+# --- The command
+
+
+def test_the_embedded_card_is_that_of_the_embedded_figures():
+    scores = json.loads((EMBEDDED_MODEL / "metrics.json").read_text())
+    text = (ROOT / "model_card.md").read_text()
+    assert check_card("model_card.md", text, evaluate.tables(scores)) == []
+    assert check_figures(scores) == []
+
+
+def test_a_refusal_is_one_sentence_and_leaves_earlier_files(tmp_path):
     (tmp_path / "card.md").write_text("# nothing\n")
-    done = run_publish("--repo_id", "me/bilabial", "--dry_run", "--card", "card.md", cwd=tmp_path)
-    assert done.returncode == 1 and "card.md lacks 'license:'" in done.stderr
-    assert not (tmp_path / "build").exists()
-    done = run_publish("--repo_id", "bilabial", "--dry_run", cwd=tmp_path)
-    assert done.returncode == 1 and "must look like name/model" in done.stderr
+    (tmp_path / "out" / "model").mkdir(parents=True)
+    (tmp_path / "out" / "model" / "kept").write_text("earlier")
+    command = [sys.executable, str(ROOT / "train" / "publish.py"), "--repo_id", "me/bilabial", "--dry_run"]
+    options = ["--allow_dirty", "--card", "card.md", "--output", "out"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("publish: not published: card.md lacks 'license:'")
+    assert (tmp_path / "out" / "model" / "kept").read_text() == "earlier"

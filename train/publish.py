@@ -1,18 +1,19 @@
-"""Check a trained model and publish it.
+"""Check a trained model, a data set and the Space, and publish them on the Hub.
 
-Weights, code, feature extractor and model card in one Hub repository.
+    python train/publish.py --repo_id me/bilabial --model runs/me/model --dry_run
+    python train/publish.py --repo_id me/bilabial --model runs/me/model --tag v0.1.0 --private
+    python train/publish.py --dataset data/me --dataset_repo_id me/my-face
+    python train/publish.py --space --space_repo_id me/talking-face --model runs/me/model
 
-    python train/publish.py --repo_id me/bilabial --dry_run
-    python train/publish.py --repo_id me/bilabial --model runs/grid/model --private
-
-Nothing is uploaded unless every check passes; the upload is a single commit. A dry run writes the same files
-to --output.
+A model's repository holds weights, code, feature extractor and a card written from metrics.json; a data set's
+its Parquet files; a Space the app with that model inside. Nothing is uploaded unless all checks of everything
+asked for pass. Each upload is one commit, and with --tag a revision; doing it again changes nothing. A dry run
+writes the same files to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
 """
 
-import ast
+import json
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -21,97 +22,217 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HTTPError, LocalTokenNotFoundError  # HTTPError: of its HTTP library, any
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+from card import complete, draw, write_template
+from checks import (
+    check_card,
+    check_code,
+    check_figures,
+    check_use,
+    check_weights,
+    check_work_tree,
+    code_revision,
+    open_app,
+)
+from evaluate import tables
+from huggingface_hub import DatasetCard, HfApi, ModelCard
+from licences import SOURCES_FILE, check_licence, hub_licence, read_sources, sources_of_data
+from space import build_space
+from tqdm import tqdm
 from transformers import HfArgumentParser
+from upload import Release, check_token, push
 
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint
+from bilabial.data import SCHEMA
 
-ALLOWED_IMPORTS = {"numpy", "torch", "transformers", "huggingface_hub"}
-# What transformers itself greps for, in docstrings and comments too, to know which files belong together.
-RELATIVE_IMPORT = re.compile(r"^\s*(?:from|import)\s+\.(\S*)", re.MULTILINE)
-TRY_OUT = """
-import json, sys, numpy, torch
-from transformers import AutoFeatureExtractor, AutoModel
-folder = sys.argv[1]
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
-assert "bilabial" not in sys.modules, "the code of the repository was not used"
-waveform = numpy.random.default_rng(0).standard_normal(16000).astype("float32") * 0.1
-print(json.dumps({
-    "coefficients": model.animate(waveform, sampling_rate=16000, fps=30).tolist(),
-    "features": float(extractor(waveform, sampling_rate=16000, return_tensors="pt").input_values.abs().sum()),
-    "buffers": {name: float(buffer.double().sum()) for name, buffer in model.named_buffers()},
-}))
-"""
+TAG = re.compile(r"\w[\w.+-]*")
+OWN_LICENCE = "apache-2.0"  # that of the code
 
 
 @dataclass
 class PublishArguments:
     repo_id: str | None = field(
-        default=None, metadata={"help": "Hub repository, name/model; made if missing."}
+        default=None, metadata={"help": "Repository of the model, name/model; made if missing."}
     )
     model: Path | None = field(
         default=None, metadata={"help": "Folder of the model; left out: the embedded default."}
     )
-    card: Path = field(
-        default=ROOT / "model_card.md", metadata={"help": "Becomes README.md of the repository."}
+    metrics: Path | None = field(
+        default=None,
+        metadata={"help": "What evaluate.py wrote; left out: metrics.json in or beside the model's folder."},
     )
-    private: bool = field(default=False, metadata={"help": "Make the repository a private one."})
+    card: Path | None = field(
+        default=None,
+        metadata={"help": "Becomes README.md; left out: model_card.md, or for --model one that is written."},
+    )
+    licence: str | None = field(
+        default=None,
+        metadata={"help": "Of model and Space, as the Hub calls it; left out: the card's, else apache-2.0."},
+    )
+    allow_non_commercial: bool = field(
+        default=False,
+        metadata={"help": "Publish under that licence although data of the model forbid commercial use."},
+    )
+    dataset: Path | None = field(default=None, metadata={"help": "Folder of a data set to publish."})
+    dataset_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/data."})
+    space: bool = field(default=False, metadata={"help": "Publish the app, with the model in it."})
+    space_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/space."})
+    tag: str | None = field(default=None, metadata={"help": "Also tag the commits, like v0.1.0."})
+    message: str | None = field(default=None, metadata={"help": "Of the commits."})
+    private: bool = field(default=False, metadata={"help": "Make the repositories private ones."})
     dry_run: bool = field(default=False, metadata={"help": "Check and write to --output, upload nothing."})
+    allow_dirty: bool = field(default=False, metadata={"help": "Publish code that is in no commit of git."})
     embed: bool = field(default=False, metadata={"help": "Make --model this package's default; no upload."})
     output: Path = field(default=Path("build/hub"), metadata={"help": "Folder that a dry run writes."})
 
-
-def check_code(folder: Path) -> list[str]:
-    """What in the folder's Python files would break on the Hub: a list of sentences, empty if nothing."""
-    problems = []
-    for path in sorted(folder.glob("*.py")):
-        text = path.read_text()
-        for target in RELATIVE_IMPORT.findall(text):
-            if not re.fullmatch(r"\w+", target) or not (folder / f"{target}.py").is_file():
-                problems.append(f"{path.name}: '.{target}' is not a file beside it")
-        for node in ast.walk(ast.parse(text)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            for name in names:
-                package = name.split(".")[0]
-                if package not in ALLOWED_IMPORTS | set(sys.stdlib_module_names):
-                    problems.append(f"{path.name} imports {package}, which users of the Hub need not have")
-    return problems
+    @property
+    def is_embedded(self) -> bool:
+        return self.model is None or self.model.resolve() == EMBEDDED_MODEL.resolve()
 
 
-def check_card(card: Path) -> list[str]:
-    """What is missing in a model card: a list of sentences."""
-    text = card.read_text() if card.is_file() else ""
-    wanted = ("license:", "library_name: transformers", "trust_remote_code=True", "<!-- metrics -->")
-    return [f"{card.name} lacks {mark!r}" for mark in wanted if mark not in text]
+def check_arguments(args: PublishArguments) -> None:
+    """Raise ValueError for a command that cannot be meant."""
+    if not (args.repo_id or args.dataset or args.space):
+        raise ValueError("nothing to publish: give --repo_id, --dataset or --space")
+    wanted = {"repo_id": bool(args.repo_id), "dataset_repo_id": args.dataset, "space_repo_id": args.space}
+    for name, asked in wanted.items():
+        value = getattr(args, name)
+        if asked and not (value and HUB_ID.fullmatch(value)):
+            raise ValueError(f"{name} must look like name/model, got {value!r}")
+        if value and not asked:
+            raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
+    if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
+        raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
 
 
-def try_out(folder: Path) -> str:
-    """Load and use the folder in a clean interpreter, offline, without this package.
-
-    Returns what it printed (JSON). Raises RuntimeError with the interpreter's own words.
-    """
-    with tempfile.TemporaryDirectory() as home:
-        environment = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PATH": "", "HOME": home}
-        command = [sys.executable, "-I", "-c", TRY_OUT, str(folder.resolve())]
-        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{folder} does not load in a clean interpreter:\n{done.stderr[-2000:]}")
-    return done.stdout.strip().splitlines()[-1]
-
-
-def build(args: PublishArguments, folder: Path) -> None:
-    """Write the repository's files to a folder. Raises ValueError when a check fails."""
-    model, feature_extractor = load_checkpoint(args.model)
-    save_checkpoint(model, feature_extractor, folder, with_code=True)
-    problems = check_code(folder) + check_card(args.card)
+def refuse(problems: list[str]) -> None:
+    """Raise ValueError that names every problem, if there is one."""
     if problems:
-        raise ValueError("not published:\n" + "\n".join(f"- {problem}" for problem in problems))
-    shutil.copy(args.card, folder / "README.md")
-    try_out(folder)
+        raise ValueError("not published: " + "; ".join(problems))
+
+
+def read_metrics(args: PublishArguments) -> dict:
+    """The figures of the model. Raises ValueError where they are missing or not numbers."""
+    folder = args.model or EMBEDDED_MODEL
+    places = [args.metrics] if args.metrics else [folder / "metrics.json", folder.parent / "metrics.json"]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"not published: there is no {places[-1]}; train/evaluate.py --model {folder} "
+            f"--output {places[-1]} writes it"
+        )
+    try:
+        scores = json.loads(found.read_text())
+        refuse(check_figures(scores))
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not published: {found} is not of train/evaluate.py ({error!r})") from error
+    return scores
+
+
+def build_model(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a model's repository. Raises ValueError or RuntimeError when a check fails."""
+    model, feature_extractor = load_checkpoint(args.model)
+    scores = read_metrics(args)
+    sources = [] if args.is_embedded else read_sources(args.model)
+    source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
+    if source and not source.is_file():
+        raise ValueError(f"there is no card {source}")
+    name, licence = args.repo_id.split("/")[1], args.licence or OWN_LICENCE
+    text = (
+        source.read_text()
+        if source
+        else write_template(name, model, sources, scores, tables(scores), licence)
+    )
+    problems = check_card(source.name if source else "the card", text, tables(scores)) + check_weights(model)
+    refuse(problems or check_licence(sources, args.licence or card_licence(text), args.allow_non_commercial))
+    save_checkpoint(model, feature_extractor, folder, with_code=True)
+    refuse(check_code(folder) or check_use(folder, model))
+    datasets = [args.dataset_repo_id] if args.dataset_repo_id else []
+    has_plot = draw(scores, folder)
+    (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
+    if sources:
+        shutil.copyfile(args.model / SOURCES_FILE, folder / SOURCES_FILE)
+    (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.licence, datasets, has_plot))
+
+
+def card_licence(text: str) -> str:
+    """The licence that a card's metadata name."""
+    return str(ModelCard(text).data.license)
+
+
+def build_dataset(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a data set's repository: links to its Parquet files, and its card.
+
+    The card carries the licences of the rows' own sources. Raises ValueError when a check fails.
+    """
+    files, card = sorted((args.dataset / "data").glob("*.parquet")), args.dataset / "README.md"
+    if not files or not card.is_file():
+        raise ValueError(f"{args.dataset} is no data set: prepare.py writes README.md and data/*.parquet")
+    (folder / "data").mkdir(parents=True)
+    for path in tqdm(files, unit="file", desc="checking rows"):
+        check_rows(path)
+        (folder / "data" / path.name).symlink_to(path.resolve())
+    sources = sources_of_data(files)
+    unknown = [one.source for one in sources if one.licence == "unknown"]
+    if unknown:
+        print(f"no licence is stated for {', '.join(unknown)}; the column licence of metadata.csv takes it")
+    head = DatasetCard(card.read_text())
+    head.data.license = sorted({hub_licence(one.licence) for one in sources})
+    (folder / "README.md").write_text(f"{head}")
+
+
+def check_rows(path: Path) -> None:
+    """Raise ValueError unless a Parquet file has the columns of a data set, a row, and only numbers."""
+    file = pyarrow.parquet.ParquetFile(path)
+    missing = sorted(set(SCHEMA.names) - set(file.schema_arrow.names))
+    if missing:
+        raise ValueError(f"{path} was not made by train/prepare.py: it lacks {', '.join(missing)}")
+    if not file.metadata.num_rows:
+        raise ValueError(f"{path} holds no row")
+    for batch in file.iter_batches(columns=["id", "coefficients"]):
+        values = pyarrow.compute.list_flatten(batch["coefficients"], recursive=True)
+        if values.null_count or not pyarrow.compute.all(pyarrow.compute.is_finite(values)).as_py():
+            raise ValueError(f"{path} holds coefficients that are not numbers")
+
+
+def build_app(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a Space, and open its page. Raises ValueError or RuntimeError if that fails."""
+    own = None
+    if not args.is_embedded:
+        own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
+        refuse(check_weights(own[0]))
+        refuse(check_licence(read_sources(args.model), licence, args.allow_non_commercial))
+    build_space(ROOT, folder, own, args.repo_id, args.licence)
+    open_app(folder)
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+
+
+def build_releases(args: PublishArguments, folder: Path) -> list[Release]:
+    """Check and write everything that is asked for, each kind in a folder of its own."""
+    description = f"Made with Bilabial {code_revision(ROOT)}."
+    releases = []
+    if args.repo_id:
+        build_model(args, folder / "model")
+        releases.append(("model", args.repo_id, "Publish weights, code and card"))
+    if args.dataset:
+        build_dataset(args, folder / "dataset")
+        releases.append(("dataset", args.dataset_repo_id, "Publish the data set"))
+    if args.space:
+        build_app(args, folder / "space")
+        releases.append(("space", args.space_repo_id, "Publish the app"))
+    return [
+        Release(kind, repo_id, folder / kind, args.message or message, description)
+        for kind, repo_id, message in releases
+    ]
+
+
+def keep(release: Release, output: Path) -> None:
+    """Copy what a dry run made, in the place of what an earlier one left."""
+    shutil.rmtree(output / release.kind, ignore_errors=True)
+    shutil.copytree(release.folder, output / release.kind, symlinks=True)
 
 
 def main(args: PublishArguments) -> None:
@@ -119,28 +240,29 @@ def main(args: PublishArguments) -> None:
         save_checkpoint(*load_checkpoint(args.model), EMBEDDED_MODEL, with_code=False)
         print(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
         return
-    if args.repo_id is None or args.repo_id.count("/") != 1:
-        raise ValueError(f"repo_id must look like name/model, got {args.repo_id!r}")
+    check_arguments(args)
+    if not args.allow_dirty:
+        refuse(check_work_tree(ROOT))
+    api = HfApi()
+    if not args.dry_run:
+        check_token(api)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "repository"
-        build(args, folder)
-        for path in sorted(folder.iterdir()):
-            print(f"{path.stat().st_size:>12,} {path.name}")
-        if args.dry_run:
-            shutil.rmtree(args.output, ignore_errors=True)
-            shutil.copytree(folder, args.output)
-            print(f"dry run: all checks passed, the files are in {args.output}; nothing was uploaded")
-            return
-        api = HfApi()
-        api.create_repo(args.repo_id, private=args.private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=args.repo_id, folder_path=folder, commit_message="Publish weights, code and card"
-        )
-        print(f"published: {commit.commit_url}")
+        releases = build_releases(args, Path(temporary))
+        for release in releases:
+            files = [path for path in release.folder.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            print(f"{release.kind} {release.repo_id}: {len(files)} files, {size:,} bytes")
+        for release in releases:
+            if args.dry_run:
+                keep(release, args.output)
+            else:
+                print(f"published: {push(api, release, args.private, args.tag)}")
+    if args.dry_run:
+        print(f"dry run: all checks passed, the files are in {args.output}; nothing was uploaded")
 
 
 if __name__ == "__main__":
     try:
         main(HfArgumentParser(PublishArguments).parse_args_into_dataclasses()[0])
-    except (ValueError, FileNotFoundError, RuntimeError, LocalTokenNotFoundError, HTTPError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         raise SystemExit(f"publish: {error}") from error

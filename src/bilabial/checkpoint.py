@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -12,6 +13,8 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+PIPELINE_CODE = Path(__file__).parent / "hub" / "pipeline_bilabial.py"
+PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
 
 
 def save_checkpoint(
@@ -20,7 +23,7 @@ def save_checkpoint(
     folder: str | Path,
     with_code: bool = True,
 ) -> Path:
-    """Write a folder that `load_checkpoint` reads; with_code: also AutoModel with trust_remote_code=True.
+    """Write a folder that `load_checkpoint` reads; with_code: also AutoModel and pipeline() of transformers.
 
     Code files are those of bilabial/hub, copied flat as the Hub wants them. Returns the folder.
     """
@@ -35,10 +38,16 @@ def save_checkpoint(
             own_class.register_for_auto_class(auto_class)
     for loaded in (model.config, feature_extractor):
         vars(loaded).pop("auto_map", None)  # what was loaded with its code still points to it
+        vars(loaded).pop("custom_pipelines", None)
     try:
+        if with_code:
+            model.config.custom_pipelines = PIPELINES
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
+        if with_code:
+            shutil.copyfile(PIPELINE_CODE, Path(folder) / PIPELINE_CODE.name)
     finally:
+        vars(model.config).pop("custom_pipelines", None)
         for own_class in classes:
             own_class._auto_class = None
     return Path(folder)

@@ -1,0 +1,79 @@
+"""The task "audio-to-blendshapes" of `transformers.pipeline`: speech in any shape, a named animation out.
+
+`checkpoint.save_checkpoint` names this file in config.json; nothing else imports it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from transformers import Pipeline
+from transformers.pipelines.audio_utils import ffmpeg_read
+
+PADDING_SECONDS = 0.1  # of silence at both ends, so that a resampled end does not ring into the beginning
+
+
+class BilabialPipeline(Pipeline):
+    r"""
+    `pipeline("audio-to-blendshapes", model=..., trust_remote_code=True)`.
+
+    Called with the path or the bytes of an audio file (these need the program ffmpeg), a waveform (S,) and
+    `sampling_rate=`, or {"array" or "raw": (S,), "sampling_rate": Hz}; or with a list of these. emotion,
+    intensity, style and fps are those of `BilabialModel.animate`.
+
+    Returns {"names": list of C, "fps": float, "coefficients": (T, C) float32 in 0..1}; frame k is at k / fps
+    seconds. Raises ValueError in a sentence.
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_video_processor = False
+    _load_feature_extractor = False  # animate() brings speech to its level
+    _load_tokenizer = False
+
+    def _sanitize_parameters(
+        self, sampling_rate=None, emotion=None, intensity=None, style=None, fps=None
+    ) -> tuple[dict, dict, dict]:
+        wishes = {"emotion": emotion, "intensity": intensity, "style": style, "fps": fps}
+        given = {name: value for name, value in wishes.items() if value is not None}
+        return {} if sampling_rate is None else {"sampling_rate": sampling_rate}, given, {}
+
+    def preprocess(self, speech, sampling_rate: int | None = None) -> dict:
+        """The waveform (S,) float32 at the model's rate, whatever it came as."""
+        rate = self.model.config.sampling_rate
+        if isinstance(speech, (str, Path)):
+            speech = Path(speech).read_bytes()
+        if isinstance(speech, bytes):
+            return {"waveform": ffmpeg_read(speech, rate)}
+        if isinstance(speech, Mapping):
+            sampling_rate = speech.get("sampling_rate")
+            speech = speech.get("array", speech.get("raw"))
+        waveform = np.asarray(speech, dtype=np.float32)
+        if waveform.ndim != 1 or len(waveform) == 0 or not np.isfinite(waveform).all():
+            raise ValueError(
+                f"speech must be (samples,) finite numbers, at least one, got shape {waveform.shape}"
+            )
+        if not isinstance(sampling_rate, (int, np.integer)) or sampling_rate <= 0:
+            raise ValueError(f"a waveform needs its sampling_rate in Hz, got {sampling_rate!r}")
+        return {"waveform": resample(waveform, sampling_rate, rate)}
+
+    def _forward(self, inputs: dict, fps: float = 30.0, **wishes) -> dict:
+        waveform, rate = inputs["waveform"], self.model.config.sampling_rate
+        return {"coefficients": self.model.animate(waveform, rate, fps=fps, **wishes), "fps": float(fps)}
+
+    def postprocess(self, outputs: dict) -> dict:
+        names, coefficients = list(self.model.config.blendshapes), outputs["coefficients"].numpy()
+        return {"names": names, "fps": outputs["fps"], "coefficients": coefficients}
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """(S,) float32 at another rate: (round(S * to_hz / from_hz),), by cutting its spectrum off."""
+    if from_hz == to_hz:
+        return waveform
+    padding = round(PADDING_SECONDS * from_hz)
+    spectrum = np.fft.rfft(np.pad(waveform, padding))
+    size = len(waveform) + 2 * padding
+    new_size, new_length = round(size * to_hz / from_hz), round(len(waveform) * to_hz / from_hz)
+    changed = np.fft.irfft(spectrum[: new_size // 2 + 1], new_size) * (new_size / size)
+    first = round(padding * to_hz / from_hz)
+    return changed[first : first + max(1, new_length)].astype(np.float32)

@@ -1,0 +1,65 @@
+import pytest
+from licences import Source, check_licence, forbids_commerce, hub_licence, sources_of_data
+from test_align import row
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.data import SCHEMA
+
+
+@pytest.mark.parametrize(
+    "written, identifier",
+    [
+        ("CC BY 4.0", "cc-by-4.0"),
+        ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("CC-BY-NC 4.0 International", "cc-by-nc-4.0"),
+        ("CC0", "cc0-1.0"),
+        ("ODbL 1.0", "odbl"),
+        ("Apache-2.0", "apache-2.0"),
+        ("MIT", "mit"),
+        ("unknown", "unknown"),
+        ("research only", "other"),
+    ],
+)
+def test_the_hubs_name_of_a_licence(written, identifier):
+    assert hub_licence(written) == identifier
+
+
+@pytest.mark.parametrize(
+    "licence, forbidden",
+    [
+        ("CC BY-NC-SA 4.0", True),
+        ("cc-by-nc-4.0", True),
+        ("non-commercial research", True),
+        ("Noncommercial", True),
+        ("academic use only", True),
+        ("CC BY 4.0", False),
+        ("Apache-2.0", False),
+        ("licence", False),
+        ("unknown", False),
+    ],
+)
+def test_who_forbids_commerce(licence, forbidden):
+    assert forbids_commerce(licence) == forbidden
+
+
+def test_only_a_conflict_is_a_problem():
+    free, bound = Source("a", "CC0", 1, 1.0), Source("b", "CC BY-NC 4.0", 1, 1.0)
+    assert check_licence([free], "apache-2.0", False) == []
+    assert check_licence([free, bound], "cc-by-nc-4.0", False) == []
+    assert check_licence([free, bound], "apache-2.0", True) == []
+    [problem] = check_licence([free, bound], "apache-2.0", False)
+    assert "b (CC BY-NC 4.0)" in problem and "a (CC0)" not in problem
+
+
+def test_sources_of_rows_are_counted(tmp_path, speech):
+    import pyarrow
+    import pyarrow.parquet
+
+    first = row(load_checkpoint()[0], speech)
+    rows = [first | {"source": source, "licence": "CC0"} for source in ("a", "b", "a")]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "x.parquet")
+    seconds = len(first["valid"]) / 50
+    assert sources_of_data([tmp_path / "x.parquet"]) == [
+        Source("a", "CC0", 2, pytest.approx(2 * seconds, abs=0.1)),
+        Source("b", "CC0", 1, pytest.approx(seconds, abs=0.1)),
+    ]

@@ -1,0 +1,110 @@
+"""`transformers.pipeline("audio-to-blendshapes", ...)`, registered in config.json by save_checkpoint."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import EXAMPLE, build_random
+from transformers import pipeline
+
+from bilabial.audio import resample as resample_as_the_package
+from bilabial.checkpoint import load_checkpoint, save_checkpoint
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.pipeline_bilabial import resample
+
+TASK = "audio-to-blendshapes"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    config = BilabialConfig(
+        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
+        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
+        dropout=0.0, styles=["default", "other"],
+    )  # fmt: skip
+    model = build_random(config)
+    return save_checkpoint(model, BilabialFeatureExtractor(), tmp_path_factory.mktemp("hub") / "model")
+
+
+@pytest.fixture(scope="module")
+def animate(folder):
+    return pipeline(TASK, model=str(folder), trust_remote_code=True, fps=25)
+
+
+def test_the_task_is_registered(folder):
+    registered = json.loads((folder / "config.json").read_text())["custom_pipelines"]
+    assert registered == {TASK: {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        pipeline(TASK, model=str(folder), trust_remote_code=False)
+
+
+def test_it_is_what_animate_gives(animate, folder, speech):
+    model = load_checkpoint(folder)[0]
+    face = animate(speech, sampling_rate=16000)
+    assert (face["names"], face["fps"]) == (list(model.config.blendshapes), 25.0)
+    assert face["coefficients"].dtype == np.float32
+    assert np.array_equal(face["coefficients"], model.animate(speech, 16000, fps=25).numpy())
+
+
+def test_wishes_reach_the_model(animate, folder, speech):
+    model = load_checkpoint(folder)[0]
+    wishes = {"emotion": {"happy": 0.7, "sad": 0.3}, "intensity": 1.3, "style": {"other": 0.5}, "fps": 60}
+    face = animate({"array": speech, "sampling_rate": 16000}, **wishes)
+    here = model.animate(speech, 16000, **wishes).numpy()
+    assert np.array_equal(face["coefficients"], here) and face["fps"] == 60
+    for name in wishes:  # each of them matters
+        other = model.animate(speech, 16000, **{key: wishes[key] for key in wishes if key != name}).numpy()
+        assert here.shape != other.shape or not np.allclose(here, other)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg")
+def test_files_and_lists(animate, speech):
+    faces = animate([str(EXAMPLE), EXAMPLE.read_bytes(), {"raw": speech, "sampling_rate": 16000}])
+    lengths = [len(face["coefficients"]) for face in faces]
+    assert lengths[0] == lengths[1] == pytest.approx(lengths[2], abs=1)
+    assert np.abs(faces[0]["coefficients"][:50] - faces[2]["coefficients"][:50]).max() < 0.05
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_other_rates_are_resampled(speech, rate):
+    """As well as the package does it, by FFmpeg."""
+    sent = resample_as_the_package(speech[:32000], 16000, rate)
+    back, reference = resample(sent, rate, 16000), resample_as_the_package(sent, rate, 16000)
+    length = min(len(back), len(reference))
+    assert abs(len(back) - len(sent) * 16000 / rate) <= 1
+    error = np.sqrt(np.mean((back[:length] - reference[:length]) ** 2) / np.mean(reference**2))
+    assert error < 0.08
+
+
+@pytest.mark.parametrize(
+    "given, wishes, sentence",
+    [
+        (np.zeros(16000), {}, "a waveform needs its sampling_rate in Hz, got None"),
+        (np.zeros(16000), {"sampling_rate": 0}, "needs its sampling_rate in Hz, got 0"),
+        ({"array": np.zeros(16000)}, {}, "needs its sampling_rate in Hz, got None"),
+        (
+            np.zeros((2, 16000)),
+            {"sampling_rate": 16000},
+            r"must be \(samples,\) finite numbers.* \(2, 16000\)",
+        ),
+        (np.full(100, np.nan), {"sampling_rate": 16000}, "finite numbers"),
+        (np.zeros(16000), {"sampling_rate": 16000, "emotion": "glad"}, "emotion must be one of .*got 'glad'"),
+        (np.zeros(16000), {"sampling_rate": 16000, "fps": 0}, "fps must be a number from 1 to 240, got 0"),
+    ],
+)
+def test_bad_input_is_a_sentence(animate, given, wishes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        animate(given, **wishes)
+
+
+def test_a_misspelt_wish_is_no_wish(animate, speech):
+    with pytest.raises(TypeError, match="emotions"):
+        animate(speech, sampling_rate=16000, emotions="happy")
+
+
+def test_what_is_loaded_with_its_code_can_be_saved_without(folder, tmp_path):
+    bare = save_checkpoint(*load_checkpoint(folder), tmp_path / "bare", with_code=False)
+    assert "custom_pipelines" not in (bare / "config.json").read_text()
+    assert not list(bare.glob("*.py"))

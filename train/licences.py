@@ -1,0 +1,110 @@
+"""Where training data come from, under which terms, and which licence a model made of them may carry.
+
+`train.py` writes sources.json beside the weights: [{"source", "licence", "rows", "seconds"}, ...]. A source
+whose terms forbid commercial use keeps a model from a licence that allows it. This guards against oversight
+and is no legal advice.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+
+SOURCES_FILE = "sources.json"
+NON_COMMERCIAL = re.compile(r"\bnc\b|non[- ]?commercial|research|academic")
+# Identifiers of the Hub by how corpora write them, lower case, with hyphens, without what does not matter
+HUB_LICENCES = {
+    "cc0": "cc0-1.0", "cc0-1.0": "cc0-1.0", "public-domain": "cc0-1.0", "mit": "mit",
+    "apache-2.0": "apache-2.0", "bsd": "bsd", "bsd-3-clause": "bsd-3-clause",
+    "odbl": "odbl", "odbl-1.0": "odbl", "gpl-3.0": "gpl-3.0",
+    "unknown": "unknown",
+} | {f"cc-{terms}-{version}": f"cc-{terms}-{version}"
+     for terms in ("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
+     for version in ("2.0", "3.0", "4.0")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A collection that a model learnt from, or that a data set holds: its name, terms and amount."""
+
+    source: str
+    licence: str
+    rows: int
+    seconds: float
+
+    @property
+    def forbids_commerce(self) -> bool:
+        return forbids_commerce(self.licence)
+
+
+def forbids_commerce(licence: str) -> bool:
+    """Whether the name of a licence says that money may not be made: CC BY-NC 4.0, "research only", ..."""
+    return bool(NON_COMMERCIAL.search(licence.lower()))
+
+
+def hub_licence(licence: str) -> str:
+    """The Hub's identifier of a licence as a corpus writes it: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
+    written = re.sub(r"[\s_-]+", "-", licence.lower().strip()).removesuffix("-international")
+    return HUB_LICENCES.get(written, "other")
+
+
+def read_sources(model: Path) -> list[Source]:
+    """The sources of the model in a folder.
+
+    Raises FileNotFoundError where they were not recorded, ValueError where the record is none.
+    """
+    path = model / SOURCES_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{model} lacks {SOURCES_FILE}, which train.py writes: nobody could tell whose data it has"
+        )
+    try:
+        sources = [Source(**entry) for entry in json.loads(path.read_text())]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} must be a list of {{source, licence, rows, seconds}}, but: {error}"
+        ) from error
+    if not sources:
+        raise ValueError(f"{path} names no source")
+    return sources
+
+
+def sources_of_data(files: Iterable[Path]) -> list[Source]:
+    """The sources of the rows in a data set's Parquet files."""
+    amounts: dict[tuple[str, str], list[float]] = {}
+    for path in files:
+        columns = ["source", "licence", "fps", "valid"]
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=columns):
+            frames = np.diff(batch["valid"].offsets.to_numpy())
+            seconds = frames / batch["fps"].to_numpy(zero_copy_only=False)
+            names = zip(batch["source"].to_pylist(), batch["licence"].to_pylist(), strict=True)
+            for name, length in zip(names, seconds, strict=True):
+                amount = amounts.setdefault(name, [0, 0.0])
+                amount[0] += 1
+                amount[1] += float(length)
+    return [Source(*name, int(rows), round(seconds, 1)) for name, (rows, seconds) in sorted(amounts.items())]
+
+
+def sources_table(sources: Iterable[Source]) -> str:
+    """A Markdown table of sources, their licences and how much they gave."""
+    lines = [
+        f"| {one.source} | {one.licence if one.licence != 'unknown' else 'not stated'} "
+        f"| {one.rows:,} | {one.seconds / 60:.1f} |"
+        for one in sources
+    ]
+    return "\n".join(["| source | licence | clips | minutes |", "|---|---|---|---|", *lines])
+
+
+def check_licence(sources: Iterable[Source], licence: str, allow_non_commercial: bool) -> list[str]:
+    """What speaks against publishing a model of these sources under a licence: a list of sentences."""
+    bound = [f"{one.source} ({one.licence})" for one in sources if one.forbids_commerce]
+    if not bound or forbids_commerce(licence) or allow_non_commercial:
+        return []
+    return [
+        f"the model learnt from {', '.join(bound)}, which forbids commercial use, and {licence} allows it; "
+        "give a licence like --licence cc-by-nc-4.0, or --allow_non_commercial if you may all the same"
+    ]

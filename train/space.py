@@ -1,0 +1,50 @@
+"""The Space: the app, the package it runs on, and the head of its README."""
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import SpaceCard
+
+from bilabial.checkpoint import save_checkpoint
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
+BODY = """
+# {title}
+
+Speech becomes a talking face: the 52 ARKit blendshapes of every frame, with lips that close on p, b and m.
+
+`app.py` is the page, `src/bilabial` the package behind it. {model}
+"""
+
+
+def build_space(
+    root: Path,
+    folder: Path,
+    own_model: tuple[BilabialModel, BilabialFeatureExtractor] | None,
+    model_id: str | None,
+    licence: str | None,
+) -> None:
+    """Write a Space's files from the repository at root; own_model: speaks instead of the embedded one."""
+    folder.mkdir(parents=True)
+    shutil.copytree(root / "src", folder / "src", ignore=NOT_COPIED)
+    for name in ("app.py", "requirements.txt", "LICENSE"):
+        shutil.copyfile(root / name, folder / name)
+    if own_model:
+        pretrained = folder / "src" / "bilabial" / "pretrained"
+        shutil.rmtree(pretrained)
+        save_checkpoint(*own_model, pretrained, with_code=False)
+    (folder / "README.md").write_text(space_card((root / "README.md").read_text(), model_id, licence))
+
+
+def space_card(readme: str, model_id: str | None, licence: str | None) -> str:
+    """README.md of the Space: the YAML head of the repository's, the model it shows, and a few words."""
+    card = SpaceCard(readme)
+    if model_id:
+        card.data.models = [model_id]
+    if licence:
+        card.data.license = licence
+    model = f"The model is `{model_id}`." if model_id else ""
+    card.text = BODY.format(title=card.data.title, model=model)
+    return f"{card}"
