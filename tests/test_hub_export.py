@@ -14,11 +14,12 @@ import publish
 import pyarrow
 import pyarrow.parquet
 import pytest
+import space
 import torch
 from checks import check_card, check_code, check_figures, check_work_tree, try_out
 from conftest import ROOT, build_random
 from evaluate import EvaluateArguments
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, SpaceCard
 from licences import read_sources
 from publish import PublishArguments
 from test_align import row
@@ -180,6 +181,16 @@ def test_the_card_as_a_page_has_valid_metadata(trained):
     )
     data = ModelCard(text).data
     assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-4.0", ["me/face"], "x")
+
+
+def test_the_space_speaks_with_the_own_model(trained, tmp_path):
+    model = load_checkpoint(trained / "model")
+    space.build_space(ROOT, tmp_path / "space", model, "me/my-face", "cc-by-nc-4.0")
+    own = load_checkpoint(tmp_path / "space" / "src" / "bilabial" / "pretrained")[0]
+    assert own.config.styles == ["default", "other"]
+    head = SpaceCard((tmp_path / "space" / "README.md").read_text())
+    assert (head.data.models, head.data.license) == (["me/my-face"], "cc-by-nc-4.0")
+    assert head.data.sdk_version in (ROOT / "README.md").read_text()
 
 
 def test_plots_are_left_out_where_they_cannot_be_drawn(trained, tmp_path, monkeypatch, capsys):

@@ -190,8 +190,8 @@ def draw(scores: dict, folder: Path) -> bool:
     """
     try:
         plot(scores).write_image(folder / PLOT, width=1100, height=420, scale=1)
-    except (ValueError, RuntimeError) as error:
-        print(f"the card gets no plots: {str(error).strip().splitlines()[0]}")
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"the card gets no plots: kaleido drew none ({type(error).__name__}); it needs a Chrome")
         return False
     return True
 

@@ -7,8 +7,8 @@
 
 A model's repository holds weights, code, feature extractor and a card written from metrics.json; a data set's
 its Parquet files; a Space the app with that model inside. Nothing is uploaded unless all checks of everything
-asked for pass. Each upload is one commit, and with --tag a revision; doing it again changes nothing. A dry run
-writes the same files to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
+asked for pass. Each upload is one commit, and with --tag a revision; doing it again changes nothing. A dry
+run writes the same files to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
 """
 
 import json
