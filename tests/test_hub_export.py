@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import card
@@ -20,7 +19,7 @@ from checks import check_card, check_code, check_figures, check_work_tree, try_o
 from conftest import ROOT, build_random
 from evaluate import EvaluateArguments
 from huggingface_hub import ModelCard, SpaceCard
-from licences import read_sources
+from licences import Source, check_licence
 from publish import PublishArguments
 from test_align import row
 
@@ -168,19 +167,18 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
     assert ("figures.png" in files) == ("(figures.png)" in card.text)
 
 
-def test_the_card_as_a_page_has_valid_metadata(trained):
-    """Everything the template fills in: no brace and no placeholder is left, and the head is YAML."""
+def test_a_card_may_name_the_terms_of_its_sources(trained):
+    """All places of the template are filled, and nothing of it is left."""
     model, scores = load_checkpoint(trained / "model")[0], json.loads((trained / "metrics.json").read_text())
-    sources = read_sources(trained / "model")
-    text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-4.0")
+    sources = [Source("RAVDESS", "CC BY-NC-SA 4.0", 90, 300.0)]
+    assert check_licence(sources, "cc-by-nc-sa-4.0", allow_non_commercial=False) == []
+    text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-sa-4.0")
     text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
     assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
-    assert (
-        "<!-- /metrics -->\n\n![r0 of every clip, and how often lips close that should, and should not]("
-        in text
-    )
+    assert "<!-- /metrics -->\n\n![r0 of every clip" in text and "](figures.png)" in text
+    assert "Some of the data forbid commercial use" in text
     data = ModelCard(text).data
-    assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-4.0", ["me/face"], "x")
+    assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-sa-4.0", ["me/face"], "x")
 
 
 def test_the_space_speaks_with_the_own_model(trained, tmp_path):
@@ -241,15 +239,6 @@ def test_a_failing_state_is_refused(own, spoil, options, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         publish_own(own, **options)
     assert not (own / "out").exists()
-
-
-def test_a_non_commercial_source_is_published_under_its_own_terms(own, monkeypatch):
-    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
-    monkeypatch.setenv("BROWSER_PATH", "none")  # the plot is not the point
-    publish_own(own, licence="cc-by-nc-sa-4.0")
-    head = ModelCard((own / "out" / "model" / "README.md").read_text())
-    assert head.data.license == "cc-by-nc-sa-4.0"
-    assert "Some of the data forbid commercial use" in head.text
 
 
 @pytest.mark.parametrize(
@@ -328,13 +317,10 @@ def test_the_embedded_card_is_that_of_the_embedded_figures():
     assert check_figures(scores) == []
 
 
-def test_a_refusal_is_one_sentence_and_leaves_earlier_files(tmp_path):
+def test_a_refusal_leaves_earlier_files(own, tmp_path):
     (tmp_path / "card.md").write_text("# nothing\n")
-    (tmp_path / "out" / "model").mkdir(parents=True)
-    (tmp_path / "out" / "model" / "kept").write_text("earlier")
-    command = [sys.executable, str(ROOT / "train" / "publish.py"), "--repo_id", "me/bilabial", "--dry_run"]
-    options = ["--allow_dirty", "--card", "card.md", "--output", "out"]
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("publish: not published: card.md lacks 'license:'")
-    assert (tmp_path / "out" / "model" / "kept").read_text() == "earlier"
+    (own / "out" / "model").mkdir(parents=True)
+    (own / "out" / "model" / "kept").write_text("earlier")
+    with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
+        publish_own(own, card=tmp_path / "card.md")
+    assert (own / "out" / "model" / "kept").read_text() == "earlier"
