@@ -268,8 +268,11 @@ def test_a_cut_leaves_nothing_half_published(cut_hub, tmp_path, where):
     push(api, first)
     before = list(cut_hub.repository("me/cut").commits)
     cut_hub.cut = lambda method, path: where in path
-    with pytest.raises(RuntimeError, match="me/cut: the connection to the Hub broke .*command goes on"):
+    with pytest.raises(
+        RuntimeError, match="me/cut: the connection to the Hub broke .*command goes on"
+    ) as cut:
         push(api, given, tag="v1")
+    assert "Error while uploading" not in str(cut.value)  # but what happened to it
     assert cut_hub.repository("me/cut").commits == before and cut_hub.repository("me/cut").tags == {}
     cut_hub.cut = lambda method, path: False
     cut_hub.requests.clear()

@@ -38,7 +38,7 @@ from checks import (
 )
 from evaluate import tables
 from huggingface_hub import DatasetCard, HfApi, ModelCard
-from licences import SOURCES_FILE, check_licence, hub_licence, read_sources, sources_of_data
+from licences import SOURCES_FILE, Source, check_licence, hub_licence, read_sources, sources_of_data
 from space import build_space
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -131,11 +131,27 @@ def read_metrics(args: PublishArguments) -> dict:
     return scores
 
 
+def known_sources(args: PublishArguments) -> list[Source]:
+    """Whose data the model learnt from; the embedded one's card tells it where no record does."""
+    folder = args.model or EMBEDDED_MODEL
+    if args.is_embedded and not (folder / SOURCES_FILE).is_file():
+        return []
+    return read_sources(folder)
+
+
+def tell_unknown(sources: list[Source]) -> None:
+    """Say which sources state no licence."""
+    unknown = [one.source for one in sources if one.licence == "unknown"]
+    if unknown:
+        print(f"no licence is stated for {', '.join(unknown)}; the column licence of metadata.csv takes it")
+
+
 def build_model(args: PublishArguments, folder: Path) -> None:
     """Write the files of a model's repository. Raises ValueError or RuntimeError when a check fails."""
     model, feature_extractor = load_checkpoint(args.model)
     scores = read_metrics(args)
-    sources = [] if args.is_embedded else read_sources(args.model)
+    sources = known_sources(args)
+    tell_unknown(sources)
     source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
     if source and not source.is_file():
         raise ValueError(f"there is no card {source}")
@@ -153,7 +169,7 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     has_plot = draw(scores, folder)
     (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
     if sources:
-        shutil.copyfile(args.model / SOURCES_FILE, folder / SOURCES_FILE)
+        shutil.copyfile((args.model or EMBEDDED_MODEL) / SOURCES_FILE, folder / SOURCES_FILE)
     (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.licence, datasets, has_plot))
 
 
@@ -175,9 +191,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
         check_rows(path)
         (folder / "data" / path.name).symlink_to(path.resolve())
     sources = sources_of_data(files)
-    unknown = [one.source for one in sources if one.licence == "unknown"]
-    if unknown:
-        print(f"no licence is stated for {', '.join(unknown)}; the column licence of metadata.csv takes it")
+    tell_unknown(sources)
     head = DatasetCard(card.read_text())
     head.data.license = sorted({hub_licence(one.licence) for one in sources})
     (folder / "README.md").write_text(f"{head}")
@@ -203,7 +217,7 @@ def build_app(args: PublishArguments, folder: Path) -> None:
     if not args.is_embedded:
         own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
         refuse(check_weights(own[0]))
-        refuse(check_licence(read_sources(args.model), licence, args.allow_non_commercial))
+        refuse(check_licence(known_sources(args), licence, args.allow_non_commercial))
     build_space(ROOT, folder, own, args.repo_id, args.licence)
     open_app(folder)
     for cache in list(folder.rglob("__pycache__")):
