@@ -17,7 +17,8 @@ from bilabial.data import SCHEMA
         ("Apache-2.0", "apache-2.0"),
         ("MIT", "mit"),
         ("unknown", "unknown"),
-        ("research only", "other"),
+        ("research only, non-commercial", "other"),
+        ("BSD-like", "other"),
     ],
 )
 def test_the_hubs_name_of_a_licence(written, identifier):

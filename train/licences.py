@@ -16,15 +16,14 @@ import pyarrow.parquet
 
 SOURCES_FILE = "sources.json"
 NON_COMMERCIAL = re.compile(r"\bnc\b|non[- ]?commercial|research|academic")
-# Identifiers of the Hub by how corpora write them, lower case, with hyphens, without what does not matter
+# Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
 HUB_LICENCES = {
-    "cc0": "cc0-1.0", "cc0-1.0": "cc0-1.0", "public-domain": "cc0-1.0", "mit": "mit",
-    "apache-2.0": "apache-2.0", "bsd": "bsd", "bsd-3-clause": "bsd-3-clause",
-    "odbl": "odbl", "odbl-1.0": "odbl", "gpl-3.0": "gpl-3.0",
-    "unknown": "unknown",
-} | {f"cc-{terms}-{version}": f"cc-{terms}-{version}"
-     for terms in ("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
-     for version in ("2.0", "3.0", "4.0")}  # fmt: skip
+    "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0",
+    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0",
+    "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gpl-3.0", "mit",
+    "odbl", "unknown",
+}  # fmt: skip
+SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ def forbids_commerce(licence: str) -> bool:
 def hub_licence(licence: str) -> str:
     """The Hub's identifier of a licence as a corpus writes it: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
     written = re.sub(r"[\s_-]+", "-", licence.lower().strip()).removesuffix("-international")
-    return HUB_LICENCES.get(written, "other")
+    identifier = SPELLINGS.get(written, written)
+    return identifier if identifier in HUB_LICENCES else "other"
 
 
 def read_sources(model: Path) -> list[Source]:
