@@ -156,7 +156,7 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
         "# my-face: speech to ARKit blendshapes",
         "| GRID audiovisual corpus | CC BY 4.0 | 90 | 5.0 |",
         "| own recording | not stated | 90 | 5.0 |",
-        "No training data moved `cheekPuff`: they stay 0. The other 51 are learnt.",
+        "nor the prior of emotions moved `cheekPuff`: they stay 0. 51 are learnt.",
         'pipeline("audio-to-blendshapes", model="me/my-face", trust_remote_code=True)',
         "Others change nothing: calm, ",
         "Fewer than 50 /p b m/ stand behind cloC, ctl, J of me: indications only.",

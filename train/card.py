@@ -126,9 +126,10 @@ def _hearing(config: BilabialConfig) -> str:
 def _masks(config: BilabialConfig) -> str:
     names = [name for name in ARKIT_BLENDSHAPES if name in config.unseen_blendshapes]
     if not names:
-        return "All 52 coefficients moved in the training data."
+        return "Every coefficient moved in the training data, or in the prior of emotions."
     still = ", ".join(f"`{name}`" for name in names)
-    return f"No training data moved {still}: they stay 0. The other {52 - len(names)} are learnt."
+    others = len(config.blendshapes) - len(names)
+    return f"Neither training data nor the prior of emotions moved {still}: they stay 0. {others} are learnt."
 
 
 def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list[str]:
