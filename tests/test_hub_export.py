@@ -19,7 +19,7 @@ from checks import check_card, check_code, check_figures, check_work_tree, try_o
 from conftest import ROOT, build_random
 from evaluate import EvaluateArguments
 from huggingface_hub import ModelCard, SpaceCard
-from licences import Source, check_licence
+from licences import Source, check_licence, read_sources
 from publish import PublishArguments
 from test_align import row
 
@@ -278,6 +278,18 @@ def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
     rows = table.to_pylist()
     rows[0]["coefficients"][5][7] = value
     return pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "EMBEDDED_MODEL", tmp_path / "pretrained")
+    publish.main(PublishArguments(model=own / "model", embed=True))
+    assert load_checkpoint(tmp_path / "pretrained")[0].config.styles == ["default", "other"]
+    assert read_sources(tmp_path / "pretrained") == read_sources(own / "model")
+    (own / "model" / "sources.json").unlink()
+    with pytest.raises(FileNotFoundError, match="lacks sources.json"):
+        publish.main(PublishArguments(model=own / "model", embed=True))
+    with pytest.raises(ValueError, match="--embed needs the --model"):
+        publish.main(PublishArguments(embed=True))
 
 
 # --- The work tree

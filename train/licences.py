@@ -1,8 +1,7 @@
 """Where training data come from, under which terms, and which licence a model made of them may carry.
 
-`train.py` writes sources.json beside the weights: [{"source", "licence", "rows", "seconds"}, ...]. A source
-whose terms forbid commercial use keeps a model from a licence that allows it. This guards against oversight
-and is no legal advice.
+`train.py` writes sources.json beside the weights (sources.py). A source whose terms forbid commercial use
+keeps a model from a licence that allows it. This guards against oversight and is no legal advice.
 """
 
 import json
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
+from sources import SOURCES_FILE
 
-SOURCES_FILE = "sources.json"
 NON_COMMERCIAL = re.compile(r"\bnc\b|non[- ]?commercial|research|academic")
 # Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
 HUB_LICENCES = {

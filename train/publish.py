@@ -38,7 +38,8 @@ from checks import (
 )
 from evaluate import tables
 from huggingface_hub import DatasetCard, HfApi, ModelCard
-from licences import SOURCES_FILE, Source, check_licence, hub_licence, read_sources, sources_of_data
+from licences import Source, check_licence, hub_licence, read_sources, sources_of_data
+from sources import SOURCES_FILE
 from space import build_space
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -131,14 +132,6 @@ def read_metrics(args: PublishArguments) -> dict:
     return scores
 
 
-def known_sources(args: PublishArguments) -> list[Source]:
-    """Whose data the model learnt from; the embedded one's card tells it where no record does."""
-    folder = args.model or EMBEDDED_MODEL
-    if args.is_embedded and not (folder / SOURCES_FILE).is_file():
-        return []
-    return read_sources(folder)
-
-
 def tell_unknown(sources: list[Source]) -> None:
     """Say which sources state no licence."""
     unknown = [one.source for one in sources if one.licence == "unknown"]
@@ -150,7 +143,7 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     """Write the files of a model's repository. Raises ValueError or RuntimeError when a check fails."""
     model, feature_extractor = load_checkpoint(args.model)
     scores = read_metrics(args)
-    sources = known_sources(args)
+    sources = read_sources(args.model or EMBEDDED_MODEL)
     tell_unknown(sources)
     source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
     if source and not source.is_file():
@@ -168,8 +161,7 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     datasets = [args.dataset_repo_id] if args.dataset_repo_id else []
     has_plot = draw(scores, folder)
     (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
-    if sources:
-        shutil.copyfile((args.model or EMBEDDED_MODEL) / SOURCES_FILE, folder / SOURCES_FILE)
+    shutil.copyfile((args.model or EMBEDDED_MODEL) / SOURCES_FILE, folder / SOURCES_FILE)
     (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.licence, datasets, has_plot))
 
 
@@ -217,7 +209,7 @@ def build_app(args: PublishArguments, folder: Path) -> None:
     if not args.is_embedded:
         own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
         refuse(check_weights(own[0]))
-        refuse(check_licence(known_sources(args), licence, args.allow_non_commercial))
+        refuse(check_licence(read_sources(args.model), licence, args.allow_non_commercial))
     build_space(ROOT, folder, own, args.repo_id, args.licence)
     open_app(folder)
     for cache in list(folder.rglob("__pycache__")):
@@ -249,10 +241,20 @@ def keep(release: Release, output: Path) -> None:
     shutil.copytree(release.folder, output / release.kind, symlinks=True)
 
 
+def embed(args: PublishArguments) -> None:
+    """Make a model, and the record of whose data it learnt from, this package's default."""
+    if args.is_embedded:
+        raise ValueError("--embed needs the --model that becomes the default")
+    model, feature_extractor = load_checkpoint(args.model)
+    read_sources(args.model)
+    save_checkpoint(model, feature_extractor, EMBEDDED_MODEL, with_code=False)
+    shutil.copyfile(args.model / SOURCES_FILE, EMBEDDED_MODEL / SOURCES_FILE)
+    print(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
+
+
 def main(args: PublishArguments) -> None:
     if args.embed:
-        save_checkpoint(*load_checkpoint(args.model), EMBEDDED_MODEL, with_code=False)
-        print(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
+        embed(args)
         return
     check_arguments(args)
     if not args.allow_dirty:
