@@ -488,7 +488,8 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Coefficients (K, C) in 0..1 of the kept frames: without emotion, and with it.
 
-        speech_states: (1, T, E), of `encode_window`. emotion: (T, E) weights. style: (style_size,), what the decoder learnt. Returns float32 on the CPU.
+        speech_states: (1, T, E), of `encode_window`. emotion: (T, E) weights. style: (style_size,), what the
+        decoder learnt. Returns float32 on the CPU.
         """
         first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
         states, emotion = speech_states[:, first : kept.stop], emotion[first : kept.stop]
@@ -500,7 +501,7 @@ class BilabialModel(BilabialPreTrainedModel):
         return tuple(part.clamp(0.0, 1.0).float().cpu() for part in (neutral, face))
 
     def _chunks(self, total: int) -> Iterator[tuple[int, int, slice]]:
-        """Yield (first frame, frame after the last, slice of the frames to keep) that cover `total` frames."""
+        """Yield (first frame, one after the last, slice of the frames to keep) that cover `total` frames."""
         config = self.config
         if config.audio_encoder_config is not None:  # hears the whole clip
             yield 0, total, slice(0, total)
