@@ -35,7 +35,7 @@ def tracking(videos: list[Path]) -> None:
     print("| running mode | lag (ms) | r | std of the gap | time |\n|---|---|---|---|---|")
     for name, clips in captured.items():
         rows = []
-        for (times, values), (_, image) in zip(clips, captured["IMAGE"], strict=True):
+        for (times, values, _), (_, image, _) in zip(clips, captured["IMAGE"], strict=True):
             gap, reference = values[:, -1], image[:, -1]
             fps = 1 / np.median(np.diff(times))
             lag, r = best_lag_ms(gap, reference, fps), correlation(gap, reference)

@@ -28,7 +28,7 @@ from bilabial.data import load_rows, update_rows, waveform_of
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.metrics import lag_peak
+from bilabial.metrics import MAX_LAG_SECONDS, lag_peak
 
 # On 62 pieces of 10 s from recordings in step with themselves, peaks of r 0.6-0.8 scattered by 14 ms; of 11
 # clips of strangers with a known offset the only wrong one (by 0.3 s) had r 0.35.
@@ -54,14 +54,16 @@ class Peak:
     trust: float
 
 
-def measure(row: dict, model: BilabialModel) -> Peak:
+def measure(row: dict, model: BilabialModel, max_lag_seconds: float = MAX_LAG_SECONDS) -> Peak:
     """The peak of one row, over its longest stretch with a face."""
     fps = float(row["fps"])
     predicted = model.animate(waveform_of(row), SAMPLING_RATE, fps=fps)
     distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
     stretch = longest_stretch(np.asarray(row["valid"], bool)[: len(distance)])
     gap = np.asarray(row["lip_gap"], np.float32)[stretch]
-    lag_ms, r = lag_peak(distance.cpu().numpy()[stretch], gap, fps) if len(gap) > 2 else (0.0, 0.0)
+    lag_ms, r = 0.0, 0.0
+    if len(gap) > 2:
+        lag_ms, r = lag_peak(distance.cpu().numpy()[stretch], gap, fps, max_lag_seconds)
     trust = (r - NO_TRUST_R) / (FULL_TRUST_R - NO_TRUST_R) * min(1.0, len(gap) / fps / FULL_TRUST_SECONDS)
     return Peak(row["id"], row["source"], -lag_ms, float(np.clip(trust, 0.0, 1.0)))
 

@@ -36,13 +36,39 @@ UNSEEN_BLENDSHAPES = (
     "tongueOut",
 )  # fmt: skip
 INNER_LIPS, OUTER_EYES = (13, 14), (33, 263)  # indices of the face mesh
+BONES = (33, 133, 362, 263, 168, 4)  # eye corners, bridge and tip of the nose, which speech does not move
 MAX_GAP_SECONDS = 0.2
 REFERENCE_SECONDS = 20.0
 # With one face allowed, VIDEO mode smooths the landmarks: 16-20 ms of lag and a tenth less movement, measured
 # against IMAGE mode on 13 GRID clips. With more than one it does not smooth (lag 0, r 1.00) and the largest
 # can be chosen.
 MAX_FACES = 4
+LIGHT_PERCENTILES, LIGHT_STEP = (5, 95), 4  # of the face's brightness, taken from every fourth row and column
+LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 INTERPOLATIONS = ("coefficients", "frames")
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """How a face looked in each of the N frames of its video; NaN in frames without a face.
+
+    bones: (N, 6, 2) pixels, the landmarks BONES. light: (N, 2) in 0..1, the 5th and 95th percentile of the
+    brightness of the face's rectangle.
+    """
+
+    bones: np.ndarray
+    light: np.ndarray
+
+    @property
+    def found(self) -> np.ndarray:
+        """(N,) bool, whether a face was found."""
+        return np.isfinite(self.light).all(axis=1)
+
+    @property
+    def eye_distance(self) -> np.ndarray:
+        """(N,) pixels between the outer corners of the eyes."""
+        first, second = (self.bones[:, BONES.index(corner)] for corner in OUTER_EYES)
+        return np.linalg.norm(first - second, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +77,15 @@ class Capture:
 
     clip: T frames of coefficients. lip_gap: (T,) float32, distance of the inner lips over that of the outer
     eye corners. valid: (T,) bool, False where no face was found for longer than 0.2 s (values there only hold
-    the place). unseen: names of the coefficients that this kind of capture cannot tell.
+    the place). unseen: names of the coefficients that this kind of capture cannot tell. view: None where the
+    face comes from no video.
     """
 
     clip: FaceClip
     lip_gap: np.ndarray
     valid: np.ndarray
     unseen: tuple[str, ...] = UNSEEN_BLENDSHAPES
+    view: View | None = None
 
 
 def find_landmarker(path: str | Path | None = None) -> Path:
@@ -134,7 +162,7 @@ def capture_video(
         images = itertools.takewhile(lambda image: image[0] < last, images)
     if interpolation == "frames":
         images = blend_frames(images, fps, duration_seconds)
-    times, values = track_face(images, find_landmarker(landmarker))
+    times, values, view = track_face(images, find_landmarker(landmarker))
     if not len(times):
         raise ValueError(f"{media_name(source)} has no video frames")
     found = np.isfinite(values).all(axis=1)
@@ -145,7 +173,7 @@ def capture_video(
     new_times = np.arange(num_frames(duration_seconds, fps)) / fps
     frames = interpolate_frames(times[found], values[found], new_times)
     clip = FaceClip(ARKIT_BLENDSHAPES, np.clip(frames[:, :-1], 0.0, 1.0), fps)
-    return Capture(clip, frames[:, -1], _near_a_face(times[found], new_times))
+    return Capture(clip, frames[:, -1], _near_a_face(times[found], new_times), view=view)
 
 
 def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarray]]:
@@ -194,11 +222,12 @@ def track_face(
     landmarker: Path,
     num_faces: int = MAX_FACES,
     running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, View]:
     """Capture the largest face of each image.
 
-    Returns times (N,) in seconds and values (N, 53), NaN where there is no face. The first 52 columns are
-    ARKIT_BLENDSHAPES, the last is the lip gap over the distance of the outer eye corners.
+    Returns times (N,) in seconds, values (N, 53), NaN where there is no face, and how the face looked. The
+    first 52 columns are ARKIT_BLENDSHAPES, the last is the lip gap over the distance of the outer eye
+    corners.
     """
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(landmarker)),
@@ -206,7 +235,7 @@ def track_face(
         output_face_blendshapes=True,
         num_faces=num_faces,
     )
-    times, values, timestamp_ms = [], [], -1
+    times, faces, timestamp_ms = [], [], -1
     with vision.FaceLandmarker.create_from_options(options) as tracker:
         for time, image in images:
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
@@ -216,19 +245,35 @@ def track_face(
             else:
                 result = tracker.detect(picture)
             times.append(time)
-            values.append(_largest_face(result, image.shape[1], image.shape[0]))
-    return np.array(times), np.array(values)
+            faces.append(_largest_face(result, image))
+    values, bones, light = (np.array([face[column] for face in faces]) for column in range(3))
+    return np.array(times), values, View(bones, light)
 
 
-def _largest_face(result: vision.FaceLandmarkerResult, width: int, height: int) -> np.ndarray:
+def _largest_face(
+    result: vision.FaceLandmarkerResult, image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (53,), bones (6, 2) and light (2,) of one image (height, width, 3), NaN without a face."""
     if not result.face_landmarks:
-        return np.full(len(ARKIT_BLENDSHAPES) + 1, np.nan)
+        shapes = (len(ARKIT_BLENDSHAPES) + 1, (len(BONES), 2), len(LIGHT_PERCENTILES))
+        return tuple(np.full(shape, np.nan) for shape in shapes)
+    height, width = image.shape[:2]
     points = [np.array([(p.x * width, p.y * height) for p in face]) for face in result.face_landmarks]
     largest = int(np.argmax([np.prod(np.ptp(face, axis=0)) for face in points]))
     scores = {category.category_name: category.score for category in result.face_blendshapes[largest]}
     lips, eyes = points[largest][list(INNER_LIPS)], points[largest][list(OUTER_EYES)]
     gap = np.linalg.norm(lips[0] - lips[1]) / max(np.linalg.norm(eyes[0] - eyes[1]), 1e-6)
-    return np.array([scores.get(name, 0.0) for name in ARKIT_BLENDSHAPES] + [gap])
+    values = np.array([scores.get(name, 0.0) for name in ARKIT_BLENDSHAPES] + [gap])
+    return values, points[largest][list(BONES)], _light(image, points[largest])
+
+
+def _light(image: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """LIGHT_PERCENTILES of the brightness, 0..1, within the rectangle around the landmarks (478, 2)."""
+    (left, top), (right, bottom) = face.min(axis=0).clip(min=0), face.max(axis=0)
+    patch = image[int(top) : int(bottom) + 1 : LIGHT_STEP, int(left) : int(right) + 1 : LIGHT_STEP]
+    if not patch.size:  # landmarks beyond the picture's edge
+        return np.zeros(len(LIGHT_PERCENTILES))
+    return np.percentile(patch @ LUMA, LIGHT_PERCENTILES) / 255.0
 
 
 def _near_a_face(found_times: np.ndarray, new_times: np.ndarray) -> np.ndarray:

@@ -115,13 +115,15 @@ def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> floa
     return float(lags_ms[np.argmax(scores)])
 
 
-def lag_peak(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[float, float]:
+def lag_peak(
+    predicted: np.ndarray, captured: np.ndarray, fps: float, max_lag_seconds: float = MAX_LAG_SECONDS
+) -> tuple[float, float]:
     """The same below the step of 10 ms, with the Pearson r there: (lag in ms, r).
 
     A parabola through the best shift and its neighbours says where the top is. At either end of the range
     there is no peak: r is 0.
     """
-    lags_ms, scores = lag_curve(predicted, captured, fps)
+    lags_ms, scores = lag_curve(predicted, captured, fps, max_lag_seconds)
     best = int(np.argmax(scores))
     if best in (0, len(scores) - 1):
         return float(lags_ms[best]), 0.0
@@ -131,12 +133,14 @@ def lag_peak(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[f
     return float(lags_ms[best] + part * LAG_STEP_SECONDS * 1000), float(top)
 
 
-def lag_curve(predicted: np.ndarray, captured: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def lag_curve(
+    predicted: np.ndarray, captured: np.ndarray, fps: float, max_lag_seconds: float = MAX_LAG_SECONDS
+) -> tuple[np.ndarray, np.ndarray]:
     """Pearson r of two curves (T,) when the predicted is `lag` late: lags (N,) in ms, r (N,)."""
     count = max(2, int(len(captured) / fps / LAG_STEP_SECONDS))
     times = np.arange(count) * LAG_STEP_SECONDS
     curves = [np.interp(times, np.arange(len(curve)) / fps, curve) for curve in (predicted, captured)]
-    steps = min(round(MAX_LAG_SECONDS / LAG_STEP_SECONDS), count - 2)
+    steps = min(round(max_lag_seconds / LAG_STEP_SECONDS), count - 2)
     shifts = np.arange(-steps, steps + 1)
     scores = [
         correlation(curves[0][max(0, s) : count + min(0, s)], curves[1][max(0, -s) : count - max(0, s)])

@@ -1,0 +1,169 @@
+"""How good a take is: measures of its sound and its face, a mark for each, and a score.
+
+Everything is a pure function of arrays. The limits were set on real clips and on the same clips made worse
+step by step (docs/measurements.md): a mark falls where the captured lips begin to suffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bilabial.capture import Capture, View
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_GAP
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, speech_level_db
+
+STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips, at least 31 in frozen ones
+FULL_SCALE = 0.95  # samples above it are as loud as a recording can be
+LOWEST_DB = -120.0  # stands for digital silence
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of one take; None where there is nothing to measure, as the picture where there is no video.
+
+    seconds: of sound. face_share: of the frames, with a face, 0..1. eye_distance: between the outer corners
+    of the eyes, pixels. jitter: how far landmarks on bone tremble from frame to frame, in eye distances.
+    brightest, darkest: 95th and 5th percentile of the face's brightness, 0..1; these four are medians over
+    the frames. dead_channels: names of coefficients that the capture can see and that do not move.
+    av_offset_ms: how late the lips are; None also where the model's correlation has no clear peak. level_db:
+    of the loud stretches, dB below full scale. clipped_share: of the samples, at full scale.
+    opening: 95th percentile of the lip gap, in outer-eye distances. sealed_share: of the frames, with closed
+    lips. closures_per_second: how often they close.
+    """
+
+    seconds: float
+    face_share: float
+    eye_distance: float | None
+    jitter: float | None
+    brightest: float | None
+    darkest: float | None
+    dead_channels: Sequence[str]
+    av_offset_ms: float | None
+    level_db: float
+    clipped_share: float
+    opening: float
+    sealed_share: float
+    closures_per_second: float
+
+    @property
+    def moving_share(self) -> float:
+        """Of the 52 coefficients, those that are not dead: 0..1."""
+        return 1.0 - len(self.dead_channels) / len(ARKIT_BLENDSHAPES)
+
+    @property
+    def av_error_ms(self) -> float | None:
+        """How far the lips are from the sound, early or late."""
+        return None if self.av_offset_ms is None else abs(self.av_offset_ms)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a measure must be: its mark falls in a straight line from 1 at `good` to 0 at `useless`.
+
+    complaint: what is said about a take beyond `good`, to be formatted with the measure as `value`.
+    """
+
+    good: float
+    useless: float
+    complaint: str
+
+    def mark(self, value: float | None) -> float:
+        if value is None:
+            return 1.0
+        return float(np.clip((value - self.useless) / (self.good - self.useless), 0.0, 1.0))
+
+
+# By name of a measure of Quality.
+LIMITS: dict[str, Limit] = {
+    "face_share": Limit(0.9, 0.4, "a face in only {value:.0%} of the frames"),
+    "eye_distance": Limit(26.0, 12.0, "a small face, {value:.0f} pixels between the eyes' outer corners"),
+    "jitter": Limit(0.01, 0.02, "trembling landmarks, by {value:.1%} of the eye distance"),
+    "brightest": Limit(0.2, 0.04, "a dark face, {value:.0%} of full brightness at its lightest"),
+    "darkest": Limit(0.5, 0.8, "an overexposed face, {value:.0%} of full brightness at its darkest"),
+    "moving_share": Limit(0.7, 0.5, "a still face, only {value:.0%} of the coefficients move"),
+    "av_error_ms": Limit(250.0, 300.0, "lips and sound {value:.0f} ms apart"),
+    "level_db": Limit(-50.0, -65.0, "silent or very soft sound, speech at {value:.0f} dB"),
+    "clipped_share": Limit(0.003, 0.02, "clipped sound, {value:.1%} of the samples at full scale"),
+    "opening": Limit(0.03, 0.01, "lips that hardly open, by {value:.1%} of the eye distance"),
+}
+
+
+def quality_of(waveform: np.ndarray, capture: Capture, av_offset_ms: float | None = None) -> Quality:
+    """Measure a take. waveform: (S,) float32 at 16 kHz, as recorded. capture: the face on the same clock."""
+    gap, seconds = capture.lip_gap[capture.valid], len(waveform) / SAMPLING_RATE
+    sealed = gap < SEALED_GAP
+    closures = int(sealed[:1].sum() + (np.diff(sealed.astype(int)) == 1).sum())
+    view = capture.view
+    brightest, darkest = (np.nanmedian(view.light[:, column]) for column in (1, 0)) if view else (None, None)
+    return Quality(
+        seconds=_rounded(seconds),
+        face_share=_rounded(view.found.mean() if view else capture.valid.mean()),
+        eye_distance=_rounded(np.nanmedian(view.eye_distance) if view else None),
+        jitter=_rounded(jitter(view) if view else None),
+        brightest=_rounded(brightest),
+        darkest=_rounded(darkest),
+        dead_channels=dead_channels(capture),
+        av_offset_ms=_rounded(av_offset_ms),
+        level_db=_rounded(max(speech_level_db(waveform), LOWEST_DB)),
+        clipped_share=_rounded(clipped_share(waveform)),
+        opening=_rounded(np.percentile(gap, 95) if len(gap) else 0.0),
+        sealed_share=_rounded(sealed.mean() if len(gap) else 0.0),
+        closures_per_second=_rounded(closures / seconds),
+    )
+
+
+def jitter(view: View) -> float | None:
+    """How far landmarks on bone tremble against each other, in outer-eye distances; None: it cannot be told.
+
+    The spread of white noise that would bend their paths as much: the median of the second differences, in
+    which a head's own motion nearly cancels, over the square root of 6.
+    """
+    bones = (view.bones - view.bones.mean(axis=1, keepdims=True)) / view.eye_distance[:, None, None]
+    bend = bones[2:] - 2 * bones[1:-1] + bones[:-2]
+    size = np.sqrt((bend**2).sum(axis=2).mean(axis=1) / 6.0)
+    return float(np.median(size[np.isfinite(size)])) if np.isfinite(size).any() else None
+
+
+def dead_channels(capture: Capture) -> list[str]:
+    """Names of the coefficients that this kind of capture can see and that do not move in the take."""
+    values = capture.clip.values[capture.valid]
+    ranges = np.ptp(values, axis=0) if len(values) else np.zeros(len(capture.clip.names))
+    seen = (name not in capture.unseen for name in capture.clip.names)
+    return [
+        name
+        for name, visible, size in zip(capture.clip.names, seen, ranges, strict=True)
+        if visible and size < STILL_RANGE
+    ]
+
+
+def clipped_share(waveform: np.ndarray) -> float:
+    """Share of the samples (S,) at full scale: also encoders that smooth clipped peaks leave them there.
+
+    What was clipped and then made softer is not seen.
+    """
+    return float((np.abs(waveform) > FULL_SCALE).mean())
+
+
+def marks_of(quality: Quality) -> dict[str, float]:
+    """A mark from 0 to 1 for each measure that has a limit; what was not measured counts as good."""
+    return {name: limit.mark(getattr(quality, name)) for name, limit in LIMITS.items()}
+
+
+def score_of(quality: Quality) -> float:
+    """0 to 100: the product of the marks, so that one useless measure makes a take useless."""
+    return 100.0 * float(np.prod(list(marks_of(quality).values())))
+
+
+def complaints(quality: Quality) -> dict[str, str]:
+    """What is wrong with a take in words, by the name of the measure, the worst first."""
+    marks = {name: mark for name, mark in marks_of(quality).items() if mark < 1.0}
+    worst_first = sorted(marks, key=marks.get)
+    return {name: LIMITS[name].complaint.format(value=getattr(quality, name)) for name in worst_first}
+
+
+def _rounded(value: float | None) -> float | None:
+    """To five figures: what is written to JSON and read back stays the same."""
+    return None if value is None else float(f"{value:.5g}")
