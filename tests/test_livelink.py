@@ -182,7 +182,7 @@ def test_takes_become_rows(tmp_path):
     csv(tmp_path / "phone" / "anna" / "t1" / "s_1_iPhone_cal.csv", start=NOON + 0.5)
     wav(tmp_path / "phone" / "anna" / "t1" / "boom.wav", NOON, seconds=14.0)
     options = ["--reader", "livelink", "--source", tmp_path / "phone", "--output", tmp_path / "out"]
-    done = run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0)
+    done = run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0, "--min_score", 0)
     assert "mouthClose of 1 takes is arkit's" in done.stdout
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["mouth_close"] == {"arkit": 1}
     (row,) = load_dataset(str(tmp_path / "out"), split="train")

@@ -1,0 +1,177 @@
+"""One take, prepared: its row and its quality, kept in files of its own that appear whole or not at all.
+
+KEY.json holds the outcome (`Outcome`), KEY.parquet the row where there is one. KEY stands for the take, its
+files and the options; the outcome is written last, so a take is done when it is there, whoever did it.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import torch
+from align import measure
+
+from bilabial.audio import decode_audio, has_sound
+from bilabial.capture import Capture, capture_video
+from bilabial.checkpoint import load_checkpoint
+from bilabial.corpora import Take
+from bilabial.data import SCHEMA, row_of_take
+from bilabial.doubles import Prints, prints_of
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.quality import Quality, quality_of
+from bilabial.recordings import read_capture
+
+KEPT_VERSION = 1  # of the two files; kept takes of another version are prepared again
+NO_MODEL = "none"
+LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
+MAX_LAG_SECONDS = 0.5  # align.py corrects 0.3; what is further off must be seen
+
+
+@dataclass(kw_only=True)
+class TakeOptions:
+    """What the outcome of a take depends on, besides the take."""
+
+    fps: float = field(
+        default=50.0, metadata={"help": "Frames per second of the labels; 50 is the model's own rate."}
+    )
+    interpolation: Literal["coefficients", "frames"] = field(
+        default="coefficients",
+        metadata={"help": "What is interpolated to that rate: numbers, or images (the patent)."},
+    )
+    max_seconds: float = field(default=3600.0, metadata={"help": "Drop a take that lasts longer."})
+    landmarker: Path | None = field(
+        default=None, metadata={"help": "The face_landmarker.task file, else looked for."}
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder or Hub id of the model that hears how late the lips are; left out: the embedded "
+            "default; 'none': audio-video offsets are not measured."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """Paths become absolute: workers of a cluster start elsewhere."""
+        if self.landmarker:
+            self.landmarker = self.landmarker.resolve()
+        if self.model and Path(self.model).is_dir():
+            self.model = str(Path(self.model).resolve())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a take. reason: why it is of no use, None where it has a row, quality and prints."""
+
+    reason: str | None = None
+    quality: Quality | None = None
+    prints: Prints | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A take to prepare. outcome: where its outcome is kept."""
+
+    take: Take
+    options: TakeOptions
+    outcome: Path
+
+    @property
+    def row(self) -> Path:
+        """Where its row is kept."""
+        return self.outcome.with_suffix(".parquet")
+
+    @property
+    def done(self) -> bool:
+        return self.outcome.is_file()
+
+
+def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
+    """The job of a take; its key stands for the take, size and time of its files, and the options."""
+    stats = [path.stat() for path in take.files]
+    marks = [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
+    labels = {name: value for name, value in asdict(take).items() if name != "split"}
+    given = {name: value for name, value in asdict(options).items() if name != "landmarker"}
+    key = hashlib.sha256(json.dumps([KEPT_VERSION, labels, given, marks], default=str).encode()).hexdigest()
+    return Job(take, options, folder / f"{key[:20]}.json")
+
+
+def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
+    """One take -> one row of FEATURES, and its quality. Raises ValueError saying why there is none."""
+    sound = take.video if take.video and (take.audio is None or has_sound(take.video)) else take.audio
+    waveform, start_seconds = decode_audio(sound, options.max_seconds)
+    if take.curves:
+        waveform, capture = _piece_of_curves(take, waveform, options.fps)
+    else:
+        capture = capture_video(
+            take.video,
+            options.fps,
+            start_seconds=start_seconds,
+            duration_seconds=len(waveform) / SAMPLING_RATE,
+            interpolation=options.interpolation,
+            landmarker=options.landmarker,
+        )
+    row = row_of_take(take, waveform, capture)
+    offset_ms = _av_offset_ms(row, options.model)
+    return row, Outcome(quality=quality_of(waveform, capture, offset_ms), prints=prints_of(waveform, capture))
+
+
+def keep_take(job: Job) -> None:
+    """Prepare the take of a job and keep what comes of it; one that is done is left alone."""
+    if job.done:
+        return
+    try:
+        row, outcome = prepare_take(job.take, job.options)
+    except ValueError as reason:
+        write_whole(job.outcome, json.dumps({"reason": str(reason)}).encode())
+        return
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row], schema=SCHEMA), sink)
+    write_whole(job.row, sink.getvalue())
+    write_whole(job.outcome, json.dumps(asdict(outcome)).encode())
+
+
+def read_outcome(job: Job) -> Outcome:
+    """What `keep_take` kept of a job that is done."""
+    kept = json.loads(job.outcome.read_bytes())
+    if kept["reason"]:
+        return Outcome(kept["reason"])
+    return Outcome(None, Quality(**kept["quality"]), Prints(**kept["prints"]))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; two who write it at once do not disturb each other."""
+    partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _piece_of_curves(take: Take, waveform: np.ndarray, fps: float) -> tuple[np.ndarray, Capture]:
+    """The stretch of sound and face that a take asks for, of equal length."""
+    first = round(take.start_seconds * SAMPLING_RATE)
+    seconds = take.duration_seconds or len(waveform) / SAMPLING_RATE - take.start_seconds
+    piece = waveform[first : first + round(seconds * SAMPLING_RATE)]
+    start_seconds, seconds = take.start_seconds - take.curves_late_seconds, len(piece) / SAMPLING_RATE
+    return piece, read_capture(take.curves, fps, take.mouth_close, start_seconds, seconds)
+
+
+def _av_offset_ms(row: dict, model: str | None) -> float | None:
+    """How late the lips are, None where it cannot be told."""
+    if model == NO_MODEL:
+        return None
+    peak = measure(row, _load_model(model), MAX_LAG_SECONDS)
+    return peak.offset_ms if peak.trust >= LEAST_TRUST else None
+
+
+@functools.cache
+def _load_model(source: str | None) -> BilabialModel:
+    """One model a process, on one thread: there are as many processes as cores."""
+    torch.set_num_threads(1)
+    return load_checkpoint(source)[0]
