@@ -25,7 +25,8 @@ def work(job):
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "raises":
         raise RuntimeError("a decoder's own words")
-    open(job, "w").close()
+    with open(job, "w") as made:
+        made.write(str(os.getpid()))
 """
 NAMES = ("ok_0", "dies_1", "ok_2", "once_3", "raises_4", "ok_5")
 
@@ -85,3 +86,12 @@ def test_no_jobs(tmp_path):
 def test_ray_is_asked_for_by_its_extra():
     with pytest.raises(ValueError, match=r"needs Ray; install it with: pip install -e '.\[ray\]'"):
         check_executor("ray")
+
+
+def test_workers_are_made_anew(tmp_path, work, monkeypatch):
+    """A process does so many jobs and no more: what it keeps of each does not add up."""
+    monkeypatch.setattr("executors.JOBS_PER_WORKER", 2)
+    jobs = [str(tmp_path / f"pid_{k}") for k in range(12)]
+    assert all(why is None for _, why in run(work, jobs, "processes", 2, tmp_path / "log"))
+    pids = [(tmp_path / f"pid_{k}").read_text() for k in range(12)]
+    assert max(map(pids.count, pids)) <= 2
