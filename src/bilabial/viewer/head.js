@@ -145,14 +145,19 @@ class Head {
     this.changed = true;
   }
 
-  // The same avatar seen from the same side, on a canvas of its own of so many pixels.
-  async copy(width, height) {
+  // Where the head is looked at from at this moment.
+  get viewpoint() {
+    return { position: this.camera.position.clone(), target: this.controls.target.clone(), aspect: this.camera.aspect };
+  }
+
+  // The same avatar seen from a viewpoint, on a canvas of its own of so many pixels.
+  async copy(width, height, { position, target }) {
     const copy = new Head(this.THREE, document.createElement("canvas"), true);
     copy.restingRatio = 1;
     copy.resize(width, height);
     await copy.load(this.file, this.names);
-    copy.camera.position.copy(this.camera.position);
-    copy.controls.target.copy(this.controls.target);
+    copy.camera.position.copy(position);
+    copy.controls.target.copy(target);
     copy.controls.update();
     return copy;
   }

@@ -139,9 +139,10 @@ async function makeVideo() {
 
 // What recordVideo takes: this clip, this head, this moment's camera.
 async function scene(signal) {
-  const recorded = clip;
+  const [recorded, viewpoint] = [clip, head.viewpoint]; // before anything is waited for
   return {
     ...recorded,
+    viewpoint,
     numFrames: recorded.frames.length / recorded.names.length,
     mediabunny: await importModules(props.mediabunny, ["mediabunny.min.mjs"]),
     sound: await (await fetch(audio.src)).arrayBuffer(),

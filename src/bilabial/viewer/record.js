@@ -18,14 +18,14 @@ const otherTasks = () =>
     port2.postMessage(null);
   });
 
-// head: what is recorded, as it is seen now. pose(head, time): sets the face of a time. sound: ArrayBuffer of a sound
+// head: what is recorded, from its viewpoint. pose(head, time): sets the face of a time. sound: ArrayBuffer of a sound
 // file. signal: an AbortSignal. progress: called with the share that is done. Returns a Blob.
-async function recordVideo({ mediabunny, head, pose, sound, numFrames, fps, background, signal, progress }) {
+async function recordVideo({ mediabunny, head, viewpoint, pose, sound, numFrames, fps, background, signal, progress }) {
   const { Output, Mp4OutputFormat, BufferTarget, CanvasSource, AudioBufferSource, Quality } = mediabunny;
   const videoFps = Math.min(fps, MAX_VIDEO_FPS);
   const count = Math.ceil((numFrames / fps) * videoFps - 1e-6);
   const height = head.software ? SOFTWARE_VIDEO_HEIGHT : VIDEO_HEIGHT;
-  const width = 2 * Math.round((height * head.camera.aspect) / 2); // encoders want even sizes
+  const width = 2 * Math.round((height * viewpoint.aspect) / 2); // encoders want even sizes
   const samples = await new OfflineAudioContext(1, 1, SOUND_HZ).decodeAudioData(sound);
   const asked = { width, height, quality: new Quality("high"), frameRate: videoFps };
   const heard = { numberOfChannels: samples.numberOfChannels, sampleRate: SOUND_HZ, quality: new Quality("high") };
@@ -39,7 +39,7 @@ async function recordVideo({ mediabunny, head, pose, sound, numFrames, fps, back
   const audio = new AudioBufferSource({ codec: soundCodec, quality: heard.quality });
   output.addVideoTrack(video, { frameRate: videoFps });
   output.addAudioTrack(audio);
-  const studio = await head.copy(width, height);
+  const studio = await head.copy(width, height, viewpoint);
   try {
     await output.start();
     const whole = audio.add(samples).then(() => audio.close());
