@@ -10,6 +10,7 @@ import publish
 import pyarrow
 import pyarrow.parquet
 import pytest
+import start
 import torch
 from arguments import parse_arguments
 from datasets import Dataset
@@ -249,7 +250,7 @@ def trained_step(rows: Dataset, *options: object) -> tuple[BilabialModel, torch.
     """One step of the trainer: the model, the optimizer, and what the encoder's weights were before."""
     given = ["--dataset", "x", "--output", "y", "--preset", "tiny", *map(str, options)]
     args, fields = parse_arguments(given)
-    model = train.build_model(rows, args, fields)
+    model = start.build_model(rows, args, fields)
     before = weights_of(model.audio_encoder.encoder)
     optimizer = train.build_optimizer(model, args)
     windows = TrainingWindows(rows, model.config, 30, None)
@@ -331,7 +332,7 @@ def test_a_run_of_the_trainer(pretrained, speech, tmp_path):
 def test_another_family_is_refused(tmp_path):
     Wav2Vec2BertConfig().save_pretrained(tmp_path)
     with pytest.raises(SystemExit) as refused:
-        train.audio_encoder_config(str(tmp_path))
+        start.audio_encoder_config(str(tmp_path))
     assert str(refused.value) == (
         f"--audio_encoder {tmp_path} is a wav2vec2-bert; supported are wav2vec2, hubert, wavlm, whisper"
     )
@@ -341,7 +342,7 @@ def test_another_family_is_refused(tmp_path):
 
 def test_a_missing_encoder_is_named(tmp_path):
     with pytest.raises(SystemExit, match="--audio_encoder .*nothing"):
-        train.audio_encoder_config(str(tmp_path / "nothing"))
+        start.audio_encoder_config(str(tmp_path / "nothing"))
 
 
 def test_every_family_has_its_class():

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import torch
+import start
 from arguments import PRESETS, parse_arguments
 from conftest import ROOT, write_video
 from datasets import load_dataset
@@ -201,37 +201,17 @@ def test_several_data_sets_are_one(two_sets, first_run):
     args, fields = arguments(two_sets, "--taught_weight", 0.25)
     splits = train.load_splits(args)
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 4, "validation": 2}
-    model = train.build_model(splits["train"], args, fields)
+    model = start.build_model(splits["train"], args, fields)
     assert model.head.bias[ARKIT_BLENDSHAPES.index("jawOpen")].item() == pytest.approx(0.1, abs=1e-6)
     windows = TrainingWindows(splits["train"], model.config, 30, None, taught_weight=args.taught_weight)
     assert [float(windows[index]["label_mask"].max()) for index in range(4)] == [1, 1, 0.25, 0.25]
     assert (first_run / "model" / "model.safetensors").is_file()
 
 
-def test_pretrained_is_where_a_run_starts(two_sets, first_run):
-    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
-    model = train.build_model(train.load_splits(args)["train"], args, fields)
-    there = load_file(first_run / "model" / "model.safetensors")
-    own = model.state_dict()
-    assert own.keys() == there.keys()
-    assert all(own[name].equal(there[name]) for name in own if "style_embedding" not in name)
-    rates = {group["lr"] for group in train.build_optimizer(torch.nn.ModuleList([model]), args).param_groups}
-    assert rates == {args.learning_rate, args.encoder_learning_rate}
-
-
-def test_styles_of_the_same_name_are_kept(two_sets, first_run):
-    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
-    model = train.build_model(train.load_splits(args)["train"], args, fields)
-    there = load_file(first_run / "model" / "model.safetensors")["style_embedding.weight"]
-    names = json.loads((first_run / "model" / "config.json").read_text())["styles"]
-    assert list(model.config.styles) == names
-    assert model.style_embedding.weight.equal(there)
-
-
 @pytest.mark.parametrize("share", [0.0, 0.6])
 def test_the_priors_emotions_count_as_trained(two_sets, share):
     args, fields = arguments(two_sets, "--emotion_share", share)
-    config = train.build_model(train.load_splits(args)["train"], args, fields).config
+    config = start.build_model(train.load_splits(args)["train"], args, fields).config
     assert config.trained_emotions == (list(EMOTIONS) if share else ["neutral"])
     assert ("noseSneerLeft" in config.unseen_blendshapes) == (share == 0.0)
     assert "tongueOut" in config.unseen_blendshapes
@@ -252,24 +232,13 @@ def test_a_model_names_the_sources_of_its_rows(two_sets, first_run, speech):
     assert sources[0]["seconds"] == pytest.approx(2 * len(speech) / 16000, abs=0.1)
 
 
-def test_pretrained_of_other_sizes_is_refused(two_sets, first_run, tmp_path):
-    rows = train.load_splits(arguments(two_sets)[0])["train"]
-    args, fields = arguments(two_sets, "--pretrained", first_run / "model")
-    with pytest.raises(SystemExit, match="has other sizes than this model: .*; give the preset"):
-        train.build_model(rows, args, fields | {"hidden_size": 32})
-    for nothing in (tmp_path, tmp_path / "gone"):
-        args, fields = arguments(two_sets, "--pretrained", nothing)
-        with pytest.raises(SystemExit, match="is no Bilabial model|neither a folder nor a Hub id"):
-            train.build_model(rows, args, fields)
-
-
 def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
     earlier = [
         {"source": "somebody", "licence": "CC BY-NC 4.0", "rows": 7, "seconds": 21.0},
         {"source": "captured speech", "licence": "CC0", "rows": 1, "seconds": 3.0},
     ]
     write_sources(shutil.copytree(first_run / "model", tmp_path / "model"), earlier)
-    options = ["--pretrained", tmp_path / "model", "--freeze_encoder", "--max_steps", 3]
+    options = ["--init_from", tmp_path / "model", "--freeze_encoder", "--max_steps", 3]
     launch("--dataset", *two_sets, "--preset", "tiny", "--output", tmp_path / "run", *options)
     sources = json.loads((tmp_path / "run" / "model" / "sources.json").read_text())
     assert sources == [*json.loads((first_run / "model" / "sources.json").read_text()), earlier[0]]
@@ -292,7 +261,7 @@ def test_hearing_needs_an_encoder_of_the_recognisers_sizes(two_sets, tmp_path, o
     HubertModel(HubertConfig(**sizes)).save_pretrained(tmp_path)
     args, fields = arguments(two_sets, *(tmp_path if one == "ENCODER" else one for one in options))
     with pytest.raises(SystemExit, match=message):
-        train.build_model(train.load_splits(args)["train"], args, fields)
+        start.build_model(train.load_splits(args)["train"], args, fields)
 
 
 def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):

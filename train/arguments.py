@@ -10,6 +10,7 @@ from transformers import HfArgumentParser
 from bilabial.hub.configuration_bilabial import BilabialConfig
 
 PRESETS = Path(__file__).parent / "presets"
+FREE = ("stop_after_steps", "num_workers")  # arguments that do not change what a run computes
 
 
 @dataclass
@@ -18,8 +19,12 @@ class TrainArguments:
         metadata={"help": "Folders or Hub ids of data sets made by prepare.py or teach.py."}
     )
     output: Path = field(metadata={"help": "Folder of the run: checkpoints, logs and the model."})
-    preset: str = field(
-        default="default", metadata={"help": "Name in train/presets, or path of a .json file."}
+    preset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Name in train/presets, or path of a .json file; left out: finetune with --init_from, "
+            "else default."
+        },
     )
     calibration: Path | None = field(
         default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
@@ -38,8 +43,13 @@ class TrainArguments:
     audio_encoder_learning_rate: float = field(
         default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
     )
-    pretrained: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of a Bilabial model to start from."}
+    init_from: str | None = field(
+        default=None,
+        metadata={"help": "Model to start from: 'default' (the embedded one), a folder or a Hub id."},
+    )
+    rehearsal_share: float = field(
+        default=0.0,
+        metadata={"help": "Of the windows, in which the model repeats what it knew when it started."},
     )
     hearing_weight: float = field(
         default=0.0,
@@ -51,6 +61,10 @@ class TrainArguments:
     emotion_share: float = field(
         default=0.6,
         metadata={"help": "Of neutral windows, given an emotion that the data lack (emotions.py); 0 = none."},
+    )
+    default_share: float = field(
+        default=0.5,
+        metadata={"help": "Of the windows of a named style, given as the default one: the mean of all."},
     )
     max_steps: int = field(
         default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
@@ -67,6 +81,13 @@ class TrainArguments:
         default=True, metadata={"help": "Change gain, noise, tilt, formants and tempo of windows."}
     )
     eval_steps: int = field(default=500, metadata={"help": "Steps between validations and checkpoints."})
+    patience: int = field(
+        default=0,
+        metadata={
+            "help": "Stop after so many validations without a lower loss, take the best; 0 = the last."
+        },
+    )
+    compile: bool = field(default=False, metadata={"help": "torch.compile the model; pays on a GPU."})
     num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
     seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
     stop_after_steps: int | None = field(
@@ -77,8 +98,10 @@ class TrainArguments:
 def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
     selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    selector.add_argument("--preset", default="default")
-    name = selector.parse_known_args(argv)[0].preset
+    selector.add_argument("--preset")
+    selector.add_argument("--init_from")
+    selected = selector.parse_known_args(argv)[0]
+    name = selected.preset or ("finetune" if selected.init_from else "default")
     path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
@@ -90,24 +113,29 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
         if unknown:
             raise SystemExit(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
     parser = HfArgumentParser(TrainArguments)
-    parser.set_defaults(**preset)
+    parser.set_defaults(**{"preset": name, **preset})
     args = parser.parse_args_into_dataclasses(argv)[0]
     return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
 
 
-def check_same_run(args: TrainArguments, model_fields: dict) -> None:
+def check_same_run(args: TrainArguments, model_fields: dict, num_processes: int) -> None:
     """Raise SystemExit when OUTPUT holds a run with other arguments: resuming it would be neither run."""
+    given = {name: value for name, value in asdict(args).items() if name not in FREE}
     record = json.dumps(
-        {**asdict(args), "model": model_fields, "stop_after_steps": None}, default=str, indent=2
+        {**given, "model": model_fields, "num_processes": num_processes}, default=str, indent=2
     )
     path = args.output / "arguments.json"
     if not path.is_file():
         args.output.mkdir(parents=True, exist_ok=True)
-        path.write_text(record)
+        partial = path.with_suffix(".partial")
+        partial.write_text(record)
+        partial.rename(path)
         return
     before, now = json.loads(path.read_text()), json.loads(record)
     changed = [
-        f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in now if before.get(key) != now[key]
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in before | now
+        if before.get(key) != now.get(key)
     ]
     if changed:
         raise SystemExit(

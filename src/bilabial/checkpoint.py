@@ -58,10 +58,10 @@ def load_checkpoint(
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
     """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    None = the embedded default. Raises FileNotFoundError naming the file that a folder lacks; errors of the
-    Hub pass through.
+    None or "default" = the embedded model. Raises FileNotFoundError naming the file that a folder lacks;
+    errors of the Hub pass through.
     """
-    source = EMBEDDED_MODEL if source is None else source
+    source = EMBEDDED_MODEL if source in (None, "default") else source
     if Path(source).is_dir():
         missing = [name for name in FILES if not (Path(source) / name).is_file()]
         if missing:

@@ -1,0 +1,246 @@
+"""Training that is killed, split over processes, or fed what it should not be."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from accelerate.state import AcceleratorState
+from arguments import PRESETS, parse_arguments
+from checkpoints import Progress, newest
+from conftest import ROOT
+from safetensors.torch import load_file
+from test_data import row
+
+import train
+from bilabial.data import SCHEMA, BrokenRow
+
+TRAIN = str(ROOT / "train" / "train.py")
+STEPS = 40  # of the run that is killed; a checkpoint after each second
+
+
+def write_rows(folder: Path, **splits: list[dict]) -> Path:
+    """A data set of rows, two shards for a split of more than two rows."""
+    (folder / "data").mkdir(parents=True)
+    for split, rows in splits.items():
+        shards = [rows] if len(rows) < 3 else [rows[:2], rows[2:]]
+        for number, shard in enumerate(shards):
+            table = pyarrow.Table.from_pylist(shard, schema=SCHEMA)
+            name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
+            pyarrow.parquet.write_table(table, folder / "data" / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(speech) -> list[dict]:
+    sounds = [speech[k * 4000 : k * 4000 + 20000] for k in range(7)]
+    made = [row(f"{k}", sound, style="someone") for k, sound in enumerate(sounds)]
+    return [one | {"valid": [True] * len(one["valid"])} for one in made]
+
+
+@pytest.fixture(scope="module")
+def dataset(rows, tmp_path_factory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("rows") / "set", train=rows[:5], validation=rows[5:])
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory) -> Path:
+    """The preset `tiny` without dropout, whose masks two processes cannot draw as one does."""
+    path, fields = (
+        tmp_path_factory.mktemp("preset") / "plain.json",
+        json.loads((PRESETS / "tiny.json").read_text()),
+    )
+    path.write_text(json.dumps(fields | {"model": fields["model"] | {"dropout": 0.0}}))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def on_cpu(monkeypatch):
+    """Runs in this process are on the CPU, and do not share what Accelerate keeps between them."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def run_here(*options: object) -> None:
+    """The training script's main, in this process."""
+    train.main(*parse_arguments([str(one) for one in options]))
+
+
+def weights_of(run: Path) -> dict:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def assert_equal_models(first: Path, second: Path) -> None:
+    one, other = weights_of(first), weights_of(second)
+    assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, preset, tmp_path_factory) -> Path:
+    """Six steps at once, four windows each."""
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_CPU", "true")
+        run_here("--dataset", dataset, "--preset", preset, "--output", output, "--batch_size", 4)
+    return output
+
+
+def test_killed_twice_it_ends_in_the_same_weights(dataset, tmp_path):
+    """kill -9 at two random moments, wherever it is then: in a step, a validation or a checkpoint."""
+    options = ["--dataset", dataset, "--preset", "tiny", "--max_steps", STEPS, "--num_workers", 1]
+    run_here(*options, "--output", tmp_path / "whole")
+    options += ["--output", tmp_path / "run"]
+    checkpoints, reached = tmp_path / "run" / "checkpoints", 0
+    for _ in range(2):
+        killed = subprocess.Popen(
+            [sys.executable, TRAIN, *map(str, options)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        )  # fmt: skip
+        target = reached + random.randint(2, STEPS // 3)
+        while killed.poll() is None and (newest(checkpoints) or Progress()).step < target:
+            time.sleep(0.01)
+        time.sleep(random.uniform(0.0, 0.1))
+        os.killpg(killed.pid, signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL
+        reached = newest(checkpoints).step
+        assert target <= reached < STEPS
+    run_here(*options)
+    assert_equal_models(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_kill_between_two_checkpoints_leaves_a_whole_one(dataset, preset, whole, tmp_path, capsys):
+    """Killed after the new one got its name and while the old one is removed; and while one is written."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]
+    run_here(*options, "--stop_after_steps", 3)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == ["step_0000003"]
+    for name, lost in (("step_0000002", "optimizer.bin"), ("partial", "progress.json")):
+        shutil.copytree(checkpoints / "step_0000003", checkpoints / name)
+        (checkpoints / name / lost).unlink()
+    run_here(*options)
+    assert "resumed at step 3" in capsys.readouterr().out
+    assert_equal_models(tmp_path / "run", whole)
+    assert [path.name for path in checkpoints.iterdir()] == ["step_0000006"]
+
+
+def test_two_processes_compute_what_one_does(dataset, preset, whole, tmp_path):
+    """A real `accelerate launch` of two: twice two windows make the same step as four."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["--main_process_port", "0", TRAIN, "--dataset", dataset, "--preset", preset]
+    command += ["--output", tmp_path, "--batch_size", 2]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    both, alone = weights_of(tmp_path), weights_of(whole)
+    assert json.loads((tmp_path / "arguments.json").read_text())["num_processes"] == 2
+    moved = max(float((value - value.mean()).abs().max()) for value in alone.values())
+    assert max(float((both[name] - alone[name]).abs().max()) for name in alone) < 1e-4 * moved
+    losses = [newest(run / "checkpoints").best_loss for run in (tmp_path, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(dataset, preset, whole, tmp_path):
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]
+    run_here(*options, "--stop_after_steps", 2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # bytes of a file; weights need more
+    try:
+        with pytest.raises(
+            SystemExit, match="checkpoint of step 4 could not be written .* of step 2 is kept"
+        ):
+            run_here(*options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_0000002"]
+    run_here(*options)
+    assert_equal_models(tmp_path / "run", whole)
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(dataset, preset, tmp_path):
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--learning_rate", 1e30]
+    with pytest.raises(SystemExit, match="loss is (nan|inf) at step 2; the checkpoint of step 1 is kept"):
+        run_here(*options, "--eval_steps", 1, "--warmup_steps", 1)
+    kept = load_file(tmp_path / "checkpoints" / "step_0000001" / "model.safetensors")
+    assert all(value.isfinite().all() for value in kept.values()) and not (tmp_path / "model").exists()
+
+
+def with_odd_row(rows: list[dict], folder: Path, **changed: object) -> Path:
+    """A data set with a broken row, which is not among those that the model starts from."""
+    odd = rows[4] | {"id": "test/odd", "face": "taught", "emotion": "happy"} | changed
+    return write_rows(folder, train=[*rows[:4], odd])
+
+
+def test_a_row_with_numbers_that_are_none_is_named(rows, preset, tmp_path):
+    values = np.array(rows[4]["coefficients"])
+    values[7, 3] = np.nan
+    data = with_odd_row(rows, tmp_path / "set", coefficients=list(values))
+    with pytest.raises(BrokenRow, match="^row 'test/odd' has coefficients or lip gaps that are not finite"):
+        run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run")
+
+
+def test_a_row_without_sound_is_named_by_a_loaders_process(rows, preset, tmp_path):
+    """As one sentence at the end of the script, without the traceback that the process sent along."""
+    data = with_odd_row(rows, tmp_path / "set", audio={"bytes": b"RIFF, or so", "path": "odd.wav"})
+    command = [sys.executable, TRAIN, "--dataset", data, "--preset", preset, "--output", tmp_path / "run"]
+    command += ["--num_workers", 1]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
+    said = [
+        line for line in done.stderr.splitlines() if line.startswith("row 'test/odd' has sound that cannot")
+    ]
+    assert done.returncode == 1 and len(said) == 1 and "Traceback" not in done.stderr
+
+
+def test_a_changed_preset_is_no_resumption(dataset, preset, tmp_path):
+    fields = json.loads(preset.read_text())
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(fields))
+    options = ["--dataset", dataset, "--preset", mine, "--output", tmp_path / "run"]
+    run_here(*options, "--stop_after_steps", 1)
+    mine.write_text(json.dumps(fields | {"learning_rate": 2e-3}))
+    with pytest.raises(SystemExit, match=r"other arguments \(learning_rate was 0.001, is 0.002\); give an"):
+        run_here(*options)
+    mine.write_text(json.dumps(fields | {"model": fields["model"] | {"closure_weight": 2.0}}))
+    with pytest.raises(SystemExit, match=r"'closure_weight': 2.0"):
+        run_here(*options)
+    mine.write_text(json.dumps(fields))
+    run_here(*options, "--num_workers", 1)  # which changes nothing that is computed
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_patience_ends_a_run_and_takes_the_best(dataset, preset, tmp_path, capsys):
+    """Step 1 learns nothing (warm-up), the next ones wreck the model: after two of them it stops."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--learning_rate", 0.5]
+    options += ["--eval_steps", 1, "--warmup_steps", 1, "--patience", 2, "--augment", False]
+    run_here(*options)
+    assert "the best of 3 steps was 1" in capsys.readouterr().out
+    steps = sorted((tmp_path / "checkpoints").iterdir())
+    assert [path.name for path in steps] == ["step_0000001", "step_0000003"]
+    best, last = (load_file(path / "model.safetensors") for path in steps)
+    saved = weights_of(tmp_path)
+    assert all(saved[name].equal(best[name]) for name in best) and not saved["head.bias"].equal(
+        last["head.bias"]
+    )
+    shutil.rmtree(tmp_path / "model")
+    run_here(*options)  # killed before the model was written, it goes on to write the same
+    assert "resumed at step 3" in capsys.readouterr().out
+    assert all(value.equal(saved[name]) for name, value in weights_of(tmp_path).items())
+
+
+def test_patience_needs_clips_to_wait_for(rows, preset, tmp_path):
+    data = write_rows(tmp_path / "set", train=rows[:2])
+    with pytest.raises(SystemExit, match="has no split 'validation' for --patience"):
+        run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run", "--patience", 1)

@@ -1,0 +1,82 @@
+"""Checkpoints of a run, each a folder that is there whole or not at all.
+
+A checkpoint is written beside the others as `partial` and then renamed, and only after that the one before
+is removed: whenever a run is killed, the newest `step_*` is a whole one.
+"""
+
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+PARTIAL, PROGRESS = "partial", "progress.json"
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps made, and when the loss on held-out windows was lowest."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+
+    def note(self, loss: float) -> None:
+        """Take in a validation loss, measured at this step."""
+        if loss < self.best_loss:
+            self.best_step, self.best_loss = self.step, loss
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    return folder / f"step_{step:07d}"
+
+
+def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_best: bool = False) -> None:
+    """Write a checkpoint, then remove the others, except the best one when asked to.
+
+    Raises SystemExit when it cannot be written; what was there stays.
+    """
+    partial, target = folder / PARTIAL, folder_of(folder, progress.step)
+    try:
+        accelerator.save_state(str(partial))
+        if accelerator.is_main_process:
+            (partial / PROGRESS).write_text(json.dumps(asdict(progress)))
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own
+        if accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+        last = newest(folder)
+        kept = f"the one of step {last.step} is kept" if last else "there is none yet"
+        reason = str(error).splitlines()[0]
+        raise SystemExit(
+            f"the checkpoint of step {progress.step} could not be written to {folder} ({reason}); {kept}, "
+            "and the same command goes on from it"
+        ) from error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        partial.rename(target)
+        kept = {target, folder_of(folder, progress.best_step)} if keep_best else {target}
+        for old in set(folder.glob("step_*")) - kept:
+            shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def newest(folder: Path) -> Progress | None:
+    """Where a run may go on, or None."""
+    saved = sorted(folder.glob("step_*"))
+    return Progress(**json.loads((saved[-1] / PROGRESS).read_text())) if saved else None
+
+
+def resume(accelerator: Accelerator, folder: Path) -> Progress:
+    """Load the newest checkpoint, if any, and clear away what a killed run had begun to write."""
+    if accelerator.is_main_process:
+        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    progress = newest(folder)
+    if progress is None:
+        return Progress()
+    accelerator.load_state(str(folder_of(folder, progress.step)))
+    accelerator.print(f"resumed at step {progress.step}")
+    return progress

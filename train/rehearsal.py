@@ -1,0 +1,55 @@
+"""What keeps a fine-tuned model from forgetting: it rehearses, on the new speech, what it used to answer.
+
+"Learning without forgetting" (Li and Hoiem 2016): no old data are needed, the initial model is the teacher.
+"""
+
+from collections.abc import Iterable
+
+import torch
+
+from bilabial.hub.conditions_bilabial import MAX_INTENSITY
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+NEUTRAL_SHARE = 0.5  # of the rehearsed windows; the others feel one of the emotions that the model knew
+
+
+class Rehearsal:
+    """Turns a share of a batch's windows into questions that the initial model answers.
+
+    Each is asked in one of the old styles that the new data do not retrain, and neutral or with an emotion
+    that the initial model was trained on.
+    """
+
+    def __init__(
+        self, initial: BilabialModel, retrained: Iterable[str], share: float, device: torch.device | str
+    ):
+        self.initial, self.share = initial.to(device).eval().requires_grad_(False), share
+        config = initial.config
+        retrained = set(retrained)
+        self.styles = [index for index, name in enumerate(config.styles) if name not in retrained]
+        self.emotions = [config.emotions.index(name) for name in config.trained_emotions]
+        self.emotions = [index for index in self.emotions if index > 0]  # 0 is neutral
+
+    @torch.no_grad()
+    def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The batch (see TrainingWindows) with other styles, emotions and labels where it rehearses."""
+        size, device = len(batch["style"]), batch["style"].device
+        asked = (torch.rand(size) < self.share).nonzero()[:, 0].to(device)
+        if not len(asked) or not self.styles:
+            return batch
+        style = torch.tensor(self.styles)[torch.randint(len(self.styles), asked.shape)].to(device)
+        emotion = self._emotions(len(asked), batch["emotion"].shape[1]).to(device)
+        sound, inside = batch["input_values"][asked], batch["attention_mask"][asked]
+        labels = self.initial(sound, inside, emotion, style).coefficients.to(batch["labels"].dtype)
+        answers = {"style": style, "emotion": emotion, "labels": labels}
+        answers |= {name: torch.ones_like(batch[name][asked]) for name in ("label_mask", "channel_mask")}
+        return batch | {name: batch[name].index_copy(0, asked, value) for name, value in answers.items()}
+
+    def _emotions(self, count: int, size: int) -> torch.Tensor:
+        """Emotion weights (count, size): nothing, or one emotion at any intensity."""
+        weights = torch.zeros(count, size)
+        if self.emotions:
+            felt = torch.rand(count) >= NEUTRAL_SHARE
+            drawn = torch.tensor(self.emotions)[torch.randint(len(self.emotions), (count,))]
+            weights[torch.arange(count), drawn] = felt * torch.rand(count) * MAX_INTENSITY
+        return weights

@@ -1,0 +1,166 @@
+"""How the weights of a run start: from nothing, a phone recogniser, a pretrained encoder, another model."""
+
+import numpy as np
+import torch
+from arguments import TrainArguments
+from datasets import Dataset
+from recogniser import start_from_recogniser
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.data import PRIOR_MASK, read_row, waveform_of
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.modeling_bilabial import BilabialModel
+
+MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+CHANNEL_ROWS = 200  # rows that say how the default style moves
+
+
+def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
+    """Configuration of a pretrained encoder. Raises SystemExit where there is none, or another family's."""
+    if name is None:
+        return None
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--audio_encoder {name}: {error}") from error
+    if config.model_type not in AUDIO_ENCODERS:
+        families = ", ".join(AUDIO_ENCODERS)
+        raise SystemExit(f"--audio_encoder {name} is a {config.model_type}; supported are {families}")
+    return config
+
+
+def load_audio_encoder(model: BilabialModel, name: str) -> None:
+    """Fill the weights of a pretrained encoder in."""
+    pretrained = AutoModel.from_pretrained(name)  # in half precision, where it is stored so
+    if model.audio_encoder.family == "whisper":
+        pretrained = pretrained.encoder
+    model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
+
+
+def load_initial(args: TrainArguments) -> BilabialModel | None:
+    """The model of --init_from. Raises SystemExit where there is none, or something else to start from."""
+    if args.init_from is None:
+        if args.rehearsal_share:
+            raise SystemExit("--rehearsal_share keeps what --init_from knew; give a model to start from")
+        return None
+    if args.audio_encoder:
+        raise SystemExit("--init_from brings its own encoder; give no --audio_encoder with it")
+    try:
+        return load_checkpoint(args.init_from)[0]
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--init_from: {error}") from error
+
+
+def build_model(
+    rows: Dataset, args: TrainArguments, model_fields: dict, initial: BilabialModel | None = None
+) -> BilabialModel:
+    """The model at step 0, for the styles, emotions and channels of the data and of the initial model."""
+    model = BilabialModel(config_of_run(rows, args, model_fields, initial))
+    if initial:
+        copy_weights(initial, model)
+    else:
+        start_at_mean_pose(model, rows)
+        if args.audio_encoder:
+            load_audio_encoder(model, args.audio_encoder)
+    if args.hearing_weight:
+        start_hearing(model, keep=initial is not None)
+    if args.freeze_encoder:
+        freeze_encoder(model)
+    return model
+
+
+def config_of_run(
+    rows: Dataset, args: TrainArguments, model_fields: dict, initial: BilabialModel | None
+) -> BilabialConfig:
+    """What the initial model's configuration says, else the defaults; over it the preset; and the data's."""
+    seen = np.any([row["channel_mask"] for row in captured(rows)], axis=0)
+    if args.emotion_share:
+        seen = seen | PRIOR_MASK.astype(bool)
+    known = initial.config if initial else BilabialConfig()
+    emotions = {*rows.unique("emotion"), *(known.trained_emotions if initial else ())}
+    fields = {
+        **known.to_dict(),
+        **model_fields,
+        "styles": [*known.styles, *sorted(set(rows.unique("style")) - set(known.styles))],
+        "trained_emotions": [name for name in EMOTIONS if name in emotions or args.emotion_share > 0],
+    }
+    if args.audio_encoder:
+        fields["audio_encoder_config"] = audio_encoder_config(args.audio_encoder)
+    config = BilabialConfig.from_dict(fields)
+    unseen = known.unseen_blendshapes if initial else config.blendshapes
+    visible = {name for name, one in zip(config.blendshapes, seen, strict=True) if one}
+    config.unseen_blendshapes = [name for name in unseen if name not in visible]
+    return config
+
+
+def captured(rows: Dataset) -> list[dict]:
+    """The first rows of captured faces (`read_row`)."""
+    indices = np.flatnonzero(np.array(rows["face"]) == "captured")[:MEAN_POSE_ROWS]
+    rows = rows.with_format("arrow")
+    return [read_row(rows, int(index)) for index in indices]
+
+
+@torch.no_grad()
+def start_at_mean_pose(model: BilabialModel, rows: Dataset) -> None:
+    """Let a fresh model answer with about the mean of the captured faces."""
+    poses = [row["coefficients"][row["valid"]].mean(axis=0) for row in captured(rows) if row["valid"].any()]
+    model.head.bias.copy_(torch.from_numpy(np.mean(poses, axis=0)))
+    model.head.weight.mul_(0.1)
+
+
+def start_hearing(model: BilabialModel, keep: bool) -> None:
+    """Start the built-in encoder from the recogniser, or only see that it could be. Raises SystemExit."""
+    if model.config.audio_encoder_config is not None:
+        raise SystemExit("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
+    own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    try:
+        start_from_recogniser(model.encoder)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    if keep:
+        model.encoder.load_state_dict(own)
+
+
+@torch.no_grad()
+def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
+    """Let a model compute what the initial one does; styles it lacks are its default style's.
+
+    Channels that the initial model never saw move start at 0. Raises SystemExit where the sizes differ.
+    """
+    old, own = initial.state_dict(), model.state_dict()
+    for name, value in own.items():
+        if name != "style_embedding.weight" and getattr(old.get(name), "shape", None) != value.shape:
+            raise SystemExit(
+                f"--init_from has other sizes than the preset asks for ({name}); a run that starts from a "
+                "model has that model's sizes: give a preset without any, or none"
+            )
+    vectors = old["style_embedding.weight"]
+    if vectors.shape[1] != own["style_embedding.weight"].shape[1]:
+        raise SystemExit("--init_from has another style_size than the preset asks for; leave it out")
+    added = len(model.config.styles) - len(vectors)
+    model.load_state_dict(old | {"style_embedding.weight": torch.cat([vectors, *[vectors[:1]] * added])})
+    new = [model.config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
+    for parameter in (model.head.weight, model.head.bias, model.expression.weight):
+        parameter[new] = 0.0
+
+
+def freeze_encoder(model: BilabialModel) -> None:
+    """Keep what the model hears with as it is."""
+    if model.config.audio_encoder_config is None:
+        model.encoder.requires_grad_(False)
+    else:
+        model.audio_encoder.freeze()
+
+
+@torch.no_grad()
+def measure_channels(model: BilabialModel, rows: Dataset) -> None:
+    """Note in the configuration how the default style moves, which other styles are measured by."""
+    model.eval()
+    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, CHANNEL_ROWS).round().astype(int)))
+    frames = [model.animate(waveform_of(row), SAMPLING_RATE, fps=model.config.frame_rate_hz) for row in some]
+    frames = torch.cat(frames)
+    model.config.channel_means = [round(value, 5) for value in frames.mean(dim=0).tolist()]
+    model.config.channel_spreads = [round(value, 5) for value in frames.std(dim=0).tolist()]
