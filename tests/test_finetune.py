@@ -118,7 +118,8 @@ def test_the_encoder_has_a_rate_of_its_own(initial, dataset):
     given = ["--dataset", "x", "--output", "y", "--init_from", "x"]
     args, _ = parse_arguments(given)
     groups = train.build_optimizer(torch.nn.ModuleList([model]), args).param_groups
-    assert {group["lr"] for group in groups} == {args.learning_rate, args.encoder_learning_rate}
+    styles = train.NEW_STYLE_RATE * args.learning_rate
+    assert {group["lr"] for group in groups} == {args.learning_rate, args.encoder_learning_rate, styles}
 
 
 def test_rehearsal_asks_what_the_initial_model_knew(initial, dataset):
@@ -174,6 +175,8 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
         for model, style in ((before, None), *((model, "me") for model in after.values()))
     }
     assert all(error[model] < 0.5 * error[before] for model in after.values())
+    vectors, old_vectors = (model.style_embedding.weight.detach() for model in (after["rehearsed"], before))
+    assert vectors[:2].equal(old_vectors) and not vectors[2].equal(old_vectors[0])
     old = answers(before, speech)
     drift = {name: float((answers(model, speech) - old).abs().mean()) for name, model in after.items()}
     assert drift["rehearsed"] < 0.5 * drift["forgot"]

@@ -69,6 +69,8 @@ def build_model(
         start_hearing(model, keep=initial is not None)
     if args.freeze_encoder:
         freeze_encoder(model)
+    if args.rehearsal_share:
+        hold_styles(model, set(initial.config.styles) - set(rows.unique("style")))
     return model
 
 
@@ -145,6 +147,12 @@ def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
     new = [model.config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
     for parameter in (model.head.weight, model.head.bias, model.expression.weight):
         parameter[new] = 0.0
+
+
+def hold_styles(model: BilabialModel, names: set[str]) -> None:
+    """Keep the vectors of these styles as they are, while the others' learn."""
+    free = torch.tensor([[float(name not in names)] for name in model.config.styles])
+    model.style_embedding.weight.register_hook(lambda gradient: gradient * free.to(gradient.device))
 
 
 def freeze_encoder(model: BilabialModel) -> None:

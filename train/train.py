@@ -45,6 +45,7 @@ from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
+NEW_STYLE_RATE = 20.0  # times the rate, for the few numbers that tell a new style from the default
 LOSSES = ("loss", "mse", "closure", "keep_open", "velocity")  # that validation tells
 
 
@@ -86,7 +87,7 @@ def build_windows(
 
 
 def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases, norms and embeddings alone, in two rates."""
+    """AdamW that decays matrices and leaves biases, norms and embeddings alone, at several rates."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -95,6 +96,8 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
                 rate = args.audio_encoder_learning_rate
             elif ".encoder." in name and (args.init_from or args.hearing_weight):
                 rate = args.encoder_learning_rate
+            elif "style_embedding" in name and args.rehearsal_share:
+                rate = NEW_STYLE_RATE * args.learning_rate
             decay = args.weight_decay if parameter.dim() > 1 and "embedding" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     groups = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
