@@ -156,7 +156,7 @@ def test_misspelt_presets_are_refused(tmp_path, text, message):
 def test_every_preset_is_known():
     for preset in PRESETS.glob("*.json"):
         parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
-    with pytest.raises(SystemExit, match="no preset 'best'; there are default, mse"):
+    with pytest.raises(SystemExit, match="no preset 'best'; there are default, finetune, mse"):
         parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
 
 
