@@ -196,48 +196,47 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     loader, held_out_loader = accelerator.prepare(
         DataLoader(windows, sampler=order, pin_memory=on_gpu, **options), DataLoader(held_out, **options)
     )
-    bar = tqdm(
-        total=args.max_steps, initial=progress.step, unit="step", disable=not accelerator.is_main_process
-    )
-    saved = progress.step
-    for batch in loader:
-        # every step has its own randomness: a resumed run draws what an uninterrupted one would
-        torch.manual_seed(args.seed + 1000003 * progress.step + accelerator.process_index)
-        if rehearse:
-            batch = rehearse(batch)
-        to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}
-        output = model(**batch)
-        loss, terms = output.loss, output.loss_terms
-        if to_hear:
-            heard = hearing(output.speech_states, attention_mask=batch["attention_mask"], **to_hear)
-            loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
-        accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
-        scores = {"loss": loss.detach(), "grad_norm": norm, **terms}
-        means = accelerator.reduce(torch.stack([value.detach().float() for value in scores.values()]), "mean")
-        scores = {f"train/{name}": value for name, value in zip(scores, means.tolist(), strict=True)}
-        check_finite(scores, progress.step + 1, saved)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        progress.step += 1
-        bar.update()
-        accelerator.log(scores, step=progress.step)
-        whole = progress.step % args.eval_steps == 0 or progress.step == args.max_steps
-        if whole:
-            scores = validate(model, held_out_loader, accelerator)
-            check_finite(scores, progress.step, saved)
-            progress.note(scores["validation/loss"])
+    saved, shown = progress.step, accelerator.is_main_process
+    with tqdm(total=args.max_steps, initial=saved, unit="step", disable=not shown) as bar:
+        for batch in loader:
+            # every step has its own randomness: a resumed run draws what an uninterrupted one would
+            torch.manual_seed(args.seed + 1000003 * progress.step + accelerator.process_index)
+            if rehearse:
+                batch = rehearse(batch)
+            to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}
+            output = model(**batch)
+            loss, terms = output.loss, output.loss_terms
+            if to_hear:
+                heard = hearing(output.speech_states, attention_mask=batch["attention_mask"], **to_hear)
+                loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+            scores = {"loss": loss.detach(), "grad_norm": norm, **terms}
+            means = accelerator.reduce(
+                torch.stack([value.detach().float() for value in scores.values()]), "mean"
+            )
+            scores = {f"train/{name}": value for name, value in zip(scores, means.tolist(), strict=True)}
+            check_finite(scores, progress.step + 1, saved)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            progress.step += 1
+            bar.update()
             accelerator.log(scores, step=progress.step)
-            text = ", ".join(f"{name} {value:.5f}" for name, value in scores.items())
-            if accelerator.is_main_process:
-                bar.write(f"step {progress.step}: {text}")
-        if whole or progress.step == last_step:
-            save_state(accelerator, checkpoints, progress, keep_best=bool(args.patience))
-            saved = progress.step
-        if out_of_patience(progress, args):
-            break
-    bar.close()
+            whole = progress.step % args.eval_steps == 0 or progress.step == args.max_steps
+            if whole:
+                scores = validate(model, held_out_loader, accelerator)
+                check_finite(scores, progress.step, saved)
+                progress.note(scores["validation/loss"])
+                accelerator.log(scores, step=progress.step)
+                text = ", ".join(f"{name} {value:.5f}" for name, value in scores.items())
+                if accelerator.is_main_process:
+                    bar.write(f"step {progress.step}: {text}")
+            if whole or progress.step == last_step:
+                save_state(accelerator, checkpoints, progress, keep_best=bool(args.patience))
+                saved = progress.step
+            if out_of_patience(progress, args):
+                break
     if progress.step == args.max_steps or out_of_patience(progress, args):
         if args.patience:
             accelerator.load_state(str(folder_of(checkpoints, progress.best_step)))
