@@ -91,7 +91,7 @@ def need_npm(package: NpmPackage) -> None:
 
 @contextmanager
 def new_page(browser, address):
-    """The app in a window of its own; page.errors: what the console called an error."""
+    """The app in a window of its own, where a new clip waits to be played; page.errors: the console's."""
     with browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"]) as context:
         page = context.new_page()
         page.set_default_timeout(60000)
@@ -102,14 +102,13 @@ def new_page(browser, address):
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.goto(address)
         page.wait_for_selector("#generate")
+        page.get_by_label("Play at once").uncheck()
         yield page
 
 
 @pytest.fixture
 def page(browser, address):
-    """A page on which a new clip waits to be played."""
     with new_page(browser, address) as page:
-        page.get_by_label("Play at once").uncheck()
         yield page
 
 

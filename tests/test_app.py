@@ -300,6 +300,7 @@ def test_life_can_be_turned_off(page):
 def test_a_wrong_seed_is_said(page):
     page.get_by_text("Life and adjustments").click()
     page.get_by_label("Seed of these moves, a whole number").fill("today")
+    page.keyboard.press("Tab")  # leaves the field
     generate(page, EXAMPLE)
     page.get_by_text("the seed must be a whole number of at least 0, or empty, got 'today'").first.wait_for()
 
