@@ -7,7 +7,8 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 # What the page loads (three.js, ...): from npm where there is one, else the page takes the same files from jsDelivr.
 PACKAGES := $(shell sed -n 's/.* = NpmPackage."\([^"]*\)", "\([^"]*\)".*/\1@\2/p' src/bilabial/npm.py)
-AXE := axe-core@4.14.1
+# What only tests need: axe-core looks for barriers on the page, Khronos' validator reads the GLB files.
+CHECKERS := axe-core@4.14.1 gltf-validator@2.0.0-dev.3.10
 NPM_INSTALL = npm install --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
@@ -28,9 +29,8 @@ $(VENV)/.app: $(VENV)/.torch requirements.txt
 $(VENV)/.npm: $(VENV)/.torch src/bilabial/npm.py
 	-command -v npm >/dev/null && $(NPM_INSTALL) $(PACKAGES) && touch $@
 
-# checks the page's accessibility in a test
-$(VENV)/.$(AXE): $(VENV)/.npm
-	-command -v npm >/dev/null && $(NPM_INSTALL) $(AXE) && touch $@
+$(VENV)/.checkers: $(VENV)/.npm Makefile
+	-command -v npm >/dev/null && $(NPM_INSTALL) $(CHECKERS) && touch $@
 
 $(VENV)/.train: $(VENV)/.app pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[train]'
@@ -49,7 +49,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-test: $(VENV)/.test $(VENV)/.npm $(VENV)/.$(AXE)
+test: $(VENV)/.test $(VENV)/.npm $(VENV)/.checkers
 	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")
 	$(BIN)/python -m pytest
 

@@ -1,5 +1,7 @@
 import json
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,15 @@ import pytest
 from bilabial.clip import FaceClip
 from bilabial.exporters import read_glb, to_glb, to_json, write_glb
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.npm import NPM_FOLDER
+from bilabial.player import HEAD
 
+VALIDATE = """
+const [folder, ...files] = process.argv.slice(1);
+const validator = require(`${folder}/gltf-validator`), fs = require("fs");
+const read = (file) => validator.validateBytes(new Uint8Array(fs.readFileSync(file)));
+Promise.all(files.map(read)).then((reports) => console.log(JSON.stringify(reports.map(({ issues }) => issues))));
+"""
 TARGETS = ["tongueOut", "jawOpen", "somethingElse", "mouthClose"]
 
 
@@ -89,3 +99,17 @@ def test_wrong_heads_are_sentences(head, tmp_path):
     with pytest.raises(ValueError, match="has no mesh with a target named like"):
         to_glb(stranger, tmp_path / "x.glb", head)
     assert not (tmp_path / "x.glb").exists()
+
+
+def test_khronos_validator_finds_nothing_wrong(tmp_path):
+    """The embedded head, and one with a clip in it; a broken one is found."""
+    if not shutil.which("node") or not (NPM_FOLDER / "gltf-validator").is_dir():
+        pytest.skip("gltf-validator is not installed (make test does, with npm)")
+    broken = tmp_path / "broken.glb"
+    scene, binary = read_glb(HEAD)
+    scene["accessors"][0]["count"] += 10**6
+    files = [HEAD, to_glb(clip(), tmp_path / "speech.glb", HEAD), write_glb(broken, scene, binary)]
+    command = ["node", "-e", VALIDATE, str(NPM_FOLDER), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = [(one["numErrors"], one["numWarnings"]) for one in json.loads(done.stdout)]
+    assert found[:2] == [(0, 0), (0, 0)] and found[2][0] > 0
