@@ -17,7 +17,7 @@ VALIDATE = """
 const [folder, ...files] = process.argv.slice(1);
 const validator = require(`${folder}/gltf-validator`), fs = require("fs");
 const read = (file) => validator.validateBytes(new Uint8Array(fs.readFileSync(file)));
-Promise.all(files.map(read)).then((reports) => console.log(JSON.stringify(reports.map(({ issues }) => issues))));
+Promise.all(files.map(read)).then((all) => console.log(JSON.stringify(all.map(({ issues }) => issues))));
 """
 TARGETS = ["tongueOut", "jawOpen", "somethingElse", "mouthClose"]
 
