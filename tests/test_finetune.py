@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from arguments import parse_arguments
-from compare import kept_conditions
+from before_after import kept_conditions
 from conftest import build_random
 from datasets import Dataset
 from rehearsal import Rehearsal
@@ -184,7 +184,7 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
 
 def test_a_report_compares(initial, dataset, runs, tmp_path):
     options = ["--before", initial, "--after", runs["rehearsed"], "--dataset", dataset]
-    text = run("compare.py", *options, "--output", tmp_path / "report.html").stdout
+    text = run("before_after.py", *options, "--output", tmp_path / "report.html").stdout
     assert "Held-out clips" in text and all(f"| {name} |" in text for name in ("captured", "before", "after"))
     assert "| style default |" in text and "| happy, default |" in text and "style me" not in text
     page = (tmp_path / "report.html").read_text()

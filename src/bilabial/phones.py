@@ -7,6 +7,7 @@ to what shapes a face; rounding of English consonants (sh, ch, r) is as in Ladef
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import category, normalize
 
 import numpy as np
 
@@ -29,14 +30,14 @@ _CONSONANTS = {  # IPA signs -> place, manner, voicing and secondary rounding
     "ɕ ʨ ç c": "palatal fricative", "ʥ ʝ ɟ": "palatal fricative voiced", "ɲ": "palatal nasal voiced",
     "ʎ": "palatal lateral approximant voiced", "j": "palatal approximant voiced",
     "ɥ": "palatal approximant rounded voiced", "w": "bilabial velar approximant rounded voiced",
-    "k q": "velar stop", "ɡ": "velar stop voiced", "ŋ": "velar nasal voiced", "x χ": "velar fricative",
+    "k q": "velar stop", "ɡ g": "velar stop voiced", "ŋ": "velar nasal voiced", "x χ": "velar fricative",
     "ɣ ʁ ɰ": "velar fricative voiced", "h": "glottal fricative", "ʔ": "glottal stop",
 }  # fmt: skip
 _VOWELS = {  # height, backness, rounding
     "i": "close front", "y": "close front rounded", "ɪ": "close mid front", "ɨ ᵻ": "close",
     "u": "close back rounded", "ɯ": "close back", "ʊ": "close mid back rounded",
     "e": "mid front", "ø": "mid front rounded", "ɛ": "mid open front", "œ": "mid open front rounded",
-    "ə ᵊ": "mid", "ɚ ɜ": "mid rhotic", "ɤ": "mid back", "o": "mid back rounded",
+    "ə ᵊ": "mid", "ɚ ɜ ɝ": "mid rhotic", "ɤ": "mid back", "o": "mid back rounded",
     "ʌ ɐ": "mid open", "ɔ": "mid open back rounded", "æ": "open front", "a": "open",
     "ɑ": "open back", "ɒ": "open back rounded",
 }  # fmt: skip
@@ -48,6 +49,7 @@ _ARPABET = {
     "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
 }  # fmt: skip
 SILENCES = ("", "sil", "SIL", "SP", "SPN", "NSN", "pau", "PAU", "<sil>", "(NULL)")
+MARKS = ("Mn", "Lm")  # Unicode's combining marks and modifier letters
 Phone = tuple[str, float, float]  # name, start and end in seconds
 
 
@@ -73,13 +75,14 @@ def ipa_of(name: str) -> str:
 def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """Articulatory features (T, len(ARTICULATION)) float32 in 0..1 at times (T,), in seconds.
 
-    Phones of two signs (diphthongs, affricates) change half-way; what no phone covers is silence. Raises
-    ValueError for a name that is neither IPA, ARPAbet nor a silence.
+    Phones of two signs (diphthongs, affricates) change half-way; ties, length and other marks say nothing;
+    what no phone covers is silence. Raises ValueError for a name that is neither IPA, ARPAbet nor a silence.
     """
     features = np.tile(_FEATURES["sil"], (len(times), 1))
     for name, start, end in phones:
         signs = name if name in SILENCES else ipa_of(name)
-        parts = [signs] if signs in _FEATURES else list(signs)
+        plain = [sign for sign in normalize("NFD", signs) if category(sign) not in MARKS]
+        parts = [signs] if signs in _FEATURES else plain
         unknown = [sign for sign in parts if sign not in _FEATURES]
         if unknown:
             raise ValueError(f"phone {name!r} is neither IPA nor ARPAbet: {unknown} is unknown")

@@ -1,7 +1,7 @@
 """Compare a fine-tuned model with the one it started from: a table, and the lips of held-out clips.
 
-    python train/compare.py --after runs/me/model --dataset data/me --output runs/me/report.html
-    python train/compare.py --before runs/old/model --after runs/me/model --dataset data/me \
+    python train/before_after.py --after runs/me/model --dataset data/me --output runs/me/report.html
+    python train/before_after.py --before runs/old/model --after runs/me/model --dataset data/me \
         --others data/grid --output runs/me/report.html
 
 Each model speaks in the style of the clip's person if it knows that style, else in its default one. What was
