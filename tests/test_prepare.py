@@ -16,7 +16,7 @@ from conftest import ROOT
 from datasets import load_dataset
 from prepare import PrepareArguments
 from prepare import main as prepare
-from report import write_report
+from quality_report import write_report
 from shards import replace_folder
 from verdicts import Verdict
 

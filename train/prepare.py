@@ -22,7 +22,7 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from executors import check_executor, run
-from report import write_report
+from quality_report import write_report
 from shards import write_shards
 from takes import Job, Outcome, TakeOptions, job_of_take, keep_take, read_outcome, write_whole
 from tqdm import tqdm
