@@ -18,16 +18,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 import gradio as gr
 import numpy as np
-import plotly
 
 import bilabial
-from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
+from bilabial import FaceClip
 from bilabial.audio import load_audio
 from bilabial.comparison import Comparison, compare, watch_lips
 from bilabial.exporters import to_glb, to_json
-from bilabial.hub.blendshapes_bilabial import STYLE_PRESETS
-from bilabial.live import Live
-from bilabial.player import HEAD, VIEWER, player_data, player_props, player_script, served_files, write_page
+from bilabial.page import (
+    ASKED_JS,
+    PLOTLY_JS,
+    SAVE_FILE,
+    T,
+    feeling_panel,
+    life_panel,
+    player_panel,
+    style_panel,
+)  # fmt: skip
+from bilabial.player import HEAD, player_data, served_files, write_page
 from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, translate
 
@@ -39,8 +46,6 @@ MAX_WAITING = 40  # requests in the queue; further ones are told to come back
 RUNNING = 2  # animations at the same time: one for each core of a free Space
 REMEMBERED = 8  # uploads whose faces are not watched again
 PACKAGE = Path(bilabial.__file__).parent
-FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 INTRODUCTION = f"""# Bilabial
 
 Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
@@ -55,15 +60,10 @@ ENGLISH = {text: text for text in TEXTS} | {"introduction": INTRODUCTION}
 LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
 CHINESE = TEXTS | {"introduction": TEXTS["introduction"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
 LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
-T = LANGUAGES  # T("text") is shown in the language of the browser
 PROGRESS = gr.Progress()
-MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
 FORMATS = {
     "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB", "html": "Web page",
 }  # fmt: skip
-SAVE_FILE = """(file) => {
-  if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name }).click();
-}"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,6 @@ class Speech:
 def animator() -> "bilabial.Animator":
     """The embedded default model, imported and loaded when first needed: the page opens seconds earlier."""
     return bilabial.Animator.from_pretrained()
-
-
-def style_names() -> list[str]:
-    """Names of the default model's styles and of the presets, read without loading it."""
-    trained = json.loads((PACKAGE / "pretrained" / "config.json").read_text())["styles"]
-    return trained + [name for name in STYLE_PRESETS if name not in trained]
 
 
 def download_folder() -> Path:
@@ -282,72 +276,6 @@ def download(kind: str, speech: Speech | None, request: gr.Request | None = None
     return str(write_file(speech, kind, download_folder()))
 
 
-def feeling_panel() -> gr.HTML:
-    """Emotions by name, as a mixture and over time."""
-    return gr.HTML(
-        value=[[0, {}]],
-        html_template=(VIEWER / "feeling.html").read_text(),
-        css_template=(VIEWER / "feeling.css").read_text(),
-        js_on_load="\n".join((VIEWER / name).read_text() for name in ("texts.js", "feeling.js")),
-        elem_id="feeling",
-        emotions=list(EMOTIONS),
-        sound="#player audio",
-        texts=TEXTS,
-    )
-
-
-# What live mode takes from the controls: the feeling at the start, its intensity, and the style by name.
-ASKED_JS = """([[, emotion]], intensity, style, amount) => {
-    window.bilabialAsked = {emotion, intensity, style: {[style]: amount}};
-    window.dispatchEvent(new Event("bilabial-asked"));
-}"""
-
-
-def player_panel() -> gr.HTML:
-    """The head, the sound and the plots."""
-    return gr.HTML(
-        value=None,
-        html_template=(VIEWER / "player.html").read_text(),
-        css_template=(VIEWER / "player.css").read_text(),
-        js_on_load=player_script(),
-        head=f'<script src="{FILE_ADDRESS}{PLOTLY_JS}"></script>',
-        elem_id="player",
-        min_height=120,
-        names=list(ARKIT_BLENDSHAPES),
-        autoplay=True,
-        server_functions=Live(animator).server_functions(),
-        **player_props(FILE_ADDRESS),
-    )
-
-
-def life_panel() -> list[gr.components.Component]:
-    """What moves beside speech, and what is changed afterwards."""
-    with gr.Accordion(T("Life and adjustments"), open=False):
-        return [
-            gr.CheckboxGroup(
-                [(T(label), name) for label, name in MOTIONS.items()],
-                value=list(MOTIONS.values()), label=T("Moves by itself"),
-            ),
-            gr.Textbox("", label=T("Seed of these moves, a whole number"), placeholder=T("from the sound")),
-            gr.Slider(0, 500, 0, step=10, label=T("Smoothing (ms)")),
-            gr.Slider(-10, 10, 0, step=0.5, label=T("Wider mouth (mm)")),
-            gr.Slider(0.0, 1.0, 0.0, step=0.1, label=T("Symmetry")),
-            gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the mouth")),
-            gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the brows")),
-        ]  # fmt: skip
-
-
-def style_panel() -> list[gr.components.Component]:
-    """A style by name, or somebody's."""
-    parts = [
-        gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
-        gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Amount of the style")),
-    ]
-    with gr.Accordion(T("Style of a person"), open=False):
-        label = T("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ")
-        return [*parts, gr.File(label=label, file_types=["video", ".csv", ".npz"], elem_id="reference")]
-
-
 def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS, *served_files()])
@@ -373,7 +301,7 @@ def build_demo() -> gr.Blocks:
                 fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second"))
                 button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
             with gr.Column(scale=3, min_width=300):
-                player = player_panel()
+                player = player_panel(animator)
                 with gr.Row():
                     buttons = {
                         kind: gr.Button(T(label), elem_id=kind, min_width=100, size="sm")

@@ -306,11 +306,11 @@ def test_a_wrong_seed_is_said(page):
 
 
 def test_the_pages_motions_are_those_of_the_package():
-    import app
+    from bilabial import Animator, page
     from bilabial.motion import MOTIONS
 
-    assert list(app.MOTIONS.values()) == list(MOTIONS)
-    assert app.style_names() == app.animator().model.style_names
+    assert list(page.MOTIONS.values()) == list(MOTIONS)
+    assert page.style_names() == Animator.from_pretrained().model.style_names
 
 
 @pytest.mark.parametrize(
