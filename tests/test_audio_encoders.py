@@ -5,8 +5,8 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import checks
 import numpy as np
-import publish
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -220,7 +220,7 @@ def test_save_and_load(model, family, tmp_path):
 
 @pytest.mark.parametrize("family", ["wavlm", "whisper"], indirect=True)
 def test_a_clean_interpreter_computes_the_same(model, tmp_path):
-    there = json.loads(publish.try_out(save_checkpoint(model, BilabialFeatureExtractor(), tmp_path)))
+    there = json.loads(checks.try_out(save_checkpoint(model, BilabialFeatureExtractor(), tmp_path)))
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
     assert np.allclose(there["coefficients"], model.animate(waveform, 16000, fps=30).numpy(), atol=1e-6)
     assert there["buffers"] == {name: float(b.double().sum()) for name, b in model.named_buffers()}
