@@ -17,6 +17,12 @@ from bilabial.npm import MEDIABUNNY, NPM_FOLDER
 from bilabial.player import SCRIPTS, VIEWER
 from bilabial.translation import TEXTS
 
+# Gradio dims a component while its event runs, and lets it come back slowly.
+OPAQUE = """() => {
+  const above = [document.querySelector(".bilabial-bar label")];
+  while (above[0].parentElement) above.unshift(above[0].parentElement);
+  return above.every((node) => getComputedStyle(node).opacity === "1");
+}"""
 MOUTH = ((0.58, 0.74), (0.44, 0.56))  # shares of height and width where the mouth is, front view
 
 
@@ -194,6 +200,7 @@ def test_no_barriers_in_the_player(page, short_speech, three):
     wait_for_head(page)
     generate(page, short_speech)
     wait_for_curves(page)
+    page.wait_for_function(OPAQUE)
     page.add_script_tag(path=axe)
     for theme in ("light", "dark"):
         page.evaluate(f"document.body.classList.toggle('dark', {json.dumps(theme == 'dark')})")
