@@ -15,9 +15,8 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.npm import MEDIABUNNY, PACKAGES, THREE
 from bilabial.plots import sealed_stretches
-from bilabial.translation import TEXTS
+from bilabial.translation import TEXTS, VIEWER
 
-VIEWER = Path(__file__).parent / "viewer"
 # one script: later files use the earlier ones
 SCRIPTS = (
     "texts.js", "modules.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js", "player.js",
