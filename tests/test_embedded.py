@@ -4,12 +4,12 @@ import json
 
 import pytest
 from conftest import ROOT
-from evaluate import evaluate, table, tables
+from evaluate import WEIGHTS, evaluate, table, tables
 from prepare import PrepareArguments
 from prepare import main as prepare
 from silence import lip_distance_mm, quiet_sounds
 
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, weights_sha256
 from bilabial.data import load_rows
 
 CARD = (ROOT / "model_card.md").read_text()
@@ -62,6 +62,12 @@ def test_the_metrics_can_fail(scores):
         assert of_set["rolled"]["r0"] < 0.3 and of_set["rolled"]["closure_recall"] < 0.5
         assert of_set["mean pose"]["r0"] == 0 and of_set["mean pose"]["closure_recall"] == 0
         assert of_set["capture"]["r0"] > 0.95
+
+
+@pytest.mark.parametrize("figures", ["metrics.json", "expression.json"])
+def test_the_figures_are_of_these_weights(figures):
+    """Whoever embeds other weights measures them, with the commands of docs/measurements.md."""
+    assert json.loads((EMBEDDED_MODEL / figures).read_text())[WEIGHTS] == {"sha256": weights_sha256()}
 
 
 def test_the_card_quotes_the_metrics():

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from evaluate import CAPTIONS, EvaluateArguments, main, pool, read_clip, table, tables
+from evaluate import CAPTIONS, WEIGHTS, EvaluateArguments, main, pool, read_clip, table, tables
 from test_align import row
 
-from bilabial.checkpoint import load_checkpoint
+from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
 
 
@@ -58,13 +58,16 @@ def test_everything_is_in_json_and_card(model, speech, tmp_path):
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
     main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=card))
     scores = json.loads((tmp_path / "metrics.json").read_text())
-    assert set(scores) == {"a", "b", *CAPTIONS}
+    assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS}
+    assert scores[WEIGHTS] == {"sha256": weights_sha256()}
     assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["r0"] > 0.9
     assert scores["changed sound"]["clean"]["r0 a"] == pytest.approx(scores["a"]["model"]["r0"], abs=0.01)
     assert scores["changed sound"]["white noise, 10 dB"]["cost together"] > 0
     assert tables(scores) in card.read_text() and CAPTIONS["without speech"] in card.read_text()
+    assert WEIGHTS not in card.read_text()
 
 
-def test_a_data_set_may_not_be_called_like_a_table(tmp_path):
-    with pytest.raises(SystemExit, match="two tables would be called 'together'"):
-        main(EvaluateArguments([str(tmp_path / "together")], tmp_path / "metrics.json"))
+@pytest.mark.parametrize("name", ["together", WEIGHTS])
+def test_a_data_set_may_not_be_called_like_a_table(tmp_path, name):
+    with pytest.raises(SystemExit, match=f"two tables would be called '{name}'"):
+        main(EvaluateArguments([str(tmp_path / name)], tmp_path / "metrics.json"))

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import ROOT
+from evaluate import WEIGHTS
 from expression import CAPTIONS, emotion_in_name, measure, tables
 from onlooker import SHOWN_UNITS, measure_separability, shown_faces
 from prepare import PrepareArguments
@@ -98,7 +99,7 @@ def test_a_voice_colours_the_face(scores):
 
 def test_the_card_quotes_the_tables():
     written = json.loads((EMBEDDED_MODEL / "expression.json").read_text())
-    assert set(written) == set(CAPTIONS)
+    assert set(written) == {WEIGHTS, *CAPTIONS}
     assert tables(written) in CARD
 
 

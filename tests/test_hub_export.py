@@ -23,7 +23,7 @@ from licences import Source, check_licence, read_sources
 from publish import PublishArguments
 from test_align import row
 
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -204,23 +204,34 @@ def spoil_metrics(run: Path, change) -> None:
     (run / "metrics.json").write_text(json.dumps(scores))
 
 
-def spoil_weights(run: Path) -> None:
+def change_weights(run: Path, value: float) -> None:
+    """One weight becomes another, as after another training."""
     model, feature_extractor = load_checkpoint(run / "model")
     with torch.no_grad():
-        model.head.bias[3] = torch.nan
+        model.head.bias[3] = value
     save_checkpoint(model, feature_extractor, run / "model")
+
+
+def spoil_weights(run: Path) -> None:
+    """A weight that is no number, measured all the same."""
+    change_weights(run, torch.nan)
+    spoil_metrics(run, lambda scores: scores[evaluate.WEIGHTS].update(sha256=weights_sha256(run / "model")))
 
 
 @pytest.mark.parametrize(
     "spoil, options, sentence",
     [
-        (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; train/evaluate.py"),
+        (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; python train/eval"),
         (lambda run: (run / "metrics.json").write_text("{"), {}, "metrics.json is not of train/evaluate.py"),
         (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(r0=math.nan)), {},
          "metrics.json says r0 of me is not a number"),
         (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("maeD")), {},
          "metrics.json lacks maeD of me"),
         (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "metrics.json holds no data set"),
+        (lambda run: change_weights(run, 0.25), {},
+         "metrics.json is of other weights; python train/evaluate.py --model .*run/model .*metrics.json"),
+        (lambda run: spoil_metrics(run, lambda s: s.pop("weights")), {},
+         "metrics.json is of weights that it does not name; python train/evaluate.py --model "),
         (spoil_weights, {}, "the weights head.bias hold what is not a number"),
         (lambda run: (run / "model" / "sources.json").unlink(), {}, "lacks sources.json, which train.py"),
         (lambda run: (run / "model" / "sources.json").write_text('[{"name": 1}]'), {}, "must be a list of"),

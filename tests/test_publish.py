@@ -1,5 +1,6 @@
 """Publishing over HTTP, on a Hub of our own (hub_server.py): what strangers get, and what is refused."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from test_align import row
 from upload import Release, check_token, push
 
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -119,6 +120,15 @@ def test_the_card_is_the_committed_one_with_metadata(hub, published):
     indexed = {(one.dataset_name, one.metric_type): one.metric_value for one in card.data.eval_results}
     assert indexed["grid", "r0"] == pytest.approx(scores["grid"]["model"]["r0"], abs=1e-4)
     assert {name for name, _ in indexed} == {"grid_s1", "grid", "natural", "mandarin"}
+
+
+def test_figures_and_weights_of_a_repository_belong_together(hub, published, tmp_path, monkeypatch):
+    files = hub.repository("me/bilabial").files
+    address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", tmp_path)
+    assert json.loads(files["metrics.json"])["weights"] == {"sha256": weights_sha256("me/bilabial")}
+    assert hashlib.sha256(files["model.safetensors"]).hexdigest() == weights_sha256("me/bilabial")
 
 
 def test_a_stranger_computes_the_same(hub, published, tmp_path):

@@ -93,6 +93,14 @@ def check_figures(scores: dict) -> list[str]:
     return problems
 
 
+def check_measured(scores: dict, weights: str) -> list[str]:
+    """Whether figures are of the weights with this SHA-256, as evaluate.py notes it."""
+    measured = scores.get("weights", {}).get("sha256")
+    if measured == weights:
+        return []
+    return [f"metrics.json is of {'other weights' if measured else 'weights that it does not name'}"]
+
+
 def check_weights(model: BilabialModel) -> list[str]:
     """Weights that are not numbers."""
     broken = [name for name, values in model.state_dict().items() if not torch.isfinite(values).all()]

@@ -7,7 +7,8 @@
 --phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
 the name is the last part of a row's id. Without a note the row's own phones and offset count, as phones.py
 and align.py wrote them. Several data sets are also pooled, and the lips are looked at where nobody speaks.
-With --card the tables of a model card are written anew from the metrics.
+With --card the tables of a model card are written anew from the metrics. metrics.json tells by the SHA-256 of
+model.safetensors whose figures it holds; publish.py takes no others.
 """
 
 import json
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from bilabial import metrics
-from bilabial.checkpoint import load_checkpoint
+from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.data import coefficients_of, load_rows, waveform_of
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.lips_bilabial import lip_distance
@@ -38,6 +39,7 @@ SUMMARY = (
     "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "lag_ms", "maeD",
     "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
 )  # fmt: skip
+WEIGHTS = "weights"  # beside the tables of a file of figures: {"sha256": of whose model.safetensors they are}
 CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
     "without speech": "Ten seconds each: lip distance in mm. Like every recording, noise above -65 dB is "
@@ -212,6 +214,8 @@ def tables(scores: dict[str, dict]) -> str:
     """The tables of a metrics.json, one under another; numbers of single clips stay in the file."""
     parts = []
     for name, entries in scores.items():
+        if name == WEIGHTS:
+            continue
         rows = {row: values for row, values in entries.items() if row != "clips"}
         caption = [CAPTIONS[name]] if name in CAPTIONS else []
         parts += [f"### {name}", *caption, table(rows)]
@@ -241,7 +245,7 @@ def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
     data: dict[str, Dataset] = {}
     for source in datasets:
         name = Path(source).name
-        if name in data or name in CAPTIONS:
+        if name in data or name in (WEIGHTS, *CAPTIONS):
             raise ValueError(f"two tables would be called {name!r}; rename the data set {source}")
         data[name] = load_rows(source, split)
     return data
@@ -264,7 +268,8 @@ def main(args: EvaluateArguments) -> None:
         model.config.seal_distance = args.seal_distance
     notes = json.loads(args.phones.read_text()) if args.phones else {}
     results = {name: measure_clips(model, of_name, notes) for name, of_name in rows.items()}
-    scores = {name: summarize_data(of_name) for name, of_name in results.items()}
+    scores = {WEIGHTS: {"sha256": weights_sha256(args.model)}}
+    scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
     if len(results) > 1:
         scores["together"] = pool(results.values())
     scores["without speech"] = measure_quiet(model)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 from datasets import Dataset
-from evaluate import Clip, load_data, read_clip, table, write_card
+from evaluate import WEIGHTS, Clip, load_data, read_clip, table, write_card
 from onlooker import measure_separability
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -25,6 +25,7 @@ from transformers import HfArgumentParser
 from bilabial import metrics
 from bilabial.animator import Animator
 from bilabial.audio import load_audio
+from bilabial.checkpoint import weights_sha256
 from bilabial.clip import FaceClip
 from bilabial.data import waveform_of
 from bilabial.emotions import CORNERS, CORPUS_EMOTIONS, PROTOTYPES
@@ -239,7 +240,8 @@ def lip_units(face: np.ndarray) -> np.ndarray:
 
 def tables(scores: dict) -> str:
     """The tables of an expression.json, one under another, each under what it says."""
-    return "\n\n".join(f"### {name}\n\n{CAPTIONS[name]}\n\n{table(scores[name])}" for name in scores)
+    names = [name for name in scores if name != WEIGHTS]
+    return "\n\n".join(f"### {name}\n\n{CAPTIONS[name]}\n\n{table(scores[name])}" for name in names)
 
 
 def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Path | None) -> dict[str, dict]:
@@ -291,7 +293,7 @@ def main(args: ExpressionArguments) -> None:
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     notes = json.loads(args.phones.read_text()) if args.phones else {}
-    scores = measure(animator, rows, notes, args.emodb)
+    scores = {WEIGHTS: {"sha256": weights_sha256(args.model)}} | measure(animator, rows, notes, args.emodb)
     args.output.write_text(json.dumps(scores, indent=1) + "\n")
     print(tables(scores))
     if args.card:

@@ -30,6 +30,7 @@ from checks import (
     check_card,
     check_code,
     check_figures,
+    check_measured,
     check_use,
     check_weights,
     check_work_tree,
@@ -45,7 +46,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 from upload import Release, check_token, push
 
-from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
 
 TAG = re.compile(r"\w[\w.+-]*")
@@ -115,20 +116,20 @@ def refuse(problems: list[str]) -> None:
 
 
 def read_metrics(args: PublishArguments) -> dict:
-    """The figures of the model. Raises ValueError where they are missing or not numbers."""
+    """The figures of the model. Raises ValueError where they are missing, another model's or no numbers."""
     folder = args.model or EMBEDDED_MODEL
     places = [args.metrics] if args.metrics else [folder / "metrics.json", folder.parent / "metrics.json"]
     found = next((path for path in places if path.is_file()), None)
+    path = found or places[-1]
+    advice = f"python train/evaluate.py --model {folder} --dataset DATA --output {path} writes it"
     if found is None:
-        raise ValueError(
-            f"not published: there is no {places[-1]}; train/evaluate.py --model {folder} "
-            f"--output {places[-1]} writes it"
-        )
+        raise ValueError(f"not published: there is no {path}; {advice}")
     try:
-        scores = json.loads(found.read_text())
+        scores = json.loads(path.read_text())
+        refuse([f"{problem}; {advice}" for problem in check_measured(scores, weights_sha256(folder))])
         refuse(check_figures(scores))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not published: {found} is not of train/evaluate.py ({error!r})") from error
+        raise ValueError(f"not published: {path} is not of train/evaluate.py ({error!r})") from error
     return scores
 
 

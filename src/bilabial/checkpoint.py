@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
+
+from huggingface_hub import hf_hub_download
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -12,7 +15,8 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 
 EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+WEIGHTS_FILE = "model.safetensors"
+FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
 PIPELINE_CODE = Path(__file__).parent / "hub" / "pipeline_bilabial.py"
 PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
 
@@ -72,3 +76,15 @@ def load_checkpoint(
         raise FileNotFoundError(f"{source} is neither a folder nor a Hub id like 'name/model'")
     model = BilabialModel.from_pretrained(source, revision=revision or "main")
     return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
+
+
+def weights_sha256(source: str | Path | None = None) -> str:
+    """The SHA-256 (hex) of a model's weights, by which figures tell whose they are.
+
+    source: as for `load_checkpoint`, which names what is wrong with one; errors of file system and Hub pass
+    through.
+    """
+    folder = EMBEDDED_MODEL if source in (None, "default") else Path(source)
+    path = folder / WEIGHTS_FILE if folder.is_dir() else hf_hub_download(str(source), WEIGHTS_FILE)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
