@@ -44,14 +44,16 @@ def test_grid_folder_of_one_speaker(tmp_path):
 
 
 def test_videos_with_metadata(tmp_path):
-    folder = videos(tmp_path, "\ufefffile,emotion,style,split,licence\na.mp4, happy ,lively,validation,CC0\n")
-    (take,) = read_takes("videos", folder)
+    table = "\ufefffile,emotion,intensity,style,split,licence\na.mp4, happy , 0.7,lively,validation,CC0\n"
+    (take,) = read_takes("videos", videos(tmp_path, table))
     assert (take.emotion, take.style, take.split, take.licence) == ("happy", "lively", "validation", "CC0")
+    assert take.intensity == 0.7
 
 
 def test_empty_cells_take_the_default(tmp_path):
-    (take,) = read_takes("videos", videos(tmp_path, "file,emotion,style,split\na.mp4,,,\n"))
+    (take,) = read_takes("videos", videos(tmp_path, "file,emotion,intensity,style,split\na.mp4,,,,\n"))
     assert (take.emotion, take.style, take.split, take.speaker) == ("neutral", "default", None, "unknown")
+    assert take.intensity == 1.0
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,8 @@ def test_empty_cells_take_the_default(tmp_path):
     [
         ("name\na.mp4\n", "needs a column 'file'"),
         ("file,emotion\na.mp4,joyful\n", "line 2: emotion must be one of neutral.*got 'joyful'"),
+        ("file,intensity\na.mp4,strong\n", "line 2: intensity must be a number from 0 to 1.5, got 'strong'"),
+        ("file,intensity\na.mp4,1.6\n", "line 2: intensity must be a number from 0 to 1.5, got '1.6'"),
         ("file,split\na.mp4,dev\n", "line 2: split must be one of train"),
         ("file\na.mp4\nb.mp4\n", "line 3 names 'b.mp4', which is not in"),
         ("file,emotion\n,happy\n", "line 2 has an empty column 'file'"),
@@ -122,6 +126,7 @@ def test_mead_front_views_with_emotions(tmp_path):
     angry, neutral, fearful = read_takes("mead", folder)
     assert [angry.id, fearful.id] == ["mead/M030/angry/level_1/001", "mead/W009/fear/level_3/012"]
     assert [take.emotion for take in (angry, neutral, fearful)] == ["angry", "neutral", "fearful"]
+    assert [take.intensity for take in (angry, fearful)] == [0.5, 1.5]
     assert (fearful.speaker, fearful.audio) == ("mead_W009", folder / "W009/audio/fear/level_3/012.m4a")
     assert angry.audio is None and "non-commercial" in angry.licence
 
@@ -130,6 +135,7 @@ def test_ravdess_speech_with_face_and_sound(tmp_path):
     names = ["01-01-08-02-01-01-12.mp4", "02-01-08-02-01-01-12.mp4", "01-02-03-01-01-01-12.mp4"]
     folder = touched(tmp_path, *(f"Actor_12/{name}" for name in names), "Actor_12/03-01-08-02-01-01-12.wav")
     (take,) = read_takes("ravdess", folder)
+    assert take.intensity == 1.5
     assert (take.id, take.emotion, take.speaker, take.licence) == (
         "ravdess/01-01-08-02-01-01-12", "surprised", "ravdess_12", "CC BY-NC-SA 4.0"
     )  # fmt: skip
@@ -146,6 +152,7 @@ def test_crema_d_flash_videos_and_wavs(tmp_path):
     assert (first.id, first.emotion, first.speaker) == ("crema-d/1001_DFA_ANG_XX", "angry", "crema-d_1001")
     assert first.audio == folder / "AudioWAV/1001_DFA_ANG_XX.wav" and second.audio is None
     assert second.emotion == "happy" and first.licence == "ODbL 1.0"
+    assert (first.intensity, second.intensity) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +173,21 @@ def test_crema_d_flash_videos_and_wavs(tmp_path):
             "crema-d",
             "VideoFlash/1001_DFA_JOY_XX.flv",
             "XX.flv: CREMA-D has no emotion label 'JOY'; known are NEU",
+        ),
+        (
+            "mead",
+            "M030/video/front/angry/level_4/001.mp4",
+            "001.mp4: MEAD has no intensity label 'level_4'; known are level_1",
+        ),
+        (
+            "ravdess",
+            "Actor_12/01-01-08-03-01-01-12.mp4",
+            "12.mp4: RAVDESS has no intensity label '03'; known are 01, 02",
+        ),
+        (
+            "crema-d",
+            "VideoFlash/1001_DFA_ANG_ME.flv",
+            "ME.flv: CREMA-D has no intensity label 'ME'; known are LO",
         ),
         ("crema-d", "VideoFlash/a.flv", "a.flv is not named like 1001_DFA_ANG_XX.flv"),
     ],
@@ -245,16 +267,17 @@ def test_facegood_needs_no_convention(tmp_path):
 
 
 def test_real_clips_in_their_layouts_become_rows(clips, tmp_path):
-    """CREMA-D with a video that has lost its sound, whose WAV is used then."""
+    """CREMA-D with a video that has lost its sound, whose WAV is used then; rows carry what the name says."""
     source = clips / "grid" / "s1" / "bbaf2n.mp4"
     (tmp_path / "VideoFlash").mkdir()
     (tmp_path / "AudioWAV").mkdir()
-    without_sound(source, tmp_path / "VideoFlash" / "1001_DFA_ANG_XX.mp4")
-    (tmp_path / "AudioWAV" / "1001_DFA_ANG_XX.wav").write_bytes(encode_wav(load_audio(source)))
+    without_sound(source, tmp_path / "VideoFlash" / "1001_IEO_ANG_HI.mp4")
+    (tmp_path / "AudioWAV" / "1001_IEO_ANG_HI.wav").write_bytes(encode_wav(load_audio(source)))
     options = ["--reader", "crema-d", "--source", tmp_path, "--output", tmp_path / "out"]
     run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0)
     (row,) = load_dataset(str(tmp_path / "out"), split="train")
     assert (row["emotion"], row["speaker"], row["licence"]) == ("angry", "crema-d_1001", "ODbL 1.0")
+    assert row["intensity"] == 1.5
     assert len(row["valid"]) == 150 and np.mean(row["valid"]) > 0.9
     assert np.abs(waveform_of(row)).max() > 0.1
 

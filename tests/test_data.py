@@ -3,7 +3,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from bilabial.augmentation import Augmentation
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
@@ -67,6 +67,22 @@ def test_a_foreign_data_set_is_refused(tmp_path):
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(ValueError, match="lacks audio, av_offset_ms, channel_mask"):
         load_rows(tmp_path, "train")
+
+
+def test_older_data_sets_have_intensity_one(rows, config, tmp_path):
+    """They are read as newer ones are, also beside one."""
+    new = [{**one, "intensity": 0.5} for one in rows]
+    for name, table in {
+        "old": rows.data.table.drop(["intensity"]),
+        "new": pyarrow.Table.from_pylist(new, schema=SCHEMA),
+    }.items():
+        (tmp_path / name / "data").mkdir(parents=True)
+        pyarrow.parquet.write_table(table, tmp_path / name / "data" / "train-00000-of-00001.parquet")
+    old = load_rows(tmp_path / "old")["train"]
+    assert old.features == FEATURES and load_rows(tmp_path / "old", "train").features == FEATURES
+    both = concatenate_datasets([old, load_rows(tmp_path / "new", "train")])
+    windows = TrainingWindows(both, config, 50, None)
+    assert [windows[number]["emotion"].max() for number in range(4)] == [0.0, 1.0, 0.0, 0.5]
 
 
 def test_a_plain_window_is_the_beginning(rows, config, speech):

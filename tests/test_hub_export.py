@@ -285,6 +285,14 @@ def test_a_broken_data_set_is_refused(own, spoil, sentence):
         publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
 
 
+def test_a_data_set_of_an_older_version_may_be_published(own):
+    path = own / "me" / "data" / "validation-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop(["intensity"]), path)
+    (own / "me" / "README.md").write_text("# rows\n")
+    publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
+    assert (own / "out" / "dataset" / "data" / path.name).is_file()
+
+
 def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
     rows = table.to_pylist()
     rows[0]["coefficients"][5][7] = value

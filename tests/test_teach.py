@@ -69,6 +69,7 @@ def captured_row(number: int, fps: float = 25.0) -> dict:
         "face": "captured",
         "av_offset_ms": 80.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in phones],
+        "intensity": 1.0,
         **{"emotion": "neutral", "style": "x", "speaker": "x", "source": "x", "licence": "x"},
     }
 

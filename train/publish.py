@@ -47,7 +47,7 @@ from transformers import HfArgumentParser
 from upload import Release, check_token, push
 
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.data import SCHEMA
+from bilabial.data import missing_columns
 
 TAG = re.compile(r"\w[\w.+-]*")
 OWN_LICENCE = "apache-2.0"  # that of the code
@@ -193,7 +193,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
 def check_rows(path: Path) -> None:
     """Raise ValueError unless a Parquet file has the columns of a data set, a row, and only numbers."""
     file = pyarrow.parquet.ParquetFile(path)
-    missing = sorted(set(SCHEMA.names) - set(file.schema_arrow.names))
+    missing = missing_columns(file.schema_arrow.names)
     if missing:
         raise ValueError(f"{path} was not made by train/prepare.py: it lacks {', '.join(missing)}")
     if not file.metadata.num_rows:

@@ -29,7 +29,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
 
-KEPT_VERSION = 1  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 2  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
 MAX_LAG_SECONDS = 0.5  # align.py corrects 0.3; what is further off must be seen

@@ -229,6 +229,7 @@ def taught_row(teacher: Coarticulation, speech: Speech, gain: float, style: str)
         "av_offset_ms": 0.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
         "emotion": "neutral",  # of the face: the teacher knows no other
+        "intensity": 1.0,
         "style": style,
         "speaker": speech.speaker,
         "source": speech.source,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import wave
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -59,6 +59,7 @@ FEATURES = Features(
             {"name": Value("string"), "start": Value("float32"), "end": Value("float32")}
         ),  # or []
         "emotion": Value("string"),
+        "intensity": Value("float32"),  # of the emotion, 0 to 1.5; 1 where nobody says
         "style": Value("string"),
         "speaker": Value("string"),
         "source": Value("string"),
@@ -67,6 +68,7 @@ FEATURES = Features(
 )
 # `datasets` wants torchcodec to encode sound; rows are written with pyarrow under the same schema instead.
 SCHEMA = FEATURES.arrow_schema
+NEWER = {"intensity": 1.0}  # columns that older data sets lack, and what holds for their rows
 
 
 def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
@@ -83,6 +85,7 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "av_offset_ms": 0.0,
         "phones": [],
         "emotion": take.emotion,
+        "intensity": take.intensity,
         "style": take.style,
         "speaker": take.speaker,
         "source": take.source,
@@ -122,16 +125,34 @@ def dataset_card(folder: Path, fps: float) -> str:
     )
 
 
+def missing_columns(names: Iterable[str]) -> list[str]:
+    """Which columns of FEATURES a data set with these lacks, besides those that older ones may lack."""
+    return sorted(set(FEATURES) - set(names) - set(NEWER))
+
+
 def load_rows(source: str | Path, split: str | None = None) -> Dataset | DatasetDict:
-    """Load a prepared data set from a folder or the Hub. Raises ValueError when its columns are others."""
+    """Load a prepared data set from a folder or the Hub; one that is older gets the columns it lacks.
+
+    Raises ValueError when its columns are others.
+    """
     rows = load_dataset(str(source), split=split)
     features = rows.features if isinstance(rows, Dataset) else next(iter(rows.values())).features
-    missing = sorted(set(FEATURES) - set(features))
+    missing = missing_columns(features)
     if missing:
         raise ValueError(
             f"{source} is not a data set made by train/prepare.py: it lacks {', '.join(missing)}"
         )
-    return rows
+    if isinstance(rows, Dataset):
+        return _with_newer_columns(rows)
+    return DatasetDict({name: _with_newer_columns(of_split) for name, of_split in rows.items()})
+
+
+def _with_newer_columns(rows: Dataset) -> Dataset:
+    """Rows with the columns of FEATURES, in that order."""
+    for name, value in NEWER.items():
+        if name not in rows.features:
+            rows = rows.add_column(name, np.full(len(rows), value), feature=FEATURES[name])
+    return rows.select_columns(list(FEATURES))
 
 
 def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None:
@@ -272,7 +293,7 @@ class TrainingWindows(torch.utils.data.Dataset):
             rest = self.rests.get(rest_key(row), 0.0)
             window["labels"] = np.where(UNHEARD, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
         emotion, channel_mask = (
-            self._emotion(str(row["emotion"])),
+            self._emotion(str(row["emotion"]), float(row["intensity"])),
             np.asarray(row["channel_mask"], np.float32),
         )
         if changes and self.emotion_share > 0 and self.prior_emotions:
@@ -329,10 +350,9 @@ class TrainingWindows(torch.utils.data.Dataset):
         sounds = [waveform_of(self.sounds[int((index + step) % len(self))]) for step in steps]
         return [np.roll(sound, -rng.integers(len(sound))) for sound in sounds]
 
-    def _emotion(self, name: str) -> np.ndarray:
-        weights = np.zeros(len(self.config.emotions), np.float32)
-        weights[self.config.emotions.index(name)] = name != self.config.emotions[0]
-        return weights
+    def _emotion(self, name: str, intensity: float) -> np.ndarray:
+        """Weights (E,) of the row's emotion, as strong as it is shown; neutral is all zeros."""
+        return mixture_weights(name, self.config.emotions) * np.float32(intensity)
 
     def _drawn_emotion(self, rng: np.random.Generator) -> np.ndarray:
         """Weights (E,) of one emotion of the prior, or of a mixture of two, at any intensity."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import lip_distance, set_lip_distance
+
+Meaning = TypeVar("Meaning", str, float)
 
 # Labels of the field's corpora -> ours.
 CORPUS_EMOTIONS = {
@@ -38,6 +41,17 @@ CORPUS_EMOTIONS = {
         "N": "neutral", "L": "calm", "F": "happy", "T": "sad", "W": "angry", "A": "fearful", "E": "disgusted",
     },  # L is boredom: of our names calm is the nearest in arousal
 }  # fmt: skip
+
+# How strongly a corpus's label says that its emotion is shown -> our intensity, 0 to MAX_INTENSITY. 1 is what
+# people show who are asked for the emotion and no more: to RAVDESS (01) and MEAD (level 2) that is the normal
+# one, CREMA-D had most takes played without a level (XX, in one name X), and other corpora have no levels.
+# Weak, meant to be just visible, is half of it. Strong is the most that actors were asked for: our most.
+# Neutral, which MEAD has at level 1 alone, is the origin at any intensity.
+CORPUS_INTENSITIES = {
+    "RAVDESS": {"01": 1.0, "02": 1.5},
+    "MEAD": {"level_1": 0.5, "level_2": 1.0, "level_3": 1.5},
+    "CREMA-D": {"LO": 0.5, "MD": 1.0, "HI": 1.5, "XX": 1.0, "X": 1.0},
+}
 
 # Action units of FACS (Ekman, Friesen, Hager 2002) -> coefficients at full strength. "*" = both sides.
 ACTION_UNITS = {
@@ -147,9 +161,20 @@ def emotion_of(corpus: str, label: str, file: Path | None = None) -> str:
 
     Raises ValueError for a corpus or a label that is not in the table, naming the file where it was found.
     """
-    names: Mapping[str, str] = CORPUS_EMOTIONS.get(corpus, {})
-    if label not in names:
-        known = ", ".join(names) if names else ", ".join(CORPUS_EMOTIONS)
+    return _meaning(CORPUS_EMOTIONS, "emotion", corpus, label, file)
+
+
+def intensity_of(corpus: str, label: str, file: Path | None = None) -> float:
+    """Our intensity, 0 to 1.5, for a corpus's label of how strong an emotion is. Raises as `emotion_of`."""
+    return _meaning(CORPUS_INTENSITIES, "intensity", corpus, label, file)
+
+
+def _meaning(
+    table: Mapping[str, Mapping[str, Meaning]], kind: str, corpus: str, label: str, file: Path | None
+) -> Meaning:
+    labels = table.get(corpus, {})
+    if label not in labels:
+        known = ", ".join(labels) if labels else ", ".join(table)
         where = f"{file}: " if file else ""
-        raise ValueError(f"{where}{corpus} has no emotion label {label!r}; known are {known}")
-    return names[label]
+        raise ValueError(f"{where}{corpus} has no {kind} label {label!r}; known are {known}")
+    return labels[label]

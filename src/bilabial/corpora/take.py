@@ -22,9 +22,10 @@ class Take:
     start_seconds, duration_seconds: which stretch of the sound to take, None = as much as there is of both.
     curves_late_seconds: how long after the sound's beginning the curves begin, negative = before.
     mouth_close: the curves' convention of mouthClose, one of bilabial.conventions.CONVENTIONS, None for
-    videos. recording: the id of what the take is a piece of. emotion: one of EMOTIONS. style: a name,
-    "default" for none. split: one of SPLITS, None lets `prepare` decide. source, licence: where it comes from
-    and under which terms.
+    videos. recording: the id of what the take is a piece of. emotion: one of EMOTIONS, shown as strongly as
+    intensity says: 0 to 1.5, 1 = as people do who are only asked for it. style: a name, "default" for none.
+    split: one of SPLITS, None lets `prepare` decide. source, licence: where it comes from and under which
+    terms.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Take:
     curves_late_seconds: float = 0.0
     mouth_close: str | None = None
     recording: str | None = None
+    intensity: float = 1.0
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -19,8 +19,9 @@ from bilabial.corpora.take import (
     sound_beside,
     with_suffix_of,
 )
-from bilabial.emotions import emotion_of
+from bilabial.emotions import emotion_of, intensity_of
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.hub.conditions_bilabial import MAX_INTENSITY, check_intensity
 
 RAVDESS_NAME = "-".join(
     [r"(\d\d)"] * 7
@@ -51,7 +52,7 @@ def read_mead(folder: Path) -> Iterator[Take]:
 
     Wang et al. (2020), ECCV, "MEAD: A large-scale audio-visual dataset for emotional talking-face
     generation". Given out for research, without a licence of its own. The sound of videos without one is
-    SPEAKER/audio/EMOTION/level_N/CLIP.m4a. Raises ValueError for an emotion that is not in the table.
+    SPEAKER/audio/EMOTION/level_N/CLIP.m4a. Raises ValueError for an emotion or a level that is in no table.
     """
     for video in files_below(folder, VIDEO_SUFFIXES):
         *_, speaker, part, view, emotion, level, _ = ("", "", "", "", "", *video.parts)
@@ -63,6 +64,7 @@ def read_mead(folder: Path) -> Iterator[Take]:
             video=video,
             audio=with_suffix_of(sound, AUDIO_SUFFIXES),
             emotion=emotion_of("MEAD", emotion, video),
+            intensity=intensity_of("MEAD", level, video),
             style=f"mead_{speaker}",
             speaker=f"mead_{speaker}",
             source="MEAD (Wang et al. 2020)",
@@ -74,15 +76,16 @@ def read_ravdess(folder: Path) -> Iterator[Take]:
     """RAVDESS: Actor_12/01-01-05-02-01-01-12.mp4, at any depth; only speech with a face and sound.
 
     Livingstone, Russo (2018), PLoS ONE 13, e0196391. CC BY-NC-SA 4.0. Song (channel 02) and files without a
-    face or without a sound (modality 02, 03) are left out. Raises ValueError for other names and emotions.
+    face or without a sound (modality 02, 03) are left out. Raises ValueError for other names and labels.
     """
     for video in files_below(folder, VIDEO_SUFFIXES):
-        modality, channel, emotion, *_, actor = _fields(video, RAVDESS_NAME, "01-01-05-02-01-01-12")
+        modality, channel, emotion, level, *_, actor = _fields(video, RAVDESS_NAME, "01-01-05-02-01-01-12")
         if (modality, channel) == ("01", "01"):
             yield Take(
                 id=f"ravdess/{video.stem}",
                 video=video,
                 emotion=emotion_of("RAVDESS", emotion, video),
+                intensity=intensity_of("RAVDESS", level, video),
                 style=f"ravdess_{actor}",
                 speaker=f"ravdess_{actor}",
                 source="RAVDESS (Livingstone, Russo 2018)",
@@ -95,15 +98,16 @@ def read_crema_d(folder: Path) -> Iterator[Take]:
 
     Cao, Cooper, Keutmann, Gur, Nenkova, Verma (2014), IEEE Transactions on Affective Computing 5, 377.
     Open Database License. The sound of videos without one is AudioWAV/1001_DFA_ANG_XX.wav, beside the
-    videos' folder. Raises ValueError for other names and emotions.
+    videos' folder. Raises ValueError for other names and labels.
     """
     for video in files_below(folder, VIDEO_SUFFIXES):
-        actor, _, emotion, _ = _fields(video, CREMA_D_NAME, "1001_DFA_ANG_XX")
+        actor, _, emotion, level = _fields(video, CREMA_D_NAME, "1001_DFA_ANG_XX")
         yield Take(
             id=f"crema-d/{video.stem}",
             video=video,
             audio=with_suffix_of(video.parents[1] / "AudioWAV" / video.name, AUDIO_SUFFIXES),
             emotion=emotion_of("CREMA-D", emotion, video),
+            intensity=intensity_of("CREMA-D", level, video),
             style=f"crema-d_{actor}",
             speaker=f"crema-d_{actor}",
             source="CREMA-D (Cao et al. 2014)",
@@ -114,10 +118,10 @@ def read_crema_d(folder: Path) -> Iterator[Take]:
 def read_videos(folder: Path) -> Iterator[Take]:
     """Your own recordings: FOLDER/videos/* and FOLDER/metadata.csv.
 
-    metadata.csv has a column `file` (relative to videos/) and, as you like, emotion, style, split, speaker,
-    source, licence; an empty cell takes the default. Without speaker, all files are one speaker's. A file may
-    also be recorded curves (.csv, .json or .npz, see bilabial.recordings) with a sound of its name beside it.
-    Raises ValueError naming row and column.
+    metadata.csv has a column `file` (relative to videos/) and, as you like, emotion, intensity (0 to 1.5),
+    style, split, speaker, source, licence; an empty cell takes the default. Without speaker, all files are
+    one speaker's. A file may also be recorded curves (.csv, .json or .npz, see bilabial.recordings) with a
+    sound of its name beside it. Raises ValueError naming row and column.
     """
     table = folder / "metadata.csv"
     if not table.is_file():
@@ -161,6 +165,15 @@ def _take_of_row(row: dict[str, str], folder: Path, number: int) -> Take:
         curves=file if curves else None,
         audio=sound_beside(file) if curves else None,
         emotion=emotion,
+        intensity=_intensity(row.get("intensity", "1"), where),
         split=split,
         **optional,
     )
+
+
+def _intensity(written: str, where: str) -> float:
+    try:
+        return check_intensity(float(written))
+    except ValueError as error:
+        wanted = f"intensity must be a number from 0 to {MAX_INTENSITY}"
+        raise ValueError(f"{where}: {wanted}, got {written!r}") from error
