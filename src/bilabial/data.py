@@ -148,11 +148,11 @@ def load_rows(source: str | Path, split: str | None = None) -> Dataset | Dataset
 
 
 def _with_newer_columns(rows: Dataset) -> Dataset:
-    """Rows with the columns of FEATURES, in that order."""
+    """Rows with all columns of FEATURES."""
     for name, value in NEWER.items():
         if name not in rows.features:
             rows = rows.add_column(name, np.full(len(rows), value), feature=FEATURES[name])
-    return rows.select_columns(list(FEATURES))
+    return rows
 
 
 def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None:
