@@ -19,8 +19,9 @@ from checks import check_card, check_code, check_figures, check_work_tree, try_o
 from conftest import ROOT, build_random
 from evaluate import EvaluateArguments
 from huggingface_hub import ModelCard, SpaceCard
-from licences import Source, check_licence, read_sources
+from licences import check_licence, read_sources
 from publish import PublishArguments
+from sources import Source
 from test_align import row
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256

@@ -1,9 +1,6 @@
 import pytest
-from licences import Source, check_licence, forbids_commerce, hub_licence, sources_of_data
-from test_align import row
-
-from bilabial.checkpoint import load_checkpoint
-from bilabial.data import SCHEMA
+from licences import check_licence, forbids_commerce, hub_licence
+from sources import Source
 
 
 @pytest.mark.parametrize(
@@ -50,17 +47,3 @@ def test_only_a_conflict_is_a_problem():
     assert check_licence([free, bound], "apache-2.0", True) == []
     [problem] = check_licence([free, bound], "apache-2.0", False)
     assert "b (CC BY-NC 4.0)" in problem and "a (CC0)" not in problem
-
-
-def test_sources_of_rows_are_counted(tmp_path, speech):
-    import pyarrow
-    import pyarrow.parquet
-
-    first = row(load_checkpoint()[0], speech)
-    rows = [first | {"source": source, "licence": "CC0"} for source in ("a", "b", "a")]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "x.parquet")
-    seconds = len(first["valid"]) / 50
-    assert sources_of_data([tmp_path / "x.parquet"]) == [
-        Source("a", "CC0", 2, pytest.approx(2 * seconds, abs=0.1)),
-        Source("b", "CC0", 1, pytest.approx(seconds, abs=0.1)),
-    ]

@@ -1,16 +1,15 @@
-import json
-
 import pyarrow
+import pyarrow.parquet
 import pytest
 from datasets import Dataset, concatenate_datasets
-from sources import join_sources, sources_of, sources_of_model, write_sources
+from sources import Source, join_sources, sources_of, sources_of_files, sources_of_model, write_sources
 from test_data import row
 
 from bilabial.data import SCHEMA
 
 
-def entry(source: str, licence: str = "CC0", rows: int = 1, seconds: float = 1.0) -> dict:
-    return {"source": source, "licence": licence, "rows": rows, "seconds": seconds}
+def entry(source: str, licence: str = "CC0", rows: int = 1, seconds: float = 1.0) -> Source:
+    return Source(source, licence, rows, seconds)
 
 
 def data_set(speech, *sources: tuple[str, str]):
@@ -21,15 +20,19 @@ def data_set(speech, *sources: tuple[str, str]):
     return Dataset(pyarrow.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def test_rows_are_counted_by_source_and_licence(speech):
-    """The same source under two licences is two entries, and a row given twice is one."""
+def test_rows_are_counted_by_source_and_licence(speech, tmp_path):
+    """The same source under two licences is two entries, and a row given twice is one; in files, too."""
     rows = data_set(speech, ("A", "MIT"), ("B", "CC0"), ("A", "MIT"), ("A", "unknown"))
-    frames = -(-len(speech) * 25 // 16000)
-    expected = [entry("A", "MIT", 2, 2 * frames / 25), entry("A", "unknown"), entry("B", "CC0")]
-    for one in expected[1:]:
-        one["seconds"] = frames / 25
+    seconds = -(-len(speech) * 25 // 16000) / 25
+    once = round(seconds, 1)
+    expected = [entry("A", "MIT", 2, round(2 * seconds, 1)), entry("A", "unknown", 1, once)]
+    expected.append(entry("B", "CC0", 1, once))
     for given in (rows, concatenate_datasets([rows, rows])):
-        assert sources_of(given) == [one | {"seconds": round(one["seconds"], 1)} for one in expected]
+        assert sources_of(given) == expected
+    parts = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    for number, path in enumerate(parts):
+        pyarrow.parquet.write_table(rows.data.table.slice(2 * number, 2), path)
+    assert sources_of_files([*parts, parts[0]]) == expected
 
 
 def test_sources_are_joined():
@@ -42,17 +45,17 @@ def test_sources_of_a_model(tmp_path):
     write_sources(tmp_path / "model", [entry("A")])
     assert sources_of_model(str(tmp_path / "model")) == [entry("A")]
     (nameless,) = sources_of_model(str(tmp_path))
-    assert nameless["licence"] == "unknown" and str(tmp_path) in nameless["source"]
+    assert nameless.licence == "unknown" and str(tmp_path) in nameless.source
 
 
 def test_the_embedded_model_names_its_sources():
     sources = sources_of_model("default")
-    assert sum(one["rows"] for one in sources) == 3555
-    assert {one["licence"] for one in sources} >= {"CC BY 4.0", "CC0", "Apache-2.0"}
+    assert sum(one.rows for one in sources) == 3555
+    assert {one.licence for one in sources} >= {"CC BY 4.0", "CC0", "Apache-2.0"}
 
 
 def test_a_failed_write_leaves_the_old_list(tmp_path):
     write_sources(tmp_path, [entry("A")])
     with pytest.raises(TypeError):
-        write_sources(tmp_path, [entry("A") | {"rows": object()}])
-    assert json.loads((tmp_path / "sources.json").read_text()) == [entry("A")]
+        write_sources(tmp_path, [entry("A", rows=object())])
+    assert sources_of_model(str(tmp_path)) == [entry("A")]

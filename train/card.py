@@ -7,8 +7,9 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 from huggingface_hub import EvalResult, ModelCard
-from licences import Source, sources_table
+from licences import forbids_commerce, sources_table
 from plotly.subplots import make_subplots
+from sources import Source
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -141,7 +142,7 @@ def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list
         limits.append(
             f"Fewer than 50 /p b m/ stand behind cloC, ctl, J of {', '.join(few)}: indications only."
         )
-    if any(one.forbids_commerce for one in sources):
+    if any(forbids_commerce(one.licence) for one in sources):
         limits.append("Some of the data forbid commercial use; see their licences above.")
     limits += ["No head motion.", "Mouths that stay open in pauses are closed: silence means rest."]
     return limits

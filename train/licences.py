@@ -4,15 +4,11 @@
 keeps a model from a licence that allows it. This guards against oversight and is no legal advice.
 """
 
-import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet
-from sources import SOURCES_FILE
+from sources import SOURCES_FILE, Source, parse_sources
 
 NON_COMMERCIAL = re.compile(r"\bnc\b|non[- ]?commercial|research|academic")
 # Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
@@ -23,20 +19,6 @@ HUB_LICENCES = {
     "odbl", "unknown",
 }  # fmt: skip
 SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A collection that a model learnt from, or that a data set holds: its name, terms and amount."""
-
-    source: str
-    licence: str
-    rows: int
-    seconds: float
-
-    @property
-    def forbids_commerce(self) -> bool:
-        return forbids_commerce(self.licence)
 
 
 def forbids_commerce(licence: str) -> bool:
@@ -61,31 +43,10 @@ def read_sources(model: Path) -> list[Source]:
         raise FileNotFoundError(
             f"{model} lacks {SOURCES_FILE}, which train.py writes: nobody could tell whose data it has"
         )
-    try:
-        sources = [Source(**entry) for entry in json.loads(path.read_text())]
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} must be a list of {{source, licence, rows, seconds}}, but: {error}"
-        ) from error
+    sources = parse_sources(path)
     if not sources:
         raise ValueError(f"{path} names no source")
     return sources
-
-
-def sources_of_data(files: Iterable[Path]) -> list[Source]:
-    """The sources of the rows in a data set's Parquet files."""
-    amounts: dict[tuple[str, str], list[float]] = {}
-    for path in files:
-        columns = ["source", "licence", "fps", "valid"]
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=columns):
-            frames = np.diff(batch["valid"].offsets.to_numpy())
-            seconds = frames / batch["fps"].to_numpy(zero_copy_only=False)
-            names = zip(batch["source"].to_pylist(), batch["licence"].to_pylist(), strict=True)
-            for name, length in zip(names, seconds, strict=True):
-                amount = amounts.setdefault(name, [0, 0.0])
-                amount[0] += 1
-                amount[1] += float(length)
-    return [Source(*name, int(rows), round(seconds, 1)) for name, (rows, seconds) in sorted(amounts.items())]
 
 
 def sources_table(sources: Iterable[Source]) -> str:
@@ -100,7 +61,7 @@ def sources_table(sources: Iterable[Source]) -> str:
 
 def check_licence(sources: Iterable[Source], licence: str, allow_non_commercial: bool) -> list[str]:
     """What speaks against publishing a model of these sources under a licence: a list of sentences."""
-    bound = [f"{one.source} ({one.licence})" for one in sources if one.forbids_commerce]
+    bound = [f"{one.source} ({one.licence})" for one in sources if forbids_commerce(one.licence)]
     if not bound or forbids_commerce(licence) or allow_non_commercial:
         return []
     return [

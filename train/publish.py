@@ -39,8 +39,8 @@ from checks import (
 )
 from evaluate import tables
 from huggingface_hub import DatasetCard, HfApi, ModelCard
-from licences import Source, check_licence, hub_licence, read_sources, sources_of_data
-from sources import SOURCES_FILE
+from licences import check_licence, hub_licence, read_sources
+from sources import SOURCES_FILE, Source, sources_of_files
 from space import build_space
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -183,7 +183,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
     for path in tqdm(files, unit="file", desc="checking rows"):
         check_rows(path)
         (folder / "data" / path.name).symlink_to(path.resolve())
-    sources = sources_of_data(files)
+    sources = sources_of_files(files)
     tell_unknown(sources)
     head = DatasetCard(card.read_text())
     head.data.license = sorted({hub_licence(one.licence) for one in sources})
