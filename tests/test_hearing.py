@@ -5,7 +5,7 @@ import torch
 from conftest import build_random
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.modeling_bilabial import BilabialSpeechEncoder
+from bilabial.hub.speech_encoder_bilabial import BilabialSpeechEncoder
 from bilabial.phones import ARTICULATION
 
 pytest.importorskip("hama")
