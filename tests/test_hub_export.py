@@ -24,7 +24,13 @@ from publish import PublishArguments
 from sources import Source
 from test_align import row
 
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.checkpoint import (
+    EMBEDDED_MODEL,
+    PIPELINE_CODE,
+    load_checkpoint,
+    save_checkpoint,
+    weights_sha256,
+)
 from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -242,6 +248,8 @@ def spoil_weights(run: Path) -> None:
          "which forbids commercial use, and mit allows it"),
         (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")),
          {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learnt from BEAT .non-commercial."),
+        (spoil_weights, {"repo_id": None, "space": True, "space_repo_id": "me/app"},
+         "the weights head.bias hold what is not a number"),
         (lambda run: None, {"card": Path("gone.md")}, "there is no card gone.md"),
         (lambda run: None, {"card": ROOT / "model_card.md"}, "the tables of model_card.md are not those of"),
     ],
@@ -250,6 +258,43 @@ def test_a_failing_state_is_refused(own, spoil, options, sentence):
     spoil(own)
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         publish_own(own, **options)
+    assert not (own / "out").exists()
+
+
+def test_data_that_forbid_commerce_may_be_published_on_ones_word(own):
+    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
+    publish_own(own, allow_non_commercial=True)
+    assert "license: apache-2.0" in (own / "out" / "model" / "README.md").read_text()
+
+
+def test_the_licence_that_counts_is_that_of_the_card(own):
+    model, scores = load_checkpoint(own / "model")[0], json.loads((own / "metrics.json").read_text())
+    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
+    given = read_sources(own / "model")
+    text = card.write_template("x", model, given, scores, evaluate.tables(scores), "mit")
+    (own / "card.md").write_text(text)
+    with pytest.raises(ValueError, match="forbids commercial use, and mit allows it"):
+        publish_own(own, card=own / "card.md")
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        (
+            "import numpy as np",
+            "import mediapipe, numpy as np",
+            "pipeline_bilabial.py imports mediapipe",
+        ),
+        (".numpy()", ".numpy() * 0.5", "pipeline gives other coefficients in a clean interpreter"),
+    ],
+)
+def test_code_that_breaks_or_errs_for_strangers_is_refused(own, tmp_path, monkeypatch, old, new, sentence):
+    code = PIPELINE_CODE.read_text()
+    assert old in code
+    (tmp_path / PIPELINE_CODE.name).write_text(code.replace(old, new, 1))
+    monkeypatch.setattr("bilabial.checkpoint.PIPELINE_CODE", tmp_path / PIPELINE_CODE.name)
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own)
     assert not (own / "out").exists()
 
 
@@ -333,6 +378,12 @@ def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     assert check_work_tree(tmp_path) == []
     (tmp_path / "notes.txt").write_text("no code\n")
     assert check_work_tree(tmp_path) == []
+    for name in ("app.py", "requirements.txt", "train/a.py", "README.md", "model_card.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("new\n")
+        (problem,) = check_work_tree(tmp_path)
+        assert problem == f"changes not committed: {name.replace('a.py', '')}; --allow_dirty publishes them"
+        (tmp_path / name).unlink()
     (tmp_path / "src" / "a.py").write_text("2\n")
     (tmp_path / "src" / "new.py").write_text("3\n")
     with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
