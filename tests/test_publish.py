@@ -202,9 +202,12 @@ def test_a_release_that_is_there_already_makes_no_commit(hub, api, tmp_path):
 
 
 def test_files_of_an_earlier_release_go_and_those_of_people_stay(hub, api, tmp_path):
-    push(api, release(tmp_path / "old", "stale", config="1", extra="2"))
+    push(api, release(tmp_path / "old", "stale", config="1", extra="2"), tag="v1")
     api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/stale")
-    push(api, release(tmp_path / "new", "stale", config="1"))
+    fewer = release(tmp_path / "new", "stale", config="1")
+    with pytest.raises(ValueError, match="already has the tag v1, .* with another extra.json"):
+        push(api, fewer, tag="v1")
+    push(api, fewer)
     assert set(hub.repository("me/stale").files) == {"config.json", "notes.txt"}
 
 
