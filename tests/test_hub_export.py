@@ -389,9 +389,7 @@ def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
         publish.main(given)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        ValueError, match="git is not installed, which tells what is published; --allow_dirty"
-    ):
+    with pytest.raises(ValueError, match="git is not installed, which .*; --allow_dirty does without"):
         publish.main(given)
 
 

@@ -124,7 +124,8 @@ def main(args: AlignArguments) -> None:
         raise SystemExit(str(error)) from error
     for folder, splits in data.items():
         rows = (row for split in splits.values() for row in split if row["face"] == "captured")
-        peaks = [measure(row, model) for row in tqdm(rows, unit="clip")]
+        total = sum(list(split["face"]).count("captured") for split in splits.values())
+        peaks = [measure(row, model) for row in tqdm(rows, total=total, unit="clip")]
         offsets = offsets_of_peaks(peaks)
         update_rows(folder, "av_offset_ms", offsets)
         histogram(peaks, offsets).write_html(folder / "av_offset.html", include_plotlyjs="cdn", div_id="av")
