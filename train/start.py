@@ -1,5 +1,7 @@
 """How the weights of a run start: from nothing, a phone recogniser, a pretrained encoder, another model."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from arguments import TrainArguments
@@ -98,11 +100,11 @@ def config_of_run(
     return config
 
 
-def captured(rows: Dataset) -> list[dict]:
-    """The first rows of captured faces (`read_row`)."""
+def captured(rows: Dataset) -> Iterator[dict]:
+    """The first rows of captured faces (`read_row`), one in memory at a time."""
     indices = np.flatnonzero(np.array(rows["face"]) == "captured")[:MEAN_POSE_ROWS]
     rows = rows.with_format("arrow")
-    return [read_row(rows, int(index)) for index in indices]
+    return (read_row(rows, int(index)) for index in indices)
 
 
 @torch.no_grad()
