@@ -15,14 +15,16 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from arguments import PRESETS, parse_arguments
 from checkpoints import newest
-from conftest import ROOT
+from conftest import EXAMPLE, ROOT
 from safetensors.torch import load_file
 from test_data import row
 
 import train
+from bilabial.animator import Animator
 from bilabial.data import SCHEMA, BrokenRow
 
 TRAIN = str(ROOT / "train" / "train.py")
@@ -85,6 +87,12 @@ def weights_of(run: Path) -> dict:
 def assert_equal_models(first: Path, second: Path) -> None:
     one, other = weights_of(first), weights_of(second)
     assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+def assert_alike(first: Path, second: Path) -> None:
+    """Both models are loaded, and give about the same animation."""
+    one, other = (Animator.from_pretrained(run / "model")(EXAMPLE, seed=0).values for run in (first, second))
+    assert one.std(axis=0).max() > 0.01 and np.abs(one - other).max() < 0.01
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +257,46 @@ def test_patience_needs_clips_to_wait_for(rows, preset, tmp_path):
     data = write_rows(tmp_path / "set", train=rows[:2])
     with pytest.raises(SystemExit, match="has no split 'validation' for --patience"):
         run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run", "--patience", 1)
+
+
+def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
+    """`accelerate launch --mixed_precision bf16`: other sums, the same model within their precision."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    command += ["--mixed_precision", "bf16", TRAIN, "--dataset", dataset, "--preset", preset]
+    command += ["--output", tmp_path, "--batch_size", 4]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "arguments.json").read_text())["precision"] == "bf16"
+    losses = [newest(run / "checkpoints").best_loss for run in (tmp_path, whole)]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert all(value.dtype == torch.float32 for value in weights_of(tmp_path).values())
+    assert_alike(tmp_path, whole)
+
+
+def test_a_precision_that_is_not_supported(dataset, preset, tmp_path, monkeypatch):
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run"]
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    with pytest.raises(SystemExit, match="--mixed_precision fp16 is not supported; give .* bf16 or no"):
+        run_here(*options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_compiling_without_a_compiler(dataset, preset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="--compile needs a C.. compiler, and there is no .* on the PATH"):
+        run_here("--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--compile")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(
+    "BILABIAL_TEST_COMPILE" not in os.environ, reason="takes minutes; BILABIAL_TEST_COMPILE=1"
+)
+def test_a_compiled_model_is_saved_as_any_other(dataset, preset, whole, tmp_path):
+    """Interrupted at step 2, too: its checkpoint is loaded by another compiled run."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--batch_size", 4, "--compile"]
+    run_here(*options, "--stop_after_steps", 2)
+    run_here(*options)
+    losses = [newest(run / "checkpoints").best_loss for run in (tmp_path, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert weights_of(tmp_path).keys() == weights_of(whole).keys()  # no "_orig_mod."
+    assert_alike(tmp_path, whole)

@@ -2,8 +2,12 @@
 
 import argparse
 import json
+import os
+import shutil
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from transformers import HfArgumentParser
 
@@ -87,7 +91,17 @@ class TrainArguments:
             "help": "Stop after so many validations without a lower loss, take the best; 0 = the last."
         },
     )
-    compile: bool = field(default=False, metadata={"help": "torch.compile the model; pays on a GPU."})
+    precision: Literal["auto", "bf16", "fp32"] = field(
+        default="auto",
+        metadata={
+            "help": "Of forward and backward; auto = bf16 where `accelerate launch --mixed_precision bf16` "
+            "or the GPU says so."
+        },
+    )
+    compile: bool = field(
+        default=False,
+        metadata={"help": "torch.compile the model, which pays on a GPU; needs a C++ compiler."},
+    )
     num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
     seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
     stop_after_steps: int | None = field(
@@ -116,6 +130,26 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     parser.set_defaults(**{"preset": name, **preset})
     args = parser.parse_args_into_dataclasses(argv)[0]
     return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
+
+
+def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "fp32"]:
+    """What "auto" means here. Raises SystemExit for another precision of `accelerate launch`."""
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" also where nobody said anything
+    if launched not in ("no", "bf16"):
+        raise SystemExit(f"--mixed_precision {launched} is not supported; give accelerate launch bf16 or no")
+    if args.precision != "auto":
+        return args.precision
+    return "bf16" if launched == "bf16" or gpu_has_bf16 else "fp32"
+
+
+def check_compiler(args: TrainArguments) -> None:
+    """Raise SystemExit when --compile is given and there is no compiler for the code that it generates."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if args.compile and shutil.which(compiler) is None:
+        raise SystemExit(
+            f"--compile needs a C++ compiler, and there is no {compiler} on the PATH; install it "
+            "(apt-get install g++), name another one in CXX, or leave --compile out"
+        )
 
 
 def check_same_run(args: TrainArguments, model_fields: dict, num_processes: int) -> None:

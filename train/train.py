@@ -19,7 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import ProjectConfiguration, set_seed
-from arguments import TrainArguments, check_same_run, parse_arguments
+from arguments import (
+    TrainArguments,
+    check_compiler,
+    check_same_run,
+    parse_arguments,
+    precision_of,
+)
 from checkpoints import Progress, folder_of, resume, save_state
 from datasets import Dataset, concatenate_datasets
 from hearing import Hearing
@@ -153,9 +159,11 @@ def write_model(model: BilabialModel, rows: Dataset, output: Path, init_from: st
 
 
 def main(args: TrainArguments, model_fields: dict) -> None:
+    check_compiler(args)
     on_gpu = torch.cuda.is_available()
+    args.precision = precision_of(args, on_gpu and torch.cuda.is_bf16_supported())
     accelerator = Accelerator(
-        mixed_precision="bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no",
+        mixed_precision="bf16" if args.precision == "bf16" else "no",
         dynamo_backend="inductor" if args.compile else None,
         log_with="tensorboard",
         project_config=ProjectConfiguration(project_dir=str(args.output)),
