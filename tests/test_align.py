@@ -40,6 +40,14 @@ def test_a_known_shift_is_found(model, speech, late_ms):
     assert peak.offset_ms == pytest.approx(late_ms, abs=10) and peak.trust > 0.5
 
 
+def test_a_short_clip_is_not_searched_beyond_a_third(model, speech):
+    """Half a second off in a clip of 1.4 s, of which less than 0.9 s would overlap, is no measurement."""
+    given = row(model, speech, late_ms=500.0, noise=0.3)
+    assert measure(given, model, 0.8).offset_ms == pytest.approx(500.0, abs=10)
+    valid = np.arange(len(given["valid"])) < 70
+    assert measure(given | {"valid": valid}, model, 0.8).trust == 0
+
+
 def test_noise_is_not_trusted(model, speech):
     given = row(model, speech)
     given["lip_gap"] = np.random.default_rng(1).random(len(given["lip_gap"])).astype(np.float32)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 
+from bilabial.audio import encode_wav
 from bilabial.augmentation import Augmentation
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import FaceClip
@@ -12,10 +13,12 @@ from bilabial.corpora import Take
 from bilabial.data import (
     FEATURES,
     SCHEMA,
+    BrokenRow,
     TrainingWindows,
     collate,
     dataset_card,
     load_rows,
+    read_row,
     row_of_take,
     update_rows,
     upper_face_rests,
@@ -61,6 +64,25 @@ def test_rows_survive_parquet(rows, speech, tmp_path):
     unseen = [name for name, ok in zip(ARKIT_BLENDSHAPES, read[0]["channel_mask"], strict=True) if not ok]
     assert set(unseen) == set(UNSEEN_BLENDSHAPES)
     assert "| own recording | unknown | 1 |" in dataset_card(tmp_path, 25)
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"lip_gap": [float("nan")]}, "has coefficients or lip gaps that are not finite numbers"),
+        ({"lip_gap": [None]}, "has coefficients or lip gaps that are not finite numbers"),
+        ({"lip_gap": []}, "has coefficients, valid and lip_gap of no or unequal lengths"),
+        ({"lip_gap": [], "valid": [], "coefficients": []}, "of no or unequal lengths"),
+        ({"audio": {"bytes": encode_wav(np.zeros(0, np.float32)), "path": "a.wav"}}, "holds no sound"),
+        ({"audio": {"bytes": None, "path": "a.wav"}}, "has sound that cannot be decoded"),
+    ],
+)
+def test_a_broken_row_is_named(changed, said):
+    given = row("a", np.zeros(640, np.float32), fps=25.0)  # one frame
+    read_row(Dataset(pyarrow.Table.from_pylist([given], schema=SCHEMA)).with_format("arrow"), 0)
+    broken = Dataset(pyarrow.Table.from_pylist([given | changed], schema=SCHEMA)).with_format("arrow")
+    with pytest.raises(BrokenRow, match=f"^row 'test/a' .*{said}"):
+        read_row(broken, 0)
 
 
 def test_a_foreign_data_set_is_refused(tmp_path):

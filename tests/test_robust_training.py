@@ -9,6 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from arguments import PRESETS, parse_arguments
-from checkpoints import newest
+from checkpoints import Progress, newest
 from conftest import EXAMPLE, ROOT
 from safetensors.torch import load_file
 from test_data import row
@@ -143,10 +147,32 @@ def test_a_kill_between_two_checkpoints_leaves_a_whole_one(dataset, preset, whol
     for name, lost in (("step_0000002", "optimizer.bin"), ("partial", "progress.json")):
         shutil.copytree(checkpoints / "step_0000003", checkpoints / name)
         (checkpoints / name / lost).unlink()
+        (checkpoints / name / "left_over").touch()
+    (checkpoints / "step_0000002" / "progress.json").write_text(json.dumps(asdict(Progress(2))))
+    run_here(*options, "--stop_after_steps", 4)
+    assert "resumed at step 3" in capsys.readouterr().out and not list(checkpoints.rglob("left_over"))
     run_here(*options)
-    assert "resumed at step 3" in capsys.readouterr().out
     assert_equal_models(tmp_path / "run", whole)
     assert [path.name for path in checkpoints.iterdir()] == ["step_0000006"]
+
+
+def test_a_checkpoint_that_is_half_written_is_none(dataset, preset, whole, tmp_path, monkeypatch, capsys):
+    """Interrupted when weights and optimizer are written, and what says how far the run is not yet."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--batch_size", 4]
+    run_here(*options, "--stop_after_steps", 2)
+    save = Accelerator.save_state
+
+    def interrupted(self: Accelerator, *arguments: object) -> None:
+        save(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Accelerator, "save_state", interrupted)
+        run_here(*options)
+    assert newest(tmp_path / "checkpoints").step == 2
+    run_here(*options)
+    assert "resumed at step 2" in capsys.readouterr().out
+    assert_equal_models(tmp_path, whole)
 
 
 def test_two_processes_compute_what_one_does(dataset, preset, whole, tmp_path):
@@ -165,27 +191,50 @@ def test_two_processes_compute_what_one_does(dataset, preset, whole, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file gets larger than 20 kB; weights need more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(dataset, preset, whole, tmp_path):
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]
     run_here(*options, "--stop_after_steps", 2)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # bytes of a file; weights need more
-    try:
-        with pytest.raises(
-            SystemExit, match="checkpoint of step 4 could not be written .* of step 2 is kept"
-        ):
-            run_here(*options)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = "checkpoint of step 4 could not be written .* of step 2 is kept"
+    with full_disk(), pytest.raises(SystemExit, match=said):
+        run_here(*options)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_0000002"]
     run_here(*options)
     assert_equal_models(tmp_path / "run", whole)
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(dataset, preset, tmp_path):
+def test_a_full_disk_keeps_the_last_model(dataset, preset, tmp_path):
+    """Run again when it is done, a run writes its model again: the old one stays until there is a new one."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--max_steps", 2]
+    run_here(*options)
+    kept = weights_of(tmp_path)
+    with full_disk(), pytest.raises(SystemExit, match="model could not be written .*; the last checkpoint"):
+        run_here(*options)
+    assert all(value.equal(kept[name]) for name, value in weights_of(tmp_path).items())
+    assert not (tmp_path / "model.partial").exists()
+
+
+@pytest.mark.parametrize(
+    "eval_steps, said",
+    [(1, "validation/loss is (nan|inf) at step 2"), (6, "train/loss is (nan|inf) at step 3")],
+)
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(dataset, preset, tmp_path, eval_steps, said):
+    """Step 1 learns nothing (warm-up), step 2 wrecks the model: validation sees it, or else the next step."""
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--learning_rate", 1e30]
-    with pytest.raises(SystemExit, match="loss is (nan|inf) at step 2; the checkpoint of step 1 is kept"):
-        run_here(*options, "--eval_steps", 1, "--warmup_steps", 1)
+    options += ["--eval_steps", eval_steps, "--warmup_steps", 1]
+    run_here(*options, "--stop_after_steps", 1)
+    with pytest.raises(SystemExit, match=f"{said}; the checkpoint of step 1 is kept"):
+        run_here(*options)
     kept = load_file(tmp_path / "checkpoints" / "step_0000001" / "model.safetensors")
     assert all(value.isfinite().all() for value in kept.values()) and not (tmp_path / "model").exists()
 
