@@ -34,6 +34,7 @@ from bilabial.metrics import MAX_LAG_SECONDS, lag_peak
 # clips of strangers with a known offset the only wrong one (by 0.3 s) had r 0.35.
 NO_TRUST_R, FULL_TRUST_R = 0.4, 0.7
 FULL_TRUST_SECONDS = 2.0  # shorter clips correlate by chance
+LARGEST_LAG_SHARE = 1 / 3  # of a clip: what overlaps beyond is too short to tell a peak from chance
 
 
 @dataclass
@@ -55,7 +56,10 @@ class Peak:
 
 
 def measure(row: dict, model: BilabialModel, max_lag_seconds: float = MAX_LAG_SECONDS) -> Peak:
-    """The peak of one row, over its longest stretch with a face."""
+    """The peak of one row, over its longest stretch with a face.
+
+    It is looked for within max_lag_seconds, and within a third of the stretch.
+    """
     fps = float(row["fps"])
     predicted = model.animate(waveform_of(row), SAMPLING_RATE, fps=fps)
     distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
@@ -63,7 +67,8 @@ def measure(row: dict, model: BilabialModel, max_lag_seconds: float = MAX_LAG_SE
     gap = np.asarray(row["lip_gap"], np.float32)[stretch]
     lag_ms, r = 0.0, 0.0
     if len(gap) > 2:
-        lag_ms, r = lag_peak(distance.cpu().numpy()[stretch], gap, fps, max_lag_seconds)
+        reach = min(max_lag_seconds, LARGEST_LAG_SHARE * len(gap) / fps)
+        lag_ms, r = lag_peak(distance.cpu().numpy()[stretch], gap, fps, reach)
     trust = (r - NO_TRUST_R) / (FULL_TRUST_R - NO_TRUST_R) * min(1.0, len(gap) / fps / FULL_TRUST_SECONDS)
     return Peak(row["id"], row["source"], -lag_ms, float(np.clip(trust, 0.0, 1.0)))
 
