@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from transformers import WhisperConfig, WhisperModel
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train"), str(ROOT)]
@@ -35,6 +36,14 @@ def speech() -> np.ndarray:
     return load_audio(EXAMPLE)
 
 
+@pytest.fixture(scope="session")
+def whisper(tmp_path_factory) -> Path:
+    """Folder of a tiny Whisper with random weights, for train/listener.py."""
+    folder = tmp_path_factory.mktemp("whisper")
+    build_whisper(num_layers=5).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def tiny_config() -> BilabialConfig:
     return BilabialConfig(
@@ -42,6 +51,13 @@ def tiny_config() -> BilabialConfig:
         encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
         dropout=0.0, styles=["default", "other"],
     )  # fmt: skip
+
+
+def build_whisper(num_layers: int) -> WhisperModel:
+    torch.manual_seed(0)
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_layers": 1, **heads}
+    return WhisperModel(WhisperConfig(encoder_layers=num_layers, **sizes))
 
 
 def build_random(config: BilabialConfig) -> BilabialModel:

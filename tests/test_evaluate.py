@@ -4,11 +4,24 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from evaluate import CAPTIONS, WEIGHTS, EvaluateArguments, main, pool, read_clip, table, tables
+import torch
+from evaluate import (
+    CAPTIONS,
+    WEIGHTS,
+    EvaluateArguments,
+    at_rest_in_silence,
+    main,
+    pool,
+    read_clip,
+    table,
+    tables,
+)
 from test_align import row
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.lips_bilabial import lip_distance
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +53,20 @@ def test_notes_go_before_the_row(model, speech):
     assert read_clip(given, {}).phones == [("P", 0.5, 0.6)]
     noted = read_clip(given, {"a": {"phones": [["B", 1.0, 1.1]]}})
     assert noted.phones == [("B", 1.0, 1.1)]
+
+
+def test_lips_that_rest_in_silence_are_the_captured_ones_in_speech(model, speech):
+    given = row(model, speech) | {"phones": [{"name": "AA", "start": 1.0, "end": 1.4}]}
+    clip = read_clip(given, {})
+    rested = at_rest_in_silence(clip, model)
+    times = np.arange(len(rested)) / clip.fps
+    spoken, silent = (times > 0.9) & (times < 1.5), (times < 0.8) | (times > 1.6)
+    assert np.array_equal(rested[spoken], clip.labels[spoken])
+    weights = model.config.lip_distance_weights
+    distance = lip_distance(torch.from_numpy(rested), ARKIT_BLENDSHAPES, weights).numpy()
+    assert distance[silent].max() < 1e-6 < distance[spoken].max()
+    unknown = read_clip(given | {"phones": []}, {})
+    assert np.array_equal(at_rest_in_silence(unknown, model), unknown.labels)
 
 
 def test_a_table_shows_every_number():

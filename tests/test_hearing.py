@@ -134,6 +134,25 @@ def test_the_recognisers_own_states_leave_nothing_to_learn(recogniser, sound):
     assert hearing(mean, **batch)["states"] == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_states_are_to_tell_what_a_listener_hears(recogniser, sound, whisper):
+    torch.manual_seed(0)
+    hearing, batch = Hearing("cpu", str(whisper)), inputs(sound)
+    states = recogniser(batch["clean"])
+    optimizer = torch.optim.Adam(hearing.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        loss = hearing(states, **batch)["listened"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[0] > 0.9 and losses[-1] < 0.6 * losses[0]
+    told = states.clone().requires_grad_()
+    hearing(told, **batch)["listened"].backward()
+    assert told.grad.abs().sum() > 0  # the encoder learns from it
+    assert not any("encoder" in name for name in hearing.state_dict())  # the teacher is not kept
+
+
 def test_padding_and_unknown_phones_do_not_count(sound):
     hearing, batch = Hearing("cpu").eval(), inputs(sound)
     states = torch.randn(2, 50, STATE_SIZE, generator=torch.Generator().manual_seed(0))
@@ -153,7 +172,8 @@ def test_the_encoder_learns_and_the_recogniser_does_not(sound):
     hearing, batch = Hearing("cpu"), inputs(sound)
     recognisers = sum(weights.numel() for weights in hearing.recogniser[0].weights.values())
     assert recognisers > 1e6 > 2e4 > sum(weights.numel() for weights in hearing.parameters())
-    assert set(hearing.state_dict()) == {"phones.weight", "phones.bias", "mean", "square", "count"}
+    scale = {f"scale.{name}" for name in ("mean", "square", "count")}
+    assert set(hearing.state_dict()) == {"phones.weight", "phones.bias", *scale}
     losses = []
     optimizer = torch.optim.Adam([*model.encoder.parameters(), *hearing.parameters()], lr=1e-3)
     for _ in range(4):
@@ -171,6 +191,6 @@ def test_running_estimates_are_for_training_only(sound):
     hearing, batch = Hearing("cpu"), inputs(sound)
     hearing(torch.zeros(2, 50, STATE_SIZE), **batch)
     before = {name: value.clone() for name, value in hearing.state_dict().items()}
-    assert before["count"] == 1 and before["mean"].abs().max() > 0
+    assert before["scale.count"] == 1 and before["scale.mean"].abs().max() > 0
     hearing.eval()(torch.zeros(2, 50, STATE_SIZE), **batch)
     assert all(value.equal(before[name]) for name, value in hearing.state_dict().items())

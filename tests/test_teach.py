@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import teach
-from teach import FPS, Coarticulation, TeachArguments, face_of, fit_filter, fit_network
+from teach import FPS, Coarticulation, TeachArguments, Teacher, face_of, fit_filter, fit_network
 
 from bilabial.audio import encode_wav
 from bilabial.capture import UNSEEN_BLENDSHAPES
@@ -100,7 +100,8 @@ def voices(tmp_path) -> Path:
 
 def follows_the_rule(teacher: Coarticulation) -> None:
     phones = spoken(np.random.default_rng(7))
-    drawn, expected = face_of(teacher, phones, 100), rule(phones, 100, FPS)
+    silence = np.zeros(int(SECONDS * 16000), np.float32)
+    drawn, expected = face_of(Teacher(teacher), phones, silence, 100), rule(phones, 100, FPS)
     assert drawn.shape == (100, 52) and drawn.dtype == np.float32 and 0 <= drawn.min() <= drawn.max() <= 1
     for channel in (JAW, CLOSE, PUCKER):
         assert np.corrcoef(drawn[:, channel], expected[:, channel])[0, 1] > 0.85, ARKIT_BLENDSHAPES[channel]
@@ -122,9 +123,9 @@ def test_the_network_keeps_to_the_rule(captured):
     rows = list(load_rows(captured, "train"))
     teacher = Coarticulation()
     fit_filter(teacher, rows)
-    before = teach.measure(teacher.eval(), rows)
+    before = teach.measure(Teacher(teacher.eval()), rows)
     fit_network(teacher, rows, TeachArguments(captured=[], output=Path(), steps=60))
-    after = teach.measure(teacher, rows)
+    after = teach.measure(Teacher(teacher), rows)
     follows_the_rule(teacher)
     assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
     assert before["r0"] > 0.9 and after["r0"] > 0.9
@@ -152,6 +153,17 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     assert "flite voices" in (output / "README.md").read_text()
     window = TrainingWindows(rows["train"], BilabialConfig(), 50, None, taught_weight=0.25)[0]
     assert set(window["label_mask"]) == {0.25}
+
+
+def test_what_a_listener_hears_is_most_of_the_face(captured, voices, tmp_path, whisper):
+    arguments = {"captured": [captured], "voices": voices, "steps": 5}
+    teach.main(TeachArguments(**arguments, output=tmp_path / "phones"))
+    teach.main(TeachArguments(**arguments, output=tmp_path / "both", listener=str(whisper)))
+    alone, both = (coefficients_of(load_rows(tmp_path / name, "train")[0]) for name in ("phones", "both"))
+    assert len(both) == len(alone) == 101 and 0 <= both.min() <= both.max() <= 1
+    # the sound is noise, which says nothing of the face: that share is nearly the mean face
+    share = 1.0 - teach.HEARD_SHARE
+    assert both[:, PUCKER].std() == pytest.approx(share * alone[:, PUCKER].std(), rel=0.2)
 
 
 def test_effort_opens_the_mouth_and_keeps_its_seals():

@@ -59,6 +59,10 @@ class TrainArguments:
         default=0.0,
         metadata={"help": "Of learning to hear from a phone recogniser (needs hama==1.7.0); 0 = do not."},
     )
+    listener: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of a Whisper to learn to hear from, too: openai/whisper-base."},
+    )
     taught_weight: float = field(
         default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
     )

@@ -31,7 +31,7 @@ from bilabial import metrics
 from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.data import coefficients_of, load_rows, waveform_of
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.lips_bilabial import close_lips, lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -49,6 +49,7 @@ CAPTIONS = {  # of the tables that are no data set; their names are therefore no
     "changed sound": "Median r0 on sound that was changed, and the median of what a clip loses by it.",
 }
 MAX_RESTS = 20  # clips per data set whose end is listened to
+REST_MARGIN_SECONDS = 0.15  # before and after speech, for lips to open and to come to rest
 Results = dict[str, dict[str, dict]]  # per prediction and clip, see clip_metrics
 
 
@@ -149,23 +150,38 @@ def summarize(results: Iterable[dict]) -> dict:
     return summary | (metrics.phone_closure(bilabial, control) if bilabial and control else {})
 
 
-def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Results:
-    """Metrics of the model, beside the capture's own lip distance (the ceiling) and two that must look bad.
+def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
+    """The captured face (T, 52) with its lips closed where nobody speaks; unchanged without phone times.
 
+    The best that a mouth can do which is asked to be closed in silence: many people's is not.
+    """
+    spoken = metrics.speaking_frames(len(clip.labels), clip.fps, clip.phones)
+    margin = round(REST_MARGIN_SECONDS * clip.fps)
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(spoken, margin, mode="edge"), 2 * margin + 1)
+    share = torch.from_numpy(1.0 - near.any(axis=1).astype(np.float32))
+    face = torch.from_numpy(clip.labels)
+    return close_lips(face, ARKIT_BLENDSHAPES, model.config.lip_distance_weights, share).numpy()
+
+
+def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Results:
+    """Metrics of the model, beside two ceilings and two that must look bad.
+
+    "capture" is the capture's own lip distance, "capture at rest" the same with lips closed in silence,
     "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label.
     """
-    results: Results = {"model": {}, "capture": {}, "rolled": {}, "mean pose": {}}
+    results: Results = {}
     for row in tqdm(rows, unit="clip"):
         clip = read_clip(row, notes)
         predicted = model.animate(waveform_of(row), SAMPLING_RATE, fps=clip.fps).cpu().numpy()
         predictions = {
             "model": predicted,
             "capture": clip.labels,
+            "capture at rest": at_rest_in_silence(clip, model),
             "rolled": np.roll(predicted, len(predicted) // 2, axis=0),
             "mean pose": np.tile(clip.labels.mean(axis=0), (len(clip.labels), 1)),
         }
         for name, prediction in predictions.items():
-            results[name][clip.id] = clip_metrics(clip, prediction, model)
+            results.setdefault(name, {})[clip.id] = clip_metrics(clip, prediction, model)
     return results
 
 

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -24,6 +25,8 @@ import pyarrow
 import pyarrow.parquet
 import torch
 from effort import effort_gains
+from heard import HeardFace
+from listener import Listener
 from torch import nn
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -32,7 +35,15 @@ from bilabial import metrics
 from bilabial.audio import load_audio
 from bilabial.capture import UNSEEN_BLENDSHAPES
 from bilabial.clip import interpolate_frames
-from bilabial.data import ROWS_PER_GROUP, SCHEMA, coefficients_of, dataset_card, encode_sound, load_rows
+from bilabial.data import (
+    ROWS_PER_GROUP,
+    SCHEMA,
+    coefficients_of,
+    dataset_card,
+    encode_sound,
+    load_rows,
+    waveform_of,
+)
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import lip_distance, seal
@@ -45,6 +56,7 @@ FPS = 50.0
 REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
 RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
 SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
+HEARD_SHARE = 0.75  # beside the phones; of .5, .75 and 1 what follows held-out captures best
 FEATURE_DROPOUT = 0.2  # of whole features: a phone the corpus lacks leans on what it shares with others
 
 
@@ -56,6 +68,10 @@ class TeachArguments:
     emodb: Path | None = field(default=None, metadata={"help": "Folder of the Berlin EmoDB with its labels."})
     labelled: Path | None = field(
         default=None, metadata={"help": "Folder of speech with phone labels (TextGrid or .lab) beside it."}
+    )
+    listener: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of a Whisper, for what phones do not tell: openai/whisper-base."},
     )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
     seed: int = field(default=0, metadata={"help": "Of the network and its windows."})
@@ -83,6 +99,13 @@ class Coarticulation(nn.Module):
             whole = torch.rand(*features.shape[:2], 1) > FEATURE_DROPOUT
             kept = features * whole / (1 - FEATURE_DROPOUT)
         return (self.filter(features) + self.network(kept)).transpose(1, 2)
+
+
+class Teacher(NamedTuple):
+    """What draws faces: from phones with times, from the sound itself where there is a listener."""
+
+    coarticulation: Coarticulation
+    heard: HeardFace | None = None
 
 
 def phones_of(row: dict) -> list[tuple[str, float, float]]:
@@ -160,21 +183,41 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
 
 
 @torch.no_grad()
-def face_of(teacher: Coarticulation, phones: list, num_frames: int) -> np.ndarray:
-    """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times; almost closed lips are closed."""
+def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) -> np.ndarray:
+    """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times and their sound (S,).
+
+    With a listener HEARD_SHARE of it is what the sound tells; almost closed lips are closed.
+    """
     features = torch.from_numpy(articulation(phones, np.arange(num_frames) / FPS))
     config = BilabialConfig()
-    face = teacher(features[None])[0].clamp(0.0, 1.0)
+    face = teacher.coarticulation(features[None])[0]
+    if teacher.heard:
+        heard = torch.from_numpy(teacher.heard(sound, num_frames))
+        face = HEARD_SHARE * heard + (1.0 - HEARD_SHARE) * face
+    face = face.clamp(0.0, 1.0)
     return seal(face, ARKIT_BLENDSHAPES, config.lip_distance_weights, config.seal_distance).numpy()
 
 
-def measure(teacher: Coarticulation, rows: list[dict]) -> dict[str, float]:
+def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
+    """Captured rows -> the face that the listener hears in them."""
+    sounds, faces, seen = [], [], []
+    for row in tqdm(rows, unit="take"):
+        face, _, use = face_at(row, frame_times(row))
+        sounds.append(waveform_of(row))
+        faces.append(face)
+        seen.append(use)
+    heard = HeardFace(listener)
+    heard.fit(sounds, faces, seen)
+    return heard
+
+
+def measure(teacher: Teacher, rows: list[dict]) -> dict[str, float]:
     """How well the teacher draws held-out captures: medians of r0 and chr, and frame closure."""
     mask = np.array([name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES])
     scores, counts = [], np.zeros(4)
     for row in rows:
         labels, gap, seen = face_at(row, frame_times(row))
-        face = face_of(teacher, phones_of(row), len(labels))[seen]
+        face = face_of(teacher, phones_of(row), waveform_of(row), len(labels))[seen]
         labels, gap, distance = labels[seen], gap[seen], _distance(face)
         scores.append([metrics.correlation(distance, gap), metrics.channel_correlation(face, labels, mask)])
         counts += metrics.frame_closure(distance, gap)
@@ -212,10 +255,10 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
     return gains
 
 
-def taught_row(teacher: Coarticulation, speech: Speech, gain: float, style: str) -> dict:
+def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dict:
     """A row of FEATURES: the sound, and the face that the teacher draws for its phones and its effort."""
     waveform = load_audio(speech.audio)
-    face = face_of(teacher, list(speech.phones), int(len(waveform) / 16000 * FPS) + 1)
+    face = face_of(teacher, list(speech.phones), waveform, int(len(waveform) / 16000 * FPS) + 1)
     face = with_effort(face, gain)
     return {
         "id": speech.id,
@@ -272,9 +315,11 @@ def main(args: TeachArguments) -> None:
         raise SystemExit(
             f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first"
         )
-    teacher = Coarticulation()
-    fit_filter(teacher, splits["train"])
-    fit_network(teacher, splits["train"], args)
+    coarticulation = Coarticulation()
+    fit_filter(coarticulation, splits["train"])
+    fit_network(coarticulation, splits["train"], args)
+    heard = fit_heard(splits["train"], Listener(args.listener)) if args.listener else None
+    teacher = Teacher(coarticulation, heard)
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
     gains = gains_of(speeches)

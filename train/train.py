@@ -178,7 +178,7 @@ def main(args: TrainArguments, model_fields: dict) -> None:
     initial = load_initial(args)
     model = build_model(rows["train"], args, model_fields, initial)
     windows, held_out = build_windows(rows, model.config, args)
-    hearing = Hearing(accelerator.device) if args.hearing_weight else torch.nn.Identity()
+    hearing = Hearing(accelerator.device, args.listener) if args.hearing_weight else torch.nn.Identity()
     rehearse = None
     if args.rehearsal_share:
         retrained = rows["train"].unique("style")

@@ -1,0 +1,79 @@
+"""What a teacher of train/teach.py knows of strangers: from phones alone, and with what Whisper hears.
+
+    python benchmarks/teachers.py --captured data/grid_s1 --dataset data/grid data/natural \
+        --phones clips.json --listener openai/whisper-base
+
+Fits on the captured rows and draws the faces of others; prints one row per teacher and data set.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
+
+import numpy as np
+from evaluate import clip_metrics, read_clip, summarize, table
+from listener import Listener
+from teach import (
+    FPS,
+    Coarticulation,
+    TeachArguments,
+    Teacher,
+    face_of,
+    fit_filter,
+    fit_heard,
+    fit_network,
+)
+from transformers import HfArgumentParser
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.clip import interpolate_frames
+from bilabial.data import load_rows, waveform_of
+
+COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")
+
+
+@dataclass
+class TeacherArguments:
+    captured: Path = field(metadata={"help": "Data set with captured faces and phone times, to fit on."})
+    dataset: list[Path] = field(metadata={"help": "Data sets to draw, split validation."})
+    listener: str = field(metadata={"help": "Hub id or folder of a Whisper: openai/whisper-base."})
+    phones: Path | None = field(default=None, metadata={"help": "JSON with phone times and offsets."})
+    steps: int = field(default=1500, metadata={"help": "Optimizer steps of the phones' network."})
+
+
+def draw(teacher: Teacher, row: dict, phones: list, fps: float) -> np.ndarray:
+    """The teacher's face for a row's phones and sound, at the row's rate: (T, 52)."""
+    num_frames = round(len(row["valid"]) * FPS / fps)
+    face = face_of(teacher, phones, waveform_of(row), num_frames)
+    return interpolate_frames(np.arange(num_frames) / FPS, face, np.arange(len(row["valid"])) / fps)
+
+
+def main(args: TeacherArguments) -> None:
+    model, _ = load_checkpoint()  # for the geometry of the lips
+    notes = json.loads(args.phones.read_text()) if args.phones else {}
+    rows = [row for row in load_rows(args.captured, "train") if row["phones"]]
+    coarticulation = Coarticulation()
+    fit_filter(coarticulation, rows)
+    fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
+    heard = fit_heard(rows, Listener(args.listener))
+    teachers = {"phones": Teacher(coarticulation), "phones and sound": Teacher(coarticulation, heard)}
+    lines = {}
+    for folder in args.dataset:
+        clips = [(row, read_clip(row, notes)) for row in load_rows(folder, "validation")]
+        for name, teacher in teachers.items():
+            results = [
+                clip_metrics(clip, draw(teacher, row, clip.phones, clip.fps), model) for row, clip in clips
+            ]
+            summary = summarize(results)
+            worst = min(result["r0"] for result in results)
+            columns = {column: summary[column] for column in COLUMNS if column in summary}
+            lines[f"{folder.name}, {name}"] = columns | {"worst r0": worst}
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main(HfArgumentParser(TeacherArguments).parse_args_into_dataclasses()[0])
