@@ -1,4 +1,4 @@
-"""What a teacher of train/teach.py knows of strangers: from phones alone, and with what Whisper hears.
+"""What a teacher of train/teach.py knows of strangers: from phones, and from what Whisper hears.
 
     python benchmarks/teachers.py --captured data/grid_s1 --dataset data/grid data/natural \
         --phones clips.json --listener openai/whisper-base
@@ -33,6 +33,7 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import interpolate_frames
 from bilabial.data import load_rows, waveform_of
 
+SHARES = (0.0, 0.5, 0.75, 1.0)
 COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")
 
 
@@ -60,7 +61,7 @@ def main(args: TeacherArguments) -> None:
     fit_filter(coarticulation, rows)
     fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
     heard = fit_heard(rows, Listener(args.listener))
-    teachers = {"phones": Teacher(coarticulation), "phones and sound": Teacher(coarticulation, heard)}
+    teachers = {f"{share:.0%} heard": Teacher(coarticulation, heard, share) for share in SHARES}
     lines = {}
     for folder in args.dataset:
         clips = [(row, read_clip(row, notes)) for row in load_rows(folder, "validation")]

@@ -106,6 +106,7 @@ class Teacher(NamedTuple):
 
     coarticulation: Coarticulation
     heard: HeardFace | None = None
+    heard_share: float = HEARD_SHARE
 
 
 def phones_of(row: dict) -> list[tuple[str, float, float]]:
@@ -186,14 +187,14 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
 def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) -> np.ndarray:
     """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times and their sound (S,).
 
-    With a listener HEARD_SHARE of it is what the sound tells; almost closed lips are closed.
+    With a listener a share of it is what the sound tells; almost closed lips are closed.
     """
     features = torch.from_numpy(articulation(phones, np.arange(num_frames) / FPS))
     config = BilabialConfig()
     face = teacher.coarticulation(features[None])[0]
     if teacher.heard:
         heard = torch.from_numpy(teacher.heard(sound, num_frames))
-        face = HEARD_SHARE * heard + (1.0 - HEARD_SHARE) * face
+        face = teacher.heard_share * heard + (1.0 - teacher.heard_share) * face
     face = face.clamp(0.0, 1.0)
     return seal(face, ARKIT_BLENDSHAPES, config.lip_distance_weights, config.seal_distance).numpy()
 
