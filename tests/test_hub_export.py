@@ -198,11 +198,24 @@ def test_the_space_speaks_with_the_own_model(trained, tmp_path):
     assert head.data.sdk_version in (ROOT / "README.md").read_text()
 
 
-def test_plots_are_left_out_where_they_cannot_be_drawn(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
-    assert not card.draw(json.loads((trained / "metrics.json").read_text()), tmp_path)
-    assert "the card gets no plots: " in capsys.readouterr().out and not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    "chrome, reason", [(None, "CalledProcessError"), ("#!/bin/sh\nexec sleep 60\n", "TimeoutExpired")]
+)
+def test_plots_are_left_out_where_they_cannot_be_drawn(
+    trained, tmp_path, monkeypatch, capsys, chrome, reason
+):
+    """Without a Chrome, and with one that never answers."""
+    if chrome:
+        (tmp_path / "chrome").write_text(chrome)
+        (tmp_path / "chrome").chmod(0o755)
+        monkeypatch.setattr(card, "DRAW_SECONDS", 10)
+    else:
+        monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "chrome"))
+    (tmp_path / "out").mkdir()
+    assert not card.draw(json.loads((trained / "metrics.json").read_text()), tmp_path / "out")
+    assert f"the card gets no plots: kaleido drew none ({reason})" in capsys.readouterr().out
+    assert not list((tmp_path / "out").iterdir())
 
 
 def spoil_metrics(run: Path, change) -> None:
