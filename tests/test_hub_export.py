@@ -276,11 +276,12 @@ def test_a_failing_state_is_refused(own, spoil, options, sentence):
 
 def test_data_that_forbid_commerce_may_be_published_on_ones_word(own):
     write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
-    publish_own(own, allow_non_commercial=True)
-    assert "license: apache-2.0" in (own / "out" / "model" / "README.md").read_text()
+    publish_own(own, allow_non_commercial=True, space=True, space_repo_id="me/app")
+    for kind in ("model", "space"):
+        assert "license: apache-2.0" in (own / "out" / kind / "README.md").read_text()
 
 
-def test_the_licence_that_counts_is_that_of_the_card(own):
+def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
     model, scores = load_checkpoint(own / "model")[0], json.loads((own / "metrics.json").read_text())
     write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
     given = read_sources(own / "model")
@@ -288,6 +289,8 @@ def test_the_licence_that_counts_is_that_of_the_card(own):
     (own / "card.md").write_text(text)
     with pytest.raises(ValueError, match="forbids commercial use, and mit allows it"):
         publish_own(own, card=own / "card.md")
+    with pytest.raises(ValueError, match="forbids commercial use, and gpl-3.0 allows it"):
+        publish_own(own, card=own / "card.md", licence="gpl-3.0")
 
 
 @pytest.mark.parametrize(
