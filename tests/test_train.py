@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from conftest import ROOT, write_video
 from datasets import load_dataset
 from recogniser import start_from_recogniser
 from safetensors.torch import load_file
-from sources import write_sources
+from sources import Source, write_sources
 from test_data import row
 from transformers import HubertConfig, HubertModel
 
@@ -234,14 +235,14 @@ def test_a_model_names_the_sources_of_its_rows(two_sets, first_run, speech):
 
 def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
     earlier = [
-        {"source": "somebody", "licence": "CC BY-NC 4.0", "rows": 7, "seconds": 21.0},
-        {"source": "captured speech", "licence": "CC0", "rows": 1, "seconds": 3.0},
+        Source("somebody", "CC BY-NC 4.0", 7, 21.0),
+        Source("captured speech", "CC0", 1, 3.0),
     ]
     write_sources(shutil.copytree(first_run / "model", tmp_path / "model"), earlier)
     options = ["--init_from", tmp_path / "model", "--freeze_encoder", "--max_steps", 3]
     launch("--dataset", *two_sets, "--preset", "tiny", "--output", tmp_path / "run", *options)
     sources = json.loads((tmp_path / "run" / "model" / "sources.json").read_text())
-    assert sources == [*json.loads((first_run / "model" / "sources.json").read_text()), earlier[0]]
+    assert sources == [*json.loads((first_run / "model" / "sources.json").read_text()), asdict(earlier[0])]
     before, after = (load_file(run / "model" / "model.safetensors") for run in (first_run, tmp_path / "run"))
     moved = {name for name in before if not before[name].equal(after[name])}
     assert moved and not any(name.startswith("encoder.") for name in moved)
