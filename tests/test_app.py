@@ -227,12 +227,13 @@ def test_errors_are_in_the_visitors_language(browser, address):
 def test_emotion_and_style_change_the_face(page):
     generate(page, EXAMPLE)
     neutral = {name: plotted(page, name) for name in ("mouthSmileLeft", "jawOpen")}
-    page.get_by_role("radio", name="happy").check()
     choose(page, "Speaking style", "mumbling")
     generate_again(page)
+    mumbled = plotted(page, "jawOpen")
+    assert np.percentile(mumbled, 90) < 0.85 * np.percentile(neutral["jawOpen"], 90)
+    page.get_by_role("radio", name="happy").check()
+    generate_again(page)
     assert plotted(page, "mouthSmileLeft").mean() > neutral["mouthSmileLeft"].mean() + 0.2
-    # mumbling moves the jaw less, though happiness opens it
-    assert np.percentile(plotted(page, "jawOpen"), 90) < 0.9 * np.percentile(neutral["jawOpen"], 90)
     assert page.errors == []
 
 

@@ -13,6 +13,13 @@ COMPONENTS = 160  # of a layer's 512 that carry its variance; the rest is the sp
 RIDGE = 60000.0  # of 2e4 and 6e4 the better one on strangers
 
 
+def ridge(gram: np.ndarray, moments: np.ndarray, strength: float) -> np.ndarray:
+    """Weights (D, C) from inputs.T @ inputs (D, D) and inputs.T @ outputs (D, C); the last of D is 1."""
+    penalty = np.full(len(gram), strength)
+    penalty[-1] = 0.0
+    return np.linalg.solve(gram + np.diag(penalty), moments)
+
+
 class HeardFace:
     """Sound (S,) at 16 kHz -> coefficients (T, 52), unclamped, a frame per 320 samples; the layers' mean."""
 
@@ -34,9 +41,7 @@ class HeardFace:
             for state, face, use in zip(states, faces, seen, strict=True):
                 inputs = self._inputs(state, layer)[use]
                 gram, moments = gram + inputs.T @ inputs, moments + inputs.T @ face[use]
-            penalty = np.full(len(gram), RIDGE)
-            penalty[-1] = 0.0
-            self.weights.append(np.linalg.solve(gram + np.diag(penalty), moments))
+            self.weights.append(ridge(gram, moments, RIDGE))
 
     def __call__(self, sound: np.ndarray, num_frames: int) -> np.ndarray:
         """(S,) -> (num_frames, 52) float32. Longer than 30 s: in pieces, as Whisper hears."""

@@ -25,7 +25,7 @@ import pyarrow
 import pyarrow.parquet
 import torch
 from effort import effort_gains
-from heard import HeardFace
+from heard import HeardFace, ridge
 from listener import Listener
 from torch import nn
 from tqdm import tqdm
@@ -143,9 +143,7 @@ def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
         inputs = np.column_stack([windows.reshape(len(windows), -1), np.ones(len(windows))])[seen]
         gram += inputs.T @ inputs
         moments += inputs.T @ coefficients[seen]
-    penalty = np.full(size, RIDGE)
-    penalty[-1] = 0.0
-    solution = np.linalg.solve(gram + np.diag(penalty), moments)
+    solution = ridge(gram, moments, RIDGE)
     with torch.no_grad():
         weights = solution[:-1].T.reshape(teacher.filter.weight.shape)
         teacher.filter.weight.copy_(torch.from_numpy(weights))
