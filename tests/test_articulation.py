@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.phones import ARTICULATION, SILENCES, articulation, ipa_of
+from bilabial.phones import ARTICULATION, SILENCES, articulation, ipa_of, is_phone
 
 
 def features_of(name: str, times: tuple[float, ...] = (0.05,)) -> np.ndarray:
@@ -64,3 +64,8 @@ def test_marks_of_ipa_say_nothing():
     for marked, plain in (("d͡ʒ", "dʒ"), ("iː", "i"), ("pʰ", "p"), ("ɝ", "ɚ"), ("g", "ɡ"), ("ñ", "n")):
         assert np.array_equal(articulation([(marked, 0, 1)], times), articulation([(plain, 0, 1)], times))
     assert np.array_equal(articulation([("̃", 0, 1)], times), articulation([], times))
+
+
+def test_a_tone_is_no_phone():
+    assert all(is_phone(name) for name in ("b", "AA1", "tʃ", "tʰ", "ɑː", "sil", "ɓ", "ɦ", "ʏ"))
+    assert not any(is_phone(name) for name in ("³", "˥", "一", "<unk>"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import build_whisper
-from heard import HeardFace
+from heard import HeardFace, another_voice
 from listener import LAYERS, Listener
 
 
@@ -20,7 +20,7 @@ def test_its_states_are_those_of_whispers_own_forward(listener):
     with torch.no_grad():
         expected = listener.encoder(mel, output_hidden_states=True).hidden_states
     states = listener(sound)
-    assert states.shape == (1, 1500, 2 * 16) and listener.state_size == 32
+    assert states.shape == (1, 1500, 3 * 16) and listener.state_size == 48
     for part, layer in enumerate(LAYERS):
         own = states[..., 16 * part : 16 * part + 16]
         if layer < len(expected) - 1:  # the last one comes with its norm
@@ -30,9 +30,9 @@ def test_its_states_are_those_of_whispers_own_forward(listener):
 def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(listener):
     sound = torch.randn(2, 31 * 16000, generator=torch.Generator().manual_seed(1)) * 0.1
     states = listener(sound)
-    assert states.shape == (2, 1550, 32) and torch.isfinite(states).all()
+    assert states.shape == (2, 1550, 48) and torch.isfinite(states).all()
     assert torch.allclose(listener(sound[1:])[0], states[1], atol=0.05)
-    assert listener(sound[:, : 37 * 320]).shape == (2, 37, 32)
+    assert listener(sound[:, : 37 * 320]).shape == (2, 37, 48)
 
 
 def test_what_is_no_listener_is_said_in_one_sentence(tmp_path):
@@ -47,7 +47,7 @@ def test_a_face_that_follows_the_states_is_found(listener):
     """A rule over the states, fitted on some sounds, is followed on another."""
     rng = np.random.default_rng(0)
     sounds = [np.cumsum(rng.standard_normal(32000)).astype(np.float32) * 0.01 for _ in range(7)]
-    rule = rng.standard_normal((32, 52))
+    rule = rng.standard_normal((48, 52))
 
     def face(sound: np.ndarray) -> np.ndarray:
         return listener(torch.from_numpy(sound[None]))[0].numpy() @ rule
@@ -61,3 +61,21 @@ def test_a_face_that_follows_the_states_is_found(listener):
     r = [np.corrcoef(drawn[:, k], expected[:, k])[0, 1] for k in range(52)]
     assert np.median(r) > 0.9
     assert heard(sounds[6], 130).shape == (130, 52)  # beyond the sound: silence
+
+
+def test_another_voice_is_faster_or_slower_and_its_face_with_it():
+    """A mouth that opens with each burst of sound still does so, however fast, and however it sounds."""
+    rng = np.random.default_rng(0)
+    loud = np.repeat(rng.random(25) > 0.5, 12)  # of 300 frames
+    sound = (rng.standard_normal(300 * 320) * np.repeat(loud, 320)).astype(np.float32)
+    face, seen = np.tile(loud[:, None], 52).astype(np.float32), np.arange(300) >= 150
+    lengths = set()
+    for _ in range(12):
+        told, drawn, valid = another_voice(sound, face, seen, rng)
+        lengths.add(len(drawn))
+        assert len(drawn) == len(valid) and abs(len(told) / 320 - len(drawn)) < 2
+        assert valid.mean() == pytest.approx(0.5, abs=0.02)
+        level = np.sqrt(np.square(told[: len(told) // 320 * 320]).reshape(-1, 320).mean(axis=1))
+        num_frames = min(len(level), len(drawn))
+        assert np.corrcoef(level[:num_frames], drawn[:num_frames, 0])[0, 1] > 0.9
+    assert 240 < min(lengths) < 300 < max(lengths) < 370

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,6 +54,23 @@ def test_the_recogniser_hears_the_bilabials_of_real_speech():
     assert any(phone["name"] in BILABIALS for phone in phones)
     copies = len(repeated) / len(once)
     assert copies == pytest.approx(int(25 // (len(speech) / 16000)) + 1, rel=0.1)
+
+
+class WritesTones:
+    """What hama's recogniser answers, now and then, to languages with tones."""
+
+    def transcribe_waveform(self, waveform: np.ndarray, sampling_rate: int) -> None:
+        return None
+
+    def phoneme_spans(self, result: None) -> list:
+        names = ["m", "a", "³", "ɓ", "˥", "a"]
+        return [SimpleNamespace(phoneme=name, start_frame=10 * k) for k, name in enumerate(names)]
+
+
+def test_tones_are_not_taken_for_phones():
+    spikes = find_spikes(WritesTones(), np.zeros(32000, np.float32))
+    assert [name for name, _ in spikes] == ["m", "a", "ɓ", "a"]
+    assert [time for _, time in spikes] == pytest.approx([0.0, 0.2, 0.6, 1.0])
 
 
 # ---- forced alignment

@@ -7,7 +7,7 @@ import pytest
 
 from bilabial.audio import load_audio
 from bilabial.phones import ARTICULATION, articulation
-from bilabial.speech import read_emodb, read_labelled, read_voices
+from bilabial.speech import read_emodb, read_labelled, read_recordings, read_voices
 
 HEADER = "signal x\ntype 0\nseparator ;\nnfields 1\n#\n"
 
@@ -206,3 +206,25 @@ def test_labelled_speech_says_whose_it_is(tmp_path):
         (tmp_path / "metadata.csv").write_text(table)
         with pytest.raises(ValueError, match="metadata.csv must hold one line below the columns source and"):
             list(read_labelled(tmp_path))
+
+
+def test_recordings_without_labels(tmp_path):
+    terms = "source,licence\n{},CC0\n"
+    for name in ("anna/short/one.wav", "anna/two.g722", "ben/three.flac", "four.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"sound")
+    (tmp_path / "ben" / "empty.wav").touch()
+    (tmp_path / "anna" / "metadata.csv").write_text(terms.format("Anna's"))
+    with pytest.raises(ValueError, match="metadata.csv must hold one line below"):
+        list(read_recordings(tmp_path))
+    (tmp_path / "metadata.csv").write_text(terms.format("Everybody's"))
+    speeches = {speech.audio.name: speech for speech in read_recordings(tmp_path)}
+    assert set(speeches) == {"one.wav", "two.g722", "three.flac", "four.wav"}
+    assert speeches["one.wav"].id == f"{tmp_path.name}/anna/short/one"
+    assert [speeches[name].speaker for name in ("one.wav", "two.g722", "three.flac")] == [
+        "anna",
+        "anna",
+        "ben",
+    ]
+    assert [speeches[name].source for name in ("one.wav", "three.flac")] == ["Anna's", "Everybody's"]
+    assert all(speech.phones == () and speech.licence == "CC0" for speech in speeches.values())

@@ -8,9 +8,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import teach
+from conftest import EXAMPLE
 from teach import FPS, Coarticulation, TeachArguments, Teacher, face_of, fit_filter, fit_network
 
-from bilabial.audio import encode_wav
+from bilabial.audio import encode_wav, load_audio
 from bilabial.capture import UNSEEN_BLENDSHAPES
 from bilabial.data import (
     FEATURES,
@@ -166,6 +167,23 @@ def test_what_a_listener_hears_is_most_of_the_face(captured, voices, tmp_path, w
     assert both[:, PUCKER].std() == pytest.approx(share * alone[:, PUCKER].std(), rel=0.2)
 
 
+def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, tmp_path):
+    pytest.importorskip("hama")
+    folder = tmp_path / "spoken"
+    (folder / "anna").mkdir(parents=True)
+    (folder / "metadata.csv").write_text("source,licence\nSomebody's prompts,CC0\n")
+    (folder / "anna" / "nothing.wav").write_bytes(encode_wav(np.zeros(32000, np.float32)))
+    speech = load_audio(EXAMPLE)
+    (folder / "anna" / "words.wav").write_bytes(encode_wav(speech))
+    output = tmp_path / "taught"
+    teach.main(TeachArguments(captured=[captured], output=output, recordings=folder, steps=2))
+    (row,) = load_rows(output, "train")
+    assert (row["id"], row["speaker"], row["source"]) == ("spoken/anna/words", "anna", "Somebody's prompts")
+    heard = {phone["name"] for phone in row["phones"]}
+    assert {"P", "B", "M"} & heard and len(row["phones"]) > 2 * len(speech) / 16000
+    assert np.asarray(row["lip_gap"]).std() > 0.01
+
+
 def test_effort_opens_the_mouth_and_keeps_its_seals():
     face = rule(spoken(np.random.default_rng(3)), 100, FPS).astype(np.float32)
     soft, loud = teach.with_effort(face, 0.8), teach.with_effort(face, 1.3)
@@ -198,7 +216,7 @@ def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
 def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
     arguments = {"captured": [captured], "output": tmp_path / "taught"}
     with pytest.raises(
-        SystemExit, match="no speech with phones was found; give --voices, --emodb or --labelled"
+        SystemExit, match="no speech was found; give --voices, --emodb, --labelled or --recordings"
     ):
         teach.main(TeachArguments(**arguments))
     with pytest.raises(

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from listener import LAYERS, Listener
 
+from bilabial.augmentation import Augmentation, tilt_spectrum, warp_formants
+from bilabial.clip import interpolate_frames
+
 REACH_FRAMES = 4  # 80 ms on either side of a frame
 COMPONENTS = 160  # of a layer's 512 that carry its variance; the rest is the speaker and noise
 RIDGE = 60000.0  # of 2e4 and 6e4 the better one on strangers
@@ -18,6 +21,21 @@ def ridge(gram: np.ndarray, moments: np.ndarray, strength: float) -> np.ndarray:
     penalty = np.full(len(gram), strength)
     penalty[-1] = 0.0
     return np.linalg.solve(gram + np.diag(penalty), moments)
+
+
+def another_voice(
+    sound: np.ndarray, face: np.ndarray, seen: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same speech from another throat, faster or slower: sound (S,), face (T, C), seen (T,) at 50 fps."""
+    voices = Augmentation()
+    speed = rng.uniform(*voices.speed_ratio)  # pitch follows it, as the face does
+    positions = np.arange(0.0, len(sound) - 1, speed)
+    sound = np.interp(positions, np.arange(len(sound)), sound).astype(np.float32)
+    sound = warp_formants(sound, rng.uniform(*voices.formant_ratio))
+    sound = tilt_spectrum(sound, rng.uniform(*voices.tilt_db_per_octave))
+    times = np.arange(0.0, len(face) - 1, speed)
+    face = interpolate_frames(np.arange(len(face)), face, times)
+    return sound, face, seen[np.round(times).astype(int)]
 
 
 class HeardFace:
@@ -61,4 +79,4 @@ class HeardFace:
         whitened = (states[:, layer] - self.means[layer]) @ self.bases[layer]
         padded = np.pad(whitened, ((REACH_FRAMES, REACH_FRAMES), (0, 0)), mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_FRAMES + 1, axis=0)
-        return np.column_stack([windows.reshape(len(states), -1), np.ones(len(states))])
+        return np.column_stack([windows.reshape(len(states), -1), np.ones(len(states), states.dtype)])

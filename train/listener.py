@@ -1,6 +1,6 @@
 """The middle states of Whisper, as something else that a speech encoder learns to hear.
 
-Whisper (Radford et al. 2022, MIT) heard 680,000 hours. A face fitted to its third and fifth layer by ridge
+Whisper (Radford et al. 2022, MIT) heard 680,000 hours. A face fitted to its third to fifth layer by ridge
 regression follows strangers further than one fitted to a phone recogniser's states (docs/measurements.md).
 """
 
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from transformers import WhisperFeatureExtractor, WhisperModel
 
 MAX_SAMPLES = 30 * 16000  # as much as it hears at a time
-LAYERS = (3, 5)  # of base, that are learnt: from what was heard to what was said
+LAYERS = (3, 4, 5)  # of base, that are learnt: from what was heard to what was said
 
 
 class Listener:
-    """Speech (B, S) at 16 kHz -> states of the layers side by side (B, T, 2 x 512), one per 320 samples."""
+    """Speech (B, S) at 16 kHz -> states of the layers side by side (B, T, 3 x 512), one per 320 samples."""
 
     def __init__(self, name: str, device: torch.device | str = "cpu"):
         """name: Hub id or folder, as openai/whisper-base. Raises SystemExit when it cannot be loaded."""

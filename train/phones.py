@@ -25,6 +25,7 @@ from transformers import HfArgumentParser
 
 from bilabial.data import load_rows, update_rows, waveform_of
 from bilabial.hub.loudness_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE, speech_level_db
+from bilabial.phones import is_phone
 
 # IPA as the recogniser writes it -> ARPAbet. Phones that no metric tells apart keep their IPA name.
 ARPABET = {
@@ -60,7 +61,10 @@ def load_recogniser():
 
 
 def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
-    """(IPA name, time in seconds) of each phone heard in (S,) float32 at 16 kHz, in order of time."""
+    """(IPA name, time in seconds) of each phone heard in (S,) float32 at 16 kHz, in order of time.
+
+    Tones, which the recogniser writes as well, are left out.
+    """
     spikes, duration = [], len(waveform) / SAMPLING_RATE
     for start in np.arange(0.0, duration, CHUNK_SECONDS):
         first, last = max(0.0, start - OVERLAP_SECONDS), start + CHUNK_SECONDS + OVERLAP_SECONDS
@@ -68,7 +72,7 @@ def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
         result = recogniser.transcribe_waveform(chunk, SAMPLING_RATE)
         for span in recogniser.phoneme_spans(result):
             time = first + span.start_frame * FRAME_SECONDS
-            if start <= time < start + CHUNK_SECONDS:
+            if start <= time < start + CHUNK_SECONDS and is_phone(span.phoneme):
                 spikes.append((span.phoneme, float(time)))
     return spikes
 

@@ -14,7 +14,7 @@ import math
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,9 @@ import pyarrow
 import pyarrow.parquet
 import torch
 from effort import effort_gains
-from heard import HeardFace, ridge
+from heard import HeardFace, another_voice, ridge
 from listener import Listener
+from phones import find_spikes, load_recogniser, phones_of_spikes
 from torch import nn
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -68,6 +69,10 @@ class TeachArguments:
     emodb: Path | None = field(default=None, metadata={"help": "Folder of the Berlin EmoDB with its labels."})
     labelled: Path | None = field(
         default=None, metadata={"help": "Folder of speech with phone labels (TextGrid or .lab) beside it."}
+    )
+    recordings: Path | None = field(
+        default=None,
+        metadata={"help": "Folder of speech without labels; its phones are heard (needs hama==1.7.0)."},
     )
     listener: str | None = field(
         default=None,
@@ -199,14 +204,13 @@ def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) 
 
 def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
     """Captured rows -> the face that the listener hears in them."""
-    sounds, faces, seen = [], [], []
+    takes, rng = [], np.random.default_rng(0)
     for row in tqdm(rows, unit="take"):
         face, _, use = face_at(row, frame_times(row))
-        sounds.append(waveform_of(row))
-        faces.append(face)
-        seen.append(use)
+        takes.append((waveform_of(row), face, use))
+        takes.append(another_voice(*takes[-1], rng))
     heard = HeardFace(listener)
-    heard.fit(sounds, faces, seen)
+    heard.fit(*zip(*takes, strict=True))
     return heard
 
 
@@ -240,6 +244,17 @@ def with_effort(face: np.ndarray, gain: float) -> np.ndarray:
     face = torch.from_numpy(face)
     weights = BilabialConfig().lip_distance_weights
     return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights).numpy()
+
+
+def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
+    """Speech whose phones are known or, where nobody has labelled it, heard; without any phone it is none."""
+    recogniser = None if all(speech.phones for speech in speeches) else load_recogniser()
+    for speech in tqdm(speeches, unit="utterance", disable=recogniser is None):
+        if speech.phones:
+            yield speech
+        elif spikes := find_spikes(recogniser, waveform := load_audio(speech.audio)):
+            phones = phones_of_spikes(spikes, waveform)
+            yield replace(speech, phones=tuple((one["name"], one["start"], one["end"]) for one in phones))
 
 
 def gains_of(speeches: list[Speech]) -> dict[str, float]:
@@ -299,13 +314,13 @@ def write_rows(rows: Iterator[dict], output: Path) -> int:
 
 
 def main(args: TeachArguments) -> None:
-    folders = {"voices": args.voices, "emodb": args.emodb, "labelled": args.labelled}
+    folders = {name: getattr(args, name) for name in READERS}
     try:
         speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
     except ValueError as error:
         raise SystemExit(str(error)) from error
     if not speeches:
-        raise SystemExit("no speech with phones was found; give --voices, --emodb or --labelled")
+        raise SystemExit("no speech was found; give --voices, --emodb, --labelled or --recordings")
     splits = {}
     for split in ("train", "validation"):
         rows = [row for folder in args.captured for row in load_rows(folder).get(split, [])]
@@ -321,6 +336,7 @@ def main(args: TeachArguments) -> None:
     teacher = Teacher(coarticulation, heard)
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
+    speeches = list(with_phones(speeches))
     gains = gains_of(speeches)
     styles = {row["style"] for row in splits["train"]}
     style = styles.pop() if len(styles) == 1 else "default"  # a teacher of one face draws that face

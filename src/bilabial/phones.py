@@ -18,26 +18,29 @@ ARTICULATION = (
 )  # fmt: skip
 
 _CONSONANTS = {  # IPA signs -> place, manner, voicing and secondary rounding
-    "p": "bilabial stop", "b": "bilabial stop voiced", "m": "bilabial nasal voiced",
-    "ɸ β": "bilabial fricative", "f": "labiodental fricative", "v ʋ": "labiodental fricative voiced",
+    "p": "bilabial stop", "b ɓ": "bilabial stop voiced", "m": "bilabial nasal voiced",
+    "ɸ β": "bilabial fricative", "ʙ": "bilabial approximant voiced", "ɱ": "labiodental nasal voiced",
+    "f": "labiodental fricative", "v ʋ": "labiodental fricative voiced",
     "θ": "dental fricative", "ð": "dental fricative voiced",
-    "t ʈ": "alveolar stop", "d ɖ": "alveolar stop voiced", "n ɳ ɴ": "alveolar nasal voiced",
+    "t ʈ": "alveolar stop", "d ɖ ɗ": "alveolar stop voiced", "n ɳ ɴ": "alveolar nasal voiced",
     "s ʦ": "alveolar fricative", "z ʣ": "alveolar fricative voiced",
-    "l": "alveolar lateral approximant voiced", "ɾ r ɽ T": "alveolar approximant voiced",
+    "l ɫ": "alveolar lateral approximant voiced", "ɮ": "alveolar lateral fricative voiced",
+    "ɾ r ɽ T": "alveolar approximant voiced",
     "ʃ ʧ": "postalveolar fricative rounded", "ʒ ʤ": "postalveolar fricative rounded voiced",
     "ʂ ꭧ": "postalveolar fricative", "ɹ": "postalveolar approximant rhotic rounded voiced",
     "ɻ ʐ": "postalveolar approximant rhotic voiced",
-    "ɕ ʨ ç c": "palatal fricative", "ʥ ʝ ɟ": "palatal fricative voiced", "ɲ": "palatal nasal voiced",
+    "ɕ ʨ ç c": "palatal fricative", "ʥ ʑ ʝ ɟ": "palatal fricative voiced", "ɲ": "palatal nasal voiced",
     "ʎ": "palatal lateral approximant voiced", "j": "palatal approximant voiced",
     "ɥ": "palatal approximant rounded voiced", "w": "bilabial velar approximant rounded voiced",
     "k q": "velar stop", "ɡ g": "velar stop voiced", "ŋ": "velar nasal voiced", "x χ": "velar fricative",
-    "ɣ ʁ ɰ": "velar fricative voiced", "h": "glottal fricative", "ʔ": "glottal stop",
+    "ɣ ʁ ʀ ɰ": "velar fricative voiced", "h ħ ɦ": "glottal fricative", "ʔ": "glottal stop",
 }  # fmt: skip
 _VOWELS = {  # height, backness, rounding
-    "i": "close front", "y": "close front rounded", "ɪ": "close mid front", "ɨ ᵻ": "close",
+    "i": "close front", "y": "close front rounded", "ɪ": "close mid front", "ʏ": "close mid front rounded",
+    "ɨ ᵻ": "close", "ʉ": "close rounded",
     "u": "close back rounded", "ɯ": "close back", "ʊ": "close mid back rounded",
     "e": "mid front", "ø": "mid front rounded", "ɛ": "mid open front", "œ": "mid open front rounded",
-    "ə ᵊ": "mid", "ɚ ɜ ɝ": "mid rhotic", "ɤ": "mid back", "o": "mid back rounded",
+    "ə ᵊ ɘ": "mid", "ɵ": "mid rounded", "ɚ ɜ ɝ": "mid rhotic", "ɤ": "mid back", "o": "mid back rounded",
     "ʌ ɐ": "mid open", "ɔ": "mid open back rounded", "æ": "open front", "a": "open",
     "ɑ": "open back", "ɒ": "open back rounded",
 }  # fmt: skip
@@ -72,6 +75,21 @@ def ipa_of(name: str) -> str:
     return _ARPABET.get(name.rstrip("012"), name)
 
 
+def is_phone(name: str) -> bool:
+    """Whether the mouth is known of a name; of a tone's sign, for one, it is not."""
+    return all(sign in _FEATURES for sign in _signs_of(name))
+
+
+def _signs_of(name: str) -> list[str]:
+    """The IPA signs that a phone passes through, without ties, length and other marks."""
+    signs = name if name in SILENCES else ipa_of(name)
+    return (
+        [signs]
+        if signs in _FEATURES
+        else [sign for sign in normalize("NFD", signs) if category(sign) not in MARKS]
+    )
+
+
 def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """Articulatory features (T, len(ARTICULATION)) float32 in 0..1 at times (T,), in seconds.
 
@@ -80,9 +98,7 @@ def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """
     features = np.tile(_FEATURES["sil"], (len(times), 1))
     for name, start, end in phones:
-        signs = name if name in SILENCES else ipa_of(name)
-        plain = [sign for sign in normalize("NFD", signs) if category(sign) not in MARKS]
-        parts = [signs] if signs in _FEATURES else plain
+        parts = _signs_of(name)
         unknown = [sign for sign in parts if sign not in _FEATURES]
         if unknown:
             raise ValueError(f"phone {name!r} is neither IPA nor ARPAbet: {unknown} is unknown")

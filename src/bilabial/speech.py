@@ -1,4 +1,4 @@
-"""Speech without a face: sound with phone times, of `train/voices.py`, EmoDB, or any corpus with labels."""
+"""Speech without a face, of `train/voices.py`, EmoDB, or any corpus: with phone times, or sound alone."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SAMPA = {
     "4": "ɾ", "g": "ɡ",
 }  # fmt: skip
 
+TERMS_FILE = "metadata.csv"
 LABEL_SUFFIXES = (".textgrid", ".lab")
 LAB_UNITS_PER_SECOND = 1e7  # whole numbers in HTK's .lab files are of 100 ns; others are seconds
 PHONE_TIERS = ("phones", "phone", "phonemes", "phn", "mau")
@@ -33,7 +34,10 @@ INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from."""
+    """One utterance: a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from.
+
+    No phones: nobody has labelled it.
+    """
 
     id: str
     audio: Path
@@ -110,16 +114,34 @@ def read_labelled(folder: Path) -> Iterator[Speech]:
         )
 
 
+def read_recordings(folder: Path) -> Iterator[Speech]:
+    """Recorded speech without labels: every sound file of a folder and its folders that is not empty.
+
+    The nearest metadata.csv above a sound, up to FOLDER, says in the columns source and licence whose it is;
+    the speaker is the folder below FOLDER that it lies in. Raises ValueError without metadata.csv.
+    """
+    folder = folder.resolve()
+    terms = {path.parent: _terms_of(path.parent) for path in folder.rglob(TERMS_FILE)}
+    for audio in files_below(folder, AUDIO_SUFFIXES):
+        if audio.stat().st_size:
+            own = next((above for above in audio.parents if above in terms), folder)
+            source, licence = terms.get(own) or _terms_of(own)
+            name = audio.relative_to(folder).with_suffix("")
+            speaker = name.parts[0] if len(name.parts) > 1 else folder.name
+            yield Speech(f"{folder.name}/{name}", audio, (), speaker, source, licence)
+
+
 READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {
     "voices": read_voices,
     "emodb": read_emodb,
     "labelled": read_labelled,
+    "recordings": read_recordings,
 }
 
 
 def _terms_of(folder: Path) -> tuple[str, str]:
     """Source and licence of a corpus, from its metadata.csv."""
-    path = folder / "metadata.csv"
+    path = folder / TERMS_FILE
     rows = []
     if path.is_file():
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -168,8 +190,7 @@ def _phone_name(label: str) -> str:
     label = label.strip()
     if label.upper() in SILENCES or label.lower() in SILENCES:
         return "sil"
-    plain = "".join(sign for sign in label if unicodedata.category(sign) not in ("Lm", "Mn", "Sk"))
-    return plain.replace("ɫ", "l").replace("ʉ", "u")
+    return "".join(sign for sign in label if unicodedata.category(sign) not in ("Lm", "Mn", "Sk"))
 
 
 def _lablaut_phones(text: str) -> list[Phone]:
