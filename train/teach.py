@@ -4,7 +4,8 @@
 
 A coarticulation teacher is fitted on captured rows with phone times (phones.py): a linear filter over
 articulation (ridge regression), and a small network for what is not linear, above all lips that meet, trained
-on the objective of train.py. It then draws faces for speech whose phone times are known. Those rows are
+on the objective of train.py; with --listener most of a face is what Whisper hears (heard.py). It then draws
+faces for speech whose phone times are known or, of recordings without labels, heard. Those rows are
 marked "taught"; training weighs them by --taught_weight. The fit on held-out captures is printed and kept in
 OUTPUT/teacher.json.
 """
