@@ -112,6 +112,16 @@ def page(browser, address):
         yield page
 
 
+def fill_in(field, text: str) -> None:
+    """Types into a field and leaves it. Gradio empties one within 0.3 s after its panel was first opened."""
+    for _ in range(20):
+        field.fill(text)
+        field.page.wait_for_timeout(500)
+        if field.input_value() == text:
+            break
+    field.press("Tab")
+
+
 def generate(page, path: Path) -> None:
     page.set_input_files("#speech input[type=file]", str(path))
     page.wait_for_selector("#speech .waveform-container")
