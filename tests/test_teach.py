@@ -173,11 +173,13 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
     (folder / "anna").mkdir(parents=True)
     (folder / "metadata.csv").write_text("source,licence\nSomebody's prompts,CC0\n")
     (folder / "anna" / "nothing.wav").write_bytes(encode_wav(np.zeros(32000, np.float32)))
+    arguments = TeachArguments(captured=[captured], output=tmp_path / "taught", recordings=folder, steps=2)
+    with pytest.raises(SystemExit, match="no phones are heard in .*spoken"):
+        teach.main(arguments)
     speech = load_audio(EXAMPLE)
     (folder / "anna" / "words.wav").write_bytes(encode_wav(speech))
-    output = tmp_path / "taught"
-    teach.main(TeachArguments(captured=[captured], output=output, recordings=folder, steps=2))
-    (row,) = load_rows(output, "train")
+    teach.main(arguments)
+    (row,) = load_rows(arguments.output, "train")
     assert (row["id"], row["speaker"], row["source"]) == ("spoken/anna/words", "anna", "Somebody's prompts")
     heard = {phone["name"] for phone in row["phones"]}
     assert {"P", "B", "M"} & heard and len(row["phones"]) > 2 * len(speech) / 16000

@@ -338,6 +338,8 @@ def main(args: TeachArguments) -> None:
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
     speeches = list(with_phones(speeches))
+    if not speeches:
+        raise SystemExit(f"no phones are heard in {args.recordings}: is it speech?")
     gains = gains_of(speeches)
     styles = {row["style"] for row in splits["train"]}
     style = styles.pop() if len(styles) == 1 else "default"  # a teacher of one face draws that face

@@ -83,11 +83,9 @@ def is_phone(name: str) -> bool:
 def _signs_of(name: str) -> list[str]:
     """The IPA signs that a phone passes through, without ties, length and other marks."""
     signs = name if name in SILENCES else ipa_of(name)
-    return (
-        [signs]
-        if signs in _FEATURES
-        else [sign for sign in normalize("NFD", signs) if category(sign) not in MARKS]
-    )
+    if signs in _FEATURES:
+        return [signs]
+    return [sign for sign in normalize("NFD", signs) if category(sign) not in MARKS]
 
 
 def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
