@@ -89,10 +89,23 @@ def test_a_preset_may_change_the_objective_but_no_size(initial, dataset, tmp_pat
     (tmp_path / "mine.json").write_text(json.dumps({"model": {"closure_weight": 3.0}}))
     model, _ = start_from(initial, dataset, "--preset", tmp_path / "mine.json")
     assert model.config.closure_weight == 3.0 and model.config.hidden_size == 16
-    for field in ("hidden_size", "style_size"):
-        (tmp_path / "mine.json").write_text(json.dumps({"model": {field: 32}}))
+    for change in ({"hidden_size": 32}, {"style_size": 32}, {"encoder_conv_frames": [3, 1]}):
+        (tmp_path / "mine.json").write_text(json.dumps({"model": change}))
         with pytest.raises(SystemExit, match="has other sizes than the preset asks for .* none"):
             start_from(initial, dataset, "--preset", tmp_path / "mine.json")
+
+
+def test_a_preset_may_shorten_the_reach(initial, dataset, tmp_path, speech):
+    """Convolutions that had nothing to say about the frames cut off answer as before."""
+    before, features = load_checkpoint(initial)
+    with torch.no_grad():
+        for layer in before.encoder.layers:
+            layer.conv.weight[..., [0, -1]] = 0.0
+    save_checkpoint(before, features, tmp_path / "model")
+    (tmp_path / "mine.json").write_text(json.dumps({"model": {"encoder_conv_frames": [1, 0]}}))
+    after, _ = start_from(tmp_path / "model", dataset, "--preset", tmp_path / "mine.json")
+    assert after.config.history_seconds == pytest.approx(before.config.history_seconds - 0.02)
+    assert torch.allclose(after.eval().animate(speech, 16000), before.animate(speech, 16000), atol=1e-6)
 
 
 def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):

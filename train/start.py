@@ -132,9 +132,10 @@ def start_hearing(model: BilabialModel, keep: bool) -> None:
 def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
     """Let a model compute what the initial one does; styles it lacks are its default style's.
 
-    Channels that the initial model never saw move start at 0. Raises SystemExit where the sizes differ.
+    Channels that the initial model never saw move start at 0; what the encoder's layers cannot reach any more
+    is cut off. Raises SystemExit where other sizes differ.
     """
-    old, own = initial.state_dict(), model.state_dict()
+    old, own = shorten_reach(initial, model.config), model.state_dict()
     for name, value in own.items():
         if name != "style_embedding.weight" and getattr(old.get(name), "shape", None) != value.shape:
             raise SystemExit(
@@ -149,6 +150,21 @@ def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
     new = [model.config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
     for parameter in (model.head.weight, model.head.bias, model.expression.weight):
         parameter[new] = 0.0
+
+
+def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
+    """The initial model's weights, of each convolution of its encoder only what a configuration reaches."""
+    first, last = (
+        was - now
+        for was, now in zip(initial.config.encoder_conv_frames, config.encoder_conv_frames, strict=True)
+    )
+    weights = initial.state_dict()
+    if min(first, last) < 0:
+        return weights
+    for name, value in weights.items():
+        if name.startswith("encoder.layers.") and name.endswith(".conv.weight"):
+            weights[name] = value[..., first : value.shape[-1] - last]
+    return weights
 
 
 def hold_styles(model: BilabialModel, names: set[str]) -> None:
