@@ -198,7 +198,7 @@ def test_neutral_windows_get_emotions_that_the_rows_lack(rows, config):
         window, without = windows[first], plain[first]
         emotion = window["emotion"]
         assert 0 < emotion.sum() <= 1.5 and emotion[0] == emotion[config.emotions.index("happy")] == 0
-        assert np.allclose(window["labels"], express(without["labels"], emotion), atol=1e-6)
+        assert np.allclose(window["labels"], express(without["labels"], emotion, 50.0), atol=1e-6)
         assert window["labels"].dtype == np.float32
         drawn |= set(np.flatnonzero(emotion))
         assert np.array_equal(windows[second]["labels"], plain[second]["labels"])

@@ -69,6 +69,17 @@ def test_a_smile_widens_a_vowel_and_gives_way_to_rounding():
     assert vowel[smile] > 0.5 > 0.3 > rounded[smile] > 0.1
 
 
+def test_pressed_lips_do_not_twitch():
+    """Lips that part within a frame stay sealed until then, and their tension goes slowly."""
+    talk = np.repeat(SPEECH[[1, 0]], 25, axis=0)
+    press = ARKIT_BLENDSHAPES.index("mouthPressLeft")
+    at_once, slow = express(talk, weights(angry=1.0)), express(talk, weights(angry=1.0), 50.0)
+    assert np.abs(np.diff(at_once[:, press])).max() > 0.3 > 0.05 > np.abs(np.diff(slow[:, press])).max()
+    assert np.allclose(slow[[0, -1]], at_once[[0, -1]], atol=1e-6)
+    opening = np.repeat([1.0, OPENING["angry"]], 25)
+    assert np.allclose(lips_mm(slow), lips_mm(talk) * opening, atol=0.02)
+
+
 def test_contempt_is_one_sided_and_the_others_nearly_even():
     dimple = [ARKIT_BLENDSHAPES.index(f"mouthDimple{side}") for side in ("Left", "Right")]
     assert prototype("contempt")[dimple[0]] > 4 * prototype("contempt")[dimple[1]]

@@ -299,7 +299,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         if changes and self.emotion_share > 0 and self.prior_emotions:
             if not emotion.any() and rng.random() < self.emotion_share:
                 emotion = self._drawn_emotion(rng)
-                window["labels"] = express(window["labels"], emotion)
+                window["labels"] = express(window["labels"], emotion, self.config.frame_rate_hz)
             channel_mask = np.maximum(channel_mask, PRIOR_MASK)
         window["labels"] = window["labels"].astype(np.float32)
         return window | {"channel_mask": channel_mask, "emotion": emotion, "style": np.array(style)}

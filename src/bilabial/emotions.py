@@ -95,6 +95,7 @@ CORNERS = tuple(
 ROUNDING = ("mouthPucker", "mouthFunnel")
 OPEN_DISTANCE = 0.12  # lip units, 4.5 mm: from here on lips are free to part further
 PARTED_WHEN_CLOSED = 0.2  # of a raised lip, that shows while the lips are closed
+TENSION_SECONDS = 0.3  # over which pressed and raised lips follow the opening: no twitch at every p
 LEFT_TO_ROUNDING = 0.3  # of the corners' action, at full rounding
 FULL_ROUNDING = 0.5  # pucker + funnel of a clearly rounded vowel
 
@@ -117,16 +118,17 @@ PRIOR_BLENDSHAPES = tuple(
 )
 
 
-def express(coefficients: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def express(coefficients: np.ndarray, weights: np.ndarray, fps: float | None = None) -> np.ndarray:
     """A talking face with an emotion: coefficients (T, 52) and emotion weights (E,) -> (T, 52), in 0..1.
 
-    The lips' distance is that of the speech, times what the emotion does to articulation; sealed lips stay
+    fps: of the frames, over which lips are pressed and raised slowly; None = each is a face of its own. The
+    lips' distance is that of the speech, times what the emotion does to articulation; sealed lips stay
     sealed. Zero weights change nothing.
     """
     if not weights.any():
         return coefficients
     distance = _lip_distance(coefficients)  # (T,)
-    added = np.minimum(weights @ PROTOTYPES, 1.0) * _freedom(coefficients, distance)  # (T, 52)
+    added = np.minimum(weights @ PROTOTYPES, 1.0) * _freedom(coefficients, distance, fps)  # (T, 52)
     expressed = 1.0 - (1.0 - coefficients) * (1.0 - added)
     opening = 1.0 + float(weights @ (np.array([OPENING[name] for name in EMOTIONS]) - 1.0))
     expressed[:, _column("jawOpen")] = coefficients[:, _column("jawOpen")] * opening
@@ -135,10 +137,14 @@ def express(coefficients: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return set_lip_distance(expressed, ARKIT_BLENDSHAPES, LIP_WEIGHTS, target).numpy()
 
 
-def _freedom(coefficients: np.ndarray, distance: np.ndarray) -> np.ndarray:
+def _freedom(coefficients: np.ndarray, distance: np.ndarray, fps: float | None) -> np.ndarray:
     """How far speech leaves each coefficient to the emotion: (T, 52) in 0..1."""
     freedom = np.ones((len(coefficients), len(ARKIT_BLENDSHAPES)), np.float32)
     opened = np.clip(distance / OPEN_DISTANCE, 0.0, 1.0)
+    if fps is not None:
+        num_frames = 2 * round(TENSION_SECONDS * fps / 2) + 1
+        opened = np.pad(opened, num_frames // 2, mode="edge")
+        opened = np.lib.stride_tricks.sliding_window_view(opened, num_frames).mean(axis=-1)
     rounded = np.clip(sum(coefficients[:, _column(name)] for name in ROUNDING) / FULL_ROUNDING, 0.0, 1.0)
     freedom[:, [_column(name) for name in PARTING]] = (
         PARTED_WHEN_CLOSED + (1.0 - PARTED_WHEN_CLOSED) * opened[:, None]
