@@ -61,8 +61,8 @@ class BilabialConfig(PreTrainedConfig):
     encoder_size: int = 144
     encoder_layers: int = 4
     encoder_heads: int = 4
-    encoder_conv_frames: list[int] | tuple[int, ...] = (10, 2)
-    encoder_attention_frames: list[int] | tuple[int, ...] = (12, 0)
+    encoder_conv_frames: list[int] | tuple[int, ...] = (6, 2)
+    encoder_attention_frames: list[int] | tuple[int, ...] = (6, 0)
     hidden_size: int = 256
     kernel_size: int = 5
     decoder_dilations: list[int] | tuple[int, ...] = (1, 1)
