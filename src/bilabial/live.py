@@ -1,6 +1,6 @@
 """Visitors who speak with their microphone running: one FaceStream each, for the page's live mode.
 
-What is kept of a visitor is the stream, with the two seconds of sound that the next frame needs. It is
+What is kept of a visitor is the stream, with the one or two seconds of sound that the next frame needs. It is
 dropped when they stop, when nothing came for a while, and at a maximum length; nothing is written anywhere.
 """
 
