@@ -195,6 +195,19 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
     assert drift["rehearsed"] < 0.5 * drift["forgot"]
 
 
+def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu):  # noqa: F811
+    """Neutral speech answers the same to the bit, in every style; a new feeling is learnt."""
+    options = ["--dataset", dataset, "--output", tmp_path / "run", "--init_from", initial, "--preset", "mse"]
+    run_here("--only_emotions", "--weight_decay", 1, "--emotion_share", 0, *options, *FEW)
+    before, after = load_checkpoint(initial)[0], load_checkpoint(tmp_path / "run" / "model")[0]
+    for style, now in (("default", "default"), ("other", "other"), ("default", "me")):
+        told = [before.animate(speech, 16000, style=style), after.animate(speech, 16000, style=now)]
+        assert torch.equal(*told)
+    jaw = ARKIT_BLENDSHAPES.index("jawOpen")
+    surprise = after.animate(speech, 16000, "surprised", style="me")[:, jaw]
+    assert (surprise - 0.8).abs().mean() < 0.5 * (told[0][:, jaw] - 0.8).abs().mean()
+
+
 def test_a_report_compares(initial, dataset, runs, tmp_path):
     options = ["--before", initial, "--after", runs["rehearsed"], "--dataset", dataset]
     text = run("before_after.py", *options, "--output", tmp_path / "report.html").stdout

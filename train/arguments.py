@@ -41,6 +41,10 @@ class TrainArguments:
         default=False,
         metadata={"help": "Keep the weights of a pretrained encoder: faster, and safer with little data."},
     )
+    only_emotions: bool = field(
+        default=False,
+        metadata={"help": "Learn only what multiplies an emotion; neutral speech stays as it is."},
+    )
     encoder_learning_rate: float = field(
         default=3e-4, metadata={"help": "Peak rate of a built-in encoder that starts from weights."}
     )

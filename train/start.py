@@ -17,6 +17,7 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+EMOTION_WEIGHTS = ("modulation.weight", "expression.weight")  # (out, emotions and style), in that order
 CHANNEL_ROWS = 200  # rows that say how the default style moves
 
 
@@ -73,6 +74,8 @@ def build_model(
         freeze_encoder(model)
     if args.rehearsal_share:
         hold_styles(model, set(initial.config.styles) - set(rows.unique("style")))
+    if args.only_emotions:
+        hold_all_but_emotions(model)
     return model
 
 
@@ -179,6 +182,15 @@ def freeze_encoder(model: BilabialModel) -> None:
         model.encoder.requires_grad_(False)
     else:
         model.audio_encoder.freeze()
+
+
+def hold_all_but_emotions(model: BilabialModel) -> None:
+    """Keep every weight as it is but those that emotions are multiplied by."""
+    free = torch.arange(len(model.config.emotions) + model.config.style_size) < len(model.config.emotions)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith(EMOTION_WEIGHTS))
+        if parameter.requires_grad:
+            parameter.register_hook(lambda gradient: gradient * free.to(gradient.device))
 
 
 @torch.no_grad()

@@ -93,7 +93,7 @@ def build_windows(
 
 
 def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases, norms and embeddings alone, at several rates."""
+    """AdamW that decays matrices and leaves biases, norms, embeddings and held weights, at several rates."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -104,7 +104,8 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
                 rate = args.encoder_learning_rate
             elif "style_embedding" in name and args.rehearsal_share:
                 rate = NEW_STYLE_RATE * args.learning_rate
-            decay = args.weight_decay if parameter.dim() > 1 and "embedding" not in name else 0.0
+            decays = parameter.dim() > 1 and "embedding" not in name and not args.only_emotions
+            decay = args.weight_decay if decays else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     groups = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
     return torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98))
