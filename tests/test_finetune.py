@@ -114,9 +114,10 @@ def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
             start_from(nothing, dataset)
     with pytest.raises(SystemExit, match="give no --audio_encoder with it"):
         start_from(initial, dataset, "--audio_encoder", tmp_path)
-    args, _ = parse_arguments(["--dataset", "x", "--output", "y", "--rehearsal_share", "0.5"])
-    with pytest.raises(SystemExit, match="give a model to start from"):
-        load_initial(args)
+    for option in (["--rehearsal_share", "0.5"], ["--only_emotions"]):
+        args, _ = parse_arguments(["--dataset", "x", "--output", "y", *option])
+        with pytest.raises(SystemExit, match=f"{option[0]} keeps .* give a model to start from"):
+            load_initial(args)
 
 
 def test_the_default_can_be_named():
@@ -196,11 +197,14 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
 
 
 def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu):  # noqa: F811
-    """Neutral speech answers the same to the bit, in every style; a new feeling is learnt."""
-    options = ["--dataset", dataset, "--output", tmp_path / "run", "--init_from", initial, "--preset", "mse"]
-    run_here("--only_emotions", "--weight_decay", 1, "--emotion_share", 0, *options, *FEW)
-    before, after = load_checkpoint(initial)[0], load_checkpoint(tmp_path / "run" / "model")[0]
-    for style, now in (("default", "default"), ("other", "other"), ("default", "me")):
+    """Neutral speech answers the same to the bit, in every style and manner; a new feeling is learnt."""
+    before, features = load_checkpoint(initial)
+    before.config.channel_means, before.config.channel_spreads = [0.5] * 52, [0.02] * 52
+    save_checkpoint(before, features, tmp_path / "model")
+    options = ["--init_from", tmp_path / "model", "--dataset", dataset, "--output", tmp_path / "run", *FEW]
+    run_here("--only_emotions", "--weight_decay", 1, "--emotion_share", 0, "--preset", "mse", *options)
+    after = load_checkpoint(tmp_path / "run" / "model")[0]
+    for style, now in (("default", "default"), ("other", "other"), ("lively", "lively"), ("default", "me")):
         told = [before.animate(speech, 16000, style=style), after.animate(speech, 16000, style=now)]
         assert torch.equal(*told)
     jaw = ARKIT_BLENDSHAPES.index("jawOpen")

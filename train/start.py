@@ -48,6 +48,8 @@ def load_initial(args: TrainArguments) -> BilabialModel | None:
     if args.init_from is None:
         if args.rehearsal_share:
             raise SystemExit("--rehearsal_share keeps what --init_from knew; give a model to start from")
+        if args.only_emotions:
+            raise SystemExit("--only_emotions keeps what --init_from knew; give a model to start from")
         return None
     if args.audio_encoder:
         raise SystemExit("--init_from brings its own encoder; give no --audio_encoder with it")

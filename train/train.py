@@ -93,7 +93,7 @@ def build_windows(
 
 
 def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases, norms, embeddings and held weights, at several rates."""
+    """AdamW that decays matrices, not biases, norms, embeddings or what is held, at several rates."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -140,10 +140,12 @@ def out_of_patience(progress: Progress, args: TrainArguments) -> bool:
     return bool(args.patience) and waited >= args.patience * args.eval_steps
 
 
-def write_model(model: BilabialModel, rows: Dataset, output: Path, init_from: str | None) -> None:
+def write_model(model: BilabialModel, rows: Dataset, args: TrainArguments) -> None:
     """OUTPUT/model, replaced whole or not at all. Raises SystemExit when it cannot be written."""
-    measure_channels(model, rows)
-    sources = join_sources(sources_of(rows), sources_of_model(init_from) if init_from else [])
+    if not args.only_emotions or model.config.channel_means is None:  # neutral speech moves as before
+        measure_channels(model, rows)
+    output, earlier = args.output, sources_of_model(args.init_from) if args.init_from else []
+    sources = join_sources(sources_of(rows), earlier)
     partial = output / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -252,7 +254,7 @@ def main(args: TrainArguments, model_fields: dict) -> None:
             accelerator.print(f"the best of {progress.step} steps was {progress.best_step}")
         if accelerator.is_main_process:
             model = accelerator.unwrap_model(model, keep_fp32_wrapper=False, keep_torch_compile=False)
-            write_model(model, rows["train"], args.output, args.init_from)
+            write_model(model, rows["train"], args)
             print(f"wrote {args.output / 'model'}")
     accelerator.end_training()
 
