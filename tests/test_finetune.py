@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import mean
 import numpy as np
 import pytest
 import torch
@@ -11,10 +12,12 @@ from before_after import kept_conditions
 from conftest import build_random
 from datasets import Dataset
 from rehearsal import Rehearsal
+from sources import Source, sources_of_model, write_sources
 from start import build_model, load_initial
 from test_data import row
 from test_robust_training import on_cpu, run_here, write_rows  # noqa: F401
 from test_train import run
+from transformers import HfArgumentParser
 
 import train
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
@@ -210,6 +213,66 @@ def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu
     jaw = ARKIT_BLENDSHAPES.index("jawOpen")
     surprise = after.animate(speech, 16000, "surprised", style="me")[:, jaw]
     assert (surprise - 0.8).abs().mean() < 0.5 * (told[0][:, jaw] - 0.8).abs().mean()
+
+
+def average(*options: object) -> None:
+    """The script's main, in this process."""
+    parser = HfArgumentParser(mean.MeanArguments)
+    mean.main(*parser.parse_args_into_dataclasses([str(one) for one in options]))
+
+
+def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
+    """Every weight, a third of the way to where training began; a style learnt since, to the default."""
+    before, features = load_checkpoint(initial)
+    save_checkpoint(before, features, tmp_path / "before")
+    earlier = Source("earlier speech", "CC0", 1, 2.0)
+    write_sources(tmp_path / "before", [earlier])
+    options = ["--models", runs["rehearsed"], tmp_path / "before", "--weights", 2, 1, "--dataset", dataset]
+    run("mean.py", *options, "--output", tmp_path)
+    result = tmp_path / "model"
+    after, middle = (load_checkpoint(path)[0] for path in (runs["rehearsed"], result))
+    assert middle.config.styles == after.config.styles
+    assert middle.config.channel_means != after.config.channel_means
+    new, old = after.state_dict(), before.state_dict()
+    vectors = old.pop("style_embedding.weight")
+    expected = (2 * new["style_embedding.weight"] + vectors[[0, 1, 0]]) / 3
+    assert torch.allclose(middle.style_embedding.weight, expected, atol=1e-7)
+    unseen = [ARKIT_BLENDSHAPES.index(name) for name in before.config.unseen_blendshapes]
+    for name in ("head.weight", "head.bias", "expression.weight"):
+        assert old[name][unseen].any()  # of channels that it never saw move
+        old[name][unseen] = 0.0
+    for name, value in old.items():
+        expected = (2 * new[name].double() + value.double()) / 3
+        assert torch.allclose(middle.state_dict()[name].double(), expected, atol=1e-7), name
+    assert any(not torch.equal(value, new[name]) for name, value in old.items())
+    assert sources_of_model(result) == [*sources_of_model(runs["rehearsed"]), earlier]
+
+
+def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
+    """And what an earlier mean left stays."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("earlier")
+    larger = BilabialConfig(**TINY | {"hidden_size": 24}, trained_emotions=["neutral", "happy"])
+    larger.unseen_blendshapes = ["jawLeft", "tongueOut"]
+    save_checkpoint(BilabialModel(larger), BilabialFeatureExtractor(), tmp_path / "larger")
+    other, first = runs["rehearsed"], "me.*; give the model first that started from the other"
+    for models, weights, message in (
+        ([initial], [1], "1 models and 1 weights were given"),
+        ([other, initial], [1], "2 models and 1 weights were given"),
+        ([other, initial], [1, 0], "--weights 1, 0: each must be a number above 0"),
+        ([other, initial], ["nan", 1], "--weights nan, 1: each"),
+        ([initial, tmp_path / "gone"], [1, 1], "gone"),
+        ([initial, other], [1, 1], first),
+        ([initial, tmp_path / "larger"], [1, 1], "different sizes"),
+        ([other, "default"], [1, 1], "default has the styles .*, but "),
+    ):
+        options = ["--models", *models, "--weights", *weights, "--dataset", dataset, "--output", tmp_path]
+        with pytest.raises(SystemExit, match=message):
+            average(*options)
+        assert (tmp_path / "model" / "config.json").read_text() == "earlier"
+    with pytest.raises(SystemExit, match="is not written"):
+        options = ["--models", initial, initial, "--weights", 1, 1, "--dataset", tmp_path]
+        average(*options, "--output", tmp_path)
 
 
 def test_a_report_compares(initial, dataset, runs, tmp_path):

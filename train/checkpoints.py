@@ -1,4 +1,4 @@
-"""Checkpoints of a run, each a folder that is there whole or not at all.
+"""Checkpoints of a run and the model it ends with, each a folder that is there whole or not at all.
 
 A checkpoint is written beside the others as `partial` and then renamed, and only after that the one before
 is removed: whenever a run is killed, the newest `step_*` is a whole one.
@@ -12,6 +12,11 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
+from sources import Source, write_sources
+
+from bilabial.checkpoint import save_checkpoint
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.modeling_bilabial import BilabialModel
 
 PARTIAL, PROGRESS = "partial", "progress.json"
 
@@ -80,3 +85,20 @@ def resume(accelerator: Accelerator, folder: Path) -> Progress:
     accelerator.load_state(str(folder_of(folder, progress.step)))
     accelerator.print(f"resumed at step {progress.step}")
     return progress
+
+
+def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> None:
+    """Write a model that AutoModel loads, with its sources, in the place of what was in the folder.
+
+    Raises OSError or SafetensorError when it cannot be written; what was there stays.
+    """
+    partial = folder.with_name(f"{folder.name}.{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        save_checkpoint(model, BilabialFeatureExtractor(), partial)
+        write_sources(partial, sources)
+    except (OSError, SafetensorError):
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)

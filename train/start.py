@@ -133,28 +133,34 @@ def start_hearing(model: BilabialModel, keep: bool) -> None:
         model.encoder.load_state_dict(own)
 
 
-@torch.no_grad()
 def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
-    """Let a model compute what the initial one does; styles it lacks are its default style's.
-
-    Channels that the initial model never saw move start at 0; what the encoder's layers cannot reach any more
-    is cut off. Raises SystemExit where other sizes differ.
-    """
-    old, own = shorten_reach(initial, model.config), model.state_dict()
-    for name, value in own.items():
-        if name != "style_embedding.weight" and getattr(old.get(name), "shape", None) != value.shape:
+    """Let a model compute what the initial one does (`weights_for`). Raises SystemExit where sizes differ."""
+    old = weights_for(initial, model.config)
+    for name, value in model.state_dict().items():
+        if getattr(old.get(name), "shape", None) != value.shape:
             raise SystemExit(
                 f"--init_from has other sizes than the preset asks for ({name}); a run that starts from a "
                 "model has that model's sizes: give a preset without any, or none"
             )
-    vectors = old["style_embedding.weight"]
-    if vectors.shape[1] != own["style_embedding.weight"].shape[1]:
-        raise SystemExit("--init_from has another style_size than the preset asks for; leave it out")
-    added = len(model.config.styles) - len(vectors)
-    model.load_state_dict(old | {"style_embedding.weight": torch.cat([vectors, *[vectors[:1]] * added])})
-    new = [model.config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
-    for parameter in (model.head.weight, model.head.bias, model.expression.weight):
-        parameter[new] = 0.0
+    model.load_state_dict(old)
+
+
+@torch.no_grad()
+def weights_for(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
+    """The initial model's weights as a configuration with more styles or a shorter reach has them.
+
+    A style that it lacks is its default style's; channels that it never saw move start at 0; what the
+    encoder's layers cannot reach any more is cut off.
+    """
+    weights = shorten_reach(initial, config)
+    vectors = weights["style_embedding.weight"]
+    added = len(config.styles) - len(vectors)
+    weights["style_embedding.weight"] = torch.cat([vectors, *[vectors[:1]] * added])
+    new = [config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
+    for name in ("head.weight", "head.bias", "expression.weight"):
+        weights[name] = weights[name].clone()
+        weights[name][new] = 0.0
+    return weights
 
 
 def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:

@@ -10,7 +10,6 @@ OUTPUT/checkpoints holds what a killed run goes on from, with the same result as
 """
 
 import math
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,19 +25,18 @@ from arguments import (
     parse_arguments,
     precision_of,
 )
-from checkpoints import Progress, folder_of, resume, save_state
+from checkpoints import Progress, folder_of, replace_model, resume, save_state
 from datasets import Dataset, concatenate_datasets
 from hearing import Hearing
 from rehearsal import Rehearsal
 from safetensors import SafetensorError
-from sources import join_sources, sources_of, sources_of_model, write_sources
+from sources import join_sources, sources_of, sources_of_model
 from start import build_model, load_initial, measure_channels
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from bilabial.augmentation import Augmentation
-from bilabial.checkpoint import save_checkpoint
 from bilabial.data import (
     HEARING_INPUTS,
     BrokenRow,
@@ -48,7 +46,6 @@ from bilabial.data import (
     load_rows,
 )
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 NEW_STYLE_RATE = 20.0  # times the rate, for the few numbers that tell a new style from the default
@@ -144,21 +141,15 @@ def write_model(model: BilabialModel, rows: Dataset, args: TrainArguments) -> No
     """OUTPUT/model, replaced whole or not at all. Raises SystemExit when it cannot be written."""
     if not args.only_emotions or model.config.channel_means is None:  # neutral speech moves as before
         measure_channels(model, rows)
-    output, earlier = args.output, sources_of_model(args.init_from) if args.init_from else []
-    sources = join_sources(sources_of(rows), earlier)
-    partial = output / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    earlier = sources_of_model(args.init_from) if args.init_from else []
+    folder = args.output / "model"
     try:
-        save_checkpoint(model, BilabialFeatureExtractor(), partial)
-        write_sources(partial, sources)
+        replace_model(model, join_sources(sources_of(rows), earlier), folder)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise SystemExit(
-            f"{output / 'model'} could not be written ({error}); the last checkpoint is kept, and the same "
+            f"{folder} could not be written ({error}); the last checkpoint is kept, and the same "
             "command writes the model from it"
         ) from error
-    shutil.rmtree(output / "model", ignore_errors=True)
-    partial.rename(output / "model")
 
 
 def main(args: TrainArguments, model_fields: dict) -> None:
