@@ -300,7 +300,7 @@ def test_save_and_load(tiny_model, tmp_path):
     tiny_model.save_pretrained(tmp_path)
     loaded = BilabialModel.from_pretrained(tmp_path)
     sound = noise(1.0)
-    # where weights lie in memory may choose another kernel of the same sum: they are equal to the bit, it is not
+    # where weights lie in memory may choose another kernel: they are equal to the bit, sums are not
     assert torch.allclose(loaded(sound).coefficients, tiny_model(sound).coefficients, rtol=0, atol=1e-6)
     assert_same_weights(loaded, tiny_model)
     for name, buffer in tiny_model.named_buffers():
