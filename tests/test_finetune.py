@@ -252,9 +252,10 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
     """And what an earlier mean left stays."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("earlier")
-    larger = BilabialConfig(**TINY | {"hidden_size": 24}, trained_emotions=["neutral", "happy"])
-    larger.unseen_blendshapes = ["jawLeft", "tongueOut"]
-    save_checkpoint(BilabialModel(larger), BilabialFeatureExtractor(), tmp_path / "larger")
+    known = {"trained_emotions": ["neutral", "happy"], "unseen_blendshapes": ["jawLeft", "tongueOut"]}
+    for name, size in (("wider", {"hidden_size": 24}), ("deeper", {"encoder_layers": 2})):
+        larger = BilabialModel(BilabialConfig(**TINY | size, **known))
+        save_checkpoint(larger, BilabialFeatureExtractor(), tmp_path / name)
     other, first = runs["rehearsed"], "me.*; give the model first that started from the other"
     for models, weights, message in (
         ([initial], [1], "1 models and 1 weights were given"),
@@ -263,7 +264,9 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
         ([other, initial], ["nan", 1], "--weights nan, 1: each"),
         ([initial, tmp_path / "gone"], [1, 1], "gone"),
         ([initial, other], [1, 1], first),
-        ([initial, tmp_path / "larger"], [1, 1], "different sizes"),
+        ([initial, tmp_path / "wider"], [1, 1], "different sizes"),
+        ([initial, tmp_path / "deeper"], [1, 1], "different sizes .*encoder.layers.1"),
+        ([tmp_path / "deeper", initial], [1, 1], "different sizes .*encoder.layers.1"),
         ([other, "default"], [1, 1], "default has the styles .*, but "),
     ):
         options = ["--models", *models, "--weights", *weights, "--dataset", dataset, "--output", tmp_path]

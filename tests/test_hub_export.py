@@ -1,5 +1,6 @@
 """What goes to the Hub works there: without this package, offline, in a clean interpreter."""
 
+import copy
 import json
 import math
 import shutil
@@ -23,7 +24,6 @@ from licences import check_licence, read_sources
 from publish import PublishArguments
 from sources import Source
 from test_align import row
-from test_modeling import assert_same_weights
 
 from bilabial.checkpoint import (
     EMBEDDED_MODEL,
@@ -99,12 +99,9 @@ def test_saving_without_code_after_saving_with(tiny_model, tmp_path):
     folder = save_checkpoint(*load_checkpoint(tmp_path / "with"), tmp_path / "without", with_code=False)
     assert not list(folder.glob("*.py"))
     assert not any("auto_map" in path.read_text() for path in folder.glob("*.json"))
-    model, _ = load_checkpoint(folder)
+    model = copy.deepcopy(load_checkpoint(folder)[0])  # aligned in memory, as what was built
     waveform = torch.randn(16000) * 0.1
-    assert torch.allclose(
-        model.animate(waveform, 16000), tiny_model.animate(waveform, 16000), rtol=0, atol=1e-6
-    )
-    assert_same_weights(model, tiny_model)
+    assert torch.equal(model.animate(waveform, 16000), tiny_model.animate(waveform, 16000))
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "preprocessor_config.json"])

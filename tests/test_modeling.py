@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -291,18 +292,12 @@ def test_configuration_round_trip(tmp_path):
     assert EMOTIONS[0] == "neutral"
 
 
-def assert_same_weights(first: BilabialModel, second: BilabialModel) -> None:
-    one, other = first.state_dict(), second.state_dict()
-    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
 def test_save_and_load(tiny_model, tmp_path):
     tiny_model.save_pretrained(tmp_path)
     loaded = BilabialModel.from_pretrained(tmp_path)
     sound = noise(1.0)
-    # where weights lie in memory may choose another kernel: they are equal to the bit, sums are not
-    assert torch.allclose(loaded(sound).coefficients, tiny_model(sound).coefficients, rtol=0, atol=1e-6)
-    assert_same_weights(loaded, tiny_model)
+    loaded = copy.deepcopy(loaded)  # aligned in memory, as what was built: else sums may differ by a bit
+    assert torch.equal(loaded(sound).coefficients, tiny_model(sound).coefficients)
     for name, buffer in tiny_model.named_buffers():
         assert torch.equal(dict(loaded.named_buffers())[name], buffer), name
 

@@ -78,14 +78,15 @@ def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
     """The first model's kind with the mean of all weights, summed in float64, in evaluation mode.
 
     Others may lack its last styles and channels, and reach further (`start.weights_for`). Raises ValueError
-    where other sizes differ.
+    naming a weight where other sizes differ.
     """
     mean = BilabialModel(models[0].config)
     states = [weights_for(model, mean.config) for model in models]
-    for name, value in mean.state_dict().items():
-        for state in states:
-            if getattr(state.get(name), "shape", None) != value.shape:
-                raise ValueError(f"models of different sizes have no mean ({name})")
+    shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in states]
+    for other in shapes[1:]:
+        differing = sorted(name for name, _ in shapes[0].items() ^ other.items())
+        if differing:
+            raise ValueError(f"models of different sizes have no mean ({differing[0]})")
     shares = np.array(weights) / sum(weights)
     summed = {
         name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True))
