@@ -94,10 +94,8 @@ def test_sealing_by_hand():
     distance = lip_distance(sealed, ARKIT_BLENDSHAPES, MEASURED)
     # d * (d / 0.04 - 1) between 0.04 and 0.08
     assert distance.tolist() == pytest.approx([0.0, 0.0, 0.0, 0.03, 0.08, 0.5], abs=1e-6)
-    assert torch.equal(
-        sealed[:, ARKIT_BLENDSHAPES.index("jawOpen")], jaws[:, ARKIT_BLENDSHAPES.index("jawOpen")]
-    )
-    assert jaws[:, ARKIT_BLENDSHAPES.index("mouthClose")].max() == 0  # the input is left alone
+    assert sealed[:, ARKIT_BLENDSHAPES.index("mouthClose")].max() == 0  # the jaw does it
+    assert jaws[1, ARKIT_BLENDSHAPES.index("jawOpen")] == pytest.approx(0.02)  # the input is left alone
     assert torch.equal(seal(jaws, ARKIT_BLENDSHAPES, MEASURED, threshold=0.0), jaws)
 
 
@@ -110,9 +108,18 @@ def test_sealing_is_continuous_and_keeps_order():
 
 
 def test_lips_are_closed_by_a_share():
-    """Half of the distance, all of it, none of it; nothing but mouthClose moves."""
+    """None of the distance, half of it, all of it: by the jaw, which meets a mouthClose that is there."""
     names, weights = ["jawOpen", "mouthClose"], {"jawOpen": 1.0, "mouthClose": -1.0}
     face = torch.tensor([[0.4, 0.1]]).expand(3, 2)
     closed = close_lips(face, names, weights, torch.tensor([0.0, 0.5, 1.0]))
     assert torch.allclose(lip_distance(closed, names, weights), torch.tensor([0.3, 0.15, 0.0]), atol=1e-6)
-    assert torch.equal(closed[:, 0], face[:, 0])
+    assert torch.equal(closed[:, 1], face[:, 1])
+
+
+def test_what_the_jaw_cannot_close_mouth_close_does():
+    """Lips that are raised over a closed jaw."""
+    raised = face(mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6, jawOpen=0.05)
+    closed = close_lips(raised, ARKIT_BLENDSHAPES, MEASURED, torch.tensor(1.0))
+    assert lip_distance(closed, ARKIT_BLENDSHAPES, MEASURED) == pytest.approx(0.0, abs=1e-6)
+    jaw, close = (closed[ARKIT_BLENDSHAPES.index(name)].item() for name in ("jawOpen", "mouthClose"))
+    assert jaw == 0 and close == pytest.approx(1.2 * 0.17 / 1.05, rel=1e-3)

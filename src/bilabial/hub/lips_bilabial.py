@@ -87,14 +87,14 @@ def lip_distance(
 def seal(
     coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], threshold: float
 ) -> torch.Tensor:
-    """Close lips that are almost closed, by mouthClose: (..., C) -> (..., C).
+    """Close lips that are almost closed: (..., C) -> (..., C).
 
     A regression hedges: lips it means to close stay a millimetre apart, which a viewer sees. Distances up to
     `threshold` (lip units) become 0, those from twice the threshold on stay, and between the two the new
     distance d * (d / threshold - 1) is continuous and rising, so that nothing jumps. threshold 0 changes
     nothing.
     """
-    if threshold <= 0 or weights.get("mouthClose", 0.0) >= 0:
+    if threshold <= 0:
         return coefficients
     distance = lip_distance(coefficients, names, weights)
     return close_lips(coefficients, names, weights, sealed_share(distance, threshold))
@@ -103,14 +103,13 @@ def seal(
 def close_lips(
     coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], share: torch.Tensor
 ) -> torch.Tensor:
-    """Take away a share (...) in 0..1 of the lip distance, by mouthClose: (..., C) -> (..., C)."""
-    if weights.get("mouthClose", 0.0) >= 0:
-        return coefficients
-    removed = lip_distance(coefficients, names, weights) * share
-    column = names.index("mouthClose")
-    closed = coefficients.clone()
-    closed[..., column] = (closed[..., column] - removed / weights["mouthClose"]).clamp(max=1.0)
-    return closed
+    """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
+
+    By the jaw, as MediaPipe sees lips meet, and what the jaw leaves by mouthClose.
+    """
+    return _move_lips(
+        coefficients, names, weights, -share * lip_distance(coefficients, names, weights), LIP_CHANGE
+    )
 
 
 def sealed_share(distance: torch.Tensor, threshold: float) -> torch.Tensor:
@@ -125,10 +124,21 @@ def set_lip_distance(
 
     Lips that are pressed together where 0 is asked for stay so. Returns (..., C) in 0..1.
     """
-    moved = coefficients.clone()
-    now = lip_distance(moved, names, weights, clamp=False)
+    now = lip_distance(coefficients, names, weights, clamp=False)
     missing = torch.where((distance < TOUCHING) & (now < 0), torch.zeros_like(now), distance - now)
-    for name in LIP_CHANGE[::-1]:
+    return _move_lips(coefficients, names, weights, missing, LIP_CHANGE[::-1])
+
+
+def _move_lips(
+    coefficients: torch.Tensor,
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    missing: torch.Tensor,
+    order: Sequence[str],
+) -> torch.Tensor:
+    """Faces (..., C) whose lips are `missing` (...) further apart, by the coefficients of `order` in 0..1."""
+    moved = coefficients.clone()
+    for name in order:
         if weights.get(name):
             column = names.index(name)
             before = moved[..., column].clone()
