@@ -12,6 +12,7 @@ from voices import speak_flite
 
 from bilabial.audio import load_audio
 from bilabial.metrics import BILABIALS
+from bilabial.phones import seals_lips
 
 
 def tone(*loud: tuple[float, float], seconds: float = 2.0) -> np.ndarray:
@@ -128,6 +129,11 @@ def test_a_clip_that_failed_does_not_spoil_the_next():
     fresh, used = Aligner(), Aligner()
     used(speech[:1600], "bob put my map away")
     assert used(speech, words) == fresh(speech, words)
+
+
+def test_lips_meet_in_p_b_and_m_of_every_writing():
+    assert all(seals_lips(name) for name in ("P", "B", "M", "p", "pʰ", "bː", "m̩", "ɓ"))
+    assert not any(seals_lips(name) for name in ("W", "w", "F", "v", "ɱ", "ɸ", "ʙ", "N", "AA1", "SIL", "tʃ", "ː"))
 
 
 def test_words_without_times_and_pauses():

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 import teach
 from conftest import EXAMPLE
-from teach import FPS, Coarticulation, TeachArguments, Teacher, face_of, fit_filter, fit_network
+from teach import FPS, Coarticulation, TeachArguments, Teacher, face_of, fit_filter, fit_network, labial_share
 
 from bilabial.audio import encode_wav, load_audio
 from bilabial.capture import UNSEEN_BLENDSHAPES
@@ -104,13 +104,25 @@ def follows_the_rule(teacher: Coarticulation) -> None:
     silence = np.zeros(int(SECONDS * 16000), np.float32)
     drawn, expected = face_of(Teacher(teacher), phones, silence, 100), rule(phones, 100, FPS)
     assert drawn.shape == (100, 52) and drawn.dtype == np.float32 and 0 <= drawn.min() <= drawn.max() <= 1
-    for channel in (JAW, CLOSE, PUCKER):
-        assert np.corrcoef(drawn[:, channel], expected[:, channel])[0, 1] > 0.85, ARKIT_BLENDSHAPES[channel]
+    open_ = labial_share(phones, np.arange(100) / FPS) == 0
+    for channel in (JAW, PUCKER):
+        r = np.corrcoef(drawn[open_, channel], expected[open_, channel])[0, 1]
+        assert r > 0.85, ARKIT_BLENDSHAPES[channel]
     gap = drawn[:, JAW] - drawn[:, CLOSE]
     middle = {name: round((start + end) / 2 * FPS) for name, start, end in phones}
-    lips = np.mean([gap[middle[name]] for name in middle if name in "mbp"])
+    lips = max(gap[middle[name]] for name in middle if name in "mbp")
     vowel = np.mean([gap[middle[name]] for name in middle if name == "ɑ"])
-    assert lips < 0.15 and vowel > 0.4
+    assert lips < 0.01 and vowel > 0.4
+
+
+def test_lips_are_sealed_in_the_middle_of_p_b_and_m():
+    times = np.arange(0.0, 1.0, 0.01)
+    share = labial_share([("ɑ", 0.0, 0.3), ("P", 0.3, 0.4), ("f", 0.4, 0.5), ("w", 0.5, 0.6)], times)
+    assert share.dtype == np.float32 and share.min() == 0.0
+    assert share[32:39] == pytest.approx(1.0) and share[:29].max() == pytest.approx(0.0, abs=1e-6)
+    assert share[43:].max() == 0.0
+    assert share[30] == pytest.approx(0.5) and share[40] == pytest.approx(0.5)
+    assert not labial_share([("f", 0.0, 0.5), ("SIL", 0.5, 1.0)], times).any()
 
 
 def test_the_filter_alone_recovers_the_rule(captured):
@@ -129,7 +141,7 @@ def test_the_network_keeps_to_the_rule(captured):
     after = teach.measure(Teacher(teacher), rows)
     follows_the_rule(teacher)
     assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
-    assert before["r0"] > 0.9 and after["r0"] > 0.9
+    assert before["r0"] > 0.85 and after["r0"] > 0.85  # the rule does not seal its lips, the teacher does
 
 
 def test_other_speech_gets_taught_rows(captured, voices, tmp_path):

@@ -48,10 +48,10 @@ from bilabial.data import (
 )
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.lips_bilabial import lip_distance, seal
+from bilabial.hub.lips_bilabial import close_lips, lip_distance, seal
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.hub.styles_bilabial import restyle
-from bilabial.phones import ARTICULATION, articulation
+from bilabial.phones import ARTICULATION, articulation, seals_lips
 from bilabial.speech import READERS, Speech
 
 FPS = 50.0
@@ -59,6 +59,8 @@ REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation
 RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
 SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
 HEARD_SHARE = 0.75  # beside the phones; of .5, .75 and 1 what follows held-out captures best
+SEALED_MIDDLE = (0.2, 0.8)  # of a p, b or m; where exactly hardly matters (docs/measurements.md)
+SEAL_RAMP_SECONDS = 0.04  # of closing before it and of opening after it
 FEATURE_DROPOUT = 0.2  # of whole features: a phone the corpus lacks leans on what it shares with others
 
 
@@ -191,16 +193,29 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
 def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) -> np.ndarray:
     """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times and their sound (S,).
 
-    With a listener a share of it is what the sound tells; almost closed lips are closed.
+    With a listener a share of it is what the sound tells; almost closed lips and those of p, b and m are
+    closed.
     """
-    features = torch.from_numpy(articulation(phones, np.arange(num_frames) / FPS))
-    config = BilabialConfig()
+    times, config = np.arange(num_frames) / FPS, BilabialConfig()
+    features = torch.from_numpy(articulation(phones, times))
     face = teacher.coarticulation(features[None])[0]
     if teacher.heard:
         heard = torch.from_numpy(teacher.heard(sound, num_frames))
         face = teacher.heard_share * heard + (1.0 - teacher.heard_share) * face
-    face = face.clamp(0.0, 1.0)
-    return seal(face, ARKIT_BLENDSHAPES, config.lip_distance_weights, config.seal_distance).numpy()
+    names, weights = ARKIT_BLENDSHAPES, config.lip_distance_weights
+    face = close_lips(face.clamp(0.0, 1.0), names, weights, torch.from_numpy(labial_share(phones, times)))
+    return seal(face, names, weights, config.seal_distance).numpy()
+
+
+def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
+    """How far the lips are closed by p, b and m at times (T,): (T,) float32 in 0..1."""
+    share = np.zeros(len(times), np.float32)
+    for name, start, end in phones:
+        if seals_lips(name):
+            first, last = (start + part * (end - start) for part in SEALED_MIDDLE)
+            outside = np.maximum(first - times, times - last).clip(min=0.0)
+            share = np.maximum(share, 1.0 - outside / SEAL_RAMP_SECONDS)
+    return share.astype(np.float32)
 
 
 def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:

@@ -80,6 +80,13 @@ def is_phone(name: str) -> bool:
     return all(sign in _FEATURES for sign in _signs_of(name))
 
 
+def seals_lips(name: str) -> bool:
+    """Whether the lips meet in a phone, IPA or ARPAbet: p, b, m and their kin."""
+    signs = [_FEATURES[sign] for sign in _signs_of(name)[:1]]  # a lone mark has none
+    met = [ARTICULATION.index(part) for part in ("bilabial", "stop", "nasal")]
+    return any(bilabial and (stop or nasal) for bilabial, stop, nasal in (sign[met] for sign in signs))
+
+
 def _signs_of(name: str) -> list[str]:
     """The IPA signs that a phone passes through, without ties, length and other marks."""
     signs = name if name in SILENCES else ipa_of(name)
