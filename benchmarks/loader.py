@@ -3,15 +3,15 @@
     python benchmarks/loader.py --dataset data/grid --workers 0 1 2 4
     accelerate launch benchmarks/loader.py --dataset data/grid --workers 8 16 --batch_size 64 --compile
 
-Windows per second that loaders with so many processes draw, with everything the trainer does to them, beside
-the windows per second that steps of the default model take on this device. Memory is what the loader's
+Windows per second that loaders with so many processes draw, beside the windows per second that are changed
+(augmentation.py) and that steps of the default model take, both on this device. Memory is what the loader's
 processes have of their own (RssAnon); the rows themselves are memory-mapped files. Linux only.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from arguments import TrainArguments
 from torch.utils.data import DataLoader
 
-from bilabial.augmentation import Augmentation
+from bilabial.augmentation import Augmentation, augment
 from bilabial.data import TrainingOrder, TrainingWindows, collate, load_rows
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -49,6 +49,21 @@ def measure_loader(loader: DataLoader) -> dict[str, float]:
     return {"windows_per_second": drawn / (time.perf_counter() - start), "mb": megabytes}
 
 
+def windows_per_second(run: Callable[[], object], batch_size: int) -> float:
+    """How many windows a second go through something that is done to a batch."""
+
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    count = max(3, min(200, round(20 * 3 / seconds(3))))  # after three that warm up
+    return count * batch_size / seconds(count)
+
+
 def measure_steps(batch: dict[str, torch.Tensor], config: BilabialConfig, compile_model: bool) -> float:
     """Windows per second that training steps on one and the same batch take."""
     accelerator = Accelerator(
@@ -57,21 +72,13 @@ def measure_steps(batch: dict[str, torch.Tensor], config: BilabialConfig, compil
     )
     model = BilabialModel(config)
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
-    batch = {name: value.to(accelerator.device) for name, value in batch.items()}
 
-    def steps(count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            accelerator.backward(model(**batch).loss)
-            optimizer.step()
-            optimizer.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+    def step() -> None:
+        accelerator.backward(model(**batch).loss)
+        optimizer.step()
+        optimizer.zero_grad()
 
-    warm = steps(3)
-    count = max(3, min(200, round(20 * 3 / warm)))
-    return count * len(batch["style"]) / steps(count)
+    return windows_per_second(step, len(batch["style"]))
 
 
 def rows_of_table(args: argparse.Namespace) -> Iterator[str]:
@@ -89,10 +96,15 @@ def rows_of_table(args: argparse.Namespace) -> Iterator[str]:
         result = measure_loader(loader)
         memory = " | ".join(f"{one:.0f}" for one in result["mb"])
         yield f"| {num_workers} loader processes | {result['windows_per_second']:.0f} | {memory} |"
+    on_gpu = torch.cuda.is_available()
+    name, device = (torch.cuda.get_device_name(), "cuda") if on_gpu else ("CPU", "cpu")
     batch = collate([windows[number] for number in range(args.batch_size)])
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    batch = {field: value.to(device) for field, value in batch.items()}
+    sound = batch["input_values"], batch["attention_mask"], batch.pop("changes")
+    speed = windows_per_second(lambda: augment(*sound), args.batch_size)
+    yield f"| changes of {args.batch_size} on {name} | {speed:.0f} | | |"
     speed = measure_steps(batch, config, args.compile)
-    yield f"| training steps of {args.batch_size} on {device} | {speed:.0f} | | |"
+    yield f"| training steps of {args.batch_size} on {name} | {speed:.0f} | | |"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import torch
 from datasets import Dataset, concatenate_datasets
 
 from bilabial.audio import encode_wav
-from bilabial.augmentation import Augmentation
+from bilabial.augmentation import Augmentation, Changes, augment
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import FaceClip
 from bilabial.corpora import Take
@@ -27,7 +27,9 @@ from bilabial.data import (
 from bilabial.emotions import express
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.phones import articulation
 
+SOUND = ("input_values", "attention_mask", "changes")
 SILENT = Augmentation(silence_share=1.0, digital_share=1.0)
 
 
@@ -140,33 +142,28 @@ def test_randomness_follows_from_seed_epoch_and_index(rows, config):
     assert not np.array_equal(later["input_values"], first["input_values"])
 
 
-def test_clean_sound_is_for_a_teacher(rows, config, speech):
-    """Only tempo changes it, beyond the end and where the speech is taken away it is silent."""
-    plain = TrainingWindows(rows, config, 50, None, with_hearing=True)[0]
-    assert np.array_equal(plain["clean"], plain["input_values"])
+def test_sound_is_changed_where_the_model_runs(rows, config, speech):
+    """A window holds the sound as it is, for a teacher to listen to, and what is to be done to it."""
     loud = Augmentation(speed_ratio=(1.0, 1.0), silence_share=0.0, noise_share=1.0, babble_share=1.0)
-    frames = int(len(speech) / 16000 * 50) + 100
-    window = TrainingWindows(rows, config, frames, loud, with_hearing=True)[0]
-    assert np.allclose(window["clean"][: len(speech)], speech, atol=1e-3)
-    assert not np.allclose(window["input_values"][: len(speech)], speech, atol=1e-3)
-    for name in ("clean", "input_values"):
-        assert window[name].dtype == np.float32 and not window[name][window["attention_mask"] == 0].any()
-    assert not TrainingWindows(rows, config, 50, SILENT, with_hearing=True)[0]["clean"].any()
-    assert "clean" not in TrainingWindows(rows, config, 50, loud)[0]
-
-
-def test_other_rows_babble(rows, config, speech):
-    only = {"noise_share": 0.0, "hum_share": 0.0, "babble_share": 1.0, "silence_share": 0.0}
-    alone, both = (
-        TrainingWindows(some, config, 50, Augmentation(**only), seed=3)[0]["input_values"]
-        for some in (rows.select([0]), rows)
-    )
-    assert not np.array_equal(alone, both)
+    windows = TrainingWindows(rows, config, int(len(speech) / 16000 * 50) + 100, loud)
+    window = windows[0]
+    assert window["input_values"].dtype == np.float32
+    assert np.allclose(window["input_values"][: len(speech)], speech, atol=1e-3)
+    assert not window["input_values"][window["attention_mask"] == 0].any()
+    assert window["changes"].shape == (len(Changes._fields),) and window["changes"].dtype == np.float32
+    assert not np.array_equal(window["changes"], windows[len(rows)]["changes"])
+    batch = collate([windows[0], windows[1]])
+    heard = augment(batch["input_values"], batch["attention_mask"], batch["changes"])
+    assert not torch.allclose(heard, batch["input_values"], atol=1e-3)
+    assert not heard[batch["attention_mask"] == 0].any()
+    assert "changes" not in TrainingWindows(rows, config, 50, None)[0]
 
 
 def test_silence_is_labelled_with_the_resting_face(rows, config):
-    window = TrainingWindows(rows, config, 50, SILENT)[0]
-    assert np.abs(window["input_values"]).max() == 0
+    window = TrainingWindows(rows, config, 50, SILENT, with_hearing=True)[0]
+    assert np.abs(window["input_values"]).max() == 0 and window["input_values"].dtype == np.float32
+    assert np.array_equal(window["articulation"], articulation([], np.zeros(50)))
+    assert augment(*(torch.from_numpy(window[name])[None] for name in SOUND)).abs().max() == 0
     jaw = window["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")]
     assert np.ptp(jaw) == 0 and jaw[0] == pytest.approx(np.mean(np.arange(40) / 25 / 10), abs=1e-6)
 

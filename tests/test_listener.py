@@ -6,6 +6,7 @@ import torch
 from conftest import build_whisper
 from heard import HeardFace, another_voice
 from listener import LAYERS, Listener
+from transformers import WhisperFeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,10 @@ def listener(whisper) -> Listener:
 def test_its_states_are_those_of_whispers_own_forward(listener):
     """On 30 s, as long as Whisper pads everything to; bfloat16 rounds."""
     sound = torch.randn(1, 480000, generator=torch.Generator().manual_seed(0)) * 0.1
-    mel = listener.spectrogram(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
+    extractor = WhisperFeatureExtractor(feature_size=listener.encoder.config.num_mel_bins)
+    mel = extractor(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
+    assert torch.allclose(listener.log_mel(sound), mel, atol=1e-4)
+    assert torch.equal(listener.log_mel(torch.zeros(1, 3200)), torch.full((1, mel.shape[1], 20), -1.5))
     with torch.no_grad():
         expected = listener.encoder(mel, output_hidden_states=True).hidden_states
     states = listener(sound)

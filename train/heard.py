@@ -30,12 +30,12 @@ def another_voice(
     voices = Augmentation()
     speed = rng.uniform(*voices.speed_ratio)  # pitch follows it, as the face does
     positions = np.arange(0.0, len(sound) - 1, speed)
-    sound = np.interp(positions, np.arange(len(sound)), sound).astype(np.float32)
-    sound = warp_formants(sound, rng.uniform(*voices.formant_ratio))
-    sound = tilt_spectrum(sound, rng.uniform(*voices.tilt_db_per_octave))
+    sounds = torch.from_numpy(np.interp(positions, np.arange(len(sound)), sound).astype(np.float32))[None]
+    sounds = warp_formants(sounds, torch.tensor([rng.uniform(*voices.formant_ratio)]))
+    sounds = tilt_spectrum(sounds, torch.tensor([rng.uniform(*voices.tilt_db_per_octave)]))
     times = np.arange(0.0, len(face) - 1, speed)
     face = interpolate_frames(np.arange(len(face)), face, times)
-    return sound, face, seen[np.round(times).astype(int)]
+    return sounds[0].float().numpy(), face, seen[np.round(times).astype(int)]
 
 
 class HeardFace:

@@ -62,7 +62,8 @@ class Hearing(nn.Module):
         articulation: torch.Tensor,
         articulation_mask: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """clean: (B, S) sound before augmentation; articulation: (B, T, A) with mask (B, T).
+        """clean: (B, S) sound before augmentation, zeros where nobody speaks; articulation: (B, T, A) with
+        mask (B, T).
 
         Returns mean squared errors of the states in units of their spread, and binary cross-entropy of the
         articulation.

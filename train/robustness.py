@@ -11,16 +11,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from bilabial.audio import resample
-from bilabial.augmentation import babble, clipped, coloured_noise, telephone
+from bilabial.augmentation import babble, clipped, coloured_noise, telephone, white_noise
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.metrics import correlation
 
 SNR_DB = 10.0
+CLIPPED_DB = torch.tensor([6.0])
 NUM_BABBLERS = 5
 
 
@@ -36,23 +38,26 @@ def round_trip(waveform: np.ndarray) -> np.ndarray:
 
 def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
     """Noise 10 dB below the speech: 0 dB per octave is white, -3 pink."""
-    rng = np.random.default_rng(len(waveform))
     level = speech_level_db(waveform) - SNR_DB
-    return waveform + coloured_noise(len(waveform), db_per_octave, level, rng) if level > -100 else waveform
+    if level < -100:
+        return waveform
+    white = white_noise(torch.tensor([len(waveform)]), len(waveform))
+    return waveform + coloured_noise(white, torch.tensor([db_per_octave]), torch.tensor([level]))[0].numpy()
 
 
 def with_babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     """Other recordings at once, repeated to its length, together 10 dB below the speech."""
-    voices = [normalize_level(other) for other in others]
-    return waveform + babble(voices, len(waveform), speech_level_db(waveform) - SNR_DB)
+    together = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
+    level = torch.tensor([speech_level_db(waveform) - SNR_DB])
+    return waveform + babble(torch.from_numpy(together)[None], level)[0].float().numpy()
 
 
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "clean": lambda waveform: waveform,
     "30 dB quieter": quieter,
-    "6 dB over, clipped": clipped,
+    "6 dB over, clipped": lambda waveform: clipped(torch.from_numpy(waveform)[None], CLIPPED_DB)[0].numpy(),
     "44.1 kHz and back": round_trip,
-    "telephone": telephone,
+    "telephone": lambda waveform: telephone(torch.from_numpy(waveform)[None])[0].numpy(),
     "white noise, 10 dB": lambda waveform: with_noise(waveform, 0.0),
     "pink noise, 10 dB": lambda waveform: with_noise(waveform, -3.0),
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
+import torch
 
-from bilabial.augmentation import coloured_noise, fan
+from bilabial.augmentation import coloured_noise, fan, white_noise
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import (
@@ -29,17 +30,21 @@ REST_MM = 1.0  # below it the mouth counts as closed (a viewer sees 1.1 mm as se
 REST_TARGET_MS = 150
 SPEECH_ENDS_DB = -25.0  # below the level of speech: where the last word has died away
 FADE_SECONDS = 0.01
+HUM_HZ = 100.0  # of the fan
 FPS = 50.0  # the model's own rate
 
 
 def quiet_sounds(seed: int = 0) -> dict[str, np.ndarray]:
     """Ten seconds each of sound without speech, (S,) float32 at 16 kHz, by name."""
-    num_samples, rng = round(QUIET_SECONDS * SAMPLING_RATE), np.random.default_rng(seed)
+    num_samples = round(QUIET_SECONDS * SAMPLING_RATE)
     sounds = {"digital silence": np.zeros(num_samples, np.float32)}
-    for level_db in (-60, -45):
-        sounds[f"pink noise, {level_db} dB"] = coloured_noise(num_samples, -3.0, level_db, rng)
-        sounds[f"brown noise, {level_db} dB"] = coloured_noise(num_samples, -6.0, level_db, rng)
-        sounds[f"fan, {level_db} dB"] = fan(num_samples, level_db, rng)
+    for number, level_db in enumerate((-60.0, -45.0)):
+        white = white_noise(3 * (2 * seed + number) + torch.arange(3), num_samples)
+        level = torch.full((3,), level_db)
+        pink, brown = coloured_noise(white[:2], torch.tensor([-3.0, -6.0]), level[:2]).numpy()
+        sounds[f"pink noise, {level_db:g} dB"] = pink
+        sounds[f"brown noise, {level_db:g} dB"] = brown
+        sounds[f"fan, {level_db:g} dB"] = fan(white[2:], torch.tensor([HUM_HZ]), level[2:])[0].numpy()
     return sounds
 
 
@@ -79,7 +84,8 @@ def measure_rest(model: BilabialModel, recordings: Iterable[np.ndarray]) -> dict
     Median in ms, the share within 150 ms, the share that never rests, and how many recordings.
     """
     num_samples = round(REST_SECONDS * SAMPLING_RATE)
-    room = coloured_noise(num_samples, -3.0, -60.0, np.random.default_rng(0))
+    white = white_noise(torch.zeros(1), num_samples)
+    room = coloured_noise(white, torch.tensor([-3.0]), torch.tensor([-60.0]))[0].numpy()
     times: dict[str, list[float]] = {"then silence": [], "then pink noise, -60 dB": []}
     for waveform in recordings:
         speech = waveform[: speech_end_samples(waveform)].copy()

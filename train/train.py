@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from bilabial.augmentation import Augmentation
+from bilabial.augmentation import Augmentation, augment
 from bilabial.data import (
     HEARING_INPUTS,
     BrokenRow,
@@ -203,13 +203,17 @@ def main(args: TrainArguments, model_fields: dict) -> None:
         for batch in loader:
             # every step has its own randomness: a resumed run draws what an uninterrupted one would
             torch.manual_seed(args.seed + 1000003 * progress.step + accelerator.process_index)
+            clean = batch["input_values"]
+            if args.augment:
+                changes = batch.pop("changes")
+                batch["input_values"] = augment(clean, batch["attention_mask"], changes)
             if rehearse:
                 batch = rehearse(batch)
             to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}
             output = model(**batch)
             loss, terms = output.loss, output.loss_terms
             if to_hear:
-                heard = hearing(output.speech_states, attention_mask=batch["attention_mask"], **to_hear)
+                heard = hearing(output.speech_states, clean, batch["attention_mask"], **to_hear)
                 loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)

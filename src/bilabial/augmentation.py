@@ -1,28 +1,31 @@
-"""What is done to a training window so that the model hears speech and not one recording of one person.
+"""What is done to training windows so that the model hears speech and not one recording of one person.
 
-The order is that of the world: mouth, room, other sounds, line, level. Every change
-keeps its time: a label that was right before it is right after it. All of it runs on one CPU core in a
-data loader. What says how a face moves (tempo) is done where windows are cut, in `bilabial.data`. There is no
-pitch shift of its own: tempo scales pitch and formants together and the formant warp moves formants alone, so
-that both reach every pitch with every vocal tract, and the labels follow the tempo.
+The order is that of the world: mouth, room, other sounds, line, level. Every change keeps its time: a label
+that was right before it is right after it. A window's changes are drawn where it is cut (`draw_changes`, in
+`bilabial.data`) and made a batch at a time where the model runs, on the CPU or on a GPU (`augment`): they are
+tensors of (B, S) sounds and (B,) numbers. What says how a face moves (tempo) is done where windows are cut.
+There is no pitch shift of its own: tempo scales pitch and formants together and the formant warp moves
+formants alone, so that both reach every pitch with every vocal tract, and the labels follow the tempo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from bilabial.hub.loudness_bilabial import (
     LEVEL_FRAME_SAMPLES,
+    LOUD_RANGE_DB,
     SAMPLING_RATE,
+    SILENCE_LEVEL_DB,
     SPEECH_LEVEL_DB,
-    normalize_level,
-    speech_level_db,
 )
-from bilabial.phones import articulation
 
 LOWEST_HZ = 20.0  # of coloured noise
 HUM_HZ = (50.0, 60.0, 100.0, 120.0)  # mains and twice it, on both sides of the Atlantic
@@ -32,14 +35,15 @@ MU = 255.0  # ITU-T G.711
 FIRST_REFLECTION_SAMPLES = 32  # 2 ms, some 0.7 m more than the direct path
 CODEC_FRAME_SAMPLES = 320  # 20 ms, as Opus and AMR
 CODEC_NEIGHBOURS = 8  # bins on each side, 400 Hz, within which a peak hides what is far below it
+MASKED_DB, CODEC_STEP_DB = 20.0, 3.0
 SOFTEST_DB = 20.0  # a window this far below speech is a pause: noise is not drawn any softer for it
-
-Voices = Callable[[np.random.Generator], Sequence[np.ndarray]]
+GATE_DB = -25.0  # below the speech level
+MAX_TURNS, MAX_KNOCKS = 64, 8  # of a gusty noise and of knocks in a window
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a training window is changed. Ranges are uniform; shares are of the windows, or as said."""
+    """How training windows are changed. Ranges are uniform; shares are of the windows, or as said."""
 
     speed_ratio: tuple[float, float] = (0.82, 1.22)  # tempo and pitch; the labels follow
     formant_ratio: tuple[float, float] = (0.78, 1.28)  # vocal-tract length: men, women, children
@@ -54,10 +58,7 @@ class Augmentation:
     babble_snr_db: tuple[float, float] = (0.0, 30.0)  # drawn denser towards the high end: 3 % below 5 dB
     hum_share: float = 0.1  # mains and fans
     hum_snr_db: tuple[float, float] = (0.0, 30.0)
-    tilt_db_per_octave: tuple[float, float] = (
-        -4.0,
-        4.0,
-    )  # microphones and rooms, pivot at 1 kHz; before the noise, whose SNR holds
+    tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones; before the noise, whose SNR holds
     clip_share: float = 0.1
     clip_db: tuple[float, float] = (0.0, 9.0)  # over the window's own peak
     telephone_share: float = 0.1
@@ -68,43 +69,378 @@ class Augmentation:
     quiet_gain_db: tuple[float, float] = (-30.0, -12.0)
     silence_share: float = 0.06  # are no speech at all, over a face at rest
     digital_share: float = 0.25  # of those are zeros
-    lifted_share: float = (
-        0.4  # of the others lie at speech level, where level normalisation takes noise alone
-    )
+    lifted_share: float = 0.4  # of the others lie at speech level, where normalisation takes noise alone
     silence_level_db: tuple[float, float] = (-70.0, -20.0)  # of the rest, in dB below full scale
 
 
-def augment(
-    window: dict[str, np.ndarray],
-    resting: np.ndarray,
-    changes: Augmentation,
-    rng: np.random.Generator,
-    voices: Voices | None = None,
-) -> dict[str, np.ndarray]:
-    """A changed copy of a window's sound, and of its labels where the sound is taken away.
+class Changes(NamedTuple):
+    """What is done to one window, as numbers; in a batch (B,) each.
 
-    window: input_values (S,) float32 at the training level, attention_mask (S,), labels (T, 52) and, if any,
-    clean (S,). resting: (52,) float32, the face without speech. voices: gives the sounds (S,)
-    of other people; without it nobody babbles.
+    Yes and no are 1 and 0; what is left out has a T60 of 0, an infinite SNR, a band of 0 Hz or clips nothing.
     """
-    sound, inside = window["input_values"], window["attention_mask"]
-    if rng.random() < changes.silence_share:
-        sound = through_line(sound_without_speech(len(sound), changes, rng), changes, rng)
-        if rng.random() < changes.lifted_share or speech_level_db(sound) > SPEECH_LEVEL_DB:
-            sound = normalize_level(sound)
-        window = window | {"labels": np.tile(resting, (len(window["labels"]), 1)).astype(np.float32)}
-        if "clean" in window:  # and with it what was said
-            window["clean"] = np.zeros_like(window["clean"])
-            window["articulation"] = articulation([], np.zeros(len(window["labels"])))
-    else:
-        before_db = heard_level_db(sound)
-        sound = through_room(sound, changes, rng)
-        sound = among_noises(sound, changes, rng, voices)
-        sound = through_line(sound, changes, rng)
-        drawn = changes.quiet_gain_db if rng.random() < changes.quiet_share else changes.gain_db
-        gain_db = before_db - heard_level_db(sound) + rng.uniform(*drawn)  # clips are level-normalised last
-        sound = sound * 10 ** (gain_db / 20)
-    return window | {"input_values": (sound * inside).astype(np.float32)}
+
+    silence: float
+    digital: float
+    kind: float  # of the sound without speech: 0 a fan, 1 gusts, 2 knocks, 3 a steady noise
+    lifted: float
+    silence_level_db: float
+    formant_ratio: float
+    gated: float
+    t60_seconds: float
+    direct_to_reverb_db: float
+    tilt_db_per_octave: float
+    noise_slope_db: float  # per octave
+    noise_snr_db: float
+    hum_hz: float
+    hum_snr_db: float
+    num_babblers: float
+    babble_snr_db: float
+    clip_db: float
+    telephone: float
+    codec_band_hz: float
+    gain_db: float
+    seed: float  # a whole number that float32 holds: of all noise in the window
+
+
+def draw_changes(ranges: Augmentation, rng: np.random.Generator) -> Changes:
+    """The changes of one window."""
+    quiet = rng.random() < ranges.quiet_share
+    line = rng.random()
+    low, high = ranges.babble_snr_db
+    return Changes(
+        silence=rng.random() < ranges.silence_share,
+        digital=rng.random() < ranges.digital_share,
+        kind=rng.integers(4),
+        lifted=rng.random() < ranges.lifted_share,
+        silence_level_db=rng.uniform(*ranges.silence_level_db),
+        formant_ratio=rng.uniform(*ranges.formant_ratio),
+        gated=rng.random() < ranges.gate_share,
+        t60_seconds=rng.uniform(*ranges.t60_seconds) * (rng.random() < ranges.reverb_share),
+        direct_to_reverb_db=rng.uniform(*ranges.direct_to_reverb_db),
+        tilt_db_per_octave=rng.uniform(*ranges.tilt_db_per_octave),
+        noise_slope_db=rng.uniform(-6.0, 0.0),
+        noise_snr_db=rng.uniform(*ranges.noise_snr_db) if rng.random() < ranges.noise_share else math.inf,
+        hum_hz=rng.choice(HUM_HZ),
+        hum_snr_db=rng.uniform(*ranges.hum_snr_db) if rng.random() < ranges.hum_share else math.inf,
+        num_babblers=rng.integers(ranges.num_babblers[0], ranges.num_babblers[1] + 1),
+        babble_snr_db=(
+            low + (high - low) * np.sqrt(rng.random()) if rng.random() < ranges.babble_share else math.inf
+        ),
+        clip_db=rng.uniform(*ranges.clip_db) if rng.random() < ranges.clip_share else -math.inf,
+        telephone=line < ranges.telephone_share,
+        codec_band_hz=(
+            rng.uniform(*ranges.codec_band_hz)
+            if 0 <= line - ranges.telephone_share < ranges.codec_share
+            else 0.0
+        ),
+        gain_db=rng.uniform(*(ranges.quiet_gain_db if quiet else ranges.gain_db)),
+        seed=rng.integers(2**24),
+    )
+
+
+@torch.no_grad()
+def augment(sounds: torch.Tensor, inside: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+    """Changed copies of the sounds of windows: (B, S) float32, zeros where they are padded.
+
+    sounds: (B, S) at the training level. inside: (B, S), 0 for padding. changes: (B, K), the fields of
+    `Changes`. The same row of it gives the same sound, except for whose voices babble: those of the batch.
+    """
+    drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, where it is known at once which rows they are
+    white = white_noise(drawn.seed, sounds.shape[1] + SAMPLING_RATE, sounds.device)
+    white, room_noise = white.split([sounds.shape[1], SAMPLING_RATE], dim=1)
+    before_db = heard_level_db(sounds)
+    heard = _change(sounds, drawn.formant_ratio != 1.0, warp_formants, drawn.formant_ratio)
+    heard = _change(heard, drawn.gated > 0, gate)
+    room = (room_noise, drawn.t60_seconds, drawn.direct_to_reverb_db)
+    heard = _change(heard, drawn.t60_seconds > 0, reverberate, *room)
+    heard = _change(heard, drawn.tilt_db_per_octave != 0.0, tilt_spectrum, drawn.tilt_db_per_octave)
+    heard = among_noises(heard, sounds, white, drawn)
+    heard = _change(heard, drawn.silence > 0, _unspoken, white, *drawn)
+    heard = _change(heard, drawn.clip_db > -math.inf, _overdriven, drawn.clip_db)
+    heard = _change(heard, drawn.telephone > 0, telephone)
+    heard = _change(heard, drawn.codec_band_hz > 0, lossy_codec, drawn.codec_band_hz)
+    gain_db = before_db - heard_level_db(heard) + drawn.gain_db.to(heard.device)
+    level_db = speech_level_db(heard)  # clips are level-normalised last, quiet ones are not
+    lifted = (drawn.lifted.to(heard.device) > 0) | (level_db > SPEECH_LEVEL_DB)
+    unspoken_db = torch.where(lifted & (level_db > SILENCE_LEVEL_DB), SPEECH_LEVEL_DB - level_db, 0.0)
+    gain_db = torch.where(drawn.silence.to(heard.device) > 0, unspoken_db, gain_db)
+    return heard * 10 ** (gain_db[:, None] / 20) * inside
+
+
+def _change(
+    sounds: torch.Tensor, which: torch.Tensor, change: Callable, *numbers: torch.Tensor
+) -> torch.Tensor:
+    """A batch with some rows changed. which: (B,) bool on the CPU; numbers: (B,) or (B, ...) each."""
+    rows = which.nonzero()[:, 0]
+    if not len(rows):
+        return sounds
+    device = sounds.device
+    own = [number[rows.to(number.device)].to(device) for number in numbers]
+    rows = rows.to(device)
+    return sounds.index_copy(0, rows, change(sounds[rows], *own))
+
+
+def white_noise(seeds: torch.Tensor, num_samples: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Normal noise (B, num_samples) float32, a seed for each row."""
+    generator, rows = torch.Generator(device), []
+    for seed in seeds.tolist():
+        generator.manual_seed(int(seed))
+        rows.append(torch.randn(num_samples, generator=generator, device=device))
+    return torch.stack(rows)
+
+
+def among_noises(
+    sounds: torch.Tensor, voices: torch.Tensor, white: torch.Tensor, drawn: Changes
+) -> torch.Tensor:
+    """Speech (B, S) and what else is heard, each so many dB below the speech level of the window.
+
+    voices: (B, S), who may babble in the other windows. white: (B, S) noise. drawn: (B,) each, on the CPU.
+    """
+    level_db = heard_level_db(sounds)
+    added = torch.zeros_like(sounds)
+    below = {
+        name: level_db - getattr(drawn, f"{name}_snr_db").to(level_db) for name in ("noise", "hum", "babble")
+    }
+    added = _change(
+        added, drawn.noise_snr_db < math.inf, lambda now, *of: now + coloured_noise(*of),
+        white, drawn.noise_slope_db, below["noise"],
+    )  # fmt: skip
+    added = _change(
+        added, drawn.hum_snr_db < math.inf, lambda now, *of: now + fan(*of),
+        white.flip(1), drawn.hum_hz, below["hum"],
+    )  # fmt: skip
+    if len(sounds) == 1:  # nobody else is there
+        return sounds + added
+    babbled = drawn.babble_snr_db < math.inf
+    others = torch.arange(len(sounds))
+    return sounds + _change(
+        added, babbled, lambda now, own, *of: now + babble(crowd(voices, own.long(), *of[:2]), of[2]),
+        others, drawn.num_babblers, drawn.seed, below["babble"],
+    )  # fmt: skip
+
+
+def crowd(voices: torch.Tensor, own: torch.Tensor, counts: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+    """Several voices of a batch at once, from anywhere in them on: (R, S) for rows `own` (R,) of (B, S)."""
+    together = torch.zeros_like(voices[own])
+    size, times = voices.shape[1], torch.arange(voices.shape[1], device=voices.device)
+    for number in range(int(counts.max())):
+        steps = 1 + (seeds.long() // (number + 1)) % (len(voices) - 1)
+        starts = (seeds.long() * (2 * number + 1)) % size
+        other = voices[((own + steps) % len(voices))[:, None], (times + starts[:, None]) % size]
+        together += other * (number < counts)[:, None]
+    return together
+
+
+def _unspoken(sounds: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
+    """Zeros, a fan, gusty, knocking or steady noise instead of sounds (B, S), at the level that was drawn."""
+    own = Changes(*drawn)
+    level_db = own.silence_level_db
+    noise = coloured_noise(white, own.noise_slope_db, level_db)
+    chances = torch.special.ndtr(white[:, : MAX_TURNS + 2 * MAX_KNOCKS + 2])  # uniform in 0..1
+    size = sounds.shape[1]
+    turns, knocking = chances[:, : MAX_TURNS + 1], chances[:, MAX_TURNS + 1 :]
+    kinds = [
+        fan(white, own.hum_hz, level_db),
+        at_level(noise * gusts(turns, size), level_db),
+        at_level(noise * knocks(knocking, size), level_db),
+        noise,
+    ]
+    kind = own.kind.long()[:, None]
+    made = sum(torch.where(kind == number, one, 0.0) for number, one in enumerate(kinds))
+    return made * (own.digital == 0)[:, None]
+
+
+def gusts(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
+    """How loud wind or traffic is: (B, S) in 0..1, with 2 to 10 random turns a second.
+
+    chances: (B, MAX_TURNS + 1) uniform; the first says how many turns, the others how loud it is at each.
+    """
+    most = min(MAX_TURNS - 1, 10.0 * num_samples / SAMPLING_RATE)
+    count = (chances[:, :1] * 0.8 + 0.2) * most
+    position = torch.linspace(0, 1, num_samples, device=chances.device) * count
+    left = position.long()
+    loud = chances[:, 1:] ** 2
+    weight = position - left
+    return loud.gather(1, left) * (1 - weight) + loud.gather(1, left + 1) * weight
+
+
+def knocks(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
+    """How loud keys, clicks or steps are: (B, S) in 0..1, up to 8 sudden starts that die away in 5 to 50 ms.
+
+    chances: (B, 2 MAX_KNOCKS + 1) uniform: the decay, when each starts, and how loud it is, the softest not.
+    """
+    decay = (0.005 + 0.045 * chances[:, :1]) * SAMPLING_RATE
+    loudness = torch.zeros(len(chances), num_samples, device=chances.device)
+    times = torch.arange(num_samples, device=chances.device)
+    for number in range(MAX_KNOCKS):
+        start, loud = chances[:, 1 + number, None] * num_samples, chances[:, 1 + MAX_KNOCKS + number, None]
+        loud = loud * (loud > 0.2) if number else loud.clamp(min=0.2)
+        after = (times - start).clamp(min=0.0)
+        loudness += loud * torch.exp(-after / decay) * (times >= start)
+    return loudness.clamp(max=1.0)
+
+
+def coloured_noise(white: torch.Tensor, db_per_octave: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
+    """Noise of (B, S) with a root mean square of `level_db` (B,) below full scale, from white noise (B, S).
+
+    0 dB per octave is white, -3 pink, -6 brown; nothing below 20 Hz.
+    """
+    frequencies = _frequencies(white.shape[1], white.device)
+    octaves = torch.log2(frequencies.clamp(min=LOWEST_HZ) / LOWEST_HZ)
+    gain = 10 ** (db_per_octave[:, None] * octaves / 20) * (frequencies >= LOWEST_HZ)
+    return at_level(torch.fft.irfft(torch.fft.rfft(white) * gain, white.shape[1]), level_db)
+
+
+def fan(white: torch.Tensor, hum_hz: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
+    """Hum with seven harmonics, 6 dB over brown noise: (B, S). white: (B, S); hum_hz, level_db: (B,)."""
+    times = torch.arange(white.shape[1], device=white.device) / SAMPLING_RATE
+    hum = torch.zeros_like(white)
+    for harmonic in range(1, NUM_HARMONICS + 1):
+        phase = torch.special.ndtr(white[:, harmonic, None])
+        hum += torch.sin(2 * math.pi * (hum_hz[:, None] * harmonic * times + phase)) / harmonic
+    ones = torch.ones_like(level_db)
+    noise = coloured_noise(white, -6.0 * ones, 0.0 * ones)
+    return at_level(at_level(hum, 6.0 * ones) + noise, level_db)
+
+
+def babble(together: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
+    """Voices at once (B, S), with a speech level of `level_db` (B,); pauses of all are not made loud."""
+    quietest_db = SPEECH_LEVEL_DB - 2 * SOFTEST_DB
+    return together * 10 ** ((level_db - speech_level_db(together).clamp(min=quietest_db)) / 20)[:, None]
+
+
+def speech_level_db(sounds: torch.Tensor) -> torch.Tensor:
+    """Level of the loud 20 ms frames of (B, S), in dB below full scale: (B,), -inf for digital silence.
+
+    As `loudness_bilabial.speech_level_db` of each, but for what is left after the last whole frame.
+    """
+    count = max(1, sounds.shape[1] // LEVEL_FRAME_SAMPLES)
+    power = (sounds[:, : count * LEVEL_FRAME_SAMPLES] ** 2).unflatten(1, (count, -1)).mean(dim=2)
+    loud = power >= power.quantile(0.95, dim=1, keepdim=True) * 10 ** (-LOUD_RANGE_DB / 10)
+    return 10 * torch.log10((power * loud).sum(dim=1) / loud.sum(dim=1))
+
+
+def heard_level_db(sounds: torch.Tensor) -> torch.Tensor:
+    """Speech level (B,) in dB below full scale, of a pause the least that noise is measured by."""
+    return speech_level_db(sounds).clamp(min=SPEECH_LEVEL_DB - SOFTEST_DB)
+
+
+def at_level(sounds: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
+    """(B, S) scaled to a root mean square of `level_db` (B,) below full scale; zeros stay zeros."""
+    level = (sounds**2).mean(dim=1).sqrt().clamp(min=1e-12)
+    return sounds * (10 ** (level_db / 20) / level)[:, None]
+
+
+def reverberate(
+    sounds: torch.Tensor, white: torch.Tensor, t60_seconds: torch.Tensor, direct_to_reverb_db: torch.Tensor
+) -> torch.Tensor:
+    """(B, S) in rooms: the sound itself, undelayed, and from 2 ms on noise that decays by 60 dB in T60.
+
+    The impulse responses have a power of 1. Polack (1988), "La transmission de l'énergie sonore dans les
+    salles". white: (B, N) noise, as long as the longest T60.
+    """
+    response = room_response(white, t60_seconds, direct_to_reverb_db)
+    size = sounds.shape[1] + response.shape[1]
+    size += -size % 512  # a length that is fast to transform
+    wet = torch.fft.irfft(torch.fft.rfft(sounds, size) * torch.fft.rfft(response, size), size)
+    return wet[:, : sounds.shape[1]]
+
+
+def room_response(
+    white: torch.Tensor, t60_seconds: torch.Tensor, direct_to_reverb_db: torch.Tensor
+) -> torch.Tensor:
+    """Impulse responses (B, N) of rooms, T60 (B,) long; the direct path is first and largest."""
+    times = torch.arange(white.shape[1], device=white.device)
+    t60_samples = t60_seconds[:, None] * SAMPLING_RATE
+    tail = white * 10 ** (-3 * times / t60_samples) * (times < t60_samples)
+    tail = tail * (times >= FIRST_REFLECTION_SAMPLES)
+    power = (tail**2).sum(dim=1, keepdim=True).clamp(min=1e-12)
+    tail = tail * 10 ** (-direct_to_reverb_db[:, None] / 20) / power.sqrt()
+    response = torch.cat([torch.ones_like(tail[:, :1]), tail[:, 1:].clamp(-0.9, 0.9)], dim=1)
+    return response / (response**2).sum(dim=1, keepdim=True).sqrt()
+
+
+def warp_formants(sounds: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
+    """Scale the spectra of (B, S) along frequency by (B,), tempo kept: vocal-tract-length perturbation.
+
+    Jaitly and Hinton (2013), "Vocal Tract Length Perturbation improves speech recognition"; here on the
+    waveform.
+    """
+    size, hop = 512, 128
+    window = torch.hann_window(size, device=sounds.device)
+    spectrum = torch.stft(sounds, size, hop, window=window, return_complex=True)  # (B, D, T)
+    highest = spectrum.shape[1] - 1
+    bins = torch.arange(highest + 1, device=sounds.device) / ratio[:, None]  # (B, D)
+    left = bins.floor().long().clamp(max=highest)
+    right = (left + 1).clamp(max=highest)
+    weight = (bins - left).clamp(0, 1)[..., None]
+    rows = torch.arange(len(sounds), device=sounds.device)[:, None]
+    magnitude = spectrum.abs()
+    warped = magnitude[rows, left] * (1 - weight) + magnitude[rows, right] * weight
+    phase = spectrum[rows, left] / magnitude[rows, left].clamp(min=1e-8)
+    warped = warped * (bins <= highest)[..., None] * phase
+    return torch.istft(warped, size, hop, window=window, length=sounds.shape[1])
+
+
+def tilt_spectrum(sounds: torch.Tensor, db_per_octave: torch.Tensor) -> torch.Tensor:
+    """Raise or lower (B, S) by so many dB per octave (B,) around 1 kHz, from 60 Hz up."""
+    octaves = torch.log2(_frequencies(sounds.shape[1], sounds.device).clamp(min=60.0) / 1000.0)
+    gain = 10 ** (db_per_octave[:, None] * octaves / 20)
+    return torch.fft.irfft(torch.fft.rfft(sounds) * gain, sounds.shape[1])
+
+
+def gate(sounds: torch.Tensor) -> torch.Tensor:
+    """Silence the 20 ms stretches of (B, S) 25 dB and more under the speech level, as a noise gate does."""
+    size = LEVEL_FRAME_SAMPLES
+    power = F.pad(sounds, (0, -sounds.shape[1] % size)).unflatten(1, (-1, size)).square().mean(dim=2)
+    open_ = power >= 10 ** ((speech_level_db(sounds)[:, None] + GATE_DB) / 10)
+    return sounds * open_.repeat_interleave(size, dim=1)[:, : sounds.shape[1]]
+
+
+def clipped(sounds: torch.Tensor, over_db: torch.Tensor) -> torch.Tensor:
+    """(B, S) so much louder (B,) than a recorder takes whose full scale the loudest sample just reached."""
+    peak = sounds.abs().amax(dim=1, keepdim=True).clamp(min=1e-9)
+    return (sounds / peak * 10 ** (over_db[:, None] / 20)).clamp(-1.0, 1.0)
+
+
+def _overdriven(sounds: torch.Tensor, over_db: torch.Tensor) -> torch.Tensor:
+    """`clipped`, as loud as before."""
+    peak = sounds.abs().amax(dim=1, keepdim=True)
+    return clipped(sounds, over_db) * peak * 10 ** (-over_db[:, None] / 20)
+
+
+def telephone(sounds: torch.Tensor) -> torch.Tensor:
+    """300 to 3400 Hz of (B, S) at 8 kHz, in 8 bits by the mu-law, and back at 16 kHz, without delay."""
+    num_samples = sounds.shape[1] + sounds.shape[1] % 2
+    num_narrow = num_samples * TELEPHONE_HZ // SAMPLING_RATE
+    frequencies = _frequencies(num_samples, sounds.device)
+    low, high = TELEPHONE_BAND_HZ
+    spectrum = torch.fft.rfft(sounds, num_samples) * ((frequencies >= low) & (frequencies <= high))
+    narrow = torch.fft.irfft(spectrum[:, : num_narrow // 2 + 1], num_narrow) * (num_narrow / num_samples)
+    loud = narrow.sign() * torch.log1p(MU * narrow.abs().clamp(max=1.0)) / math.log1p(MU)
+    coded = (loud * 127).round() / 127
+    narrow = coded.sign() * torch.expm1(coded.abs() * math.log1p(MU)) / MU
+    wide = torch.fft.irfft(torch.fft.rfft(narrow), num_samples) * (num_samples / num_narrow)
+    return wide[:, : sounds.shape[1]]
+
+
+def lossy_codec(sounds: torch.Tensor, band_hz: torch.Tensor) -> torch.Tensor:
+    """An imitation of what MP3, Opus and the like take from (B, S), without their delay.
+
+    In frames of 20 ms, bins more than 20 dB below the largest within 400 Hz and all above `band_hz` (B,) are
+    zero, other magnitudes are multiples of 3 dB. No codec's own tables, noise filling or stereo.
+    """
+    size, hop = CODEC_FRAME_SAMPLES, CODEC_FRAME_SAMPLES // 4
+    window = torch.hann_window(size, device=sounds.device)
+    spectrum = torch.stft(sounds, size, hop, window=window, return_complex=True)
+    power_db = 20 * torch.log10(spectrum.abs().clamp(min=1e-8))  # (B, D, T)
+    width = 2 * CODEC_NEIGHBOURS + 1
+    peak_db = F.max_pool1d(power_db.transpose(1, 2), width, 1, CODEC_NEIGHBOURS).transpose(1, 2)
+    hertz = torch.arange(spectrum.shape[1], device=sounds.device)[:, None] * SAMPLING_RATE / size
+    kept = (power_db >= peak_db - MASKED_DB) & (hertz <= band_hz[:, None, None])
+    change_db = (power_db / CODEC_STEP_DB).round() * CODEC_STEP_DB - power_db
+    spectrum = spectrum * (10 ** (change_db / 20) * kept)
+    return torch.istft(spectrum, size, hop, window=window, length=sounds.shape[1])
 
 
 def resting_face(coefficients: np.ndarray, lip_gap: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -118,223 +454,6 @@ def resting_face(coefficients: np.ndarray, lip_gap: np.ndarray, valid: np.ndarra
     return coefficients[lip_gap <= np.quantile(lip_gap, 0.1)].mean(axis=0)
 
 
-def through_room(sound: np.ndarray, changes: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Speech (S,) from another throat, gated or not, in a room or not, as a microphone colours it."""
-    sound = warp_formants(sound, rng.uniform(*changes.formant_ratio))
-    if rng.random() < changes.gate_share:
-        sound = gate(sound)
-    if rng.random() < changes.reverb_share:
-        t60, direct = rng.uniform(*changes.t60_seconds), rng.uniform(*changes.direct_to_reverb_db)
-        sound = reverberate(sound, t60, direct, rng)
-    return tilt_spectrum(sound, rng.uniform(*changes.tilt_db_per_octave))
-
-
-def among_noises(
-    sound: np.ndarray, changes: Augmentation, rng: np.random.Generator, voices: Voices | None
-) -> np.ndarray:
-    """Speech (S,) and what else is heard, each so many dB below the speech level of the window."""
-    level_db, added = heard_level_db(sound), np.zeros_like(sound)
-    if rng.random() < changes.noise_share:
-        slope, snr_db = rng.uniform(-6.0, 0.0), rng.uniform(*changes.noise_snr_db)
-        added += coloured_noise(len(sound), slope, level_db - snr_db, rng)
-    if rng.random() < changes.hum_share:
-        added += fan(len(sound), level_db - rng.uniform(*changes.hum_snr_db), rng, rng.choice(HUM_HZ))
-    if voices is not None and rng.random() < changes.babble_share:
-        low, high = changes.babble_snr_db
-        snr_db = low + (high - low) * np.sqrt(rng.random())
-        added += babble(voices(rng), len(sound), level_db - snr_db)
-    return sound + added
-
-
-def heard_level_db(sound: np.ndarray) -> float:
-    """Speech level of (S,) in dB below full scale, of a pause the least that noise is measured by."""
-    return max(speech_level_db(sound), SPEECH_LEVEL_DB - SOFTEST_DB)
-
-
-def through_line(sound: np.ndarray, changes: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Sound (S,) as it arrives: perhaps clipped, and perhaps after a telephone or a codec."""
-    if rng.random() < changes.clip_share:
-        over_db = rng.uniform(*changes.clip_db)
-        sound = clipped(sound, over_db) * (np.abs(sound).max() * 10 ** (-over_db / 20))
-    drawn = rng.random()
-    if drawn < changes.telephone_share:
-        sound = telephone(sound)
-    elif drawn < changes.telephone_share + changes.codec_share:
-        sound = lossy_codec(sound, rng.uniform(*changes.codec_band_hz))
-    return sound
-
-
-def sound_without_speech(num_samples: int, changes: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Zeros, a steady or gusty noise, a fan or knocks: (S,) float32 at any level up to that of speech."""
-    if rng.random() < changes.digital_share:
-        return np.zeros(num_samples, np.float32)
-    level_db, kind = rng.uniform(*changes.silence_level_db), rng.integers(4)
-    if kind == 0:
-        sound = fan(num_samples, level_db, rng, rng.choice(HUM_HZ))
-    else:
-        sound = coloured_noise(num_samples, rng.uniform(-6.0, 0.0), level_db, rng)
-    if kind == 1:
-        sound = at_level(sound * gusts(num_samples, rng), level_db)
-    elif kind == 2:
-        sound = at_level(sound * knocks(num_samples, rng), level_db)
-    return sound
-
-
-def gusts(num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """How loud wind or traffic is: (S,) in 0..1, with 2 to 10 random turns a second."""
-    turns = max(2, round(num_samples / SAMPLING_RATE * rng.uniform(2.0, 10.0)))
-    return np.interp(np.linspace(0, turns, num_samples), np.arange(turns + 1), rng.random(turns + 1) ** 2)
-
-
-def knocks(num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """How loud keys, clicks or steps are: (S,) in 0..1, 1 to 8 sudden starts that die away in 5 to 50 ms."""
-    loudness, decay = np.zeros(num_samples), rng.uniform(0.005, 0.05) * SAMPLING_RATE
-    for start in rng.integers(0, num_samples, rng.integers(1, 9)):
-        loudness[start:] += rng.uniform(0.2, 1.0) * np.exp(-np.arange(num_samples - start) / decay)
-    return loudness.clip(max=1.0)
-
-
-def coloured_noise(
-    num_samples: int, db_per_octave: float, level_db: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Noise of (S,) float32 with a root mean square of `level_db` below full scale.
-
-    0 dB per octave is white, -3 pink, -6 brown; nothing below 20 Hz.
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
-    frequencies = np.fft.rfftfreq(num_samples, 1 / SAMPLING_RATE)
-    gain = (np.maximum(frequencies, LOWEST_HZ) / LOWEST_HZ) ** (db_per_octave / (20 * np.log10(2)))
-    return at_level(np.fft.irfft(spectrum * gain * (frequencies >= LOWEST_HZ), num_samples), level_db)
-
-
-def fan(num_samples: int, level_db: float, rng: np.random.Generator, hum_hz: float = 100.0) -> np.ndarray:
-    """Hum with seven harmonics, 6 dB over brown noise: (S,) float32."""
-    times = np.arange(num_samples) / SAMPLING_RATE
-    hum = sum(
-        np.sin(2 * np.pi * (hum_hz * k * times + rng.random())) / k for k in range(1, NUM_HARMONICS + 1)
-    )
-    noise = coloured_noise(num_samples, -6.0, 0.0, rng)
-    return at_level(at_level(hum, 6.0) + noise, level_db)
-
-
-def babble(voices: Sequence[np.ndarray], num_samples: int, level_db: float) -> np.ndarray:
-    """Recordings at once, each repeated to (S,) float32, together with a speech level of `level_db`.
-
-    voices: sounds (S,) of any length, each at speech level.
-    """
-    together = sum(np.resize(voice, num_samples) for voice in voices)
-    quietest_db = SPEECH_LEVEL_DB - 2 * SOFTEST_DB  # pauses of all are not made loud
-    return (together * 10 ** ((level_db - max(speech_level_db(together), quietest_db)) / 20)).astype(
-        np.float32
-    )
-
-
-def at_level(sound: np.ndarray, level_db: float) -> np.ndarray:
-    """(S,) float32 scaled to a root mean square of `level_db` below full scale; zeros stay zeros."""
-    return (sound * 10 ** (level_db / 20) / max(np.sqrt(np.mean(sound**2)), 1e-12)).astype(np.float32)
-
-
-def reverberate(
-    waveform: np.ndarray, t60_seconds: float, direct_to_reverb_db: float, rng: np.random.Generator
-) -> np.ndarray:
-    """(S,) in a room: the sound itself, undelayed, and from 2 ms on noise that decays by 60 dB in T60.
-
-    The impulse response has a power of 1. Polack (1988), "La transmission de l'énergie sonore dans les
-    salles".
-    """
-    response = room_response(t60_seconds, direct_to_reverb_db, rng)
-    size = len(waveform) + len(response)
-    size += -size % 512  # a length that is fast to transform
-    wet = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)
-    return wet[: len(waveform)].astype(np.float32)
-
-
-def room_response(t60_seconds: float, direct_to_reverb_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Impulse response (S,) float32 of a room, T60 long; the direct path is first and largest."""
-    num_samples = max(FIRST_REFLECTION_SAMPLES + 1, round(t60_seconds * SAMPLING_RATE))
-    decay = 10 ** (-3 * np.arange(num_samples) / (t60_seconds * SAMPLING_RATE))
-    tail = rng.standard_normal(num_samples) * decay
-    tail[:FIRST_REFLECTION_SAMPLES] = 0.0
-    tail *= 10 ** (-direct_to_reverb_db / 20) / np.sqrt(np.sum(tail**2))
-    response = np.concatenate([[1.0], tail[1:].clip(-0.9, 0.9)])
-    return (response / np.sqrt(np.sum(response**2))).astype(np.float32)
-
-
-def warp_formants(waveform: np.ndarray, ratio: float) -> np.ndarray:
-    """Scale the spectrum of (S,) along frequency, time and tempo kept: vocal-tract-length perturbation.
-
-    Jaitly and Hinton (2013), "Vocal Tract Length Perturbation improves speech recognition"; here on the
-    waveform.
-    """
-    size, hop = 512, 128
-    window = torch.hann_window(size)
-    spectrum = torch.stft(torch.from_numpy(waveform), size, hop, window=window, return_complex=True)
-    bins = torch.arange(len(spectrum)) / ratio
-    left = bins.floor().long().clamp(max=len(spectrum) - 1)
-    right = (left + 1).clamp(max=len(spectrum) - 1)
-    weight = (bins - left).clamp(0, 1)[:, None]
-    magnitude = spectrum.abs()
-    warped = (magnitude[left] * (1 - weight) + magnitude[right] * weight) * (bins < len(spectrum))[:, None]
-    phase = spectrum[left] / magnitude[left].clamp(min=1e-8)
-    return torch.istft(warped * phase, size, hop, window=window, length=len(waveform)).numpy()
-
-
-def tilt_spectrum(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
-    """Raise or lower (S,) by so many dB per octave around 1 kHz, from 60 Hz up."""
-    spectrum = np.fft.rfft(waveform)
-    frequencies = np.fft.rfftfreq(len(waveform), 1 / SAMPLING_RATE).clip(min=60.0)
-    gain = 10 ** (db_per_octave * np.log2(frequencies / 1000.0) / 20)
-    return np.fft.irfft(spectrum * gain, len(waveform)).astype(np.float32)
-
-
-def gate(waveform: np.ndarray, below_db: float = -25.0) -> np.ndarray:
-    """Silence the 20 ms stretches of (S,) so many dB under the speech level, as a noise gate does."""
-    size = LEVEL_FRAME_SAMPLES
-    frames = np.pad(waveform, (0, -len(waveform) % size)).reshape(-1, size)
-    power = (frames**2).mean(axis=1)
-    threshold = 10 ** ((speech_level_db(waveform) + below_db) / 10)
-    return np.repeat(power >= threshold, size)[: len(waveform)] * waveform
-
-
-def clipped(waveform: np.ndarray, over_db: float = 6.0) -> np.ndarray:
-    """(S,) so much louder than a recorder takes whose full scale the loudest sample just reached."""
-    peak = max(float(np.abs(waveform).max()), 1e-9)
-    return np.clip(waveform / peak * 10 ** (over_db / 20), -1.0, 1.0).astype(np.float32)
-
-
-def telephone(waveform: np.ndarray) -> np.ndarray:
-    """300 to 3400 Hz of (S,) at 8 kHz, in 8 bits by the mu-law, and back at 16 kHz, without delay."""
-    num_samples = len(waveform) + len(waveform) % 2
-    num_narrow = num_samples * TELEPHONE_HZ // SAMPLING_RATE
-    spectrum, frequencies = (
-        np.fft.rfft(waveform, num_samples),
-        np.fft.rfftfreq(num_samples, 1 / SAMPLING_RATE),
-    )
-    low, high = TELEPHONE_BAND_HZ
-    spectrum *= (frequencies >= low) & (frequencies <= high)
-    narrow = np.fft.irfft(spectrum, num_narrow) * (num_narrow / num_samples)
-    loud = np.sign(narrow) * np.log1p(MU * np.abs(narrow).clip(max=1.0)) / np.log1p(MU)
-    coded = np.round(loud * 127) / 127
-    narrow = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(MU)) / MU
-    wide = np.fft.irfft(np.fft.rfft(narrow), num_samples) * (num_samples / num_narrow)
-    return wide[: len(waveform)].astype(np.float32)
-
-
-def lossy_codec(
-    waveform: np.ndarray, band_hz: float, masked_db: float = 20.0, step_db: float = 3.0
-) -> np.ndarray:
-    """An imitation of what MP3, Opus and the like take from (S,), without their delay.
-
-    In frames of 20 ms, bins more than `masked_db` below the largest within 400 Hz and all above `band_hz` are
-    zero, other magnitudes are multiples of `step_db`. No codec's own tables, noise filling or stereo.
-    """
-    size, hop = CODEC_FRAME_SAMPLES, CODEC_FRAME_SAMPLES // 4
-    window = torch.hann_window(size)
-    spectrum = torch.stft(torch.from_numpy(waveform), size, hop, window=window, return_complex=True)
-    power_db = 20 * torch.log10(spectrum.abs().clamp(min=1e-8))  # (D, T)
-    width = 2 * CODEC_NEIGHBOURS + 1
-    peak_db = torch.nn.functional.max_pool1d(power_db.T, width, 1, CODEC_NEIGHBOURS).T
-    in_band = torch.arange(len(spectrum))[:, None] * SAMPLING_RATE / size <= band_hz
-    change_db = (power_db / step_db).round() * step_db - power_db
-    gain = 10 ** (change_db / 20) * ((power_db >= peak_db - masked_db) & in_band)
-    return torch.istft(spectrum * gain, size, hop, window=window, length=len(waveform)).numpy()
+def _frequencies(num_samples: int, device: torch.device) -> torch.Tensor:
+    """Of the bins of a real Fourier transform, in Hz."""
+    return torch.fft.rfftfreq(num_samples, 1 / SAMPLING_RATE, device=device)

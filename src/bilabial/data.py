@@ -10,7 +10,6 @@ from __future__ import annotations
 import wave
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from bilabial.audio import decode_wav, encode_wav
-from bilabial.augmentation import Augmentation, augment, resting_face
+from bilabial.augmentation import Augmentation, draw_changes, resting_face
 from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
@@ -32,7 +31,7 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.phones import articulation
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
-HEARING_INPUTS = ("clean", "articulation", "articulation_mask")
+HEARING_INPUTS = ("articulation", "articulation_mask")
 UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDSHAPES])
 UNHEARD = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
 PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
@@ -234,11 +233,12 @@ class TrainingWindows(torch.utils.data.Dataset):
 
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, row), so that a
-    resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged.
+    resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
+    also have changes (K,), what `augment` is to do to the sound; where the speech is taken away, input_values
+    are zeros and the face rests.
     taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
-    with_hearing: items also have HEARING_INPUTS: clean (S,) float32, the sound before any change but tempo,
-    for a teacher to listen to, zeros where the speech is taken away; articulation (T, A), what the phones
-    of the row say about the mouth, and articulation_mask (T,), 0 where nothing is known. emotion_share: of
+    with_hearing: items also have HEARING_INPUTS: articulation (T, A), what the phones of the row say about
+    the mouth, and articulation_mask (T,), 0 where nothing is known. emotion_share: of
     the windows of neutral faces, how many get an emotion that the rows do not have, by the prior of
     bilabial.emotions; with it the prior's channels count, where the capture does not see them: neutral is 0.
     default_share: of the windows of a named style, how many are given as the default one, which so becomes
@@ -264,7 +264,6 @@ class TrainingWindows(torch.utils.data.Dataset):
         captured = set(rows.unique("emotion"))
         self.rests = upper_face_rests(rows)
         self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
-        self.sounds = rows.select_columns("audio").with_format(None)  # a voice in the babble needs no face
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -283,12 +282,13 @@ class TrainingWindows(torch.utils.data.Dataset):
         if row["face"] == "taught":
             window["label_mask"] *= np.float32(self.taught_weight)
         if self.with_hearing:
-            window |= {"clean": window["input_values"], **self._articulation(row["phones"], start, speed)}
+            window |= self._articulation(row["phones"], start, speed)
         style = self._style(str(row["style"]), rng)
         if changes:
-            resting = resting_face(coefficients, row["lip_gap"], valid)
-            voices = partial(self._voices, index) if len(self) > 1 else None
-            window = augment(window, resting, changes, rng, voices)
+            drawn = draw_changes(changes, rng)
+            window["changes"] = np.array(drawn, np.float32)
+            if drawn.silence:
+                window |= self._without_speech(window, resting_face(coefficients, row["lip_gap"], valid))
         if style == 0:
             rest = self.rests.get(rest_key(row), 0.0)
             window["labels"] = np.where(UNHEARD, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
@@ -343,12 +343,16 @@ class TrainingWindows(torch.utils.data.Dataset):
             "articulation_mask": np.asarray(known, np.float32),
         }
 
-    def _voices(self, index: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Sounds of some other rows, (S,) each, from anywhere in them on."""
-        low, high = self.augmentation.num_babblers
-        steps = rng.integers(1, len(self), rng.integers(low, high + 1))
-        sounds = [waveform_of(self.sounds[int((index + step) % len(self))]) for step in steps]
-        return [np.roll(sound, -rng.integers(len(sound))) for sound in sounds]
+    def _without_speech(self, window: dict[str, np.ndarray], resting: np.ndarray) -> dict[str, np.ndarray]:
+        """What a window has instead when nobody speaks: resting (52,) in all frames, and no phones."""
+        frames = len(window["labels"])
+        changed = {
+            "input_values": np.zeros_like(window["input_values"]),
+            "labels": np.tile(resting, (frames, 1)).astype(np.float32),
+        }
+        if self.with_hearing:
+            changed["articulation"] = articulation([], np.zeros(frames))
+        return changed
 
     def _emotion(self, name: str, intensity: float) -> np.ndarray:
         """Weights (E,) of the row's emotion, as strong as it is shown; neutral is all zeros."""
