@@ -100,7 +100,7 @@ def rows_of_table(args: argparse.Namespace) -> Iterator[str]:
     name, device = (torch.cuda.get_device_name(), "cuda") if on_gpu else ("CPU", "cpu")
     batch = collate([windows[number] for number in range(args.batch_size)])
     batch = {field: value.to(device) for field, value in batch.items()}
-    sound = batch["input_values"], batch["attention_mask"], batch.pop("changes")
+    sound = batch["input_values"], batch["attention_mask"], batch.pop("voices"), batch.pop("changes")
     speed = windows_per_second(lambda: augment(*sound), args.batch_size)
     yield f"| changes of {args.batch_size} on {name} | {speed:.0f} | | |"
     speed = measure_steps(batch, config, args.compile)

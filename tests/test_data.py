@@ -29,7 +29,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.phones import articulation
 
-SOUND = ("input_values", "attention_mask", "changes")
+SOUND = ("input_values", "attention_mask", "voices", "changes")
 SILENT = Augmentation(silence_share=1.0, digital_share=1.0)
 
 
@@ -153,10 +153,20 @@ def test_sound_is_changed_where_the_model_runs(rows, config, speech):
     assert window["changes"].shape == (len(Changes._fields),) and window["changes"].dtype == np.float32
     assert not np.array_equal(window["changes"], windows[len(rows)]["changes"])
     batch = collate([windows[0], windows[1]])
-    heard = augment(batch["input_values"], batch["attention_mask"], batch["changes"])
+    heard = augment(*(batch[name] for name in SOUND))
     assert not torch.allclose(heard, batch["input_values"], atol=1e-3)
     assert not heard[batch["attention_mask"] == 0].any()
-    assert "changes" not in TrainingWindows(rows, config, 50, None)[0]
+    assert {"changes", "voices"}.isdisjoint(TrainingWindows(rows, config, 50, None)[0])
+
+
+def test_other_rows_babble(rows, config, speech):
+    loud = Augmentation(babble_share=1.0, num_babblers=(1, 1))
+    alone, both = (TrainingWindows(some, config, 50, loud)[0]["voices"] for some in (rows.select([0]), rows))
+    assert alone.dtype == both.dtype == np.float16 and not alone.any()
+    positions = np.correlate(np.tile(speech, 2), both[:4000].astype(np.float32))
+    start = int(np.argmax(positions)) % len(speech)
+    assert np.allclose(both, np.tile(speech, 2)[start : start + 16000], atol=2e-3)  # from anywhere on
+    assert not TrainingWindows(rows, config, 50, Augmentation(babble_share=0.0))[0]["voices"].any()
 
 
 def test_silence_is_labelled_with_the_resting_face(rows, config):

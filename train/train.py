@@ -205,8 +205,8 @@ def main(args: TrainArguments, model_fields: dict) -> None:
             torch.manual_seed(args.seed + 1000003 * progress.step + accelerator.process_index)
             clean = batch["input_values"]
             if args.augment:
-                changes = batch.pop("changes")
-                batch["input_values"] = augment(clean, batch["attention_mask"], changes)
+                changes = batch.pop("voices"), batch.pop("changes")
+                batch["input_values"] = augment(clean, batch["attention_mask"], *changes)
             if rehearse:
                 batch = rehearse(batch)
             to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}

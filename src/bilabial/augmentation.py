@@ -139,11 +139,13 @@ def draw_changes(ranges: Augmentation, rng: np.random.Generator) -> Changes:
 
 
 @torch.no_grad()
-def augment(sounds: torch.Tensor, inside: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+def augment(
+    sounds: torch.Tensor, inside: torch.Tensor, voices: torch.Tensor, changes: torch.Tensor
+) -> torch.Tensor:
     """Changed copies of the sounds of windows: (B, S) float32, zeros where they are padded.
 
-    sounds: (B, S) at the training level. inside: (B, S), 0 for padding. changes: (B, K), the fields of
-    `Changes`. The same row of it gives the same sound, except for whose voices babble: those of the batch.
+    sounds: (B, S) at the training level. inside: (B, S), 0 for padding. voices: (B, S), other people at once,
+    at any level. changes: (B, K), the fields of `Changes`. The same window gives the same sound in any batch.
     """
     drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, where it is known at once which rows they are
     white = white_noise(drawn.seed, sounds.shape[1] + SAMPLING_RATE, sounds.device)
@@ -154,7 +156,7 @@ def augment(sounds: torch.Tensor, inside: torch.Tensor, changes: torch.Tensor) -
     room = (room_noise, drawn.t60_seconds, drawn.direct_to_reverb_db)
     heard = _change(heard, drawn.t60_seconds > 0, reverberate, *room)
     heard = _change(heard, drawn.tilt_db_per_octave != 0.0, tilt_spectrum, drawn.tilt_db_per_octave)
-    heard = among_noises(heard, sounds, white, drawn)
+    heard = among_noises(heard, voices.float(), white, drawn)
     heard = _change(heard, drawn.silence > 0, _unspoken, white, *drawn)
     heard = _change(heard, drawn.clip_db > -math.inf, _overdriven, drawn.clip_db)
     heard = _change(heard, drawn.telephone > 0, telephone)
@@ -194,7 +196,7 @@ def among_noises(
 ) -> torch.Tensor:
     """Speech (B, S) and what else is heard, each so many dB below the speech level of the window.
 
-    voices: (B, S), who may babble in the other windows. white: (B, S) noise. drawn: (B,) each, on the CPU.
+    voices: (B, S), who babbles. white: (B, S) noise. drawn: (B,) each, on the CPU.
     """
     level_db = heard_level_db(sounds)
     added = torch.zeros_like(sounds)
@@ -209,26 +211,10 @@ def among_noises(
         added, drawn.hum_snr_db < math.inf, lambda now, *of: now + fan(*of),
         white.flip(1), drawn.hum_hz, below["hum"],
     )  # fmt: skip
-    if len(sounds) == 1:  # nobody else is there
-        return sounds + added
-    babbled = drawn.babble_snr_db < math.inf
-    others = torch.arange(len(sounds))
-    return sounds + _change(
-        added, babbled, lambda now, own, *of: now + babble(crowd(voices, own.long(), *of[:2]), of[2]),
-        others, drawn.num_babblers, drawn.seed, below["babble"],
-    )  # fmt: skip
-
-
-def crowd(voices: torch.Tensor, own: torch.Tensor, counts: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-    """Several voices of a batch at once, from anywhere in them on: (R, S) for rows `own` (R,) of (B, S)."""
-    together = torch.zeros_like(voices[own])
-    size, times = voices.shape[1], torch.arange(voices.shape[1], device=voices.device)
-    for number in range(int(counts.max())):
-        steps = 1 + (seeds.long() // (number + 1)) % (len(voices) - 1)
-        starts = (seeds.long() * (2 * number + 1)) % size
-        other = voices[((own + steps) % len(voices))[:, None], (times + starts[:, None]) % size]
-        together += other * (number < counts)[:, None]
-    return together
+    added = _change(
+        added, drawn.babble_snr_db < math.inf, lambda now, *of: now + babble(*of), voices, below["babble"]
+    )
+    return sounds + added
 
 
 def _unspoken(sounds: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ import torch
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from bilabial.audio import decode_wav, encode_wav
-from bilabial.augmentation import Augmentation, draw_changes, resting_face
+from bilabial.augmentation import Augmentation, Changes, draw_changes, resting_face
 from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
@@ -234,8 +234,8 @@ class TrainingWindows(torch.utils.data.Dataset):
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, row), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
-    also have changes (K,), what `augment` is to do to the sound; where the speech is taken away, input_values
-    are zeros and the face rests.
+    also have changes (K,), what `augment` is to do to the sound, and voices (S,) float16, who babbles; where
+    the speech is taken away, input_values are zeros and the face rests.
     taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
     with_hearing: items also have HEARING_INPUTS: articulation (T, A), what the phones of the row say about
     the mouth, and articulation_mask (T,), 0 where nothing is known. emotion_share: of
@@ -264,6 +264,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         captured = set(rows.unique("emotion"))
         self.rests = upper_face_rests(rows)
         self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
+        self.sounds = rows.select_columns("audio").with_format(None)  # a voice in the babble needs no face
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -287,6 +288,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         if changes:
             drawn = draw_changes(changes, rng)
             window["changes"] = np.array(drawn, np.float32)
+            window["voices"] = self._voices(index, drawn, rng, len(window["input_values"]))
             if drawn.silence:
                 window |= self._without_speech(window, resting_face(coefficients, row["lip_gap"], valid))
         if style == 0:
@@ -342,6 +344,15 @@ class TrainingWindows(torch.utils.data.Dataset):
             "articulation": articulation(spans, times),
             "articulation_mask": np.asarray(known, np.float32),
         }
+
+    def _voices(self, index: int, drawn: Changes, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+        """Sounds of some other rows at once, (S,) float16, each from anywhere in it on, where it is drawn."""
+        together = np.zeros(num_samples, np.float32)
+        if np.isfinite(drawn.babble_snr_db) and len(self) > 1:
+            for step in rng.integers(1, len(self), drawn.num_babblers):
+                sound = waveform_of(self.sounds[int((index + step) % len(self))])
+                together += np.resize(np.roll(sound, -rng.integers(len(sound))), num_samples)
+        return together.astype(np.float16)
 
     def _without_speech(self, window: dict[str, np.ndarray], resting: np.ndarray) -> dict[str, np.ndarray]:
         """What a window has instead when nobody speaks: resting (52,) in all frames, and no phones."""
