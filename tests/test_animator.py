@@ -188,9 +188,8 @@ def test_lips_move_with_speech_and_rest_after_it(animator, speech):
 
 
 def test_the_face_does_not_tremble(animator):
-    """The jaw closes the lips, so it is as quick as they are: in captures 0.22 and more at 25 fps."""
-    assert np.abs(np.diff(animator(EXAMPLE, fps=60)["jawOpen"], 2)).max() < 0.12
-    assert np.quantile(np.abs(np.diff(animator(EXAMPLE, fps=25)["jawOpen"], 2)), 0.99) < 0.2
+    jaw = animator(EXAMPLE, fps=60)["jawOpen"]
+    assert np.abs(np.diff(jaw, 2)).max() < 0.08
 
 
 def test_a_sound_is_heard_once(tiny_model, speech):

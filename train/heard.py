@@ -35,7 +35,7 @@ def another_voice(
     sounds = tilt_spectrum(sounds, torch.tensor([rng.uniform(*voices.tilt_db_per_octave)]))
     times = np.arange(0.0, len(face) - 1, speed)
     face = interpolate_frames(np.arange(len(face)), face, times)
-    return sounds[0].float().numpy(), face, seen[np.round(times).astype(int)]
+    return sounds[0].numpy(), face, seen[np.round(times).astype(int)]
 
 
 class HeardFace:

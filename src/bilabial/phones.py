@@ -82,9 +82,9 @@ def is_phone(name: str) -> bool:
 
 def seals_lips(name: str) -> bool:
     """Whether the lips meet in a phone, IPA or ARPAbet: p, b, m and their kin."""
-    signs = [_FEATURES[sign] for sign in _signs_of(name)[:1]]  # a lone mark has none
-    met = [ARTICULATION.index(part) for part in ("bilabial", "stop", "nasal")]
-    return any(bilabial and (stop or nasal) for bilabial, stop, nasal in (sign[met] for sign in signs))
+    features = articulation([(name, 0.0, 1.0)], np.zeros(1))[0]
+    bilabial, stop, nasal = (features[ARTICULATION.index(part)] for part in ("bilabial", "stop", "nasal"))
+    return bool(bilabial and (stop or nasal))
 
 
 def _signs_of(name: str) -> list[str]:
