@@ -105,7 +105,7 @@ def close_lips(
 ) -> torch.Tensor:
     """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
 
-    By the jaw, as MediaPipe sees lips meet, and what the jaw leaves by mouthClose.
+    By the jaw, as MediaPipe sees lips meet and as a mouth rests, and what the jaw leaves by mouthClose.
     """
     return _move_lips(
         coefficients, names, weights, -share * lip_distance(coefficients, names, weights), LIP_CHANGE

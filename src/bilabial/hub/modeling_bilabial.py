@@ -331,8 +331,12 @@ class BilabialModel(BilabialPreTrainedModel):
         names, weights = self.config.blendshapes, self.config.lip_distance_weights
         opening = manner[1, list(names).index("jawOpen")].exp()
         if self.config.seal_distance > 0:
-            share = sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
-            neutral, face = (close_lips(part, names, weights, share) for part in (neutral, face))
+            # by mouthClose: lips meet too quickly for a jaw, which would tremble
+            left = 1.0 - sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
+            neutral, face = (
+                set_lip_distance(part, names, weights, left * lip_distance(part, names, weights))
+                for part in (neutral, face)
+            )
         if not felt:
             return face
         spoken = lip_distance(neutral, names, weights) * opening
