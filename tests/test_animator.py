@@ -4,13 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLE
 
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, Animator, FaceClip
 from bilabial.animator import UntrainedEmotionWarning
+from bilabial.audio import load_audio
 from bilabial.checkpoint import save_checkpoint
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.motion import Adjustments
 
@@ -185,6 +188,21 @@ def test_lips_move_with_speech_and_rest_after_it(animator, speech):
     distance = animator((16000, np.concatenate([silence, speech, silence]))).lip_distance_mm()
     assert np.percentile(distance[35:-35], 90) > 4.0
     assert distance[:20].max() < 3.0 and distance[-20:].max() < 3.0
+
+
+def test_almost_closed_lips_are_closed_and_the_jaw_stays(animator):
+    model, names = animator.model, animator.model.config.blendshapes
+    waveform, threshold = load_audio(EXAMPLE), model.config.seal_distance
+    sealed = model.animate(waveform, 16000, fps=50)
+    model.config.seal_distance = 0.0
+    plain = model.animate(waveform, 16000, fps=50)
+    model.config.seal_distance = threshold
+    before, after = (lip_distance(face, names, model.config.lip_distance_weights) for face in (plain, sealed))
+    almost = (before > 0.1 * threshold) & (before < threshold)
+    assert almost.sum() > 5 and after[almost].max() < 1e-4
+    assert torch.equal(after[before > 2 * threshold], before[before > 2 * threshold])
+    jaw = names.index("jawOpen")
+    assert torch.allclose(sealed[:, jaw], plain[:, jaw])
 
 
 def test_the_face_does_not_tremble(animator):

@@ -274,6 +274,12 @@ def test_a_window_is_changed_alike_in_every_batch(speech):
     assert math.isfinite(changes[:, -1].sum()) and (changes[:, -1] % 1 == 0).all()  # float32 holds the seed
 
 
+def test_every_seed_has_its_own_noise_and_always_the_same():
+    first, again = white_noise(torch.tensor([3, 4, 3]), 1000), white_noise(torch.tensor([4]), 1000)
+    assert torch.equal(first[0], first[2]) and torch.equal(first[1], again[0])
+    assert abs(np.corrcoef(first[:2].numpy())[0, 1]) < 0.1
+
+
 @pytest.mark.parametrize(
     "change",
     [

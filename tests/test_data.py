@@ -161,15 +161,20 @@ def test_sound_is_changed_where_the_model_runs(rows, config, speech):
 
 def test_other_rows_babble(rows, config, speech):
     loud = Augmentation(babble_share=1.0, num_babblers=(1, 1))
-    alone, both = (TrainingWindows(some, config, 50, loud)[0]["voices"] for some in (rows.select([0]), rows))
-    assert alone.dtype == both.dtype == np.float16 and not alone.any()
-    positions = np.correlate(np.tile(speech, 2), both[:4000].astype(np.float32))
-    start = int(np.argmax(positions)) % len(speech)
-    assert np.allclose(both, np.tile(speech, 2)[start : start + 16000], atol=2e-3)  # from anywhere on
+    other = np.tile(speech[::-1], 2)
+    given = [row("a", speech), row("b", speech[::-1].copy())]
+    both = Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
+    voices = TrainingWindows(both, config, 50, loud)[0]["voices"]
+    start = int(np.argmax(np.correlate(other, voices[:4000].astype(np.float32)))) % len(speech)
+    assert voices.dtype == np.float16
+    assert np.allclose(voices, other[start : start + 16000], atol=2e-3)  # from anywhere on
+    assert not TrainingWindows(rows.select([0]), config, 50, loud)[0]["voices"].any()
     assert not TrainingWindows(rows, config, 50, Augmentation(babble_share=0.0))[0]["voices"].any()
 
 
 def test_silence_is_labelled_with_the_resting_face(rows, config):
+    spoken = [one | {"phones": [{"name": "AA", "start": 0.0, "end": 9.0}]} for one in rows]
+    rows = Dataset(pyarrow.Table.from_pylist(spoken, schema=SCHEMA))
     window = TrainingWindows(rows, config, 50, SILENT, with_hearing=True)[0]
     assert np.abs(window["input_values"]).max() == 0 and window["input_values"].dtype == np.float32
     assert np.array_equal(window["articulation"], articulation([], np.zeros(50)))

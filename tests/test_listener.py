@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import build_whisper
 from heard import HeardFace, another_voice
-from listener import LAYERS, Listener
+from listener import LAYERS, Listener, multiplies_bfloat16
 from transformers import WhisperFeatureExtractor
 
 
@@ -20,7 +20,9 @@ def test_its_states_are_those_of_whispers_own_forward(listener):
     extractor = WhisperFeatureExtractor(feature_size=listener.encoder.config.num_mel_bins)
     mel = extractor(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
     assert torch.allclose(listener.log_mel(sound), mel, atol=1e-4)
-    assert torch.equal(listener.log_mel(torch.zeros(1, 3200)), torch.full((1, mel.shape[1], 20), -1.5))
+    sound[:, 240000:] *= 1e-6  # so quiet that the loud half says how low it counts
+    mel = extractor(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
+    assert torch.allclose(listener.log_mel(sound), mel, atol=1e-4)
     with torch.no_grad():
         expected = listener.encoder(mel, output_hidden_states=True).hidden_states
     states = listener(sound)
@@ -28,7 +30,8 @@ def test_its_states_are_those_of_whispers_own_forward(listener):
     for part, layer in enumerate(LAYERS):
         own = states[..., 16 * part : 16 * part + 16]
         if layer < len(expected) - 1:  # the last one comes with its norm
-            assert (own - expected[layer]).square().mean() < 1e-3 * expected[layer].var()
+            rounding = 1e-3 if multiplies_bfloat16(torch.device("cpu")) else 1e-9
+            assert (own - expected[layer]).square().mean() < rounding * expected[layer].var()
 
 
 def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(listener):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from test_data import row
 
 import train
 from bilabial.animator import Animator
+from bilabial.augmentation import Augmentation
 from bilabial.data import SCHEMA, BrokenRow
 
 TRAIN = str(ROOT / "train" / "train.py")
@@ -189,6 +191,15 @@ def test_two_processes_compute_what_one_does(dataset, preset, whole, tmp_path):
     assert max(float((both[name] - alone[name]).abs().max()) for name in alone) < 1e-4 * moved
     losses = [newest(run / "checkpoints").best_loss for run in (tmp_path, whole)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_the_model_hears_what_augmentation_makes_of_the_sound(dataset, preset, whole, tmp_path, monkeypatch):
+    """The same windows, all of them 40 dB softer than any would be, teach something else."""
+    softer = partial(Augmentation, gain_db=(-52.0, -34.0), quiet_gain_db=(-70.0, -52.0))
+    monkeypatch.setattr(train, "Augmentation", softer)
+    run_here("--dataset", dataset, "--preset", preset, "--output", tmp_path, "--batch_size", 4)
+    soft, loud = weights_of(tmp_path), weights_of(whole)
+    assert any(not soft[name].equal(loud[name]) for name in loud)
 
 
 @contextmanager

@@ -130,6 +130,17 @@ def test_lips_are_sealed_in_the_middle_of_p_b_and_m():
     assert not labial_share([("f", 0.0, 0.5), ("SIL", 0.5, 1.0)], times).any()
 
 
+def test_a_taught_face_is_sealed_in_p_however_it_is_drawn():
+    drawn = Coarticulation().eval()
+    with torch.no_grad():
+        for weights in drawn.filter.parameters():
+            weights.zero_()
+        drawn.filter.bias[JAW] = 0.3
+    face = face_of(Teacher(drawn), [("ɑ", 0.0, 0.5), ("p", 0.5, 0.7), ("ɑ", 0.7, 1.0)], np.zeros(16000), 50)
+    gap = face[:, JAW] - face[:, CLOSE]
+    assert gap[10] == gap[45] == pytest.approx(0.3) and gap[30] == 0.0
+
+
 def test_the_filter_alone_recovers_the_rule(captured):
     teacher = Coarticulation().eval()
     fit_filter(teacher, list(load_rows(captured, "train")))
