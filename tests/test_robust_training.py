@@ -30,7 +30,7 @@ from test_data import row
 
 import train
 from bilabial.animator import Animator
-from bilabial.augmentation import Augmentation
+from bilabial.augmentation import Augmentation, speech_level_db
 from bilabial.data import SCHEMA, BrokenRow
 
 TRAIN = str(ROOT / "train" / "train.py")
@@ -200,6 +200,29 @@ def test_the_model_hears_what_augmentation_makes_of_the_sound(dataset, preset, w
     run_here("--dataset", dataset, "--preset", preset, "--output", tmp_path, "--batch_size", 4)
     soft, loud = weights_of(tmp_path), weights_of(whole)
     assert any(not soft[name].equal(loud[name]) for name in loud)
+
+
+def test_teachers_listen_to_the_sound_before_augmentation(dataset, tmp_path, monkeypatch):
+    heard = []
+
+    class Noting(train.Hearing):
+        def forward(
+            self, states: torch.Tensor, clean: torch.Tensor, *others: object, **named: object
+        ) -> dict:
+            heard.append(clean)
+            return super().forward(states, clean, *others, **named)
+
+    softer = partial(Augmentation, gain_db=(-52.0, -34.0), quiet_gain_db=(-70.0, -52.0), silence_share=0.0)
+    monkeypatch.setattr(train, "Augmentation", softer)
+    monkeypatch.setattr(train, "Hearing", Noting)
+    small = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
+    path = tmp_path / "hearing.json"
+    path.write_text(
+        json.dumps({"hearing_weight": 1.0, "window_seconds": 0.6, "num_workers": 0, "model": small})
+    )
+    options = ["--preset", path, "--output", tmp_path / "run", "--batch_size", 4, "--max_steps", 1]
+    run_here("--dataset", dataset, *options)
+    assert (speech_level_db(torch.cat(heard)) > -45).float().mean() > 0.5  # normalised speech is at -23
 
 
 @contextmanager
