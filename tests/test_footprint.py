@@ -15,7 +15,7 @@ from test_data import row
 
 from bilabial.data import SCHEMA
 
-ROWS, SHARDS = 80, 8  # 9 s each
+ROWS, FEW, MANY = 80, 2, 10  # 9 s each; shards of that many rows
 READER = """
 import json, sys
 from pathlib import Path
@@ -57,13 +57,13 @@ def test_rows_are_read_from_files(tmp_path):
     given = [row(f"{k}", np.roll(noise, k), fps=50.0) for k in range(ROWS)]
     shard = tmp_path / "shard.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(given, schema=SCHEMA), shard, row_group_size=10)
-    for name, count in (("small", 1), ("large", SHARDS)):
+    for name, count in (("small", FEW), ("large", MANY)):
         (tmp_path / name / "data").mkdir(parents=True)
         for number in range(count):
             (tmp_path / name / "data" / f"train-{number:05d}-of-{count:05d}.parquet").hardlink_to(shard)
     small, large = read_all(tmp_path / "small"), read_all(tmp_path / "large")
     copied = read_all(tmp_path / "large", HF_DATASETS_IN_MEMORY_MAX_SIZE=str(2**40))
     more = large["bytes"] - small["bytes"]
-    assert more > 200e6 and large["own"] - small["own"] < more / 4
-    assert copied["own"] - small["own"] > more / 2
+    assert more > 200e6 and large["own"] - small["own"] < more / 3, (small, large)
+    assert copied["own"] - small["own"] > more / 2, (small, copied)
     shutil.rmtree(tmp_path)
