@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_jobs_follow_from_the_seed_and_cover_the_engines(tmp_path):
     assert {one["language"] for one in jobs[30:]} == set(ESPEAK_LANGUAGES)
     assert all(voices.SPEEDS[0] <= one["speed"] <= voices.SPEEDS[1] for one in jobs)
     assert json.loads(json.dumps(jobs)) == jobs
+
+
+def test_half_of_the_texts_are_words_in_any_order(tmp_path):
+    jobs = voices.draw_jobs(VoicesArguments(tmp_path, num_flite=200))
+    sentences = (SENTENCES / "en.txt").read_text()
+    known = set(re.findall(r"[\w'’-]+", sentences.lower()))
+    scrambled = [job["text"] for job in jobs if job["text"][:20] not in sentences]
+    assert 70 < len(scrambled) < 130
+    for text in scrambled:
+        words = text.removesuffix(".").split(" ")
+        assert 5 <= len(words) == len(set(words)) < 13 and set(words) <= known
+    assert len({word for text in scrambled for word in text.split(" ")}) > 300
 
 
 def test_sentences():

@@ -11,6 +11,7 @@ and the mean of two is a new one; flite and espeak-ng are Debian packages. teach
 
 import json
 import multiprocessing
+import re
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from bilabial.audio import encode_wav, resample
 
 SENTENCES = Path(__file__).parent / "sentences"
 SPEEDS = (0.8, 1.25)
+SCRAMBLED_SHARE = 0.5  # of the texts; few sentences, heard often, are learnt by heart
+SCRAMBLED_WORDS = (5, 13)  # at least, and fewer than
 
 
 @dataclass
@@ -87,7 +90,10 @@ def draw_jobs(args: VoicesArguments) -> list[dict]:
 
 
 def _draw_text(sentences: list[str], rng: np.random.Generator) -> str:
-    """One sentence, or two in a row as people speak."""
+    """One sentence, or two in a row as people speak, or words in any order, which no context foretells."""
+    words = sorted(set(re.findall(r"\w[\w'’-]*", " ".join(sentences).lower())))
+    if " " in sentences[0] and rng.random() < SCRAMBLED_SHARE:  # Mandarin writes no spaces
+        return " ".join(rng.choice(words, rng.integers(*SCRAMBLED_WORDS), replace=False)) + "."
     count = 1 + (rng.random() < 0.4)
     return " ".join(str(one) for one in rng.choice(sentences, count, replace=False))
 
