@@ -141,6 +141,19 @@ def test_a_taught_face_is_sealed_in_p_however_it_is_drawn():
     assert gap[10] == gap[45] == pytest.approx(0.3) and gap[30] == 0.0
 
 
+def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, 16000).astype(np.float32)
+    tiny_model.config.seal_distance = 0.0
+    alone, phones = Teacher(Coarticulation().eval()), [("ɑ", 0.0, 1.0)]
+    own, earlier = face_of(alone, phones, sound, 51), tiny_model.animate(sound, 16000, fps=FPS).numpy()
+    earlier = earlier[[*range(50), 49]]  # it has no frame beyond the sound
+    both = face_of(alone._replace(model=tiny_model), phones, sound, 51)
+    mouth = teach.MOUTH.numpy()
+    apart = np.min([teach._distance(face) for face in (own, earlier, both)], axis=0) > 0.1  # nothing to seal
+    assert apart.sum() > 10 and np.array_equal(both[:, ~mouth], own[:, ~mouth])
+    assert np.allclose(both[apart][:, mouth], (own + earlier)[apart][:, mouth] / 2, atol=1e-6)
+
+
 def test_the_filter_alone_recovers_the_rule(captured):
     teacher = Coarticulation().eval()
     fit_filter(teacher, list(load_rows(captured, "train")))
@@ -216,12 +229,12 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
 
 def test_effort_opens_the_mouth_and_keeps_its_seals():
     face = rule(spoken(np.random.default_rng(3)), 100, FPS).astype(np.float32)
-    soft, loud = teach.with_effort(face, 0.8), teach.with_effort(face, 1.3)
+    soft, loud, usual = (teach.with_effort(torch.from_numpy(face), gain).numpy() for gain in (0.8, 1.3, 1.0))
     distance = {name: teach._distance(of) for name, of in (("soft", soft), ("usual", face), ("loud", loud))}
     assert np.allclose(distance["soft"], 0.8 * distance["usual"], atol=0.02)
     apart = distance["usual"] < 0.6  # beyond it a jaw is wide open
     assert np.allclose(distance["loud"][apart], 1.3 * distance["usual"][apart], atol=0.02)
-    assert np.array_equal(teach.with_effort(face, 1.0), face)
+    assert np.array_equal(usual, face)
 
 
 def test_effort_is_heard_against_the_same_speaker(voices):

@@ -4,10 +4,10 @@
 
 A coarticulation teacher is fitted on captured rows with phone times (phones.py): a linear filter over
 articulation (ridge regression), and a small network for what is not linear, above all lips that meet, trained
-on the objective of train.py; with --listener most of a face is what Whisper hears (heard.py). It then draws
-faces for speech whose phone times are known or, of recordings without labels, heard. Those rows are
-marked "taught"; training weighs them by --taught_weight. The fit on held-out captures is printed and kept in
-OUTPUT/teacher.json.
+on the objective of train.py; with --listener most of a face is what Whisper hears (heard.py), with --model
+half of its mouth is what an earlier model says. It then draws faces for speech whose phone times are known
+or, of recordings without labels, heard. Those rows are marked "taught"; training weighs them by
+--taught_weight. The fit on held-out captures is printed and kept in OUTPUT/teacher.json.
 """
 
 import json
@@ -36,6 +36,7 @@ from transformers import HfArgumentParser
 from bilabial import metrics
 from bilabial.audio import load_audio
 from bilabial.capture import UNSEEN_BLENDSHAPES
+from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import interpolate_frames
 from bilabial.data import (
     ROWS_PER_GROUP,
@@ -49,6 +50,7 @@ from bilabial.data import (
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import close_lips, lip_distance, seal
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.hub.styles_bilabial import restyle
 from bilabial.phones import ARTICULATION, articulation, seals_lips
@@ -58,9 +60,11 @@ FPS = 50.0
 REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
 RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
 SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
+MODEL_SHARE = 0.5  # of an earlier model in the mouth, beside all other teachers
 HEARD_SHARE = 0.75  # beside the phones; of .5, .75 and 1 what follows held-out captures best
 SEALED_MIDDLE = (0.2, 0.8)  # of a p, b or m; where exactly hardly matters (docs/measurements.md)
 SEAL_RAMP_SECONDS = 0.04  # of closing before it and of opening after it
+MOUTH = torch.tensor([name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES])
 FEATURE_DROPOUT = 0.2  # of whole features: a phone the corpus lacks leans on what it shares with others
 
 
@@ -80,6 +84,10 @@ class TeachArguments:
     listener: str | None = field(
         default=None,
         metadata={"help": "Hub id or folder of a Whisper, for what phones do not tell: openai/whisper-base."},
+    )
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Earlier model that draws along: 'default' (the embedded one), folder or Hub id."},
     )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
     seed: int = field(default=0, metadata={"help": "Of the network and its windows."})
@@ -110,11 +118,12 @@ class Coarticulation(nn.Module):
 
 
 class Teacher(NamedTuple):
-    """What draws faces: from phones with times, from the sound itself where there is a listener."""
+    """What draws faces: from phones with times, from the sound with a listener, and an earlier model."""
 
     coarticulation: Coarticulation
     heard: HeardFace | None = None
     heard_share: float = HEARD_SHARE
+    model: BilabialModel | None = None
 
 
 def phones_of(row: dict) -> list[tuple[str, float, float]]:
@@ -190,11 +199,13 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
 
 
 @torch.no_grad()
-def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) -> np.ndarray:
+def face_of(
+    teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int, gain: float = 1.0
+) -> np.ndarray:
     """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times and their sound (S,).
 
-    With a listener a share of it is what the sound tells; almost closed lips and those of p, b and m are
-    closed.
+    gain: how far the mouth moves about its mean, before the earlier model, which hears effort itself, draws
+    along. Almost closed lips and those of p, b and m are closed.
     """
     times, config = np.arange(num_frames) / FPS, BilabialConfig()
     features = torch.from_numpy(articulation(phones, times))
@@ -202,9 +213,21 @@ def face_of(teacher: Teacher, phones: list, sound: np.ndarray, num_frames: int) 
     if teacher.heard:
         heard = torch.from_numpy(teacher.heard(sound, num_frames))
         face = teacher.heard_share * heard + (1.0 - teacher.heard_share) * face
+    face = with_effort(face.clamp(0.0, 1.0), gain)
+    if teacher.model:
+        drawn = teacher.model.animate(sound, SAMPLING_RATE, fps=FPS)
+        drawn = drawn[torch.arange(num_frames).clamp(max=len(drawn) - 1)]
+        face = torch.where(MOUTH, MODEL_SHARE * drawn + (1.0 - MODEL_SHARE) * face, face)
     names, weights = ARKIT_BLENDSHAPES, config.lip_distance_weights
-    face = close_lips(face.clamp(0.0, 1.0), names, weights, torch.from_numpy(labial_share(phones, times)))
+    face = close_lips(face, names, weights, torch.from_numpy(labial_share(phones, times)))
     return seal(face, names, weights, config.seal_distance).numpy()
+
+
+def with_effort(face: torch.Tensor, gain: float) -> torch.Tensor:
+    """A face (T, 52) whose mouth moves `gain` times as far about its mean; sealed lips stay sealed."""
+    manner = torch.where(MOUTH, math.log(gain), 0.0) * torch.tensor([[0.0], [1.0]])
+    weights = BilabialConfig().lip_distance_weights
+    return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights)
 
 
 def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
@@ -253,15 +276,6 @@ def _distance(face: np.ndarray) -> np.ndarray:
     return lip_distance(torch.from_numpy(face), ARKIT_BLENDSHAPES, weights).numpy()
 
 
-def with_effort(face: np.ndarray, gain: float) -> np.ndarray:
-    """A face (T, 52) whose mouth moves `gain` times as far about its mean; sealed lips stay sealed."""
-    manner = torch.zeros(2, len(ARKIT_BLENDSHAPES))
-    manner[1, [name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES]] = math.log(gain)
-    face = torch.from_numpy(face)
-    weights = BilabialConfig().lip_distance_weights
-    return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights).numpy()
-
-
 def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
     """Speech whose phones are known or, where nobody has labelled it, heard; without any phone it is none."""
     recogniser = None if all(speech.phones for speech in speeches) else load_recogniser()
@@ -288,8 +302,8 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
 def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dict:
     """A row of FEATURES: the sound, and the face that the teacher draws for its phones and its effort."""
     waveform = load_audio(speech.audio)
-    face = face_of(teacher, list(speech.phones), waveform, int(len(waveform) / 16000 * FPS) + 1)
-    face = with_effort(face, gain)
+    num_frames = int(len(waveform) / SAMPLING_RATE * FPS) + 1
+    face = face_of(teacher, list(speech.phones), waveform, num_frames, gain)
     return {
         "id": speech.id,
         "audio": encode_sound(waveform, speech.id),
@@ -345,11 +359,17 @@ def main(args: TeachArguments) -> None:
         raise SystemExit(
             f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first"
         )
+    try:
+        model = load_checkpoint(args.model)[0] if args.model else None
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--model: {error}") from error
+    if model:
+        model.config.seal_distance = 0.0  # almost closed lips are sealed once, of all teachers' mean
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
     fit_network(coarticulation, splits["train"], args)
     heard = fit_heard(splits["train"], Listener(args.listener)) if args.listener else None
-    teacher = Teacher(coarticulation, heard)
+    teacher = Teacher(coarticulation, heard, model=model)
     fit = measure(teacher, splits["validation"] or splits["train"])
     print(f"the teacher on held-out captures: {fit}")
     speeches = list(with_phones(speeches))
