@@ -1,7 +1,7 @@
 """What a teacher of train/teach.py knows of strangers: from phones, and from what Whisper hears.
 
     python benchmarks/teachers.py --captured data/grid_s1 --dataset data/grid data/natural \
-        --phones clips.json --listener openai/whisper-base
+        --phones clips.json --listener openai/whisper-base --model default
 
 Fits on the captured rows and draws the faces of others; prints one row per teacher and data set.
 """
@@ -26,6 +26,7 @@ from teach import (
     fit_filter,
     fit_heard,
     fit_network,
+    load_earlier,
 )
 from transformers import HfArgumentParser
 
@@ -43,6 +44,9 @@ class TeacherArguments:
     dataset: list[Path] = field(metadata={"help": "Data sets to draw, split validation."})
     listener: str = field(metadata={"help": "Hub id or folder of a Whisper: openai/whisper-base."})
     phones: Path | None = field(default=None, metadata={"help": "JSON with phone times and offsets."})
+    model: str | None = field(
+        default=None, metadata={"help": "Earlier model that draws along: 'default', a folder or a Hub id."}
+    )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the phones' network."})
 
 
@@ -62,6 +66,8 @@ def main(args: TeacherArguments) -> None:
     fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
     heard = fit_heard(rows, Listener(args.listener))
     teachers = {f"{share:.0%} heard": Teacher(coarticulation, heard, share) for share in SHARES}
+    if args.model:
+        teachers["and the model"] = Teacher(coarticulation, heard, model=load_earlier(args.model))
     lines = {}
     for folder in args.dataset:
         clips = [(row, read_clip(row, notes)) for row in load_rows(folder, "validation")]

@@ -154,6 +154,17 @@ def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
     assert np.allclose(both[apart][:, mouth], (own + earlier)[apart][:, mouth] / 2, atol=1e-6)
 
 
+def test_an_earlier_model_is_one_that_can_be_loaded(captured, voices, tmp_path):
+    (tmp_path / "empty").mkdir()
+    arguments = {"captured": [captured], "output": tmp_path / "taught", "voices": voices, "steps": 2}
+    with pytest.raises(SystemExit, match="^--model: .*empty.* config.json"):
+        teach.main(TeachArguments(**arguments, model=str(tmp_path / "empty")))
+    assert not arguments["output"].exists()
+    teach.main(TeachArguments(**arguments, model="default"))
+    assert len(load_rows(arguments["output"], "train")) == 2
+    assert teach.load_earlier("default").config.seal_distance == 0.0
+
+
 def test_the_filter_alone_recovers_the_rule(captured):
     teacher = Coarticulation().eval()
     fit_filter(teacher, list(load_rows(captured, "train")))

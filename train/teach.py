@@ -253,6 +253,19 @@ def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
     return heard
 
 
+def load_earlier(name: str) -> BilabialModel:
+    """A model that draws along; its almost closed lips are left to be sealed in the mean of all teachers.
+
+    Raises SystemExit when it cannot be loaded.
+    """
+    try:
+        model, _ = load_checkpoint(name)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--model: {error}") from error
+    model.config.seal_distance = 0.0
+    return model
+
+
 def measure(teacher: Teacher, rows: list[dict]) -> dict[str, float]:
     """How well the teacher draws held-out captures: medians of r0 and chr, and frame closure."""
     mask = np.array([name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES])
@@ -359,12 +372,7 @@ def main(args: TeachArguments) -> None:
         raise SystemExit(
             f"{args.captured[0]} has no captured rows with phone times; run train/phones.py first"
         )
-    try:
-        model = load_checkpoint(args.model)[0] if args.model else None
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"--model: {error}") from error
-    if model:
-        model.config.seal_distance = 0.0  # almost closed lips are sealed once, of all teachers' mean
+    model = load_earlier(args.model) if args.model else None
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
     fit_network(coarticulation, splits["train"], args)
