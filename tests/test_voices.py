@@ -85,6 +85,8 @@ def test_half_of_the_texts_are_words_in_any_order(tmp_path):
         words = text.removesuffix(".").split(" ")
         assert 5 <= len(words) == len(set(words)) < 13 and set(words) <= known
     assert len({word for text in scrambled for word in text.split(" ")}) > 300
+    mandarin, rng = (SENTENCES / "zh.txt").read_text().splitlines(), np.random.default_rng(0)
+    assert {part for _ in range(40) for part in voices._draw_text(mandarin, rng).split(" ")} <= set(mandarin)
 
 
 def test_sentences():

@@ -91,8 +91,8 @@ def draw_jobs(args: VoicesArguments) -> list[dict]:
 
 def _draw_text(sentences: list[str], rng: np.random.Generator) -> str:
     """One sentence, or two in a row as people speak, or words in any order, which no context foretells."""
-    words = sorted(set(re.findall(r"\w[\w'’-]*", " ".join(sentences).lower())))
     if " " in sentences[0] and rng.random() < SCRAMBLED_SHARE:  # Mandarin writes no spaces
+        words = sorted(set(re.findall(r"\w[\w'’-]*", " ".join(sentences).lower())))
         return " ".join(rng.choice(words, rng.integers(*SCRAMBLED_WORDS), replace=False)) + "."
     count = 1 + (rng.random() < 0.4)
     return " ".join(str(one) for one in rng.choice(sentences, count, replace=False))
