@@ -248,6 +248,14 @@ def test_effort_opens_the_mouth_and_keeps_its_seals():
     assert np.array_equal(usual, face)
 
 
+def test_a_taught_row_opens_as_far_as_its_voice_works(captured, voices):
+    teacher = Coarticulation().eval()
+    fit_filter(teacher, list(load_rows(captured, "train")))
+    speech = next(iter(READERS["voices"](voices)))
+    soft, loud = (teach.taught_row(Teacher(teacher), speech, gain, "x")["lip_gap"] for gain in (0.8, 1.3))
+    assert 1.3 < np.std(loud) / np.std(soft) < 1.9  # 1.6, and wide open jaws
+
+
 def test_effort_is_heard_against_the_same_speaker(voices):
     speeches = list(READERS["voices"](voices))
     gains = teach.gains_of(speeches)
