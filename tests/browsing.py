@@ -122,6 +122,12 @@ def fill_in(field, text: str) -> None:
     field.press("Tab")
 
 
+def attach(page, field: str, path: Path) -> None:
+    """Gives a file to a field; returns when the app has it. Its name is there before, while it is sent."""
+    page.set_input_files(f"#{field} input[type=file]", str(path))
+    page.wait_for_selector(f"#{field} .file-preview")
+
+
 def generate(page, path: Path) -> None:
     page.set_input_files("#speech input[type=file]", str(path))
     page.wait_for_selector("#speech .waveform-container")

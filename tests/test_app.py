@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 from browsing import (
+    attach,
     choose,
     download,
     fill_in,
@@ -286,8 +287,7 @@ def test_a_feeling_is_dragged(page):
 def test_a_style_is_taken_from_a_video(page, clips):
     page.get_by_text("Style of a person").click()
     video = sorted((clips / "validation" / "natural").glob("*.mp4"))[0]
-    page.set_input_files("#reference input[type=file]", str(video))
-    page.get_by_text(video.name[:8]).first.wait_for()
+    attach(page, "reference", video)
     generate(page, EXAMPLE)
     assert plotted(page, "jawOpen").max() > 0.1
     assert page.errors == []

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import CURVES, download, generate, new_page, plotted, wait_for_curves
+from browsing import CURVES, attach, download, generate, new_page, plotted, wait_for_curves
 from conftest import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -217,8 +217,7 @@ def test_the_cursors_follow_the_playing_sound(speaking):
 def test_lips_of_a_video_are_laid_over(page, clips):
     video = next((clips / "validation" / "natural").glob("W023_*.mp4"))
     page.get_by_text("Compare with a video").click()
-    page.set_input_files("#video input[type=file]", str(video))
-    page.get_by_text(video.name[:8]).first.wait_for()
+    attach(page, "video", video)
     page.click("#generate")  # its sound is the speech
     page.get_by_text("Watching the video").first.wait_for()
     wait_for_curves(page)
@@ -239,8 +238,7 @@ def test_a_video_is_captured_once(clips):
 
 def test_a_video_of_something_else_is_refused(page, clips):
     page.get_by_text("Compare with a video").click()
-    page.set_input_files("#video input[type=file]", str(clips / "validation" / "grid" / "lbax4n.mp4"))
-    page.get_by_text("lbax4n").first.wait_for()
+    attach(page, "video", clips / "validation" / "grid" / "lbax4n.mp4")
     generate(page, EXAMPLE)
     page.get_by_text("lbax4n.mp4 lasts 3.0 s and the speech 6.8 s").first.wait_for()
 
