@@ -87,7 +87,10 @@ class TeachArguments:
     )
     model: str | None = field(
         default=None,
-        metadata={"help": "Earlier model that draws along: 'default' (the embedded one), folder or Hub id."},
+        metadata={
+            "help": "Earlier model that draws along, for one that does not begin with it: 'default' (the "
+            "embedded one), folder or Hub id."
+        },
     )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
     seed: int = field(default=0, metadata={"help": "Of the network and its windows."})

@@ -38,7 +38,7 @@ from bilabial.audio import encode_wav, resample
 
 SENTENCES = Path(__file__).parent / "sentences"
 SPEEDS = (0.8, 1.25)
-SCRAMBLED_SHARE = 0.5  # of the texts; few sentences, heard often, are learnt by heart
+SCRAMBLED_SHARE = 0.5  # of the texts; in few sentences, heard often, one word foretells the next
 SCRAMBLED_WORDS = (5, 13)  # at least, and fewer than
 
 
