@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 
 import numpy as np
@@ -210,8 +211,9 @@ def test_errors_are_sentences(page, tmp_path):
     page.get_by_text("There is no speech yet").first.wait_for()
     notes = tmp_path / "notes.wav"
     notes.write_text("this is not sound " * 100)
-    page.set_input_files("#speech input[type=file]", str(notes))
-    page.wait_for_timeout(1500)
+    with page.expect_response(re.compile("/upload")):
+        page.set_input_files("#speech input[type=file]", str(notes))
+    page.wait_for_timeout(1500)  # what is no sound has no waveform to wait for
     page.click("#generate")
     page.get_by_text("notes.wav is not audio or video that FFmpeg can read").first.wait_for()
 
