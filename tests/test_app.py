@@ -211,7 +211,7 @@ def test_errors_are_sentences(page, tmp_path):
     page.get_by_text("There is no speech yet").first.wait_for()
     notes = tmp_path / "notes.wav"
     notes.write_text("this is not sound " * 100)
-    with page.expect_response(re.compile("/upload")):
+    with page.expect_response(re.compile(r"/upload\?")):
         page.set_input_files("#speech input[type=file]", str(notes))
     page.wait_for_timeout(1500)  # what is no sound has no waveform to wait for
     page.click("#generate")
