@@ -87,6 +87,15 @@ def test_phone_closure_by_hand():
     assert (scores["num_bilabials"], scores["num_controls"]) == (1, 2)
 
 
+def test_lips_that_touch_are_not_ranked_by_rounding():
+    """A vowel whose lips are sealed as those of a p ties with it, whichever is a rounding error nearer."""
+    gap, distance = np.full(150, 0.2), np.full(150, 1.0)
+    gap[50:55], distance[50:55], distance[95:100] = 0.0, 0.0, 2e-8
+    phones = [("P", 1.0, 1.1), ("AA", 1.9, 2.0)]
+    scores = metrics.phone_closure(*metrics.phone_minima(distance, gap, 50.0, phones))
+    assert (scores["num_bilabials"], scores["num_controls"], scores["AUC"]) == (1, 1, 0.5)
+
+
 def test_a_p_that_the_speaker_did_not_close_does_not_count():
     gap = np.full(150, 0.2)
     assert metrics.phone_minima(np.full(150, 1.0), gap, 50.0, [("P", 1.0, 1.1)]) == ([], [])

@@ -14,6 +14,7 @@ import numpy as np
 
 from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OPEN_GAP, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
+from bilabial.hub.lips_bilabial import TOUCHING
 from bilabial.phones import SILENCES
 
 GROUPS = {
@@ -100,8 +101,8 @@ def fdd(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson r of two (T,) curves; 0 when one of them is constant."""
-    if min(first.std(), second.std()) < 1e-6:
+    """Pearson r of two (T,) curves; 0 when one of them is constant, or there is none."""
+    if not len(first) or min(first.std(), second.std()) < 1e-6:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
 
@@ -185,8 +186,10 @@ def phone_minima(
     """Smallest predicted lip distance around each phone, over the clip's 90th percentile.
 
     Two lists. First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or
-    silence within 100 ms. phones: (ARPAbet name, start, end in seconds).
+    silence within 100 ms. Lips that touch are 0 apart, else rounding would rank them. phones: (ARPAbet name,
+    start, end in seconds).
     """
+    distance = np.where(distance < TOUCHING, 0.0, distance)
     scale, gap_scale = max(np.percentile(distance, 90), 1e-6), np.percentile(gap, 90)
     bilabial, control = [], []
     for name, start, end in phones:
