@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from evaluate import (
     CAPTIONS,
     WEIGHTS,
+    Clip,
     EvaluateArguments,
     at_rest_in_silence,
+    clip_metrics,
     main,
     pool,
     read_clip,
@@ -36,6 +39,20 @@ def result(r0: float, bilabial: list[float], control: list[float]) -> dict:
         "speech_counts": (2, 1),
         "phone_minima": (bilabial, control),
     }
+
+
+def test_a_mouth_that_hangs_open_in_silence_counts_in_r0_alone(model):
+    """r0 of a face that closes there falls, r0_speech does not; without phones both count all frames."""
+    labels = np.zeros((100, 52), np.float32)
+    labels[:, ARKIT_BLENDSHAPES.index("jawOpen")] = 0.2 + 0.1 * np.sin(np.arange(100))
+    closed = labels.copy()
+    closed[:40] = 0.0
+    gap = labels.max(axis=1) / 3
+    clip = Clip("a", 50.0, labels, gap, np.ones(100, bool), np.ones(52, bool), [("AA", 0.8, 2.0)])
+    scores = clip_metrics(clip, closed, model)
+    assert scores["r0"] < 0.9 and scores["r0_speech"] > 0.99
+    unnamed = clip_metrics(dataclasses.replace(clip, phones=[]), closed, model)
+    assert unnamed["r0_speech"] == unnamed["r0"]
 
 
 def test_pooling_is_over_clips_and_phones():

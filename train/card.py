@@ -79,9 +79,9 @@ The terms of these sources hold for what is made of them: name them where you pa
 Of clips that training did not see. Medians over clips; closure on frames and phones is pooled. *capture* is
 the lip distance of the captured coefficients themselves (the ceiling), *rolled* the model's own prediction
 moved by half a clip, *mean pose* a constant face; a good figure has to be far from the last two. `r0` is the
-correlation of lip distance with the captured gap, `lag_ms` how late the lips are, `maeD` the error of the
-mouth without each clip's medians, `cloC` and `ctl` the share of /p b m/ and of open vowels with closed lips,
-`J` their difference; `num_*` count clips, frames and phones.
+correlation of lip distance with the captured gap, `r0_speech` the same while somebody speaks, `lag_ms` how
+late the lips are, `maeD` the error of the mouth without each clip's medians, `cloC` and `ctl` the share of
+/p b m/ and of open vowels with closed lips, `J` their difference; `num_*` count clips, frames and phones.
 
 <!-- metrics -->
 {tables}

@@ -36,8 +36,8 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 SUMMARY = (
-    "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "lag_ms", "maeD",
-    "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
+    "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "r0_speech", "lag_ms",
+    "maeD", "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
 )  # fmt: skip
 WEIGHTS = "weights"  # beside the tables of a file of figures: {"sha256": of whose model.safetensors they are}
 CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
@@ -120,6 +120,7 @@ def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dic
         "lve": metrics.lve(predicted, labels),
         "fdd": metrics.fdd(predicted, labels),
         "r0": metrics.correlation(distance, gap),
+        "r0_speech": metrics.correlation(distance[speaking], gap[speaking]),
         "lag_ms": metrics.best_lag_ms(distance, gap, clip.fps),
         "maeD": metrics.mae_without_medians(predicted, labels, clip.mask),
         "chr": metrics.channel_correlation(predicted, labels, clip.mask),
