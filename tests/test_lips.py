@@ -116,6 +116,12 @@ def test_lips_are_closed_by_a_share():
     assert torch.equal(closed[:, 1], face[:, 1])
 
 
+def test_the_jaw_does_its_share_and_mouth_close_the_rest():
+    names, weights = ["jawOpen", "mouthClose"], {"jawOpen": 1.0, "mouthClose": -1.0}
+    closed = close_lips(torch.tensor([0.4, 0.1]), names, weights, torch.tensor(1.0), jaw_share=0.5)
+    assert closed.tolist() == pytest.approx([0.25, 0.25])
+
+
 def test_what_the_jaw_cannot_close_mouth_close_does():
     """Lips that are raised over a closed jaw."""
     raised = face(mouthUpperUpLeft=0.6, mouthUpperUpRight=0.6, jawOpen=0.05)

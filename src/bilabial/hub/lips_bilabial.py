@@ -101,15 +101,20 @@ def seal(
 
 
 def close_lips(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], share: torch.Tensor
+    coefficients: torch.Tensor,
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    share: torch.Tensor,
+    jaw_share: float = 1.0,
 ) -> torch.Tensor:
     """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
 
-    By the jaw, as MediaPipe sees lips meet and as a mouth rests, and what the jaw leaves by mouthClose.
+    By the jaw, as MediaPipe sees lips meet and as a mouth rests, or so much of it by the jaw as `jaw_share`
+    says, and what that leaves by mouthClose.
     """
-    return _move_lips(
-        coefficients, names, weights, -share * lip_distance(coefficients, names, weights), LIP_CHANGE
-    )
+    distance = lip_distance(coefficients, names, weights)
+    moved = _move_lips(coefficients, names, weights, -jaw_share * share * distance, LIP_CHANGE[:1])
+    return set_lip_distance(moved, names, weights, (1.0 - share) * distance)
 
 
 def sealed_share(distance: torch.Tensor, threshold: float) -> torch.Tensor:

@@ -46,6 +46,7 @@ from .styles_bilabial import preset_manner, reference_manner, restyle
 
 MAX_STYLE_AMOUNT = 1.5
 EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
+SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; with more, the jaw is quicker than captured ones
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
 
@@ -331,11 +332,9 @@ class BilabialModel(BilabialPreTrainedModel):
         names, weights = self.config.blendshapes, self.config.lip_distance_weights
         opening = manner[1, list(names).index("jawOpen")].exp()
         if self.config.seal_distance > 0:
-            # by mouthClose: lips meet too quickly for a jaw, which would tremble
-            left = 1.0 - sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
+            share = sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
             neutral, face = (
-                set_lip_distance(part, names, weights, left * lip_distance(part, names, weights))
-                for part in (neutral, face)
+                close_lips(part, names, weights, share, SPEAKING_JAW_SHARE) for part in (neutral, face)
             )
         if not felt:
             return face
