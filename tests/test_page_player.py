@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from browsing import generate, mouth_pixels, need_npm, wait_for_curves, wait_for_head
+from browsing import generate, mouth_pixels, need_npm, seek, wait_for_curves, wait_for_head
 from conftest import EXAMPLE, ROOT
 
 from bilabial import FaceClip
@@ -84,6 +84,25 @@ def test_a_video_of_the_head(page, short_speech, three, tmp_path):
     assert abs(len(sound) - len(speech)) / 16000 < 1 / 30
     assert abs(best_lag(sound, speech)) < 0.010 * 16000
     assert page.errors == []
+
+
+def test_no_teeth_glitter_between_closed_lips(page, short_speech, three):
+    """The seam of closed lips is thinner than a pixel: what lies behind it is as dark as a closed mouth."""
+
+    def num_white() -> int:
+        pixels = mouth_pixels(page)
+        return int(((pixels.min(axis=2) > 90) & (np.ptp(pixels, axis=2) < 45)).sum())
+
+    wait_for_head(page)
+    page.wait_for_timeout(300)  # until the browser shows it
+    assert num_white() == 0
+    generate(page, short_speech)
+    wait_for_curves(page)
+    with page.expect_download() as download:
+        page.click("#npz")
+    clip = FaceClip.from_npz(download.value.path())
+    seek(page, int(np.argmax(clip["jawOpen"])) / clip.fps)
+    assert num_white() > 20
 
 
 def test_no_video_is_said_in_a_sentence(page, short_speech, three):

@@ -165,9 +165,12 @@ def seal_lips(face: Face, ring: list[int], rings: np.ndarray, jaw_open: int, mou
         )
 
     fade = 1 - smooth(1, LIP_RINGS, np.abs(rings))
-    middle = np.interp(x, x[upper], (face.vertices[:, 1])[upper])
-    side = np.where(face.vertices[:, 1] >= middle - 0.004, -0.5, 0.5) * fade
-    corners = 1 - smooth(0.85, 1.0, np.abs(x) / x[upper].max())
+    y = face.vertices[:, 1]
+    middle = (np.interp(x, x[upper], y[upper]) + np.interp(x, x[lower], y[lower])) / 2
+    side = np.where(y >= middle, -0.5, 0.5)
+    side[upper], side[lower] = -0.5, 0.5  # in the middle they touch, or nearly
+    side *= fade
+    corners = 1 - smooth(0.97, 1.0, np.abs(x) / x[upper].max())
     gap = (between(face.vertices)[:, 1] - REST_GAP) * corners
     vertices = face.vertices + np.stack([0 * x, side * gap, 0 * x], 1)
     deltas = face.deltas.copy()

@@ -4,6 +4,11 @@ const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around 
 const SLOW_FRAME = 60; // milliseconds
 const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
 const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
+const LIT_OPENING = 0.08; // 3 mm between the lips, in units of a wide open jaw
+const PARTING = [
+  ["jawOpen", 1], ["mouthClose", -1], ["mouthLowerDownLeft", 0.25], ["mouthLowerDownRight", 0.25],
+  ["mouthUpperUpLeft", 0.25], ["mouthUpperUpRight", 0.25],
+];
 
 // jawOpen = JawOpen = blendShape1.jawOpen; eyeBlinkLeft = eyeBlink_L
 const plainName = (name) =>
@@ -76,6 +81,9 @@ class Head {
     this.frame();
     const relative = meshes.filter((mesh) => mesh.geometry.morphTargetsRelative);
     this.morphs = this.software ? relative.map((mesh) => new Morphs(this.THREE, mesh)) : [];
+    const inside = meshes.filter((mesh) => /teeth|tongue/i.test(mesh.name) && mesh.material.color);
+    this.inside = inside.map(({ material }) => [material, material.color.clone()]);
+    this.shade(0);
     return missing;
   }
 
@@ -173,7 +181,16 @@ class Head {
       for (const [influences, index] of this.targets.get(plainName(name)) ?? []) influences[index] = values[k];
     });
     this.morphs.forEach((morphs) => morphs.apply());
+    const value = (name) => values[names.indexOf(name)] ?? 0;
+    this.shade(PARTING.reduce((sum, [name, share]) => sum + share * value(name), 0));
     this.changed = true;
+  }
+
+  // As much light on teeth and tongue as comes between lips that are so far open (1: a jaw wide open). Else teeth
+  // glitter in the seam of closed lips, which is thinner than a pixel.
+  shade(opening) {
+    const share = Math.min(Math.max(opening / LIT_OPENING, 0), 1);
+    for (const [material, colour] of this.inside) material.color.copy(colour).multiplyScalar(share);
   }
 
   // moving: more pictures follow at once; where they come slowly they have fewer pixels until the face rests.
