@@ -27,7 +27,7 @@ from PIL import Image
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
 from bilabial.capture import find_landmarker, track_face
-from bilabial.exporters import read_glb, to_glb
+from bilabial.exporters import read_glb, to_glb, write_glb
 from bilabial.player import HEAD
 
 
@@ -176,6 +176,22 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     page.get_by_text(
         "bad.glb cannot be used as an avatar: none of its morph targets has an ARKit name"
     ).wait_for()
+
+
+def test_only_the_inside_of_an_avatars_mouth_is_dark(page, three, tmp_path):
+    """Some avatars have one material for skin and teeth."""
+    wait_for_head(page)
+    page.wait_for_timeout(300)  # until the browser shows it
+    before = mouth_pixels(page)
+    scene, binary = read_glb(HEAD)
+    first = {mesh["name"]: mesh["primitives"][0] for mesh in scene["meshes"]}
+    for name in ("teeth_upper", "teeth_lower"):
+        first[name]["material"] = first["skin"]["material"]
+    write_glb(tmp_path / "one.glb", scene, binary)
+    page.set_input_files(".bilabial-avatar", str(tmp_path / "one.glb"))
+    page.get_by_text("one.glb: 52 of 52 coefficients found").wait_for()
+    page.wait_for_timeout(1000)
+    assert np.abs(mouth_pixels(page) - before).mean() < 2
 
 
 def test_without_three_the_rest_works(page, address):

@@ -81,8 +81,11 @@ class Head {
     this.frame();
     const relative = meshes.filter((mesh) => mesh.geometry.morphTargetsRelative);
     this.morphs = this.software ? relative.map((mesh) => new Morphs(this.THREE, mesh)) : [];
-    const inside = meshes.filter((mesh) => /teeth|tongue/i.test(mesh.name) && mesh.material.color);
-    this.inside = inside.map(({ material }) => [material, material.color.clone()]);
+    this.inside = meshes.filter((mesh) => /teeth|tongue/i.test(mesh.name) && mesh.material.color);
+    this.inside = this.inside.map((mesh) => {
+      mesh.material = mesh.material.clone(); // the skin of an avatar may have the same
+      return [mesh.material, mesh.material.color.clone()];
+    });
     this.shade(0);
     return missing;
   }
