@@ -8,6 +8,7 @@ heard, and the lips should meet at each.
 """
 
 import json
+import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.phones import ARTICULATION, SILENCES, articulation, is_phone
+from bilabial.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips
 
 SENTENCES = ROOT / "benchmarks" / "languages.json"
 KOKORO_VOICES = {
@@ -82,7 +83,7 @@ def in_arpabet(name: str) -> str:
         return "T"
     throughout = articulation([(name, 0.0, 1.0)], np.array([0.1, 0.9])).max(axis=0) > 0
     has = dict(zip(ARTICULATION, throughout, strict=True))
-    if has["bilabial"] and (has["stop"] or has["nasal"]):
+    if seals_lips(name):
         return "B"
     if has["bilabial"] or has["labiodental"]:
         return "V"
@@ -98,9 +99,11 @@ def minima(model: BilabialModel, waveform: np.ndarray, phones: list) -> tuple[li
 
 
 def main(args: LanguageArguments) -> None:
+    if not (args.kokoro / "model.onnx").is_file():
+        raise SystemExit(f"{args.kokoro} is no folder made by train/voices.py --fetch_kokoro")
     model, _ = load_checkpoint(args.model)
     jobs, found = draw_jobs(), {}
-    with ProcessPoolExecutor(args.num_proc) as pool:
+    with ProcessPoolExecutor(args.num_proc, multiprocessing.get_context("spawn")) as pool:
         spoken = pool.map(partial(speak, kokoro=args.kokoro), jobs)
         for language, waveform, phones in tqdm(spoken, total=len(jobs), unit="utterance"):
             pair = minima(model, waveform, phones)
