@@ -53,6 +53,8 @@ def test_a_mouth_that_hangs_open_in_silence_counts_in_r0_alone(model):
     assert scores["r0"] < 0.9 and scores["r0_speech"] > 0.99
     unnamed = clip_metrics(dataclasses.replace(clip, phones=[]), closed, model)
     assert unnamed["r0_speech"] == unnamed["r0"]
+    silent = clip_metrics(dataclasses.replace(clip, phones=[("SIL", 0.0, 2.0)]), closed, model)
+    assert silent["r0_speech"] == 0
 
 
 def test_pooling_is_over_clips_and_phones():

@@ -113,7 +113,7 @@ def close_lips(
     says, and what that leaves by mouthClose.
     """
     distance = lip_distance(coefficients, names, weights)
-    moved = _move_lips(coefficients, names, weights, -jaw_share * share * distance, LIP_CHANGE[:1])
+    moved = _move_lips(coefficients, names, weights, -jaw_share * share * distance, ("jawOpen",))
     return set_lip_distance(moved, names, weights, (1.0 - share) * distance)
 
 
