@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.motion import (
     MOTIONS,
     Adjustments,
@@ -219,7 +219,7 @@ def test_reseal_does_not_jump():
     reference = clip(jawOpen=np.linspace(0.2, 0.0, 120))
     parted = clip(jawOpen=0.2)
     sealed = reseal(parted, reference).lip_distance_mm()
-    assert sealed[-1] < 0.01 and np.allclose(sealed[:90], parted.lip_distance_mm()[:90])
+    assert sealed[-1] < 0.01 and np.allclose(sealed[:85], parted.lip_distance_mm()[:85])
     assert (np.diff(sealed) <= 1e-5).all()
 
 
@@ -236,3 +236,18 @@ def test_reseal_does_not_jump():
 def test_wrong_adjustments_are_sentences(fields, message):
     with pytest.raises(ValueError, match=message):
         Adjustments(**fields)
+
+
+@pytest.mark.parametrize(
+    "adjustments",
+    [
+        Adjustments(0.05, lip_offset_mm=1.0, symmetry=0.5),
+        Adjustments(0.2),
+        Adjustments(strength={"jaw": 1.5}),
+    ],
+)
+def test_what_counts_as_closed_stays_closed(adjustments):
+    """Also lips that only just do; 1.06 mm is what plots and metrics call closed."""
+    frames = np.arange(120)
+    face = clip(jawOpen=np.where((frames > 28) & (frames < 32), 0.9 * SEALED_MM / MM_PER_LIP_UNIT, 0.3))
+    assert adjust(face, adjustments).lip_distance_mm()[29:32].max() <= SEALED_MM

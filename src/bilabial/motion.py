@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 
 from bilabial.clip import FaceClip
-from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
+from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY
 from bilabial.hub.lips_bilabial import set_lip_distance
 from bilabial.hub.loudness_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
 
 LIP_WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
-SEALED_MM = 0.4  # lips nearer than this were closed by the model
 
 SIDES = ("Left", "Right")
 DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # what moves to a side, not on a side
@@ -149,7 +149,7 @@ MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "brea
 
 def check_seed(seed: int | None) -> None:
     """Raise ValueError unless seed is None or a whole number of at least 0."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0):
         raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
 
 
@@ -166,7 +166,7 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
     for name, strength in strengths.items():
         if name not in MOTIONS:
             raise ValueError(f"motion must be of {', '.join(MOTIONS)}, got {name!r}")
-        if not isinstance(strength, (int, float)) or not 0.0 <= strength <= MAX_INTENSITY:
+        if not isinstance(strength, Real) or not 0.0 <= strength <= MAX_INTENSITY:
             raise ValueError(f"strength of {name!r} must be 0 to {MAX_INTENSITY}, got {strength!r}")
     return strengths
 
@@ -257,10 +257,10 @@ def symmetrize(clip: FaceClip, amount: float) -> FaceClip:
 def reseal(clip: FaceClip, reference: FaceClip) -> FaceClip:
     """Close the lips where they are closed in the reference, and pull them together as it nears that.
 
-    Lips that the reference has 1.2 mm apart or more are left alone.
+    Lips that the reference has 2.1 mm apart or more, twice the SEALED_MM of closed ones, are left alone.
     """
     wanted = reference.lip_distance_mm()
-    share = np.clip((wanted - SEALED_MM) / (2 * SEALED_MM), 0.0, 1.0)
+    share = np.clip(wanted / SEALED_MM - 1.0, 0.0, 1.0)
     distance = clip.lip_distance_mm()
     limit = share * distance + (1.0 - share) * np.minimum(wanted, distance)
     return clip if np.allclose(limit, distance, atol=1e-4) else _with_lips(clip, limit)
@@ -312,5 +312,5 @@ def _smoothed(curve: np.ndarray, fps: float, seconds: float) -> np.ndarray:
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")

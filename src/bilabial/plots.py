@@ -10,14 +10,9 @@ import plotly.graph_objects as go
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
-    MM_PER_LIP_UNIT,
-    OUTER_EYE_PER_LIP_UNIT,
-    SEALED_GAP,
+    SEALED_MM,
 )
 
-SEALED_MM = (
-    SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT
-)  # 1.06 mm: below it the lips count as closed
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
 GRID = "rgba(127, 127, 127, 0.25)"

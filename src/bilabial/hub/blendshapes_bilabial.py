@@ -34,6 +34,7 @@ STYLE_PRESETS: dict[str, dict[str, float]] = {
 MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
 OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames
 SEALED_GAP, OPEN_GAP = 0.012, 0.06  # outer-eye distances: lips sealed below the first, open above the second
+SEALED_MM = SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT  # the first in mm, 1.06
 
 # Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": least squares on captured
 # frames; "patent": the literal sign of every term (both shrugs open the mouth), its common weight w set to
