@@ -95,7 +95,10 @@ def face_of(path: str) -> FaceClip:
     """The face in a reference, watched once: an upload's path tells its content. Raises ValueError."""
     from bilabial.animator import read_face
 
-    return read_face(Path(path))
+    try:
+        return read_face(Path(path))
+    except ValueError as error:  # visitors know their file's name, not where it lies here
+        raise ValueError(str(error).replace(path, Path(path).name)) from error
 
 
 def sorry(sentence: object, request: gr.Request | None) -> gr.Error:
@@ -338,5 +341,5 @@ def build_demo() -> gr.Blocks:
 if __name__ == "__main__":
     threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
     build_demo().queue(max_size=MAX_WAITING).launch(
-        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True
+        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True
     )

@@ -176,6 +176,22 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     page.get_by_text(
         "bad.glb cannot be used as an avatar: none of its morph targets has an ARKit name"
     ).wait_for()
+    generate(page, EXAMPLE)
+    wait_for_head(page)  # with a new clip, nothing of that is said any more
+
+
+def test_an_avatar_may_stand_anywhere(page, three, tmp_path):
+    wait_for_head(page)
+    page.wait_for_timeout(300)
+    before = mouth_pixels(page)
+    scene, binary = read_glb(HEAD)
+    scene["nodes"].append({"children": scene["scenes"][0]["nodes"], "translation": [1.5, 0.2, -0.3]})
+    scene["scenes"][0]["nodes"] = [len(scene["nodes"]) - 1]
+    write_glb(tmp_path / "aside.glb", scene, binary)
+    page.set_input_files(".bilabial-avatar", str(tmp_path / "aside.glb"))
+    page.get_by_text("aside.glb: 52 of 52 coefficients found").wait_for()
+    page.wait_for_timeout(1000)
+    assert np.abs(mouth_pixels(page) - before).mean() < 2
 
 
 def test_only_the_inside_of_an_avatars_mouth_is_dark(page, three, tmp_path):

@@ -142,6 +142,32 @@ def test_a_full_server_says_so_until_somebody_left(page, three, address):
     assert page.errors == []
 
 
+def test_stopped_while_the_browser_asks(page, three):
+    """No seat of the server is taken, and the microphone is let go."""
+    page.add_init_script(WATCH_MICROPHONES)
+    page.reload()
+    wait_for_head(page)
+    asked = []
+    page.on(
+        "request",
+        lambda request: asked.append(request.post_data or "") if "component_server" in request.url else None,
+    )
+    page.evaluate("""() => {
+        const ask = navigator.mediaDevices.getUserMedia;
+        const waiting = () => new Promise((resolve) => setTimeout(resolve, 1000));
+        navigator.mediaDevices.getUserMedia = (asked) => waiting().then(() => ask(asked));
+    }""")
+    for _ in range(3):
+        page.click(".bilabial-live")
+        page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_function(
+        "microphones.length === 3 && microphones.every(track => track.readyState === 'ended')"
+    )
+    page.wait_for_timeout(500)
+    assert not any("live_start" in body for body in asked)
+    assert page.inner_text(".bilabial-live") == "Live" and page.errors == []
+
+
 def test_no_microphone_is_a_sentence(page, three):
     wait_for_head(page)
     for name, sentence in (

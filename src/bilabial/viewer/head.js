@@ -37,7 +37,8 @@ class Head {
     this.movingRatio = this.software ? 1 : this.restingRatio;
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
-    this.scene.environment = new THREE.PMREMGenerator(this.renderer).fromScene(new THREE.RoomEnvironment(), 0.04).texture;
+    this.furnish();
+    canvas.addEventListener("webglcontextrestored", () => this.furnish()); // what was drawn into a texture was lost
     this.scene.environmentIntensity = 0.36;
     this.light(0xfff1e2, 2.7, 0.62, 0.42, 0.9); // key, with catch-lights in the eyes
     this.light(0xdfe8ff, 0.55, -1, 0.1, 0.8); // fill
@@ -48,6 +49,13 @@ class Head {
     this.controls.addEventListener("start", () => (this.held = true)); // turned by hand
     this.controls.addEventListener("end", () => (this.held = false));
     canvas.style.touchAction = "pan-y"; // a finger that moves up or down scrolls the page
+  }
+
+  // The room whose light falls on the head.
+  furnish() {
+    const generator = new this.THREE.PMREMGenerator(this.renderer);
+    this.scene.environment = generator.fromScene(new this.THREE.RoomEnvironment(), 0.04).texture;
+    this.changed = true;
   }
 
   light(colour, strength, x, y, z) {
@@ -105,7 +113,6 @@ class Head {
     }
     if (box.isEmpty()) box.setFromObject(this.avatar);
     this.centre = box.getCenter(new this.THREE.Vector3());
-    this.centre.x = this.avatar.position.x;
     this.height = box.max.y - box.min.y;
     this.centre.y += 0.06 * this.height;
     this.centre.z = box.min.z;
@@ -156,17 +163,18 @@ class Head {
     this.changed = true;
   }
 
-  // Where the head is looked at from at this moment.
+  // Which avatar is looked at from where at this moment.
   get viewpoint() {
-    return { position: this.camera.position.clone(), target: this.controls.target.clone(), aspect: this.camera.aspect };
+    const [position, target] = [this.camera.position.clone(), this.controls.target.clone()];
+    return { file: this.file, position, target, aspect: this.camera.aspect };
   }
 
-  // The same avatar seen from a viewpoint, on a canvas of its own of so many pixels.
-  async copy(width, height, { position, target }) {
+  // An avatar seen from a viewpoint, on a canvas of its own of so many pixels.
+  async copy(width, height, { file, position, target }) {
     const copy = new Head(this.THREE, document.createElement("canvas"), true);
     copy.restingRatio = 1;
     copy.resize(width, height);
-    await copy.load(this.file, this.names);
+    await copy.load(file, this.names);
     copy.camera.position.copy(position);
     copy.controls.target.copy(target);
     copy.controls.update();

@@ -46,10 +46,12 @@ class Live {
     if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
     const audio = { channelCount: 1, echoCancellation: false };
     this.microphone = await navigator.mediaDevices.getUserMedia({ audio });
+    if (this.ended) return; // it was stopped while the browser asked
     const track = this.microphone.getAudioTracks()[0];
     track.onended = () => this.end(t("The microphone was taken away."));
     this.latency = 1000 * (track.getSettings().latency ?? 0);
     Object.assign(this, await this.ask("start", asked));
+    if (this.ended) return this.leave();
     await this.listen();
     this.send().catch((error) => this.end(error.message));
     this.frame = requestAnimationFrame((now) => this.draw(now));
@@ -140,7 +142,10 @@ class Live {
   }
 
   async ask(what, asked) {
-    const answer = await server[`live_${what}`](asked);
+    const answer = await server[`live_${what}`](asked).catch((error) => {
+      if (!(error instanceof TypeError)) throw error; // browsers call a failed fetch so
+    });
+    if (!answer) throw new Error(t("The connection to the server was lost."));
     if (answer.error) throw new Error(t(answer.error));
     return answer;
   }
@@ -153,8 +158,13 @@ class Live {
     this.microphone?.getTracks().forEach((track) => track.stop());
     this.context?.close();
     this.wake?.();
-    if (this.key) this.ask("stop", { key: this.key }).catch(() => {}); // it ends by itself
+    if (this.key) this.leave();
     this.onend?.(reason);
+  }
+
+  // Makes room for another visitor.
+  leave() {
+    this.ask("stop", { key: this.key }).catch(() => {}); // it ends by itself
   }
 }
 
@@ -203,6 +213,7 @@ async function startLive() {
     },
   });
   const started = live;
+  started.style = JSON.stringify(asked().style);
   try {
     await started.start(asked());
   } catch (error) {
@@ -217,7 +228,9 @@ if (typeof server !== "undefined" && server.live_start) {
   audio.addEventListener("play", () => live?.end());
   window.addEventListener("pagehide", () => live?.end());
   window.addEventListener("bilabial-asked", () => {
-    const { emotion, intensity } = asked();
-    if (live?.key) live.ask("feel", { key: live.key, emotion, intensity }).catch((error) => say(error.message));
+    if (!live?.key) return;
+    const { emotion, intensity, style } = asked();
+    live.ask("feel", { key: live.key, emotion, intensity }).catch((error) => say(error.message));
+    say(JSON.stringify(style) === live.style ? "" : t("The next Live has the style chosen now."));
   });
 }

@@ -10,6 +10,8 @@ let clip = null; // a decoded value
 let drawnTime = -1;
 let speaking = false; // live mode draws the face
 let recording = null; // AbortController of the video that is being made
+let mediabunny = null; // once it is loaded
+let chosenAvatar = null; // a file that was chosen before the head was there
 
 const plots = new Plots(element, {
   seek: (seconds) => (audio.currentTime = seconds),
@@ -74,6 +76,7 @@ async function show() {
   audio.src = props.value.audio;
   audio.playbackRate = Number(part("rate").value);
   drawnTime = -1;
+  if (head && !recording) say(""); // what was said of an avatar has been read
   if (part("autoplay")?.checked) audio.play().catch(() => {}); // where the browser lets it
   if (await plotlyLoaded()) await plots.show(clip);
 }
@@ -102,6 +105,7 @@ async function loadHead() {
     head.resize(stage.clientWidth, stage.clientHeight);
     head.look("front");
     say("");
+    if (chosenAvatar) await swapAvatar(chosenAvatar);
   } catch (error) {
     const reason = { reason: error.message };
     say(t("The 3D head is not shown because this browser could not draw it ({reason}); sound and curves work.", reason));
@@ -116,7 +120,7 @@ async function swapAvatar(file) {
     const found = t("{file}: {found} of {count} coefficients found", values);
     say(missing.length ? `${found}; ${t("not found: {names}", { names: missing.join(", ") })}.` : `${found}.`);
   } catch (error) {
-    say(t("{file} cannot be used as an avatar: {reason}.", { file: file.name, reason: error.message }));
+    say(t("{file} cannot be used as an avatar: {reason}.", { file: file.name, reason: error.message.replace(/\.$/, "") }));
   }
   drawnTime = -1;
 }
@@ -140,12 +144,13 @@ async function makeVideo() {
 // What recordVideo takes: this clip, this head, this moment's camera.
 async function scene(signal) {
   const [recorded, viewpoint] = [clip, head.viewpoint]; // before anything is waited for
+  mediabunny ??= await importModules(props.mediabunny, ["mediabunny.min.mjs"]);
   return {
     ...recorded,
     viewpoint,
     numFrames: recorded.frames.length / recorded.names.length,
-    mediabunny: await importModules(props.mediabunny, ["mediabunny.min.mjs"]),
-    sound: await (await fetch(audio.src)).arrayBuffer(),
+    mediabunny,
+    sound: await (await fetch(recorded.audio)).arrayBuffer(),
     head,
     pose: (head, time) => head.pose(recorded.names, valuesAt(recorded, time)),
     background: ["--middle", "--corner"].map((name) => getComputedStyle(stage).getPropertyValue(name)),
@@ -183,7 +188,8 @@ canvas.onkeydown = (event) => {
 element.querySelectorAll("[data-view]").forEach((button) => (button.onclick = () => head?.look(button.dataset.view)));
 part("rate").onchange = (event) => (audio.playbackRate = Number(event.target.value));
 part("loop").onchange = (event) => (audio.loop = event.target.checked);
-part("avatar").onchange = (event) => head && event.target.files[0] && swapAvatar(event.target.files[0]);
+part("avatar").onclick = (event) => (event.target.value = ""); // the same file again, exported anew
+part("avatar").onchange = ({ target: { files } }) => (head && files[0] ? swapAvatar(files[0]) : (chosenAvatar = files[0]));
 recordButton.onclick = () => (recording ? recording.abort() : makeVideo());
 audio.onloadeddata = () => (audio.playbackRate = Number(part("rate").value));
 new ResizeObserver(() => head?.resize(stage.clientWidth, stage.clientHeight)).observe(stage);
