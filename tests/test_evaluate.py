@@ -105,7 +105,7 @@ def test_everything_is_in_json_and_card(model, speech, tmp_path):
     main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=card))
     scores = json.loads((tmp_path / "metrics.json").read_text())
     assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS}
-    assert scores[WEIGHTS] == {"sha256": weights_sha256()}
+    assert scores[WEIGHTS] == {"sha256": weights_sha256(), "split": "validation"}
     assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["r0"] > 0.9
     assert scores["changed sound"]["clean"]["r0 a"] == pytest.approx(scores["a"]["model"]["r0"], abs=0.01)
     assert scores["changed sound"]["white noise, 10 dB"]["cost together"] > 0

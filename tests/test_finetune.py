@@ -124,7 +124,8 @@ def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
 
 
 def test_the_default_can_be_named():
-    args, _ = parse_arguments(["--dataset", "x", "--output", "y", "--init_from", "default"])
+    args, fields = parse_arguments(["--dataset", "x", "--output", "y", "--init_from", "default"])
+    assert parse_arguments(["--dataset", "x", "--output", "y", "--init-from", "default"]) == (args, fields)
     assert "grid_s1" in load_initial(args).config.styles
 
 

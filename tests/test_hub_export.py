@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 import space
 import torch
-from checks import check_card, check_code, check_figures, check_work_tree, try_out
+from checks import check_card, check_code, check_figures, check_measured, check_work_tree, try_out
 from conftest import ROOT, build_random
 from evaluate import EvaluateArguments
 from huggingface_hub import ModelCard, SpaceCard
@@ -427,3 +427,11 @@ def test_a_refusal_leaves_earlier_files(own, tmp_path):
     with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
         publish_own(own, card=tmp_path / "card.md")
     assert (own / "out" / "model" / "kept").read_text() == "earlier"
+
+
+def test_figures_are_of_these_weights_and_of_rows_held_out():
+    assert check_measured({"weights": {"sha256": "a"}}, "a") == []
+    assert check_measured({"weights": {"sha256": "a", "split": "test"}}, "a") == []
+    assert check_measured({"weights": {"sha256": "b"}}, "a") == ["metrics.json is of other weights"]
+    (problem,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
+    assert problem == "metrics.json is of the split 'train', from which the model learnt"

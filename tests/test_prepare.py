@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from datasets import load_dataset
-from prepare import PrepareArguments
+from prepare import PrepareArguments, check_output, tell_lost_notes
 from prepare import main as prepare
 from quality_report import write_report
-from shards import replace_folder
+from shards import replace_folder, write_shards
 from verdicts import Verdict
 
+from bilabial.data import update_rows
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.quality import Quality
 
@@ -161,6 +162,8 @@ def test_ray_makes_the_same_data_set(source, whole, tmp_path):
         ({"min_score": 101}, "min_score must be from 0 to 100, got 101"),
         ({"rows_per_shard": 0}, "rows_per_shard must be at least 1, got 0"),
         ({"num_proc": 0}, "num_proc must be at least 1, got 0"),
+        ({"limit": 0}, "limit must be at least 1, got 0"),
+        ({"fps": 0}, "fps must be a number from 1 to 240, got 0"),
         ({"validation_share": 1.0}, "validation_share must be from 0 to below 1, got 1.0"),
     ],
 )
@@ -193,3 +196,27 @@ def test_the_report_fits_a_phone(tmp_path):
         assert page.locator("h1").inner_text() == "Quality of <me>" and "<b>" in page.inner_text("body")
         assert not errors
         browser.close()
+
+
+def test_nothing_of_ones_own_is_replaced(tmp_path):
+    """A data set has a folder for itself."""
+    (tmp_path / "README.md").write_text("my project")
+    with pytest.raises(ValueError, match="holds a README.md and no data set"):
+        check_output(tmp_path)
+    mine = tmp_path / "data" / "precious"
+    mine.mkdir(parents=True)
+    with pytest.raises(ValueError, match="precious is in the way"):
+        check_output(tmp_path)
+    with pytest.raises(ValueError, match="precious is in the way"):
+        write_shards({}, tmp_path, 10)
+    assert mine.is_dir()
+
+
+def test_lost_notes_are_told(whole, tmp_path, capsys):
+    folder = shutil.copytree(whole, tmp_path / "grid")
+    tell_lost_notes(folder)
+    assert capsys.readouterr().out == ""
+    rows = load_dataset(str(folder))
+    update_rows(folder, "av_offset_ms", {next(iter(rows.values()))[0]["id"]: 12.0})
+    tell_lost_notes(folder)
+    assert capsys.readouterr().out == "the rows had what train/align.py wrote; run it again on the new ones\n"

@@ -29,6 +29,8 @@ def test_rows_are_counted_by_source_and_licence(speech, tmp_path):
     expected.append(entry("B", "CC0", 1, once))
     for given in (rows, concatenate_datasets([rows, rows])):
         assert sources_of(given) == expected
+    others = data_set(speech, ("A", "CC BY-NC 4.0"))  # somebody else's file of the same name
+    assert entry("A", "CC BY-NC 4.0", 1, once) in sources_of(concatenate_datasets([rows, others]))
     parts = tmp_path / "a.parquet", tmp_path / "b.parquet"
     for number, path in enumerate(parts):
         pyarrow.parquet.write_table(rows.data.table.slice(2 * number, 2), path)

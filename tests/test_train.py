@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import start
-from arguments import PRESETS, parse_arguments
+from arguments import PRESETS, check_same_run, parse_arguments
 from conftest import ROOT, write_video
 from datasets import load_dataset
 from recogniser import start_from_recogniser
@@ -320,3 +320,32 @@ def test_curves_with_sound_become_a_data_set(speech, tmp_path):
         "--dataset", tmp_path / "out", "--preset", "tiny", "--output", tmp_path / "run", check=False
     )
     assert "has no split 'train'; it is for evaluation only" in done.stderr
+
+
+def test_a_run_is_not_resumed_on_other_rows(two_sets, first_run):
+    """The path written in another way is the same data set; one that changed is not."""
+    options = ["--dataset", *two_sets, "--preset", "tiny", "--output", first_run, "--taught_weight", 0.25]
+    rows = train.load_splits(arguments(two_sets)[0])
+    args, fields = parse_arguments([str(one) for one in options])
+    args.dataset = [f"{name}/" for name in args.dataset]
+    check_same_run(args, fields, 1, rows)
+    rows["train"] = rows["train"].select(range(3))
+    with pytest.raises(SystemExit, match="rows was '6 of .*', is '5 of .*give another --output"):
+        check_same_run(args, fields, 1, rows)
+
+
+@pytest.mark.parametrize(
+    "written, message", [(None, "No such file"), ('{"rows": 3}', "it sets rows"), ("[1]", "is not")]
+)
+def test_a_calibration_is_checked(tmp_path, written, message):
+    path = tmp_path / "calibration.json"
+    if written:
+        path.write_text(written)
+    with pytest.raises(SystemExit, match=f"is not what calibrate.py writes.*{message}|{message}"):
+        parse_arguments(["--dataset", "x", "--output", "y", "--calibration", str(path)])
+
+
+@pytest.mark.parametrize("name, value", [("batch_size", 0), ("eval_steps", 0), ("window_seconds", 0)])
+def test_counts_of_nothing_are_refused(name, value):
+    with pytest.raises(SystemExit, match=f"--{name} must be at least"):
+        parse_arguments(["--dataset", "x", "--output", "y", f"--{name}", str(value)])

@@ -125,7 +125,7 @@ def main(args: AlignArguments) -> None:
     try:
         model, _ = load_checkpoint(args.model)
         data = {folder: load_rows(folder) for folder in args.dataset}
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     for folder, splits in data.items():
         rows = (row for split in splits.values() for row in split if row["face"] == "captured")

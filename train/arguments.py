@@ -1,19 +1,23 @@
 """Arguments of train.py: the command line over a preset over defaults, and the record a run keeps of them."""
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from datasets import Dataset
 from transformers import HfArgumentParser
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
 
 PRESETS = Path(__file__).parent / "presets"
+LEAST = {"batch_size": 1, "max_steps": 1, "eval_steps": 1, "window_seconds": 0.1}
 FREE = ("stop_after_steps", "num_workers")  # arguments that do not change what a run computes
 
 
@@ -121,7 +125,7 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
     selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     selector.add_argument("--preset")
-    selector.add_argument("--init_from")
+    selector.add_argument("--init_from", "--init-from")  # HfArgumentParser takes both spellings
     selected = selector.parse_known_args(argv)[0]
     name = selected.preset or ("finetune" if selected.init_from else "default")
     path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
@@ -137,7 +141,24 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     parser = HfArgumentParser(TrainArguments)
     parser.set_defaults(**{"preset": name, **preset})
     args = parser.parse_args_into_dataclasses(argv)[0]
-    return args, model_fields | (json.loads(args.calibration.read_text()) if args.calibration else {})
+    for name, least in LEAST.items():
+        if getattr(args, name) < least:
+            raise SystemExit(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    return args, model_fields | (read_calibration(args.calibration) if args.calibration else {})
+
+
+def read_calibration(path: Path) -> dict:
+    """The fields of the configuration that calibrate.py wrote. Raises SystemExit for another file."""
+    try:
+        calibration = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise SystemExit(f"--calibration {path} is not what calibrate.py writes ({error})") from error
+    unknown = sorted(set(calibration) - {known.name for known in fields(BilabialConfig)})
+    if unknown:
+        raise SystemExit(
+            f"--calibration {path} is not what calibrate.py writes: it sets {', '.join(unknown)}"
+        )
+    return calibration
 
 
 def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "fp32"]:
@@ -160,12 +181,26 @@ def check_compiler(args: TrainArguments) -> None:
         )
 
 
-def check_same_run(args: TrainArguments, model_fields: dict, num_processes: int) -> None:
-    """Raise SystemExit when OUTPUT holds a run with other arguments: resuming it would be neither run."""
+def print_of_rows(rows: Mapping[str, Dataset]) -> str:
+    """What tells the rows of a run from others: how many, and a sum over what they are and whose."""
+    columns = ["id", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
+    digest = hashlib.sha256()
+    for split, of_split in sorted(rows.items()):
+        digest.update(split.encode())
+        for batch in of_split.select_columns(columns).iter(batch_size=1000):
+            digest.update(json.dumps([batch[name] for name in columns]).encode())
+    return f"{sum(map(len, rows.values()))} of {digest.hexdigest()[:12]}"
+
+
+def check_same_run(
+    args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
+) -> None:
+    """Raise SystemExit when OUTPUT holds a run of other arguments or rows: to resume it would be neither."""
     given = {name: value for name, value in asdict(args).items() if name not in FREE}
-    record = json.dumps(
-        {**given, "model": model_fields, "num_processes": num_processes}, default=str, indent=2
-    )
+    given["dataset"] = [str(Path(name).resolve()) if Path(name).is_dir() else name for name in args.dataset]
+    given["output"] = args.output.resolve()
+    given |= {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
+    record = json.dumps(given, default=str, indent=2)
     path = args.output / "arguments.json"
     if not path.is_file():
         args.output.mkdir(parents=True, exist_ok=True)

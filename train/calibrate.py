@@ -122,6 +122,7 @@ def main(args: CalibrateArguments) -> None:
     print(f"distance: AUC {distance_auc:.3f}, R2 {r_squared:.3f},")
     print(f"  one unit is {unit:.3f} outer-eye distances, weights {weights}")
     output = args.output or Path(args.dataset) / "calibration.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n")
     print(f"wrote {output}")
 
@@ -129,5 +130,5 @@ def main(args: CalibrateArguments) -> None:
 if __name__ == "__main__":
     try:
         main(HfArgumentParser(CalibrateArguments).parse_args_into_dataclasses()[0])
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error

@@ -181,7 +181,7 @@ def model_index(scores: dict) -> list[EvalResult]:
             task_name="Speech to ARKit blendshapes",
             dataset_type=name,
             dataset_name=name,
-            dataset_split="validation",
+            dataset_split=scores.get("weights", {}).get("split", "validation"),
             metric_type=figure,
             metric_name=title,
             metric_value=round(row[figure], 4),

@@ -94,10 +94,12 @@ def check_figures(scores: dict) -> list[str]:
 
 
 def check_measured(scores: dict, weights: str) -> list[str]:
-    """Whether figures are of the weights with this SHA-256, as evaluate.py notes it."""
-    measured = scores.get("weights", {}).get("sha256")
+    """Whether figures are of the weights with this SHA-256 on rows held out, as evaluate.py notes it."""
+    noted = scores.get("weights", {})
+    measured = noted.get("sha256")
     if measured == weights:
-        return []
+        learnt = noted.get("split") == "train"
+        return ["metrics.json is of the split 'train', from which the model learnt"] if learnt else []
     return [f"metrics.json is of {'other weights' if measured else 'weights that it does not name'}"]
 
 

@@ -7,8 +7,9 @@
 --phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
 the name is the last part of a row's id. Without a note the row's own phones and offset count, as phones.py
 and align.py wrote them. Several data sets are also pooled, and the lips are looked at where nobody speaks.
-With --card the tables of a model card are written anew from the metrics. metrics.json tells by the SHA-256 of
-model.safetensors whose figures it holds; publish.py takes no others.
+Every clip is spoken as a stranger's: neutral and in the default style, whatever its row says (before_after.py
+asks for the style of its person). With --card the tables of a model card are written anew from the metrics.
+metrics.json tells by the SHA-256 of model.safetensors whose figures it holds; publish.py takes no others.
 """
 
 import json
@@ -39,7 +40,9 @@ SUMMARY = (
     "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "r0_speech", "lag_ms",
     "maeD", "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
 )  # fmt: skip
-WEIGHTS = "weights"  # beside the tables of a file of figures: {"sha256": of whose model.safetensors they are}
+WEIGHTS = (
+    "weights"  # beside the tables: {"sha256": of whose model.safetensors they are, "split": of what rows}
+)
 CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
     "without speech": "Ten seconds each: lip distance in mm. Like every recording, noise above -65 dB is "
@@ -258,13 +261,16 @@ def write_card(card: Path, name: str, text: str) -> None:
 
 
 def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
-    """The rows to evaluate by the data set's name. Raises ValueError for a name that is taken."""
+    """The rows to evaluate by the data set's name, those that show a face.
+
+    Raises ValueError for a name that is taken.
+    """
     data: dict[str, Dataset] = {}
     for source in datasets:
         name = Path(source).name
         if name in data or name in (WEIGHTS, *CAPTIONS):
             raise ValueError(f"two tables would be called {name!r}; rename the data set {source}")
-        data[name] = load_rows(source, split)
+        data[name] = load_rows(source, split).filter(any, input_columns="valid")
     return data
 
 
@@ -279,13 +285,14 @@ def main(args: EvaluateArguments) -> None:
     try:
         model, _ = load_checkpoint(args.model)
         rows = load_data(args.dataset, args.split)
-    except (ValueError, FileNotFoundError) as error:
+        notes = json.loads(args.phones.read_text()) if args.phones else {}
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     if args.seal_distance is not None:
         model.config.seal_distance = args.seal_distance
-    notes = json.loads(args.phones.read_text()) if args.phones else {}
     results = {name: measure_clips(model, of_name, notes) for name, of_name in rows.items()}
-    scores = {WEIGHTS: {"sha256": weights_sha256(args.model)}}
+    scores = {WEIGHTS: {"sha256": weights_sha256(args.model), "split": args.split}}
     scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
     if len(results) > 1:
         scores["together"] = pool(results.values())

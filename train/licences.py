@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sources import SOURCES_FILE, Source, parse_sources
 
-NON_COMMERCIAL = re.compile(r"\bnc\b|non[- ]?commercial|research|academic")
+NON_COMMERCIAL = re.compile(
+    r"\bnc\b|\bno[nt]?\b.*commerc|noncommerc|research|academic|educat|personal|evaluation"
+)
 # Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
 HUB_LICENCES = {
     "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0",
@@ -23,7 +25,7 @@ SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
 
 def forbids_commerce(licence: str) -> bool:
     """Whether the name of a licence says that money may not be made: CC BY-NC 4.0, "research only", ..."""
-    return bool(NON_COMMERCIAL.search(licence.lower()))
+    return bool(NON_COMMERCIAL.search(re.sub(r"[\s_-]+", " ", licence.lower())))
 
 
 def hub_licence(licence: str) -> str:

@@ -21,15 +21,17 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+import pyarrow.parquet
 from executors import check_executor, run
 from quality_report import write_report
-from shards import write_shards
-from takes import Job, Outcome, TakeOptions, job_of_take, keep_take, read_outcome, write_whole
+from shards import check_shards, write_shards
+from takes import NO_MODEL, Job, Outcome, TakeOptions, job_of_take, keep_take, read_outcome, write_whole
 from tqdm import tqdm
 from transformers import HfArgumentParser
 from verdicts import Verdict, judge
 
 from bilabial.capture import find_landmarker
+from bilabial.checkpoint import load_checkpoint
 from bilabial.conventions import CONVENTIONS
 from bilabial.corpora import READERS, Take, read_takes
 from bilabial.data import dataset_card
@@ -75,8 +77,8 @@ class PrepareArguments(TakeOptions):
             raise ValueError(f"validation_share must be from 0 to below 1, got {self.validation_share}")
         if not 0.0 <= self.min_score <= 100.0:
             raise ValueError(f"min_score must be from 0 to 100, got {self.min_score}")
-        for name in ("num_proc", "rows_per_shard"):
-            if getattr(self, name) < 1:
+        for name in ("num_proc", "rows_per_shard", "limit"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
@@ -131,6 +133,7 @@ def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArgume
     for job in jobs:
         if job.take.id not in dropped:
             splits.setdefault(split_of(job.take, args), []).append(job.row)
+    tell_lost_notes(args.output)
     write_shards(splits, args.output, args.rows_per_shard)
     num_rows = {split: len(rows) for split, rows in splits.items()}
     quality = {verdict.id: verdict.to_dict() for verdict in verdicts if verdict.quality}
@@ -143,16 +146,34 @@ def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArgume
         print(f"  dropped {count}: {reason}")
 
 
+def check_output(output: Path) -> None:
+    """Raise ValueError where the data set would take the place of something else."""
+    check_shards(output)
+    if (output / "README.md").exists() and not ((output / ".takes").exists() or (output / "data").exists()):
+        raise ValueError(f"{output} holds a README.md and no data set; give a folder for the data set alone")
+
+
+def tell_lost_notes(output: Path) -> None:
+    """Say which notes of other scripts the rows in OUTPUT have, which are about to be written anew."""
+    for column, script in (("av_offset_ms", "align.py"), ("phones", "phones.py")):
+        files = (output / "data").glob("*.parquet")
+        if any(any(pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist()) for path in files):
+            print(f"the rows had what train/{script} wrote; run it again on the new ones")
+
+
 def main(args: PrepareArguments) -> None:
     try:
         takes = read_takes(args.reader, args.source.resolve(), args.mouth_close)[: args.limit]
         if any(take.video for take in takes):
             find_landmarker(args.landmarker)  # says what to do before hours of work, not after
+        if args.model != NO_MODEL:
+            load_checkpoint(args.model)
         check_executor(args.executor)
-    except (ValueError, FileNotFoundError) as error:
+        check_output(args.output)
+        kept = args.output.resolve() / ".takes"
+        kept.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
-    kept = args.output.resolve() / ".takes"
-    kept.mkdir(parents=True, exist_ok=True)
     jobs = [job_of_take(take, args.take_options, kept) for take in takes]
     failures = prepare_takes(jobs, args)
     outcomes = [read_outcome(job) if job.done else Outcome(failures[job.take.id]) for job in jobs]
@@ -162,4 +183,8 @@ def main(args: PrepareArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(HfArgumentParser(PrepareArguments).parse_args_into_dataclasses()[0])
+    try:
+        arguments = HfArgumentParser(PrepareArguments).parse_args_into_dataclasses()[0]
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    main(arguments)

@@ -105,6 +105,14 @@ def check_arguments(args: PublishArguments) -> None:
             raise ValueError(f"{name} must look like name/model, got {value!r}")
         if value and not asked:
             raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
+    for kind in ("model", "dataset", "space"):  # folders that a dry run replaces
+        target = (args.output / kind).resolve()
+        if args.dry_run and any(
+            Path(given).resolve().is_relative_to(target) for given in (args.model, args.dataset) if given
+        ):
+            raise ValueError(
+                f"a dry run replaces {target}, which holds what is to be published; give another --output"
+            )
     if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
         raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
 

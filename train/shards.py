@@ -19,6 +19,7 @@ def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_sh
 
     splits: the files that hold the rows of each split, one row each. A file gets at most `rows_per_shard`.
     """
+    check_shards(folder)
     partial = folder / "data.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -28,6 +29,17 @@ def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_sh
             name = f"{split}-{number:05d}-of-{count:05d}.parquet"
             write_shard(paths[number * rows_per_shard :][:rows_per_shard], partial / name)
     replace_folder(folder / "data", partial)
+
+
+def check_shards(folder: Path) -> None:
+    """Raise ValueError where FOLDER/data holds what is no data of ours, which `write_shards` would remove."""
+    inside = (folder / "data").glob("*")
+    foreign = next((path for path in inside if path.suffix not in (".parquet", ".partial")), None)
+    if foreign:
+        raise ValueError(
+            f"{foreign} is in the way: a data set would take the place of {folder / 'data'}, which is none; "
+            "give another folder"
+        )
 
 
 def write_shard(paths: Sequence[Path], target: Path) -> None:

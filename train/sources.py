@@ -47,15 +47,18 @@ def sources_of_files(files: Iterable[Path]) -> list[Source]:
 
 
 def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Source]:
-    """Rows and seconds by source and licence; a row that is given twice counts once."""
+    """Rows and seconds by source and licence; a row that is given twice counts once.
+
+    Ids alone do not tell: collections of two people may hold files of one name.
+    """
     totals: dict[tuple[str, str], list[float]] = {}
-    seen: set[str] = set()
+    seen: set[tuple[str, str, str]] = set()
     for batch in batches:
         frames = pyarrow.compute.list_value_length(batch["valid"]).to_pylist()
         columns = [batch[name].to_pylist() for name in ("id", "source", "licence", "fps")]
         for name, source, licence, fps, count in zip(*columns, frames, strict=True):
-            if name not in seen:
-                seen.add(name)
+            if (name, source, licence) not in seen:
+                seen.add((name, source, licence))
                 total = totals.setdefault((source, licence), [0, 0.0])
                 total[0] += 1
                 total[1] += count / fps

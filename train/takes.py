@@ -24,12 +24,13 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.corpora import Take
 from bilabial.data import SCHEMA, row_of_take
 from bilabial.doubles import Prints, prints_of
+from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
 
-KEPT_VERSION = 2  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 3  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
@@ -59,7 +60,8 @@ class TakeOptions:
     )
 
     def __post_init__(self) -> None:
-        """Paths become absolute: workers of a cluster start elsewhere."""
+        """Paths become absolute: workers of a cluster start elsewhere. Raises ValueError for a wrong rate."""
+        check_fps(self.fps)
         if self.landmarker:
             self.landmarker = self.landmarker.resolve()
         if self.model and Path(self.model).is_dir():

@@ -59,7 +59,7 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
     """
     try:
         loaded = [load_rows(name) for name in args.dataset]
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     names = {name for splits in loaded for name in splits}
     given = ", ".join(args.dataset)
@@ -164,11 +164,11 @@ def main(args: TrainArguments, model_fields: dict) -> None:
         dataloader_config=DataLoaderConfiguration(even_batches=False, non_blocking=on_gpu),
     )
     processes = accelerator.num_processes
-    with accelerator.main_process_first():
-        check_same_run(args, model_fields, processes)
-    set_seed(args.seed)
     with accelerator.local_main_process_first():
         rows = load_splits(args)
+    with accelerator.main_process_first():
+        check_same_run(args, model_fields, processes, rows)
+    set_seed(args.seed)
     initial = load_initial(args)
     model = build_model(rows["train"], args, model_fields, initial)
     windows, held_out = build_windows(rows, model.config, args)
