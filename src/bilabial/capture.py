@@ -177,7 +177,10 @@ def capture_video(
 
 
 def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield (presentation time in seconds, (height, width, 3) uint8 RGB) of the first video stream."""
+    """Yield (presentation time in seconds, (height, width, 3) uint8 RGB) of the first video stream.
+
+    Frames are as players show them: a telephone held upright films lying and notes how to turn the picture.
+    """
     with open_media(source) as container:
         if not container.streams.video:
             raise ValueError(f"{media_name(source)} has no video stream")
@@ -189,7 +192,8 @@ def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarra
                 if frame.time is not None and frame.time > last:
                     last = frame.time
                     # PyAV pads rows; MediaPipe would read the padding as picture and find no face
-                    yield frame.time, np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+                    image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+                    yield frame.time, np.ascontiguousarray(image)
         except FFmpegError as error:
             raise ValueError(
                 f"{media_name(source)} has a video stream that cannot be decoded ({error})"
