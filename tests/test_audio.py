@@ -186,8 +186,39 @@ def test_cut_file(tmp_path):
         ((0, np.zeros(10)), "1000 to 384000 Hz"),
         ((16000, np.zeros((10, 2, 2))), "shape"),
         ((16000, np.array(["a"])), "integers or floats"),
+        ((16000, np.zeros((10, 0))), "shape"),
+        (
+            (np.zeros(10), 16000),
+            r"\(sample rate, array\) is accepted, with a rate .*got ndarray for the rate",
+        ),
+        (np.zeros(10), "speech is a path, the bytes of a file, or .*got ndarray"),
+        (None, "got NoneType"),
     ],
 )
 def test_wrong_arrays(source, message):
     with pytest.raises(ValueError, match=message):
         load_audio(source)
+
+
+def test_damage_is_passed_over(tmp_path):
+    """As FFmpeg does: what can be decoded is heard."""
+    sound = tone(2.0, 44100)
+    whole = encode(tmp_path / "a.mp3", "libmp3lame", sound, 44100).read_bytes()
+    (tmp_path / "b.mp3").write_bytes(whole + b"no mp3" * 500)
+    (tmp_path / "c.mp3").write_bytes(whole + whole)
+    assert len(load_audio(tmp_path / "b.mp3")) == pytest.approx(2 * 16000, rel=0.1)
+    assert len(load_audio(tmp_path / "c.mp3")) == pytest.approx(4 * 16000, rel=0.1)
+    flac = encode(tmp_path / "d.flac", "flac", sound, 44100)
+    flac.write_bytes(flac.read_bytes()[: flac.stat().st_size * 2 // 3])
+    assert len(load_audio(flac)) > 16000
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    (tmp_path / "12:30 take.wav").write_bytes(encode_wav(np.zeros(160, np.float32)))
+    monkeypatch.chdir(tmp_path)
+    assert len(load_audio("12:30 take.wav")) == 160
+
+
+@pytest.mark.parametrize("rate, count", [(8000, 1), (44100, 50), (96000, 20)])
+def test_some_samples_are_a_sound(rate, count):
+    assert len(load_audio((rate, np.full(count, 0.1, np.float32)))) >= 1

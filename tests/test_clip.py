@@ -146,3 +146,25 @@ def test_npz_without_names_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", values=np.zeros(3))
     with pytest.raises(ValueError, match="lacks fps, names"):
         FaceClip.from_npz(tmp_path / "other.npz")
+
+
+def test_damaged_archives_are_sentences(tmp_path):
+    whole = random_clip().to_npz(tmp_path / "a.npz").read_bytes()
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    contents = (whole[: len(whole) // 2], b"", b"no archive at all", (tmp_path / "b.npy").read_bytes())
+    for content in contents:
+        (tmp_path / "b.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"b.npz is not a numpy archive, or a damaged one$"):
+            FaceClip.from_npz(tmp_path / "b.npz")
+
+
+def test_a_table_from_a_spreadsheet(tmp_path):
+    """With a byte order mark and other line ends it is read; in another encoding it is a sentence."""
+    text = random_clip().to_csv(tmp_path / "a.csv").read_text()
+    (tmp_path / "b.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert np.allclose(
+        FaceClip.from_csv(tmp_path / "b.csv").values, FaceClip.from_csv(tmp_path / "a.csv").values
+    )
+    (tmp_path / "c.csv").write_bytes(text.encode("utf-16"))
+    with pytest.raises(ValueError, match="c.csv is not a CSV in UTF-8"):
+        FaceClip.from_csv(tmp_path / "c.csv")

@@ -290,3 +290,21 @@ def without_sound(source: Path, target: Path) -> None:
             if packet.dts is not None:
                 packet.stream = pictures
                 written.mux(packet)
+
+
+def test_columns_in_any_spelling(tmp_path):
+    table = "File, Emotion ,license,remarks\na.mp4,happy,CC BY-NC 4.0,late\n"
+    with pytest.warns(UserWarning, match="remarks is not read, only file, emotion"):
+        (take,) = read_takes("videos", videos(tmp_path, table))
+    assert (take.emotion, take.licence) == ("happy", "CC BY-NC 4.0")
+
+
+def test_a_comma_too_many(tmp_path):
+    with pytest.raises(ValueError, match=r"metadata.csv line 2 has more cells than columns"):
+        read_takes("videos", videos(tmp_path, "file,intensity,style\na.mp4,1,5,ada\n"))
+
+
+def test_hidden_files_are_no_takes(tmp_path):
+    folder = grid(tmp_path)
+    (folder / "s1" / "._bbaf2n.mpg").touch()
+    assert len(read_takes("grid", folder)) == 2

@@ -98,7 +98,41 @@ def test_wrong_heads_are_sentences(head, tmp_path):
     stranger = FaceClip(["cheekPuff"], np.zeros((3, 1)), 30)
     with pytest.raises(ValueError, match="has no mesh with a target named like"):
         to_glb(stranger, tmp_path / "x.glb", head)
+    scene, binary = read_glb(head)
+    elsewhere = {"byteLength": 4, "uri": "data:application/octet-stream;base64,AAAAAA=="}
+    packed = write_glb(tmp_path / "packed.glb", scene, binary)
+    glued = {**scene, "buffers": [*scene["buffers"], elsewhere]}
+    text = json.dumps(glued, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = (
+        struct.pack("<II", len(text), 0x4E4F534A)
+        + text
+        + struct.pack("<II", len(binary), 0x004E4942)
+        + binary
+    )
+    packed.write_bytes(struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks)
+    with pytest.raises(ValueError, match="packed.glb keeps data outside its one binary part"):
+        to_glb(clip(), tmp_path / "x.glb", packed)
+    cut = tmp_path / "cut.glb"
+    cut.write_bytes(head.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=r"cut.glb is cut off: it has \d+ of the \d+ bytes"):
+        to_glb(clip(), tmp_path / "x.glb", cut)
+    old = tmp_path / "old.glb"
+    old.write_bytes(head.read_bytes()[:4] + struct.pack("<I", 1) + head.read_bytes()[8:])
+    with pytest.raises(ValueError, match="old.glb is not a GLB"):
+        to_glb(clip(), tmp_path / "x.glb", old)
     assert not (tmp_path / "x.glb").exists()
+
+
+def test_odd_names_of_targets(head, tmp_path):
+    """Extras may be anything, and more names than targets name nothing."""
+    scene, binary = read_glb(head)
+    scene["meshes"][1]["extras"] = None
+    scene["meshes"][0]["extras"]["targetNames"] = [*TARGETS, "jawForward", None]
+    odd = write_glb(tmp_path / "odd.glb", scene, binary)
+    animated, data = read_glb(to_glb(clip(), tmp_path / "x.glb", odd))
+    output = animated["animations"][0]["samplers"][0]["output"]
+    assert len(numbers(animated, data, output)) == 30 * len(TARGETS)
 
 
 def test_khronos_validator_finds_nothing_wrong(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import build_random
 
-from bilabial import FaceClip
+from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.animator import Animator
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -194,3 +194,21 @@ def test_an_encoder_of_whole_clips_cannot_stream():
     with pytest.raises(ValueError, match="wav2vec2 hears the whole clip before it answers"):
         Animator(model, BilabialFeatureExtractor()).stream()
     assert torch.isfinite(model.animate(noise(0.5), 16000)).all()
+
+
+def test_samples_of_a_microphone(animator, speech):
+    """Integers mean what they mean to load_audio."""
+    sound = speech[:16000]
+    streams = [animator.stream(motion=(), level_db=-23.0) for _ in range(2)]
+    whole, integers = (
+        np.concatenate([stream.feed(samples), stream.finish()])
+        for stream, samples in zip(streams, (sound, np.round(sound * 32767).astype(np.int16)), strict=True)
+    )
+    assert np.abs(whole - integers).max() < 0.01
+
+
+@pytest.mark.parametrize("seed", [18, 44])
+def test_lids_do_not_jump_where_life_repeats(animator, seed):
+    life = animator.stream(seed=seed, fps=60, motion=["blink"])._life
+    lids = life[:, ARKIT_BLENDSHAPES.index("eyeBlinkLeft")]
+    assert abs(lids[-1] - lids[0]) < 0.3 and np.abs(np.diff(lids)).max() < 0.35

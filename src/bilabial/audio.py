@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Iterator
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 
 import av
 import numpy as np
 
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, normalize_level
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
 AAC_BITS_PER_SECOND = 48_000  # an error 40 dB below speech; half a megabyte a minute as base64
@@ -29,8 +31,13 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
     `normalize_level`). Raises FileNotFoundError, or ValueError with a sentence that says what was given and
     what is accepted.
     """
-    if isinstance(source, tuple):
+    if isinstance(source, tuple) and len(source) == 2:
         waveform = _from_array(*source, max_seconds)
+    elif not isinstance(source, (str, Path, bytes)):
+        raise ValueError(
+            "speech is a path, the bytes of a file, or (sample rate in Hz, array), "
+            f"got {type(source).__name__}"
+        )
     else:
         waveform, _ = decode_audio(source, max_seconds)
     return normalize_level(waveform) if normalize else waveform
@@ -40,7 +47,8 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
     """Decode the first audio stream.
 
     Returns the waveform as recorded, (S,) float32 at 16 kHz, and its start time in seconds on the container's
-    clock, the one that video frames use too. Raises as `load_audio`.
+    clock, the one that video frames use too. Packets that are damaged are passed over, as FFmpeg does; a file
+    of which nothing can be decoded is refused. Raises as `load_audio`.
     """
     with open_media(source) as container:
         name = media_name(source)
@@ -48,17 +56,16 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
             raise ValueError(f"{name} has no audio stream; an audio file or a video with sound is accepted")
         stream = container.streams.audio[0]
         _check_duration(_declared_seconds(container, stream), max_seconds, name)
-        resampler, chunks, samples, start = _resampler(), [], 0, None
-        try:
-            for frame in container.decode(stream):
-                start = frame.time if start is None else start
-                frame.pts = None  # gaps and jitter of the timestamps are not sound
-                decoded = _mono(resampler.resample(frame))
-                chunks += decoded
-                samples += sum(map(len, decoded))
-                _check_duration(samples / SAMPLING_RATE, max_seconds, name)
-        except av.FFmpegError as error:
-            raise ValueError(f"{name} has an audio stream that cannot be decoded ({error})") from error
+        resampler, chunks, samples, start, errors = _resampler(), [], 0, None, []
+        for frame in _frames(container, stream, errors):
+            start = frame.time if start is None else start
+            frame.pts = None  # gaps and jitter of the timestamps are not sound
+            decoded = _mono(resampler.resample(frame))
+            chunks += decoded
+            samples += sum(map(len, decoded))
+            _check_duration(samples / SAMPLING_RATE, max_seconds, name)
+        if errors and not samples:
+            raise ValueError(f"{name} has an audio stream that cannot be decoded ({errors[0]})")
         chunks += _mono(resampler.resample(None)) if samples else []
     return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start or 0.0
 
@@ -72,7 +79,7 @@ def open_media(source: str | Path | bytes) -> av.container.InputContainer:
     if size == 0:
         raise ValueError(f"{name} is empty (0 bytes)")
     try:
-        return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+        return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute()))
     except av.FFmpegError as error:
         raise ValueError(
             f"{name} is not audio or video that FFmpeg can read; "
@@ -98,7 +105,7 @@ def media_name(source: str | Path | bytes) -> str:
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> np.ndarray:
-    """Resample mono sound. waveform: (S,) float32. Returns (about S * to_hz / from_hz,) float32."""
+    """Resample mono sound. waveform: (S,) float32. Returns (about S * to_hz / from_hz,), 1 at least."""
     if from_hz == to_hz:
         return waveform.astype(np.float32)
     resampler = _resampler(to_hz)
@@ -106,7 +113,8 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> 
         np.ascontiguousarray(waveform, np.float32)[None], format="flt", layout="mono"
     )
     frame.sample_rate = from_hz
-    return np.concatenate([*_mono(resampler.resample(frame)), *_mono(resampler.resample(None))])
+    changed = [*_mono(resampler.resample(frame)), *_mono(resampler.resample(None))]
+    return np.concatenate(changed) if changed else waveform[:1].astype(np.float32)
 
 
 def encode_wav(waveform: np.ndarray) -> bytes:
@@ -159,20 +167,37 @@ def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
     return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
+def _frames(
+    container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
+) -> Iterator[av.AudioFrame]:
+    """The frames that can be decoded; `errors` takes what stood in the way of others."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:  # nothing readable follows
+            errors.append(error)
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError as error:
+            errors.append(error)
+
+
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:
     name = "the given array"
     array = np.asarray(array)
-    if not 1000 <= sample_rate <= 384000:
-        raise ValueError(f"a sample rate of 1000 to 384000 Hz is accepted, got {sample_rate}")
-    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > 32):
+    if not isinstance(sample_rate, Real) or not 1000 <= sample_rate <= 384000:
+        raise ValueError(
+            "(sample rate, array) is accepted, with a rate of 1000 to 384000 Hz, "
+            f"got {sample_rate if isinstance(sample_rate, Real) else type(sample_rate).__name__} for the rate"
+        )
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= 32):
         raise ValueError(f"{name} must have shape (samples,) or (samples, channels), got {array.shape}")
     _check_duration(len(array) / sample_rate, max_seconds, name)
-    if np.issubdtype(array.dtype, np.integer):
-        info = np.iinfo(array.dtype)
-        middle = 0 if info.min < 0 else (info.max + 1) // 2  # unsigned PCM rests at its middle
-        array = (array.astype(np.float64) - middle) / (info.max - middle)
-    elif not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name} must hold integers or floats, got {array.dtype}")
+    array = as_floats(array)
     mono = array.mean(axis=1) if array.ndim == 2 else array
     mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread a NaN
     return _checked(resample(mono, int(sample_rate)), name)

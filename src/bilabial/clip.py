@@ -8,9 +8,11 @@ interface, because the field knows at least three orders of "the 52".
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -56,8 +58,8 @@ class FaceClip:
 
     def __post_init__(self) -> None:
         names, values = tuple(self.names), np.array(self.values, dtype=np.float32)
-        if len(set(names)) != len(names):
-            raise ValueError("FaceClip names must be unique")
+        if not names or len(set(names)) != len(names):
+            raise ValueError("FaceClip names must be unique, one at least")
         if values.ndim != 2 or values.shape[1] != len(names) or len(values) == 0:
             raise ValueError(
                 f"FaceClip values must be (frames, {len(names)}), one frame at least, got {values.shape}"
@@ -125,12 +127,12 @@ class FaceClip:
 
     @classmethod
     def from_npz(cls, path: str | Path) -> FaceClip:
-        """Read what to_npz wrote. Raises ValueError when the archive lacks names, values or fps."""
-        with np.load(path, allow_pickle=False) as archive:
-            missing = {"names", "values", "fps"} - set(archive.files)
-            if missing:
-                raise ValueError(f"{path} is not a FaceClip archive: it lacks {', '.join(sorted(missing))}")
-            return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
+        """Read what to_npz wrote. Raises ValueError for another file or a damaged one, or what it lacks."""
+        archive = read_npz(path)
+        missing = {"names", "values", "fps"} - set(archive)
+        if missing:
+            raise ValueError(f"{path} is not a FaceClip archive: it lacks {', '.join(sorted(missing))}")
+        return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
 
     def to_csv(self, path: str | Path) -> Path:
         """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
@@ -164,8 +166,7 @@ class FaceClip:
         fps: frame rate of the recording; None reads it from the timecodes. Raises ValueError naming what is
         wrong.
         """
-        with Path(path).open(newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+        rows = read_csv(path)
         header = {_camel_case(name): column for column, name in enumerate(rows[0])} if rows else {}
         missing = [name for name in ("timecode", *ARKIT_BLENDSHAPES) if name not in header]
         if missing:
@@ -177,9 +178,32 @@ class FaceClip:
             values = np.array([[float(row[header[name]]) for name in ARKIT_BLENDSHAPES] for row in body])
         except (ValueError, IndexError) as error:
             raise ValueError(f"{path} has a row that is not numbers in every column: {error}") from error
+        if not np.isfinite(values).all():
+            raise ValueError(f"{path} has a row with numbers that are not finite (NaN or infinity)")
         if fps is None:
             fps = fps_of_timecodes([row[header["timecode"]] for row in body])
         return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a numpy archive by name. Raises ValueError for what is none, or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (BadZipFile, EOFError, TypeError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path} is not a numpy archive, or a damaged one") from error
+
+
+def read_csv(path: str | Path) -> list[list[str]]:
+    """The rows of a CSV in UTF-8, with or without a byte order mark; empty ones are left out.
+
+    Raises ValueError for another encoding.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            return [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV in UTF-8 ({error})") from error
 
 
 def _pascal_case(name: str) -> str:

@@ -35,10 +35,16 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
     """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
 
     head: a GLB whose meshes name their targets as ARKit does (extras.targetNames); targets that the clip
-    lacks stay at 0. Raises ValueError for what is no GLB, and for a head without any of the clip's names.
+    lacks stay at 0. Raises ValueError for what is no GLB, for one with other buffers than its own, and for a
+    head without any of the clip's names.
     """
     scene, binary = read_glb(head)
-    meshes = [mesh.get("extras", {}).get("targetNames", []) for mesh in scene.get("meshes", [])]
+    buffers = scene.get("buffers", [])
+    if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
+        raise ValueError(
+            f"{head} keeps data outside its one binary part; a GLB without compression is accepted"
+        )
+    meshes = [_target_names(mesh) for mesh in scene.get("meshes", [])]
     nodes = [
         (number, meshes[node["mesh"]])
         for number, node in enumerate(scene.get("nodes", []))
@@ -63,16 +69,32 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
 
 
 def read_glb(path: str | Path) -> tuple[dict, bytes]:
-    """The scene and the binary part of a GLB. Raises ValueError when it is none."""
+    """The scene and the binary part of a GLB. Raises ValueError when it is none, or not all of one."""
     content = Path(path).read_bytes()
-    if len(content) < 20 or struct.unpack("<I", content[:4])[0] != GLB_MAGIC:
+    if len(content) < 20 or struct.unpack("<II", content[:8]) != (GLB_MAGIC, 2):
         raise ValueError(f"{path} is not a GLB (binary glTF 2.0)")
+    size = struct.unpack("<I", content[8:12])[0]
+    if size > len(content):
+        raise ValueError(f"{path} is cut off: it has {len(content)} of the {size} bytes that it says it has")
     chunks, start = {}, 12
     while start + 8 <= len(content):
         length, kind = struct.unpack("<II", content[start : start + 8])
         chunks[kind] = content[start + 8 : start + 8 + length]
         start += 8 + length
-    return json.loads(chunks[GLB_JSON]), chunks.get(GLB_BINARY, b"")
+    try:
+        return json.loads(chunks[GLB_JSON]), chunks.get(GLB_BINARY, b"")
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is a GLB whose scene cannot be read ({type(error).__name__} {error})"
+        ) from error
+
+
+def _target_names(mesh: dict) -> list[str]:
+    """A name for each morph target of a mesh, empty where nobody named it."""
+    extras, count = mesh.get("extras"), len(mesh["primitives"][0].get("targets", []))
+    names = extras.get("targetNames") if isinstance(extras, dict) else None
+    named = list(map(str, names[:count])) if isinstance(names, list) else []
+    return named + [""] * (count - len(named))
 
 
 def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bilabial.capture import Capture
-from bilabial.clip import FaceClip, interpolate_frames
+from bilabial.clip import FaceClip, interpolate_frames, read_npz
 from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
     LIP_DISTANCE_WEIGHTS,
@@ -56,17 +56,16 @@ NAMES = {name for terms in FACEGOOD_BLENDSHAPES.values() for name in terms}  # c
 
 def read_weights(path: Path) -> FaceClip:
     """The curves of one recording under FACEGOOD's names: an archive of names, values (T, 116) and fps."""
-    with np.load(path, allow_pickle=False) as archive:
-        names, values = [str(name) for name in archive["names"]], archive["values"]
-        return FaceClip(names, np.clip(values, 0.0, 1.0), float(archive["fps"]))
+    archive = read_npz(path)
+    names = [str(name) for name in archive["names"]]
+    return FaceClip(names, np.clip(archive["values"], 0.0, 1.0), float(archive["fps"]))
 
 
 def is_facegood(path: Path) -> bool:
     """Whether a file is an archive of this rig's curves."""
     if path.suffix.lower() != ".npz":
         return False
-    with np.load(path, allow_pickle=False) as archive:
-        return "names" in archive and set(map(str, archive["names"])) >= NAMES
+    return set(map(str, read_npz(path).get("names", ()))) >= NAMES
 
 
 def capture_of_weights(

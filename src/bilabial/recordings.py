@@ -92,6 +92,8 @@ def _evenly(path: Path, names: Sequence[str], values: np.ndarray, times: np.ndar
         raise ValueError(f"{path} must hold two frames or more whose times rise")
     columns = {name: column for column, name in enumerate(map(arkit_name, names))}
     known = [name for name in ARKIT_BLENDSHAPES if name in columns]
+    if not known:
+        raise ValueError(f"{path} has no curve with one of ARKit's names")
     fps = standard_fps((len(times) - 1) / (times[-1] - times[0]))
     even = np.arange(round((times[-1] - times[0]) * fps) + 1) / fps
     values = interpolate_frames(times - times[0], values[:, [columns[name] for name in known]], even)

@@ -24,10 +24,11 @@ from bilabial.hub.loudness_bilabial import (
     SAMPLING_RATE,
     SILENCE_LEVEL_DB,
     SPEECH_LEVEL_DB,
+    as_floats,
     quiet_share,
 )
 from bilabial.hub.modeling_bilabial import CHUNK_FRAMES, BilabialModel, interpolate
-from bilabial.motion import Sound, enliven, keep_lips
+from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
 
 STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that do not wait for the sound around them
 LIFE_SECONDS = 60  # after which blinks, gaze and breath repeat; a whole number of breaths
@@ -132,12 +133,12 @@ class FaceStream:
         self._before, self._feeling, self._changed = now, wanted, self._num_done
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
-        """Hear the next samples (S,) float32 in -1..1 at 16 kHz.
+        """Hear the next samples (S,) at 16 kHz: floats in -1..1, or the integers of a microphone.
 
         Returns the frames (n, C) float32 in 0..1 that became certain, n may be 0. Raises ValueError for
         another shape, for what is not finite, and after `finish`.
         """
-        samples = np.asarray(samples, dtype=np.float32)
+        samples = as_floats(samples).astype(np.float32)
         if samples.ndim != 1 or not np.isfinite(samples).all():
             raise ValueError(f"samples must be (samples,) finite numbers, got shape {samples.shape}")
         if self._finished:
@@ -225,18 +226,22 @@ class FaceStream:
         """Frames (n, C) with blinks, gaze and breath over them; the lips' distance stays."""
         life = self._life[np.arange(numbers.start, numbers.stop) % len(self._life)]
         moved = 1.0 - (1.0 - values) * (1.0 - life)
-        for side in ("Left", "Right"):  # a lid that closes is not wide
+        for side in SIDES:  # a lid that closes is not wide
             wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")
             moved[:, wide] *= 1.0 - life[:, blink]
         still = FaceClip(self.names, values, self.fps)
         return keep_lips(FaceClip(self.names, moved.clip(0.0, 1.0), self.fps), still).values
 
     def _draw_life(self, motion: Mapping[str, float], seed: int) -> np.ndarray:
-        """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C)."""
+        """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C), ready to be repeated."""
         still = FaceClip(
             self.names, np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32), self.fps
         )
-        return enliven(still, Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed), motion).values
+        sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed)
+        life = enliven(still, sound, motion).values.copy()
+        left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
+        life[:, [self.names.index(f"eyeBlink{side}") for side in SIDES]] *= left.clip(0.0, 1.0)[:, None]
+        return life.astype(np.float32)
 
     def _weights_of(self, frames: range) -> np.ndarray:
         """Emotion weights (K, E) of internal frames that are not decoded yet."""

@@ -10,7 +10,7 @@ import numpy as np
 
 LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings
 DAY_SECONDS = 86400.0
-NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001)
+NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
 WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
 TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
 

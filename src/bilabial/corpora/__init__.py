@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from bilabial.clip import FaceClip
 from bilabial.conventions import detect
 from bilabial.corpora.curves import read_beat, read_facegood
 from bilabial.corpora.livelink import read_livelink
@@ -49,6 +50,22 @@ def read_takes(reader: str, folder: str | Path, mouth_close: str = "auto") -> li
     return _with_mouth_close(takes, folder, mouth_close)
 
 
+def _readable(files: list[Path]) -> list[FaceClip]:
+    """The curves of those files that can be read; takes of the others fail by themselves.
+
+    Raises ValueError when there is none.
+    """
+    clips, errors = [], []
+    for path in files:
+        try:
+            clips.append(read_recording(path))
+        except ValueError as error:
+            errors.append(error)
+    if not clips:
+        raise errors[0]
+    return clips
+
+
 def _with_mouth_close(takes: list[Take], folder: Path, mouth_close: str) -> list[Take]:
     """The takes, with the convention of their curves where the reader does not know it."""
     open_takes = {take.id for take in takes if take.curves and not take.mouth_close}
@@ -56,7 +73,7 @@ def _with_mouth_close(takes: list[Take], folder: Path, mouth_close: str) -> list
     if files and mouth_close == "auto":
         some = files[:: -(-len(files) // RECORDINGS_LOOKED_AT)]
         try:
-            mouth_close = detect(map(read_recording, some))
+            mouth_close = detect(_readable(some))
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
     return [replace(take, mouth_close=mouth_close) if take.id in open_takes else take for take in takes]

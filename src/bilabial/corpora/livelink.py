@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import av
 import numpy as np
 
 from bilabial.audio import media_seconds, open_media
+from bilabial.clip import read_csv
 from bilabial.corpora.take import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Take, files_below, pieces_of
 from bilabial.timecodes import LIVE_LINK_TIMECODE_HZ, between, seconds_of_timecode, times_of_timecodes
 
@@ -110,8 +110,7 @@ def _sound_of(curves: Path, media: list[Path]) -> tuple[Path, float, float]:
 
 def _times(curves: Path) -> np.ndarray:
     """Seconds since midnight of a recording's frames."""
-    with curves.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = read_csv(curves)
     if len(rows) < 2 or rows[0][0].lower() != "timecode":
         raise ValueError(f"{curves} is not a Live Link Face CSV: its first column must be Timecode")
     try:

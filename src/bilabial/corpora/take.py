@@ -52,13 +52,18 @@ class Take:
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """Files of a folder and its folders with one of these suffixes, sorted by path."""
-    return (path for path in sorted(folder.resolve().rglob("*")) if path.suffix.lower() in suffixes)
+    """Files of a folder and its folders with one of these suffixes, sorted by path; none that is hidden."""
+    return (
+        path
+        for path in sorted(folder.resolve().rglob("*"))
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def with_suffix_of(path: Path, suffixes: Sequence[str]) -> Path | None:
-    """The file beside `path` that has its name and one of these suffixes, the first that is there."""
-    return next((found for suffix in suffixes if (found := path.with_suffix(suffix)).is_file()), None)
+    """The file beside `path` that has its name and one of these suffixes, small or in capitals."""
+    spellings = (spelling for suffix in suffixes for spelling in (suffix, suffix.upper()))
+    return next((found for suffix in spellings if (found := path.with_suffix(suffix)).is_file()), None)
 
 
 def sound_beside(curves: Path) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from bilabial.audio import media_seconds
+from bilabial.clip import read_csv
 from bilabial.corpora.take import (
     AUDIO_SUFFIXES,
     CURVE_SUFFIXES,
@@ -23,6 +24,8 @@ from bilabial.emotions import emotion_of, intensity_of
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, check_intensity
 
+COLUMNS = ("file", "emotion", "intensity", "style", "split", "speaker", "source", "licence")
+SPELLINGS = {"license": "licence"}
 RAVDESS_NAME = "-".join(
     [r"(\d\d)"] * 7
 )  # modality, channel, emotion, intensity, statement, repetition, actor
@@ -119,23 +122,37 @@ def read_videos(folder: Path) -> Iterator[Take]:
     """Your own recordings: FOLDER/videos/* and FOLDER/metadata.csv.
 
     metadata.csv has a column `file` (relative to videos/) and, as you like, emotion, intensity (0 to 1.5),
-    style, split, speaker, source, licence; an empty cell takes the default. Without speaker, all files are
-    one speaker's. A file may also be recorded curves (.csv, .json or .npz, see bilabial.recordings) with a
-    sound of its name beside it. Raises ValueError naming row and column.
+    style, split, speaker, source, licence; an empty cell takes the default, capitals and spaces around the
+    names do not count, and other columns are left alone with a warning. Without speaker, all files are one
+    speaker's. A file may also be recorded curves (.csv, .json or .npz, see bilabial.recordings) with a sound
+    of its name beside it. Raises ValueError naming row and column.
     """
     table = folder / "metadata.csv"
     if not table.is_file():
         raise ValueError(f"{folder} has no metadata.csv with the columns file, emotion, style, split")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or ()):
+    header, *rows = read_csv(table) or [[]]
+    columns = [SPELLINGS.get(name.strip().lower(), name.strip().lower()) for name in header]
+    if "file" not in columns:
+        raise ValueError(f"{table} needs a column 'file', it has {', '.join(header) or 'nothing'}")
+    unread = [name for name, column in zip(header, columns, strict=True) if column not in COLUMNS]
+    if unread:
+        warnings.warn(f"{table}: {', '.join(unread)} is not read, only {', '.join(COLUMNS)}", stacklevel=2)
+    for number, row in enumerate(rows, start=2):
+        cells = {k: v.strip() for k, v in zip(columns, row, strict=False) if v.strip()}
+        if any(map(str.strip, row[len(columns) :])):
             raise ValueError(
-                f"{table} needs a column 'file', it has {', '.join(reader.fieldnames or ['nothing'])}"
+                f"{table} line {number} has more cells than columns; a comma in a cell needs quotes"
             )
-        for number, row in enumerate(reader, start=2):
-            cells = {k: v.strip() for k, v in row.items() if k and v and v.strip()}
-            take = _take_of_row(cells, folder, number)
-            yield from pieces_of(take, media_seconds(take.audio)) if take.curves else (take,)
+        take = _take_of_row(cells, folder, number)
+        yield from pieces_of(take, _seconds_of(take.audio)) if take.curves else (take,)
+
+
+def _seconds_of(sound: Path) -> float:
+    """How long a sound lasts, 0 where it cannot be read: then its take fails by itself."""
+    try:
+        return media_seconds(sound)
+    except ValueError:
+        return 0.0
 
 
 def _fields(video: Path, pattern: str, example: str) -> tuple[str, ...]:

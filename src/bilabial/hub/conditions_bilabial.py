@@ -1,6 +1,7 @@
 """What the speaker feels: a name, a mixture or a schedule of them becomes emotion weights. Needs numpy."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -13,7 +14,7 @@ Schedule = Sequence[tuple[float, Mixture]]
 
 def check_intensity(intensity: float) -> float:
     """Raise ValueError unless intensity is a number from 0 to 1.5."""
-    if not isinstance(intensity, (int, float)) or not 0.0 <= intensity <= MAX_INTENSITY:
+    if not isinstance(intensity, Real) or not 0.0 <= intensity <= MAX_INTENSITY:
         raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
     return float(intensity)
 
@@ -26,16 +27,16 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     shares = {mixture: 1.0} if isinstance(mixture, str) else mixture
     if not isinstance(shares, Mapping):
         raise ValueError(f"emotion must be a name, a mixture {{name: share}} or a schedule, got {mixture!r}")
-    weights = np.zeros(len(emotions), np.float32)
+    weights = np.zeros(len(emotions))
     for name, share in shares.items():
         if name not in emotions:
             raise ValueError(f"emotion must be one of {', '.join(emotions)}, got {name!r}")
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < np.inf:
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= share < np.inf:
             raise ValueError(f"share of {name!r} must be at least 0 and finite, got {share!r}")
         weights[list(emotions).index(name)] = share
     weights /= max(1.0, float(weights.sum()))
     weights[0] = 0.0  # neutral is the origin
-    return weights
+    return weights.astype(np.float32)
 
 
 def is_schedule(emotion: object) -> bool:
@@ -54,7 +55,7 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
             raise ValueError(f"a schedule is a list of (seconds, emotion), got the entry {entry!r}")
     starts = [start for start, _ in schedule]
-    if not all(isinstance(start, (int, float)) and np.isfinite(start) for start in starts):
+    if not all(isinstance(start, Real) and np.isfinite(start) for start in starts):
         raise ValueError(f"the times of a schedule must be numbers of seconds, got {starts}")
     if sorted(set(starts)) != starts:
         raise ValueError(f"the times of a schedule must rise, got {starts}")

@@ -15,6 +15,21 @@ REST_LEAD_SECONDS = 0.16  # of opening before the next sound, no more than the m
 LOUD_RANGE_DB = 20.0  # frames within this range of the loud end of the clip count as speech
 
 
+def as_floats(samples: np.ndarray) -> np.ndarray:
+    """Samples of any shape as floats in -1..1: integers by what their type can hold, floats as they are.
+
+    Raises ValueError for what is neither.
+    """
+    samples = np.asarray(samples)
+    if np.issubdtype(samples.dtype, np.floating):
+        return samples
+    if not np.issubdtype(samples.dtype, np.integer):
+        raise ValueError(f"samples must be integers or floats, got {samples.dtype}")
+    info = np.iinfo(samples.dtype)
+    middle = 0 if info.min < 0 else (info.max + 1) // 2  # unsigned PCM rests at its middle
+    return (samples.astype(np.float64) - middle) / (info.max - middle)
+
+
 def speech_level_db(waveform: np.ndarray) -> float:
     """Level of the loud frames of (S,) float32, in dB below full scale; -inf for digital silence.
 
@@ -31,7 +46,7 @@ def speech_level_db(waveform: np.ndarray) -> float:
 def normalize_level(waveform: np.ndarray) -> np.ndarray:
     """Scale (S,) float32 so that its speech lies at -23 dB; silence stays as it is.
 
-    Doing it twice changes nothing.
+    Doing it twice changes nothing, to rounding.
     """
     level = speech_level_db(waveform)
     if level < SILENCE_LEVEL_DB:

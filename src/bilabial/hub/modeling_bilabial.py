@@ -9,6 +9,7 @@ may be computed in pieces with the same result.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -193,8 +194,8 @@ class BilabialModel(BilabialPreTrainedModel):
     def encode_emotion(self, emotion: Mixture = "neutral", intensity: float = 1.0) -> torch.Tensor:
         """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5.
 
-        Neutral is all zeros. Raises ValueError for unknown names, shares below 0 or above 1 together, or an
-        intensity outside its range.
+        Neutral is all zeros; shares of more than 1 together are scaled to 1. Raises ValueError for unknown
+        names, shares below 0, or an intensity outside its range.
         """
         check_intensity(intensity)
         return torch.from_numpy(mixture_weights(emotion, self.config.emotions)) * intensity
@@ -237,7 +238,7 @@ class BilabialModel(BilabialPreTrainedModel):
         for name, amount in amounts.items():
             if name not in self.style_names:
                 raise ValueError(f"style must be one of {', '.join(self.style_names)}, got {name!r}")
-            if not isinstance(amount, (int, float)) or not 0.0 <= amount <= MAX_STYLE_AMOUNT:
+            if not isinstance(amount, Real) or not 0.0 <= amount <= MAX_STYLE_AMOUNT:
                 raise ValueError(f"amount of {name!r} must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
             vector = vector + amount * (self._named_style(name) - default)
         return vector
@@ -369,7 +370,10 @@ class BilabialModel(BilabialPreTrainedModel):
         decoder learnt. Returns float32 on the CPU.
         """
         first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
-        states, emotion = speech_states[:, first : kept.stop], emotion[first : kept.stop]
+        states, emotion = (
+            speech_states[:, first : kept.stop].to(self.device, self.dtype),
+            emotion[first : kept.stop],
+        )
         mask = torch.ones_like(states[..., :1])
         neutral = face = self.decode(states, mask, None, style[None])[0, kept.start - first :]
         if emotion.any():

@@ -10,6 +10,8 @@ import numpy as np
 from transformers import Pipeline
 from transformers.pipelines.audio_utils import ffmpeg_read
 
+from .loudness_bilabial import as_floats
+
 PADDING_SECONDS = 0.1  # of silence at both ends, so that a resampled end does not ring into the beginning
 
 
@@ -48,7 +50,7 @@ class BilabialPipeline(Pipeline):
         if isinstance(speech, Mapping):
             sampling_rate = speech.get("sampling_rate")
             speech = speech.get("array", speech.get("raw"))
-        waveform = np.asarray(speech, dtype=np.float32)
+        waveform = as_floats(speech).astype(np.float32)
         if waveform.ndim != 1 or len(waveform) == 0 or not np.isfinite(waveform).all():
             raise ValueError(
                 f"speech must be (samples,) finite numbers, at least one, got shape {waveform.shape}"
