@@ -18,7 +18,8 @@ from bilabial.hub.configuration_bilabial import BilabialConfig
 
 PRESETS = Path(__file__).parent / "presets"
 LEAST = {"batch_size": 1, "max_steps": 1, "eval_steps": 1, "window_seconds": 0.1}
-FREE = ("stop_after_steps", "num_workers")  # arguments that do not change what a run computes
+# Arguments that do not change what a run computes; what data it computes from is told by their rows
+FREE = ("dataset", "output", "stop_after_steps", "num_workers")
 
 
 @dataclass
@@ -183,7 +184,7 @@ def check_compiler(args: TrainArguments) -> None:
 
 def print_of_rows(rows: Mapping[str, Dataset]) -> str:
     """What tells the rows of a run from others: how many, and a sum over what they are and whose."""
-    columns = ["id", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
+    columns = ["id", "fps", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
     digest = hashlib.sha256()
     for split, of_split in sorted(rows.items()):
         digest.update(split.encode())
@@ -196,11 +197,8 @@ def check_same_run(
     args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
 ) -> None:
     """Raise SystemExit when OUTPUT holds a run of other arguments or rows: to resume it would be neither."""
-    given = {name: value for name, value in asdict(args).items() if name not in FREE}
-    given["dataset"] = [str(Path(name).resolve()) if Path(name).is_dir() else name for name in args.dataset]
-    given["output"] = args.output.resolve()
-    given |= {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
-    record = json.dumps(given, default=str, indent=2)
+    facts = {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
+    record = json.dumps(asdict(args) | facts, default=str, indent=2)
     path = args.output / "arguments.json"
     if not path.is_file():
         args.output.mkdir(parents=True, exist_ok=True)
@@ -212,7 +210,7 @@ def check_same_run(
     changed = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in before | now
-        if before.get(key) != now.get(key)
+        if key not in FREE and before.get(key) != now.get(key)
     ]
     if changed:
         raise SystemExit(

@@ -40,9 +40,7 @@ SUMMARY = (
     "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "r0_speech", "lag_ms",
     "maeD", "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
 )  # fmt: skip
-WEIGHTS = (
-    "weights"  # beside the tables: {"sha256": of whose model.safetensors they are, "split": of what rows}
-)
+WEIGHTS = "weights"  # beside the tables: {"sha256": of model.safetensors, "split": of the rows}
 CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
     "without speech": "Ten seconds each: lip distance in mm. Like every recording, noise above -65 dB is "

@@ -370,10 +370,8 @@ class BilabialModel(BilabialPreTrainedModel):
         decoder learnt. Returns float32 on the CPU.
         """
         first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
-        states, emotion = (
-            speech_states[:, first : kept.stop].to(self.device, self.dtype),
-            emotion[first : kept.stop],
-        )
+        states = speech_states[:, first : kept.stop].to(self.device, self.dtype)
+        emotion = emotion[first : kept.stop]
         mask = torch.ones_like(states[..., :1])
         neutral = face = self.decode(states, mask, None, style[None])[0, kept.start - first :]
         if emotion.any():
