@@ -328,6 +328,7 @@ def test_a_run_is_not_resumed_on_other_rows(two_sets, first_run):
     rows = train.load_splits(arguments(two_sets)[0])
     args, fields = parse_arguments([str(one) for one in options])
     args.dataset = [f"{name}/" for name in args.dataset]
+    args.precision = json.loads((first_run / "arguments.json").read_text())["precision"]  # as main decided
     check_same_run(args, fields, 1, rows)
     rows["train"] = rows["train"].select(range(3))
     with pytest.raises(SystemExit, match="rows was '6 of .*', is '5 of .*give another --output"):
