@@ -435,3 +435,10 @@ def test_figures_are_of_these_weights_and_of_rows_held_out():
     assert check_measured({"weights": {"sha256": "b"}}, "a") == ["metrics.json is of other weights"]
     (problem,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
     assert problem == "metrics.json is of the split 'train', from which the model learnt"
+
+
+def test_a_dry_run_leaves_what_it_publishes(own):
+    """Its copies would take the place of a model beside which they are to be written."""
+    with pytest.raises(ValueError, match="a dry run replaces .*model, which holds what is to be published"):
+        publish_own(own, output=own)
+    assert (own / "model" / "model.safetensors").is_file()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from conftest import ROOT
 from datasets import load_dataset
@@ -209,7 +210,11 @@ def test_nothing_of_ones_own_is_replaced(tmp_path):
         check_output(tmp_path)
     with pytest.raises(ValueError, match="precious is in the way"):
         write_shards({}, tmp_path, 10)
-    assert mine.is_dir()
+    mine.rmdir()
+    pyarrow.parquet.write_table(pyarrow.table({"mine": [1]}), tmp_path / "data" / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet is in the way"):
+        write_shards({}, tmp_path, 10)
+    assert (tmp_path / "data" / "a.parquet").is_file()
 
 
 def test_lost_notes_are_told(whole, tmp_path, capsys):

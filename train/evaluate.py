@@ -261,7 +261,7 @@ def write_card(card: Path, name: str, text: str) -> None:
 def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
     """The rows to evaluate by the data set's name, those that show a face.
 
-    Raises ValueError for a name that is taken.
+    Raises ValueError for a name that is taken, and where no row shows a face.
     """
     data: dict[str, Dataset] = {}
     for source in datasets:
@@ -269,6 +269,8 @@ def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
         if name in data or name in (WEIGHTS, *CAPTIONS):
             raise ValueError(f"two tables would be called {name!r}; rename the data set {source}")
         data[name] = load_rows(source, split).filter(any, input_columns="valid")
+        if not len(data[name]):
+            raise ValueError(f"no row of {source} shows a face")
     return data
 
 

@@ -105,11 +105,10 @@ def check_arguments(args: PublishArguments) -> None:
             raise ValueError(f"{name} must look like name/model, got {value!r}")
         if value and not asked:
             raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
-    for kind in ("model", "dataset", "space"):  # folders that a dry run replaces
-        target = (args.output / kind).resolve()
-        if args.dry_run and any(
-            Path(given).resolve().is_relative_to(target) for given in (args.model, args.dataset) if given
-        ):
+    given = [path.resolve() for path in (args.model, args.dataset) if path] if args.dry_run else []
+    for kind in ("model", "dataset", "space"):
+        target = args.output / kind
+        if any(path.is_relative_to(target.resolve()) for path in given):
             raise ValueError(
                 f"a dry run replaces {target}, which holds what is to be published; give another --output"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from bilabial.data import ROWS_PER_GROUP, SCHEMA
+from bilabial.data import ROWS_PER_GROUP, SCHEMA, missing_columns
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 
@@ -33,13 +33,14 @@ def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_sh
 
 def check_shards(folder: Path) -> None:
     """Raise ValueError where FOLDER/data holds what is no data of ours, which `write_shards` would remove."""
-    inside = (folder / "data").glob("*")
-    foreign = next((path for path in inside if path.suffix not in (".parquet", ".partial")), None)
-    if foreign:
-        raise ValueError(
-            f"{foreign} is in the way: a data set would take the place of {folder / 'data'}, which is none; "
-            "give another folder"
-        )
+    for path in sorted((folder / "data").glob("*")):
+        if path.suffix == ".partial":  # of a killed align.py or phones.py
+            continue
+        if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
+            raise ValueError(
+                f"{path} is in the way: a data set would take the place of {folder / 'data'}, which is none; "
+                "give another folder"
+            )
 
 
 def write_shard(paths: Sequence[Path], target: Path) -> None:
