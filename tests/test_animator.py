@@ -223,3 +223,20 @@ def test_a_sound_is_heard_once(tiny_model, speech):
     alone = Animator(tiny_model, BilabialFeatureExtractor())(sound, emotion="happy", style="other", fps=25)
     assert np.array_equal(again.values, alone.values) and len(calls) == 2 * heard
     assert np.array_equal(neutral.values, animator(sound).values)
+
+
+def test_a_sound_may_have_been_heard_in_another_precision(tiny_model, speech):
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
+    sound = (16000, speech[:16000])
+    single = animator(sound, motion=()).values
+    animator.model.double()
+    assert np.abs(animator(sound, motion=()).values - single).max() < 1e-4
+
+
+def test_numbers_of_numpy_are_numbers(tiny_model, speech):
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
+    sound = (16000, speech[:16000])
+    given = {"intensity": 0.5, "style": {"other": 0.5}, "seed": 3}
+    same = {"intensity": np.float32(0.5), "style": {"other": np.float32(0.5)}, "seed": np.int64(3)}
+    assert np.array_equal(animator(sound, **given).values, animator(sound, **same).values)
+    animator(sound, emotion=[(np.int64(0), {"neutral": np.float32(1)})], motion={"blink": np.float64(1)})

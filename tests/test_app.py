@@ -180,6 +180,28 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     wait_for_head(page)  # with a new clip, nothing of that is said any more
 
 
+def test_an_avatar_chosen_early_is_not_lost(page, three, tmp_path):
+    """Also while the head is still on its way."""
+    (tmp_path / "early.glb").write_bytes(avatar("JawOpen"))
+    held = []
+    page.route(lambda url: "head.glb" in url, lambda route: held.append(route))
+    page.reload()
+    while not held:
+        page.wait_for_timeout(100)
+    page.set_input_files(".bilabial-avatar", str(tmp_path / "early.glb"))
+    for route in held:
+        route.continue_()
+    page.get_by_text("early.glb: 1 of 52 coefficients found").wait_for()
+
+
+def test_a_damaged_reference_is_named_by_its_name(tmp_path):
+    import app
+
+    (tmp_path / "face.npz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="^face.npz is not a numpy archive, or a damaged one$"):
+        app.face_of(str(tmp_path / "face.npz"))
+
+
 def test_an_avatar_may_stand_anywhere(page, three, tmp_path):
     wait_for_head(page)
     page.wait_for_timeout(300)

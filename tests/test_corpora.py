@@ -12,6 +12,7 @@ from bilabial.clip import FaceClip
 from bilabial.corpora import read_takes
 from bilabial.data import waveform_of
 from bilabial.facegood import FACEGOOD_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 
 def grid(tmp_path, speakers=("s1",)):
@@ -308,3 +309,17 @@ def test_hidden_files_are_no_takes(tmp_path):
     folder = grid(tmp_path)
     (folder / "s1" / "._bbaf2n.mpg").touch()
     assert len(read_takes("grid", folder)) == 2
+
+
+def test_broken_curves_and_sounds_stop_no_other(tmp_path, speech):
+    """Their takes fail by themselves; a sound may have its suffix in capitals."""
+    folder = videos(tmp_path, "file\na.csv\nb.csv\nc.csv\n") / "videos"
+    face = FaceClip(ARKIT_BLENDSHAPES, np.random.default_rng(0).random((60, 52)) * 0.5, 30)
+    for name, suffix in (("a", ".WAV"), ("b", ".wav"), ("c", ".wav")):
+        face.to_csv(folder / f"{name}.csv")
+        (folder / f"{name}{suffix}").write_bytes(encode_wav(speech[:32000]))
+    (folder / "b.csv").write_text("no curves")
+    (folder / "c.wav").write_bytes(b"")
+    takes = read_takes("videos", tmp_path, "arkit")
+    assert [take.curves.stem for take in takes] == ["a", "b", "c"] and takes[0].audio.suffix == ".WAV"
+    assert len({take.mouth_close for take in read_takes("videos", tmp_path)}) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.exporters import read_glb, to_glb, to_json, write_glb
+from bilabial.exporters import GLB_BINARY, GLB_JSON, GLB_MAGIC, read_glb, to_glb, to_json, write_glb
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.npm import NPM_FOLDER
 from bilabial.player import HEAD
@@ -104,13 +104,9 @@ def test_wrong_heads_are_sentences(head, tmp_path):
     glued = {**scene, "buffers": [*scene["buffers"], elsewhere]}
     text = json.dumps(glued, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    chunks = (
-        struct.pack("<II", len(text), 0x4E4F534A)
-        + text
-        + struct.pack("<II", len(binary), 0x004E4942)
-        + binary
-    )
-    packed.write_bytes(struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks)
+    parts = ((GLB_JSON, text), (GLB_BINARY, binary))
+    chunks = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in parts)
+    packed.write_bytes(struct.pack("<III", GLB_MAGIC, 2, 12 + len(chunks)) + chunks)
     with pytest.raises(ValueError, match="packed.glb keeps data outside its one binary part"):
         to_glb(clip(), tmp_path / "x.glb", packed)
     cut = tmp_path / "cut.glb"

@@ -108,3 +108,11 @@ def test_what_is_loaded_with_its_code_can_be_saved_without(folder, tmp_path):
     bare = save_checkpoint(*load_checkpoint(folder), tmp_path / "bare", with_code=False)
     assert "custom_pipelines" not in (bare / "config.json").read_text()
     assert not list(bare.glob("*.py"))
+
+
+def test_integers_mean_what_they_hold(animate, speech):
+    """Also very soft ones, which are silence."""
+    integers = np.round(speech.clip(-1, 1) * 32767).astype(np.int16)
+    for one, other in ((integers, integers / 32767), (integers // 30000, integers // 30000 / 32767)):
+        faces = [animate(sound, sampling_rate=16000)["coefficients"] for sound in (one, other)]
+        assert np.abs(faces[0] - faces[1]).max() < 1e-4

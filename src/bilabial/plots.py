@@ -8,10 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bilabial.clip import FaceClip
-from bilabial.hub.blendshapes_bilabial import (
-    ARKIT_BLENDSHAPES,
-    SEALED_MM,
-)
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
 
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
