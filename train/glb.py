@@ -1,7 +1,7 @@
-"""Write triangle meshes with morph targets as one binary glTF 2.0 file (Khronos specification, section 4).
+"""Triangle meshes with morph targets to one binary glTF 2.0 file (Khronos specification, section 4) and back.
 
 Plain glTF: no compression, no required extension, so that every loader opens it. Morph targets are sparse
-accessors. No skins, no animations, no cameras.
+accessors. No skins, no animations, no cameras. Only what is written here is read back.
 """
 
 import struct
@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.exporters import read_glb
 from bilabial.exporters import write_glb as write_container
 
 MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
 COMPONENT_TYPES = {np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
+DTYPES = {number: dtype for dtype, number in COMPONENT_TYPES.items()}
 SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+WIDTHS = {kind: width for width, kind in SHAPE_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -191,3 +194,49 @@ def _primitive(part: Part, binary: Binary) -> dict:
     indices = binary.add_array(part.triangles.astype(np.uint16).ravel(), 34963)
     primitive = {"attributes": attributes, "indices": indices}
     return primitive | ({"targets": targets} if targets else {})
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """What a mesh of such a file moves: positions (V, 3) and deltas (K, V, 3) in metres, triangles (N, 3)."""
+
+    positions: np.ndarray
+    triangles: np.ndarray
+    deltas: np.ndarray
+    target_names: list[str]
+
+
+def read_mesh(path: Path, name: str) -> Mesh:
+    """A mesh of a file of write_glb. Raises ValueError where the file is no GLB or has no such mesh."""
+    document, binary = read_glb(path)
+    meshes = {mesh["name"]: mesh for mesh in document["meshes"]}
+    if name not in meshes:
+        raise ValueError(f"{path} has no mesh {name!r}, it has {', '.join(meshes)}")
+    (primitive,), extras = meshes[name]["primitives"], meshes[name]["extras"]
+    positions = _read_array(document, binary, primitive["attributes"]["POSITION"])
+    targets = [_read_array(document, binary, target["POSITION"]) for target in primitive.get("targets", [])]
+    return Mesh(
+        positions,
+        _read_array(document, binary, primitive["indices"]).reshape(-1, 3),
+        np.array(targets).reshape(-1, *positions.shape),
+        extras.get("targetNames", []),
+    )
+
+
+def _read_array(document: dict, binary: bytes, index: int) -> np.ndarray:
+    """An accessor as (count, width), a sparse one filled up."""
+    accessor = document["accessors"][index]
+    count, width = accessor["count"], WIDTHS[accessor["type"]]
+    if "bufferView" in accessor:
+        return _read_view(document, binary, accessor, count, width)
+    values = np.zeros((count, width), DTYPES[accessor["componentType"]])
+    if sparse := accessor.get("sparse"):
+        rows = _read_view(document, binary, sparse["indices"], sparse["count"], 1).ravel()
+        given = sparse["values"] | {"componentType": accessor["componentType"]}
+        values[rows] = _read_view(document, binary, given, sparse["count"], width)
+    return values
+
+
+def _read_view(document: dict, binary: bytes, given: dict, count: int, width: int) -> np.ndarray:
+    start = document["bufferViews"][given["bufferView"]]["byteOffset"]
+    return np.frombuffer(binary, DTYPES[given["componentType"]], count * width, start).reshape(count, width)
