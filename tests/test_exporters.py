@@ -131,6 +131,24 @@ def test_odd_names_of_targets(head, tmp_path):
     assert len(numbers(animated, data, output)) == 30 * len(TARGETS)
 
 
+@pytest.mark.parametrize("spelled", ["blendShape1.{}", "head__{}", "{}_", "upper"])
+@pytest.mark.parametrize("in_primitives", [False, True])
+def test_targets_in_other_spellings_move(head, tmp_path, spelled, in_primitives):
+    """Also where VRM and older exporters name them: at the primitives of a mesh."""
+    scene, binary = read_glb(head)
+    mesh = scene["meshes"][0]
+    names = [name.upper() if spelled == "upper" else spelled.format(name) for name in TARGETS]
+    mesh["extras"]["targetNames"] = [*names[:2], "eyeBlink_L", "MouthSmile_R"]
+    if in_primitives:
+        mesh["primitives"][0]["extras"] = mesh.pop("extras")
+    other = write_glb(tmp_path / "other.glb", scene, binary)
+    animated, data = read_glb(to_glb(clip(), tmp_path / "x.glb", other))
+    output = animated["animations"][0]["samplers"][0]["output"]
+    weights = numbers(animated, data, output).reshape(30, 4)
+    for column, name in enumerate(["tongueOut", "jawOpen", "eyeBlinkLeft", "mouthSmileRight"]):
+        assert np.allclose(weights[:, column], clip()[name]), name
+
+
 def test_khronos_validator_finds_nothing_wrong(tmp_path):
     """The embedded head, and one with a clip in it; a broken one is found."""
     if not shutil.which("node") or not (NPM_FOLDER / "gltf-validator").is_dir():

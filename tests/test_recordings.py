@@ -9,7 +9,8 @@ from bilabial.clip import FaceClip
 from bilabial.exporters import to_json
 from bilabial.facegood import NAMES
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.recordings import arkit_name, read_capture, read_recording
+from bilabial.names import arkit_name
+from bilabial.recordings import read_capture, read_recording
 
 ALPHABETICAL_51 = sorted(name for name in ARKIT_BLENDSHAPES if name != "tongueOut")
 
@@ -65,10 +66,16 @@ def test_audio2face_by_names(tmp_path):
     assert clip.values.sum(axis=1).max() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("name", ["mouthSmile_L", "MouthSmileLeft", "mouthSmileLeft"])
-def test_other_spellings(name):
-    assert arkit_name(name) == "mouthSmileLeft"
-    assert arkit_name("JawOpen") == "jawOpen"
+def test_other_spellings(tmp_path):
+    names = ["blendShape1.JawOpen", "mouth_close", "mouthSmile_L"]
+    clip = read_recording(audio2face(tmp_path / "a.json", names, mouthSmile_L=0.5))
+    assert clip.names == ("jawOpen", "mouthClose", "mouthSmileLeft") and clip["mouthSmileLeft"].min() == 0.5
+
+
+def test_two_curves_of_one_name_are_refused(tmp_path):
+    path = audio2face(tmp_path / "a.json", ["jawOpen", "mouthClose", "raw.jawOpen"])
+    with pytest.raises(ValueError, match="a.json: 'jawOpen' and 'raw.jawOpen' are both jawOpen"):
+        read_recording(path)
 
 
 def test_dropped_frames_keep_the_others_in_time(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bilabial.clip import FaceClip
+from bilabial.names import arkit_name
 
 GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
 FLOAT = 5126  # glTF's componentType
@@ -34,9 +35,10 @@ def to_json(clip: FaceClip, path: str | Path) -> Path:
 def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
     """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
 
-    head: a GLB whose meshes name their targets as ARKit does (extras.targetNames); targets that the clip
-    lacks stay at 0. Raises ValueError for what is no GLB, for one with other buffers than its own, and for a
-    head without any of the clip's names.
+    head: a GLB whose morph targets have ARKit's names in any spelling (bilabial.names), in the extras of a
+    mesh or, as VRM writes them, of its primitives; targets that the clip lacks stay at 0. Raises ValueError
+    for what is no GLB, for one with other buffers than its own, and for a head without any of the clip's
+    names.
     """
     scene, binary = read_glb(head)
     buffers = scene.get("buffers", [])
@@ -90,11 +92,13 @@ def read_glb(path: str | Path) -> tuple[dict, bytes]:
 
 
 def _target_names(mesh: dict) -> list[str]:
-    """A name for each morph target of a mesh, empty where nobody named it."""
-    extras, count = mesh.get("extras"), len(mesh["primitives"][0].get("targets", []))
-    names = extras.get("targetNames") if isinstance(extras, dict) else None
-    named = list(map(str, names[:count])) if isinstance(names, list) else []
-    return named + [""] * (count - len(named))
+    """ARKit's name for each morph target of a mesh, empty where it has none."""
+    extras = [part.get("extras") for part in (mesh, *mesh["primitives"])]
+    given = [one.get("targetNames") for one in extras if isinstance(one, dict)]
+    lists = [[arkit_name(str(name)) for name in names] for names in given if isinstance(names, list)]
+    named = max(lists, key=lambda names: len(set(names)), default=[])
+    count = len(mesh["primitives"][0].get("targets", []))
+    return [name or "" for name in named[:count]] + [""] * (count - len(named))
 
 
 def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:

@@ -13,6 +13,7 @@ from bilabial.clip import FaceClip
 from bilabial.comparison import Comparison
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.names import SPELLINGS
 from bilabial.npm import MEDIABUNNY, PACKAGES, THREE
 from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, VIEWER
@@ -40,7 +41,7 @@ def player_script() -> str:
 
 
 def player_props(file_address: str | None) -> dict:
-    """Where the page finds what it fetches, and its Chinese texts.
+    """Where the page finds what it fetches, its Chinese texts, and how names of blendshapes are spelled.
 
     file_address: what stands before the path of a served file; None: nothing is served.
     """
@@ -49,6 +50,7 @@ def player_props(file_address: str | None) -> dict:
         "mediabunny": MEDIABUNNY.source(file_address),
         "head_address": f"{file_address}{HEAD}",
         "texts": TEXTS,
+        "spellings": SPELLINGS,
     }
 
 

@@ -2,13 +2,12 @@
 
 CSV of Live Link Face (FaceClip.from_csv); JSON of BEAT and LAM (names, frames of weights and time), JSON of
 Audio2Face (facsNames, weightMat, exportFps); FaceClip's own archives, and those of FACEGOOD's rig. Names are
-matched as jawOpen, JawOpen, browDown_L or browDownLeft; curves that are none of ARKit's 52 are left out.
+matched in any spelling (bilabial.names); curves that are none of ARKit's 52 are left out.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from bilabial.conventions import convert
 from bilabial.facegood import capture_of_weights, is_facegood, read_weights
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import num_frames
+from bilabial.names import columns_by_name
 from bilabial.timecodes import standard_fps
 
 NEEDED = ("jawOpen", "mouthClose")
-SIDES = {"L": "Left", "R": "Right"}
 
 
 def read_recording(path: Path) -> FaceClip:
@@ -90,7 +89,10 @@ def _evenly(path: Path, names: Sequence[str], values: np.ndarray, times: np.ndar
     """Frames at any rising times as a clip at their standard rate, with ARKit's names."""
     if len(times) < 2 or not (np.diff(times) > 0).all():
         raise ValueError(f"{path} must hold two frames or more whose times rise")
-    columns = {name: column for column, name in enumerate(map(arkit_name, names))}
+    try:
+        columns = columns_by_name(map(str, names))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     known = [name for name in ARKIT_BLENDSHAPES if name in columns]
     if not known:
         raise ValueError(f"{path} has no curve with one of ARKit's names")
@@ -98,10 +100,3 @@ def _evenly(path: Path, names: Sequence[str], values: np.ndarray, times: np.ndar
     even = np.arange(round((times[-1] - times[0]) * fps) + 1) / fps
     values = interpolate_frames(times - times[0], values[:, [columns[name] for name in known]], even)
     return FaceClip(known, np.clip(values, 0.0, 1.0), fps)
-
-
-def arkit_name(name: str) -> str:
-    """ARKit's spelling of JawOpen, jawOpen, browDown_L and browDownLeft; other names come out changed."""
-    match = re.fullmatch(r"(.+)_([LR])", name)
-    name = match[1] + SIDES[match[2]] if match else name
-    return name[:1].lower() + name[1:]
