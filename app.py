@@ -23,6 +23,7 @@ import bilabial
 from bilabial import FaceClip
 from bilabial.audio import load_audio
 from bilabial.comparison import Comparison, compare, watch_lips
+from bilabial.errors import UserError
 from bilabial.exporters import to_glb, to_json
 from bilabial.page import (
     ASKED_JS,
@@ -43,6 +44,7 @@ CLEANING_SECONDS = 600  # between two looks for what is older than that
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 MAX_MEGABYTES = 50  # of one uploaded file
 MAX_WAITING = 40  # requests in the queue; further ones are told to come back
+MAX_SEED_DIGITS = 20
 RUNNING = 2  # animations at the same time: one for each core of a free Space
 REMEMBERED = 8  # uploads whose faces are not watched again
 PACKAGE = Path(bilabial.__file__).parent
@@ -54,8 +56,6 @@ Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm; at
 then press Generate. {RUNNING} animations run at a time, {MAX_WAITING} may wait. What you upload and what is
 made of it is deleted after {KEPT_SECONDS // 60} minutes.
 """
-NO_SPEECH = "There is no speech yet: upload a file or record with the microphone."
-NO_RESULT = "There is nothing to download yet: press Generate first."
 ENGLISH = {text: text for text in TEXTS} | {"introduction": INTRODUCTION}
 LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
 CHINESE = TEXTS | {"introduction": TEXTS["introduction"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
@@ -97,23 +97,28 @@ def face_of(path: str) -> FaceClip:
 
     try:
         return read_face(Path(path))
+    except UserError:
+        raise
     except ValueError as error:  # visitors know their file's name, not where it lies here
         raise ValueError(str(error).replace(path, Path(path).name)) from error
 
 
-def sorry(sentence: object, request: gr.Request | None) -> gr.Error:
-    """The sentence as an error of the page, in the visitor's language."""
-    return gr.Error(in_language(str(sentence), request), print_exception=False)
+def sorry(error: Exception, request: gr.Request | None) -> gr.Error:
+    """The error as one of the page, in the visitor's language."""
+    return gr.Error(in_language(error, request), print_exception=False)
 
 
-def in_language(sentence: str, request: gr.Request | None) -> str:
-    return translate(sentence, request.headers.get("accept-language", "") if request else "")
+def in_language(said: str | Exception, request: gr.Request | None) -> str:
+    return translate(said, request.headers.get("accept-language", "") if request else "")
 
 
 def whole_number(text: str) -> int:
     """A number of 0 or more. Raises ValueError for anything else."""
-    if not text.strip().isdecimal():
-        raise ValueError(f"the seed must be a whole number of at least 0, or empty, got {text!r}")
+    text = text.strip()
+    if not text.isdecimal():
+        raise UserError("seed_text", got=text)
+    if len(text) > MAX_SEED_DIGITS:
+        raise UserError("seed_long", count=len(text), limit=MAX_SEED_DIGITS)
     return int(text)
 
 
@@ -121,10 +126,8 @@ def feeling(text: str) -> "bilabial.Mixture | bilabial.Schedule":
     """The emotion that programs name: a name, or JSON of a mixture or a schedule. Raises ValueError."""
     try:
         return json.loads(text) if text.strip()[:1] in ("{", "[") else text.strip()
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"emotion must be a name, or JSON of a mixture or a schedule, got {text!r}"
-        ) from error
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
+        raise UserError("emotion_text", got=text) from error
 
 
 def perform(
@@ -147,7 +150,7 @@ def perform(
 ) -> Speech:
     """The animation of one request; its parameters are those of `animate`. Raises gr.Error in a sentence."""
     if not audio:
-        raise sorry(NO_SPEECH, request)
+        raise sorry(UserError("no_speech"), request)
     from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
 
     try:
@@ -275,7 +278,7 @@ def write_file(speech: Speech, kind: str, folder: Path) -> Path:
 def download(kind: str, speech: Speech | None, request: gr.Request | None = None) -> str:
     """The file of one download button."""
     if speech is None:
-        raise sorry(NO_RESULT, request)
+        raise sorry(UserError("no_result"), request)
     return str(write_file(speech, kind, download_folder()))
 
 

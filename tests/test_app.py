@@ -27,6 +27,7 @@ from PIL import Image
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
 from bilabial.capture import find_landmarker, track_face
+from bilabial.errors import UserError
 from bilabial.exporters import read_glb, to_glb, write_glb
 from bilabial.player import HEAD
 
@@ -198,8 +199,9 @@ def test_a_damaged_reference_is_named_by_its_name(tmp_path):
     import app
 
     (tmp_path / "face.npz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="^face.npz is not a numpy archive, or a damaged one$"):
+    with pytest.raises(UserError) as error:
         app.face_of(str(tmp_path / "face.npz"))
+    assert app.in_language(error.value, None) == "face.npz is not a numpy archive, or a damaged one"
 
 
 def test_an_avatar_may_stand_anywhere(page, three, tmp_path):

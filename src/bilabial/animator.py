@@ -14,6 +14,7 @@ import torch
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
@@ -111,11 +112,11 @@ class Animator:
         no face.
         """
         if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
-            raise ValueError(f"amount of the reference must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
+            raise UserError("reference_amount", limit=MAX_STYLE_AMOUNT, got=amount)
         clip = source if isinstance(source, FaceClip) else read_face(Path(source))
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:
-            raise ValueError(f"the reference has no {', '.join(missing)}")
+            raise UserError("reference_lacks", missing=missing)
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
@@ -132,7 +133,7 @@ class Animator:
     def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
         unheard = self.untrained_emotions(emotion, intensity)
         if unheard:
-            warnings.warn(self.untrained_message(unheard), UntrainedEmotionWarning, stacklevel=3)
+            warnings.warn(str(self.untrained_message(unheard)), UntrainedEmotionWarning, stacklevel=3)
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Names of the emotions asked for that the model never heard in training; they change nothing."""
@@ -143,10 +144,9 @@ class Animator:
         asked = [name for name, weight in zip(self.model.config.emotions, weights, strict=True) if weight > 0]
         return [name for name in asked if name not in self.model.config.trained_emotions]
 
-    def untrained_message(self, names: list[str]) -> str:
-        """The sentence that tells users so."""
-        trained = ", ".join(self.model.config.trained_emotions)
-        return f"this model was trained on {trained} speech only; {', '.join(names)} changes nothing"
+    def untrained_message(self, names: list[str]) -> UserError:
+        """What tells users so: str() is the sentence."""
+        return UserError("untrained_emotions", trained=self.model.config.trained_emotions, names=names)
 
 
 def read_face(path: Path) -> FaceClip:
@@ -160,5 +160,5 @@ def read_face(path: Path) -> FaceClip:
     try:
         from bilabial.capture import reference_clip
     except ImportError as error:
-        raise ValueError(f"a video as reference needs `pip install 'bilabial[capture]'` ({error})") from error
+        raise UserError("reference_capture", error=error) from error
     return reference_clip(path)

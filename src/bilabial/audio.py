@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from bilabial.errors import MissingFileError, UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, normalize_level
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
@@ -53,7 +54,7 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
     with open_media(source) as container:
         name = media_name(source)
         if not container.streams.audio:
-            raise ValueError(f"{name} has no audio stream; an audio file or a video with sound is accepted")
+            raise UserError("audio_missing", name=name)
         stream = container.streams.audio[0]
         _check_duration(_declared_seconds(container, stream), max_seconds, name)
         resampler, chunks, samples, start, errors = _resampler(), [], 0, None, []
@@ -65,7 +66,7 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
             samples += sum(map(len, decoded))
             _check_duration(samples / SAMPLING_RATE, max_seconds, name)
         if errors and not samples:
-            raise ValueError(f"{name} has an audio stream that cannot be decoded ({errors[0]})")
+            raise UserError("audio_damaged", name=name, error=errors[0])
         chunks += _mono(resampler.resample(None)) if samples else []
     return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start or 0.0
 
@@ -74,17 +75,14 @@ def open_media(source: str | Path | bytes) -> av.container.InputContainer:
     """Open an audio or video file with PyAV. Raises FileNotFoundError, or ValueError when it is not media."""
     name = media_name(source)
     if isinstance(source, (str, Path)) and not Path(source).is_file():
-        raise FileNotFoundError(f"{name} is not a file")
+        raise MissingFileError("file_missing", name=name)
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if size == 0:
-        raise ValueError(f"{name} is empty (0 bytes)")
+        raise UserError("file_empty", name=name)
     try:
         return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute()))
     except av.FFmpegError as error:
-        raise ValueError(
-            f"{name} is not audio or video that FFmpeg can read; "
-            "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted"
-        ) from error
+        raise UserError("media_unknown", name=name) from error
 
 
 def has_sound(source: str | Path | bytes) -> bool:
@@ -212,12 +210,12 @@ def _declared_seconds(container: av.container.InputContainer, stream: av.AudioSt
 
 def _check_duration(seconds: float, max_seconds: float, name: str) -> None:
     if seconds > max_seconds:
-        raise ValueError(f"{name} lasts {seconds:.0f} s or more; at most {max_seconds:.0f} s are accepted")
+        raise UserError("audio_too_long", name=name, seconds=seconds, limit=max_seconds)
 
 
 def _checked(waveform: np.ndarray, name: str) -> np.ndarray:
     if len(waveform) == 0:
-        raise ValueError(f"{name} holds no sound (0 samples)")
+        raise UserError("audio_empty", name=name)
     if not np.isfinite(waveform).all():
-        raise ValueError(f"{name} holds samples that are not finite numbers (NaN or infinity)")
+        raise UserError("audio_not_finite", name=name)
     return waveform

@@ -24,6 +24,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from bilabial.audio import media_name, open_media
 from bilabial.clip import FaceClip, interpolate_frames
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 
@@ -164,10 +165,10 @@ def capture_video(
         images = blend_frames(images, fps, duration_seconds)
     times, values, view = track_face(images, find_landmarker(landmarker))
     if not len(times):
-        raise ValueError(f"{media_name(source)} has no video frames")
+        raise UserError("video_empty", name=media_name(source))
     found = np.isfinite(values).all(axis=1)
     if not found.any():
-        raise ValueError(f"{media_name(source)} shows no face in any of its {len(times)} frames")
+        raise UserError("face_missing", name=media_name(source), count=len(times))
     if duration_seconds is None:
         duration_seconds = times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1 / fps)
     new_times = np.arange(num_frames(duration_seconds, fps)) / fps
@@ -183,7 +184,7 @@ def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarra
     """
     with open_media(source) as container:
         if not container.streams.video:
-            raise ValueError(f"{media_name(source)} has no video stream")
+            raise UserError("video_missing", name=media_name(source))
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         last = -np.inf
@@ -195,9 +196,7 @@ def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarra
                     image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
                     yield frame.time, np.ascontiguousarray(image)
         except FFmpegError as error:
-            raise ValueError(
-                f"{media_name(source)} has a video stream that cannot be decoded ({error})"
-            ) from error
+            raise UserError("video_damaged", name=media_name(source), error=error) from error
 
 
 def blend_frames(

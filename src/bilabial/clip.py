@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.timecodes import fps_of_timecodes, to_timecode
@@ -59,13 +60,11 @@ class FaceClip:
     def __post_init__(self) -> None:
         names, values = tuple(self.names), np.array(self.values, dtype=np.float32)
         if not names or len(set(names)) != len(names):
-            raise ValueError("FaceClip names must be unique, one at least")
+            raise UserError("clip_names")
         if values.ndim != 2 or values.shape[1] != len(names) or len(values) == 0:
-            raise ValueError(
-                f"FaceClip values must be (frames, {len(names)}), one frame at least, got {values.shape}"
-            )
+            raise UserError("clip_shape", count=len(names), got=values.shape)
         if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
-            raise ValueError("FaceClip values must be finite and within 0..1; clip them before")
+            raise UserError("clip_range")
         values.flags.writeable = False
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "values", values)
@@ -131,7 +130,7 @@ class FaceClip:
         archive = read_npz(path)
         missing = {"names", "values", "fps"} - set(archive)
         if missing:
-            raise ValueError(f"{path} is not a FaceClip archive: it lacks {', '.join(sorted(missing))}")
+            raise UserError("npz_lacks", path=Path(path), missing=sorted(missing))
         return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
 
     def to_csv(self, path: str | Path) -> Path:
@@ -170,16 +169,16 @@ class FaceClip:
         header = {_camel_case(name): column for column, name in enumerate(rows[0])} if rows else {}
         missing = [name for name in ("timecode", *ARKIT_BLENDSHAPES) if name not in header]
         if missing:
-            raise ValueError(f"{path} is not a Live Link Face CSV: no column for {', '.join(missing[:5])}")
+            raise UserError("csv_columns", path=Path(path), missing=missing[:5])
         body = rows[1:]
         if not body:
-            raise ValueError(f"{path} holds no frames")
+            raise UserError("csv_empty", path=Path(path))
         try:
             values = np.array([[float(row[header[name]]) for name in ARKIT_BLENDSHAPES] for row in body])
         except (ValueError, IndexError) as error:
-            raise ValueError(f"{path} has a row that is not numbers in every column: {error}") from error
+            raise UserError("csv_row", path=Path(path), error=error) from error
         if not np.isfinite(values).all():
-            raise ValueError(f"{path} has a row with numbers that are not finite (NaN or infinity)")
+            raise UserError("csv_not_finite", path=Path(path))
         if fps is None:
             fps = fps_of_timecodes([row[header["timecode"]] for row in body])
         return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
@@ -191,7 +190,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (BadZipFile, EOFError, TypeError, ValueError, zlib.error) as error:
-        raise ValueError(f"{path} is not a numpy archive, or a damaged one") from error
+        raise UserError("npz_damaged", path=Path(path)) from error
 
 
 def read_csv(path: str | Path) -> list[list[str]]:
@@ -203,7 +202,7 @@ def read_csv(path: str | Path) -> list[list[str]]:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             return [row for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV in UTF-8 ({error})") from error
+        raise UserError("csv_encoding", path=Path(path), error=error) from error
 
 
 def _pascal_case(name: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bilabial.audio import decode_audio, media_name, open_media
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.metrics import correlation, lag_peak
@@ -47,16 +48,14 @@ def watch_lips(video: str | Path, seconds: float) -> Capture:
     """
     start, lasts = _span(video)
     if abs(lasts - seconds) > MAX_DIFFERENCE_SECONDS:
-        raise ValueError(
-            f"{media_name(video)} lasts {lasts:.1f} s and the speech {seconds:.1f} s; a video of the same "
-            f"recording is accepted, at most {MAX_DIFFERENCE_SECONDS} s longer or shorter"
-        )
+        raise UserError(
+            "video_other_length",
+            name=media_name(video), seconds=lasts, speech=seconds, limit=MAX_DIFFERENCE_SECONDS,
+        )  # fmt: skip
     try:
         from bilabial.capture import capture_video
     except ImportError as error:
-        raise ValueError(
-            f"comparing with a video needs `pip install 'bilabial[capture]'` ({error})"
-        ) from error
+        raise UserError("video_capture", error=error) from error
     return capture_video(video, CAPTURE_FPS, start_seconds=start, duration_seconds=seconds)
 
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.translation import translate
 
 if TYPE_CHECKING:
     from bilabial.animator import Animator
@@ -27,10 +29,6 @@ MAX_VISITORS = 4  # at once: each costs about a fifth of a processor core
 MAX_SECONDS = 300  # of one session
 IDLE_SECONDS = 10  # without sound after which a visitor has left
 MAX_AHEAD_SECONDS = 3.0  # of sound that came sooner than it can have been spoken; clocks are not exact
-FULL = f"{MAX_VISITORS} people are live now, the most this server can follow; try again in a while."
-ENDED = f"The live session has ended: nothing was heard for {IDLE_SECONDS} s, or it was stopped."
-TOO_LONG = f"The live session has ended: it lasts at most {MAX_SECONDS // 60} minutes."
-TOO_FAST = "The live session has ended: sound came faster than anybody speaks."
 
 
 @dataclass
@@ -68,7 +66,7 @@ class Live:
         with self._lock:
             self._let_go()
             if len(self._visitors) >= MAX_VISITORS:
-                raise ValueError(FULL)
+                raise UserError("live_full", count=MAX_VISITORS)
             stream, now = self._animator().stream(emotion, intensity, style), self._clock()
             key = secrets.token_urlsafe(16)
             self._visitors[key] = Visitor(stream, now, now)
@@ -88,7 +86,7 @@ class Live:
             too_fast = seconds > self._clock() - visitor.since + MAX_AHEAD_SECONDS
             if too_fast or seconds > MAX_SECONDS:
                 self.stop(key)
-                raise ValueError(TOO_FAST if too_fast else TOO_LONG)
+                raise UserError("live_fast" if too_fast else "live_long", minutes=MAX_SECONDS // 60)
             frames = visitor.stream.feed(samples)
         return {"frames": base64.b64encode(np.round(frames * 65535).astype("<u2").tobytes()).decode()}
 
@@ -108,7 +106,8 @@ class Live:
     def server_functions(self) -> list[Callable[[dict], dict]]:
         """What the page may call (gr.HTML): live_start, live_feed, live_feel, live_stop.
 
-        Each takes the arguments of the method as one mapping; what is wrong comes back as {error: sentence}.
+        Each takes the arguments of the method as one mapping; what is wrong comes back as {error, chinese}:
+        the sentence in English and in Chinese.
         """
         return [_answering(method) for method in (self.start, self.feed, self.feel, self.stop)]
 
@@ -116,7 +115,7 @@ class Live:
         with self._lock:
             self._let_go()
             if key not in self._visitors:
-                raise ValueError(ENDED)
+                raise UserError("live_ended", seconds=IDLE_SECONDS)
             visitor = self._visitors[key]
             visitor.seen = self._clock()
             return visitor
@@ -133,7 +132,7 @@ def _answering(method: Callable[..., dict]) -> Callable[[dict], dict]:
         try:
             return method(**asked)
         except ValueError as error:
-            return {"error": str(error)}
+            return {"error": translate(error, "en"), "chinese": translate(error, "zh")}
 
     answer.__name__ = f"live_{method.__name__}"
     return answer
@@ -144,4 +143,4 @@ def _samples(sound: str) -> np.ndarray:
     try:
         return np.frombuffer(base64.b64decode(sound, validate=True), "<i2").astype(np.float32) / 32767.0
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"sound must be base64 of 16-bit samples, got {sound[:20]!r}") from error
+        raise UserError("live_sound", got=sound) from error

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY
 from bilabial.hub.lips_bilabial import set_lip_distance
@@ -150,7 +151,7 @@ MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "brea
 def check_seed(seed: int | None) -> None:
     """Raise ValueError unless seed is None or a whole number of at least 0."""
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0):
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+        raise UserError("seed_number", got=seed)
 
 
 def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> dict[str, float]:
@@ -165,9 +166,9 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
         strengths = dict.fromkeys(names, 1.0)
     for name, strength in strengths.items():
         if name not in MOTIONS:
-            raise ValueError(f"motion must be of {', '.join(MOTIONS)}, got {name!r}")
+            raise UserError("motion_name", accepted=list(MOTIONS), got=name)
         if not isinstance(strength, Real) or not 0.0 <= strength <= MAX_INTENSITY:
-            raise ValueError(f"strength of {name!r} must be 0 to {MAX_INTENSITY}, got {strength!r}")
+            raise UserError("motion_strength", name=name, limit=MAX_INTENSITY, got=strength)
     return strengths
 
 
@@ -201,7 +202,7 @@ class Adjustments:
             _check(name, getattr(self, name), low, high)
         for region, value in self.strength.items():
             if region not in REGIONS:
-                raise ValueError(f"strength is by region, {', '.join(REGIONS)}, got {region!r}")
+                raise UserError("adjustment_region", accepted=list(REGIONS), got=region)
             _check(f"strength of {region!r}", value, 0.0, 2.0)
 
 
@@ -313,4 +314,4 @@ def _smoothed(curve: np.ndarray, fps: float, seconds: float) -> np.ndarray:
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+        raise UserError("adjustment_range", name=name, low=low, high=high, got=value)

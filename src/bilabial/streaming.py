@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.hub.loudness_bilabial import (
@@ -88,7 +89,7 @@ class FaceStream:
                 f"{config.audio_encoder_config.model_type} hears the whole clip before it answers"
             )
         if any(motion.get(name) for name in motion if name not in STREAM_MOTIONS):
-            raise ValueError(f"motion of a stream must be of {', '.join(STREAM_MOTIONS)}, got {list(motion)}")
+            raise UserError("stream_motion", accepted=STREAM_MOTIONS, got=list(motion))
         self.model, self.names, self.fps = model, tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
         self._num_ahead = math.ceil(max(config.lookahead_seconds, REST_LEAD_SECONDS) * config.frame_rate_hz)
@@ -160,7 +161,7 @@ class FaceStream:
 
     def _encoded(self, emotion: Mixture, intensity: float) -> np.ndarray:
         if is_schedule(emotion):
-            raise ValueError(f"a stream takes a name or a mixture, and feel() changes it, got {emotion!r}")
+            raise UserError("stream_schedule", got=emotion)
         return self.model.encode_emotion(emotion, intensity).numpy()
 
     def _levelled(self, samples: np.ndarray) -> np.ndarray:

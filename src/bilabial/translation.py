@@ -1,34 +1,28 @@
-"""The page's Chinese: its texts, and the package's sentences with what was filled into them.
+"""The page's Chinese: its texts by their English, and the sentences of UserError by their codes.
 
-It translates no text that a table does not have: that stays English.
+What no table has stays English.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from functools import cache
 from pathlib import Path
+
+from bilabial.errors import SENTENCES, UserError
 
 VIEWER = Path(__file__).parent / "viewer"
 TEXTS: dict[str, str] = json.loads((VIEWER / "chinese.json").read_text(encoding="utf-8"))
+CHINESE: dict[str, str] = json.loads((VIEWER / "sentences.json").read_text(encoding="utf-8"))
+MAX_SENTENCE = 500  # characters of an error without a code
 
 
-def translate(sentence: str, languages: str) -> str:
-    """The sentence in the first of the languages (an Accept-Language header): Chinese, or as it is."""
-    if not languages.lower().startswith("zh"):
-        return sentence
-    for pattern, chinese in _sentences():
-        if found := pattern.fullmatch(sentence):
-            return chinese.format(**found.groupdict())
-    return sentence
+def translate(said: str | Exception, languages: str) -> str:
+    """A text of the page or an error as a visitor reads it, in English or Chinese.
 
-
-@cache
-def _sentences() -> list[tuple[re.Pattern, str]]:
-    """Sentences with {names} for what is filled in, as patterns, and their translations."""
-    table = json.loads((VIEWER / "sentences.json").read_text(encoding="utf-8"))
-    return [
-        (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(english)), re.DOTALL), chinese)
-        for english, chinese in table.items()
-    ]
+    languages: an Accept-Language header; its first one counts. An error that is no UserError stays English.
+    """
+    chinese = languages[:2].lower() == "zh"
+    if isinstance(said, UserError):
+        return said.sentence(CHINESE if chinese else SENTENCES)
+    text = str(said)
+    return TEXTS.get(text, text)[:MAX_SENTENCE] if chinese else text[:MAX_SENTENCE]

@@ -5,7 +5,10 @@ from numbers import Real
 
 import numpy as np
 
+from .errors_bilabial import UserError
+
 MAX_INTENSITY = 1.5
+MAX_ENTRIES = 1000  # of a schedule: each costs a pass over all frames
 TRANSITION_SECONDS = 1.0  # from one feeling to the next; faces take 0.5 to 1 s to reach an expression's apex
 
 Mixture = str | Mapping[str, float]
@@ -15,7 +18,7 @@ Schedule = Sequence[tuple[float, Mixture]]
 def check_intensity(intensity: float) -> float:
     """Raise ValueError unless intensity is a number from 0 to 1.5."""
     if not isinstance(intensity, Real) or not 0.0 <= intensity <= MAX_INTENSITY:
-        raise ValueError(f"intensity must be a number from 0 to {MAX_INTENSITY}, got {intensity!r}")
+        raise UserError("intensity_range", limit=MAX_INTENSITY, got=intensity)
     return float(intensity)
 
 
@@ -26,13 +29,13 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     """
     shares = {mixture: 1.0} if isinstance(mixture, str) else mixture
     if not isinstance(shares, Mapping):
-        raise ValueError(f"emotion must be a name, a mixture {{name: share}} or a schedule, got {mixture!r}")
+        raise UserError("emotion_kind", got=mixture)
     weights = np.zeros(len(emotions))
     for name, share in shares.items():
         if name not in emotions:
-            raise ValueError(f"emotion must be one of {', '.join(emotions)}, got {name!r}")
+            raise UserError("emotion_name", accepted=list(emotions), got=name)
         if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= share < np.inf:
-            raise ValueError(f"share of {name!r} must be at least 0 and finite, got {share!r}")
+            raise UserError("emotion_share", name=name, got=share)
         weights[list(emotions).index(name)] = share
     weights /= max(1.0, float(weights.sum()))
     weights[0] = 0.0  # neutral is the origin
@@ -47,18 +50,21 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
     """Weights (T, E) float32 at times (T,) in seconds of a schedule [(seconds, name or mixture), ...].
 
     Each entry holds from its time to the next; the first also before. Changes take a second, centred on
-    the entry's time, along a smooth ramp. Raises ValueError unless the times are finite and rise.
+    the entry's time, along a smooth ramp. Raises ValueError unless the times are finite and rise, and for
+    more than 1000 entries.
     """
     if isinstance(schedule, (bytes, int, float)) or schedule is None or not len(schedule):
-        raise ValueError(f"a schedule is a list of (seconds, emotion), at least one, got {schedule!r}")
+        raise UserError("schedule_kind", got=schedule)
+    if len(schedule) > MAX_ENTRIES:
+        raise UserError("schedule_long", limit=MAX_ENTRIES, count=len(schedule))
     for entry in schedule:
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
-            raise ValueError(f"a schedule is a list of (seconds, emotion), got the entry {entry!r}")
+            raise UserError("schedule_entry", got=entry)
     starts = [start for start, _ in schedule]
     if not all(isinstance(start, Real) and np.isfinite(start) for start in starts):
-        raise ValueError(f"the times of a schedule must be numbers of seconds, got {starts}")
+        raise UserError("schedule_times", got=starts)
     if sorted(set(starts)) != starts:
-        raise ValueError(f"the times of a schedule must rise, got {starts}")
+        raise UserError("schedule_order", got=starts)
     levels = [mixture_weights(mixture, emotions) for _, mixture in schedule]
     weights = np.tile(levels[0], (len(times), 1))
     for start, before, after in zip(starts[1:], levels, levels[1:], strict=False):

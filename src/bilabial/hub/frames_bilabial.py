@@ -1,6 +1,8 @@
-"""Frame rates and frame counts. Needs nothing but Python."""
+"""Frame rates and frame counts."""
 
 import math
+
+from .errors_bilabial import UserError
 
 MIN_FPS, MAX_FPS = 1.0, 240.0
 
@@ -12,7 +14,7 @@ def check_fps(fps: float) -> float:
     except TypeError:
         accepted = False
     if not accepted:
-        raise ValueError(f"fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {fps!r}")
+        raise UserError("fps_range", low=MIN_FPS, high=MAX_FPS, got=fps)
     return float(fps)
 
 

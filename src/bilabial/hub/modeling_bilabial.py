@@ -30,6 +30,7 @@ from .conditions_bilabial import (
 )
 from .configuration_bilabial import BilabialConfig
 from .decoder_block_bilabial import BilabialBlock
+from .errors_bilabial import UserError
 from .frames_bilabial import check_fps, num_frames
 from .lips_bilabial import (
     close_lips,
@@ -232,14 +233,14 @@ class BilabialModel(BilabialPreTrainedModel):
             return style.to(self.style_embedding.weight)
         amounts = {} if style is None else {style: 1.0} if isinstance(style, str) else style
         if not isinstance(amounts, Mapping):
-            raise ValueError(f"style must be a name, a mixture {{name: amount}} or a vector, got {style!r}")
+            raise UserError("style_kind", got=style)
         default = self._named_style(self.config.styles[0])
         vector = default.clone()
         for name, amount in amounts.items():
             if name not in self.style_names:
-                raise ValueError(f"style must be one of {', '.join(self.style_names)}, got {name!r}")
+                raise UserError("style_name", accepted=self.style_names, got=name)
             if not isinstance(amount, Real) or not 0.0 <= amount <= MAX_STYLE_AMOUNT:
-                raise ValueError(f"amount of {name!r} must be 0 to {MAX_STYLE_AMOUNT}, got {amount!r}")
+                raise UserError("style_amount", name=name, limit=MAX_STYLE_AMOUNT, got=amount)
             vector = vector + amount * (self._named_style(name) - default)
         return vector
 
@@ -251,10 +252,7 @@ class BilabialModel(BilabialPreTrainedModel):
         """
         values = torch.from_numpy(np.array(values, dtype=np.float32))
         if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
-            raise ValueError(
-                f"a reference is at least 20 frames of {len(self.config.blendshapes)} coefficients, "
-                f"got shape {tuple(values.shape)}"
-            )
+            raise UserError("reference_shape", count=len(self.config.blendshapes), got=tuple(values.shape))
         if self.config.channel_means is None or self.config.channel_spreads is None:
             raise ValueError("this model has no channel_means and channel_spreads to compare with")
         means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)

@@ -146,7 +146,7 @@ class Live {
       if (!(error instanceof TypeError)) throw error; // browsers call a failed fetch so
     });
     if (!answer) throw new Error(t("The connection to the server was lost."));
-    if (answer.error) throw new Error(t(answer.error));
+    if (answer.error) throw new Error(isChinese ? answer.chinese : answer.error);
     return answer;
   }
 

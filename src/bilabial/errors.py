@@ -1,0 +1,65 @@
+"""What the package says to users: the English of every code of UserError, beside those of hub/.
+
+To add one: its English here (or in hub/errors_bilabial.py where a file there raises it), its Chinese in
+viewer/sentences.json under the same code, then `raise UserError("code", name=..., got=...)`.
+"""
+
+from __future__ import annotations
+
+from bilabial.hub.errors_bilabial import SENTENCES, MissingFileError, UserError, cut, quote
+
+__all__ = ["SENTENCES", "MissingFileError", "UserError", "cut", "quote"]
+
+SENTENCES |= {
+    # sound and video
+    "audio_damaged": "{name} has an audio stream that cannot be decoded ({error})",
+    "audio_empty": "{name} holds no sound (0 samples)",
+    "audio_missing": "{name} has no audio stream; an audio file or a video with sound is accepted",
+    "audio_not_finite": "{name} holds samples that are not finite numbers (NaN or infinity)",
+    "audio_too_long": "{name} lasts {seconds:.0f} s or more; at most {limit:.0f} s are accepted",
+    "face_missing": "{name} shows no face in any of its {count} frames",
+    "file_empty": "{name} is empty (0 bytes)",
+    "file_missing": "{name} is not a file",
+    "media_unknown": "{name} is not audio or video that FFmpeg can read; "
+    "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted",
+    "video_damaged": "{name} has a video stream that cannot be decoded ({error})",
+    "video_empty": "{name} has no video frames",
+    "video_missing": "{name} has no video stream",
+    "video_other_length": "{name} lasts {seconds:.1f} s and the speech {speech:.1f} s; a video of the same "
+    "recording is accepted, at most {limit} s longer or shorter",
+    # faces in files
+    "clip_names": "FaceClip names must be unique, one at least",
+    "clip_range": "FaceClip values must be finite and within 0..1; clip them before",
+    "clip_shape": "FaceClip values must be (frames, {count}), one frame at least, got {got}",
+    "csv_columns": "{path} is not a Live Link Face CSV: no column for {missing}",
+    "csv_empty": "{path} holds no frames",
+    "csv_encoding": "{path} is not a CSV in UTF-8 ({error})",
+    "csv_not_finite": "{path} has a row with numbers that are not finite (NaN or infinity)",
+    "csv_row": "{path} has a row that is not numbers in every column: {error}",
+    "npz_damaged": "{path} is not a numpy archive, or a damaged one",
+    "npz_lacks": "{path} is not a FaceClip archive: it lacks {missing}",
+    "reference_lacks": "the reference has no {missing}",
+    "reference_amount": "amount of the reference must be 0 to {limit}, got {got}",
+    "reference_capture": "a video as reference needs `pip install 'bilabial[capture]'` ({error})",
+    "video_capture": "comparing with a video needs `pip install 'bilabial[capture]'` ({error})",
+    # what is added and changed
+    "adjustment_range": "{name} must be a number from {low:g} to {high:g}, got {got}",
+    "adjustment_region": "strength is by region, {accepted}, got {got}",
+    "motion_name": "motion must be of {accepted}, got {got}",
+    "motion_strength": "strength of '{name}' must be 0 to {limit}, got {got}",
+    "seed_number": "seed must be a whole number of at least 0, got {got}",
+    "stream_motion": "motion of a stream must be of {accepted}, got {got}",
+    "stream_schedule": "a stream takes a name or a mixture, and feel() changes it, got {got}",
+    "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
+    # the page
+    "emotion_text": "emotion must be a name, or JSON of a mixture or a schedule, got {got}",
+    "live_ended": "The live session has ended: nothing was heard for {seconds} s, or it was stopped.",
+    "live_fast": "The live session has ended: sound came faster than anybody speaks.",
+    "live_full": "{count} people are live now, the most this server can follow; try again in a while.",
+    "live_long": "The live session has ended: it lasts at most {minutes} minutes.",
+    "live_sound": "sound must be base64 of 16-bit samples, got {got}",
+    "no_result": "There is nothing to download yet: press Generate first.",
+    "no_speech": "There is no speech yet: upload a file or record with the microphone.",
+    "seed_long": "the seed has {count} digits; at most {limit} are accepted",
+    "seed_text": "the seed must be a whole number of at least 0, or empty, got {got}",
+}

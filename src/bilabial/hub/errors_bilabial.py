@@ -1,0 +1,98 @@
+"""Errors that a user can do something about: a code, its parameters, and the English sentence of both.
+
+What was given is quoted in at most 80 characters, whatever its size. Needs nothing but Python.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import PurePath
+
+MAX_QUOTED = 80  # characters of what a user gave
+MAX_LISTED = 1000  # characters of names that the package lists
+
+# English of each code. bilabial.errors adds those of the package around these files.
+SENTENCES = {
+    "emotion_kind": "emotion must be a name, a mixture {{name: share}} or a schedule, got {got}",
+    "emotion_name": "emotion must be one of {accepted}, got {got}",
+    "emotion_share": "share of '{name}' must be at least 0 and finite, got {got}",
+    "fps_range": "fps must be a number from {low:g} to {high:g}, got {got}",
+    "intensity_range": "intensity must be a number from 0 to {limit}, got {got}",
+    "reference_shape": "a reference is at least 20 frames of {count} coefficients, got shape {got}",
+    "schedule_entry": "a schedule is a list of (seconds, emotion), got the entry {got}",
+    "schedule_kind": "a schedule is a list of (seconds, emotion), at least one, got {got}",
+    "schedule_long": "a schedule has at most {limit} entries, got {count}",
+    "schedule_order": "the times of a schedule must rise, got {got}",
+    "schedule_times": "the times of a schedule must be numbers of seconds, got {got}",
+    "style_amount": "amount of '{name}' must be 0 to {limit}, got {got}",
+    "style_kind": "style must be a name, a mixture {{name: amount}} or a vector, got {got}",
+    "style_name": "style must be one of {accepted}, got {got}",
+}
+
+
+class UserError(ValueError):
+    """What a user gave cannot be taken. str() is the English sentence.
+
+    code: a key of SENTENCES. parameters: what its sentence names. `got`, what was given, is quoted as Python
+    writes it; names in a list or tuple are joined by commas; numbers and paths stay; all else is text. Quotes
+    and texts are cut at 80 characters.
+    """
+
+    def __init__(self, code: str, **parameters: object) -> None:
+        self.code = code
+        self.parameters = {name: _told(name, value) for name, value in parameters.items()}
+        super().__init__(SENTENCES[code].format(**self.parameters))
+
+    def __reduce__(self) -> tuple:
+        """Errors of worker processes come back whole."""
+        return _rebuilt, (type(self), self.code, self.parameters)
+
+    def sentence(self, sentences: Mapping[str, str] = SENTENCES) -> str:
+        """The sentence of a table by code, English or another, as visitors see it: paths without folders."""
+        shown = {
+            name: cut(value.name) if isinstance(value, PurePath) else value
+            for name, value in self.parameters.items()
+        }
+        return sentences[self.code].format(**shown)
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file that a user named is not there."""
+
+
+class _Quote(reprlib.Repr):
+    """repr() that never writes a large value in full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = MAX_QUOTED
+
+    def repr_int(self, number: int, level: int) -> str:
+        """Python refuses to write numbers of more than 4300 digits."""
+        return repr(number) if abs(number) < 10**MAX_QUOTED else f"a number of {number.bit_length()} bits"
+
+
+def quote(value: object) -> str:
+    """A value as Python writes it, in at most 80 characters."""
+    return cut(_Quote().repr(value))
+
+
+def cut(text: str) -> str:
+    """The text, or its first 79 characters and an ellipsis."""
+    return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
+
+
+def _told(name: str, value: object) -> object:
+    if name == "got":
+        return quote(value)
+    if isinstance(value, (float, PurePath)) or type(value) is int:
+        return value
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))[:MAX_LISTED]
+    return cut(str(value))
+
+
+def _rebuilt(kind: type[UserError], code: str, parameters: dict) -> UserError:
+    error = kind(code, **parameters)
+    error.parameters = parameters  # they were quoted before
+    error.args = (SENTENCES[code].format(**parameters),)
+    return error
