@@ -21,6 +21,7 @@ from eyes_teeth import make_eyes, make_teeth, paint_eye
 from glb import Part, write_glb
 from hairs import distance_to_brows, make_brows, make_hair, make_lashes, paint_hair
 from makehuman import Face, find_data, load_face
+from mouth import CLOSED, PRESSED, make_symmetric, reshape_mouth
 from scipy import sparse
 from skin import (
     SKIN,
@@ -60,8 +61,12 @@ PERSON = {
 }  # fmt: skip
 # The mean face looks sleepy, and down to a face tracker: share at rest, and the unit that takes it back
 AWAKE = {f"eyeWide{side}": (0.25, f"eyeBlink{side}") for side in ("Left", "Right")}
-# Face units that are faint beside what faces do: anger, sadness and disgust have to be seen. Set by eye.
-STRONGER = {"browDown": 1.7, "browInnerUp": 1.5, "eyeSquint": 1.5, "mouthFrown": 1.6, "noseSneer": 1.5}
+# Face units that are faint beside what faces do: anger, sadness and disgust have to be seen. Set by eye;
+# mouthUpperUp as far as on the ICT-FaceKit mesh.
+STRONGER = {
+    "browDown": 1.7, "browInnerUp": 1.5, "eyeSquint": 1.5, "mouthFrown": 1.6, "noseSneer": 1.5,
+    "mouthUpperUp": 1.6,
+}  # fmt: skip
 LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimetres
 CHIN = 5225  # base vertex
 DULL = {"KHR_materials_specular": {"specularFactor": 0.2}}  # hairs and tongue: hardly any gloss
@@ -209,7 +214,11 @@ def make_parts(face: Face) -> list[Part]:
     face = strengthen(rest_at(face, AWAKE), STRONGER)
     ring = lip_ring(face, UPPER_LIP)
     rings = rings_from(face, ring)
-    face = seal_lips(face, ring, rings, NAMES.index("jawOpen"), NAMES.index("mouthClose"))
+    face = reshape_mouth(make_symmetric(face), rings)
+    closed, pressed = (
+        [i for i, name in enumerate(NAMES) if name.startswith(kind)] for kind in (CLOSED, PRESSED)
+    )
+    face = seal_lips(face, ring, rings, NAMES.index("jawOpen"), NAMES.index("mouthClose"), closed, pressed)
     bust, border = cut_bust(face)
     eyes, eye_faces, uvs, turned = make_eyes(face, NAMES)
     parts = [

@@ -3,6 +3,7 @@
 Lengths are MakeHuman's decimetres until head.py writes metres.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ CUT_Z = 0.3
 UPPER_LIP, LOWER_LIP = 520, 523  # base vertices in the midline where the closed lips touch
 NEXT_RING = {520: 474, 523: 493}  # their neighbours towards the outside
 REST_GAP = 0.001  # decimetres between the lips at rest: they touch, and cannot be seen through
+SEAL = 0.003  # decimetres that a shape presses the lips, which leaves them closed also beside the middle
 LIP_RINGS = 7  # edge loops of red between the contact line and the skin
 BLUSH = "#c9795f"
 SKIN, LIPS, MOUTH, HAIR, LID = "#cf9675", "#a9584f", "#43110f", "#1d1512", "#bd7f68"
@@ -30,6 +32,8 @@ HAIRLINE = (
 )
 HEAD_AXIS_Z = 0.45
 NUM_DIRECTIONS = 96  # of sky_light
+LIP_LIGHT = 0.4  # share of the sky that lips have at least: a seam darker than lips looks open
+LIP_BOUNCE = 1.0  # light from the lower lip on the side of the upper one that looks down
 SURFACE_PIXELS = 32
 
 
@@ -151,8 +155,19 @@ def split_ring(face: Face, ring: list[int]) -> tuple[list[int], list[int]]:
     return ring[right:] + ring[: left + 1], ring[left : right + 1][::-1]
 
 
-def seal_lips(face: Face, ring: list[int], rings: np.ndarray, jaw_open: int, mouth_close: int) -> Face:
-    """The face with lips that touch at rest, and with a mouthClose that cancels jawOpen between the lips."""
+def seal_lips(
+    face: Face,
+    ring: list[int],
+    rings: np.ndarray,
+    jaw_open: int,
+    mouth_close: int,
+    closed: Sequence[int],
+    pressed: Sequence[int],
+) -> Face:
+    """The face with lips that touch at rest and a mouthClose that cancels jawOpen between the lips.
+
+    Shapes (their indices) of closed neither part nor push the lips, of pressed do not part them.
+    """
     upper, lower = split_ring(face, ring)
     both = face.deltas[jaw_open] + face.deltas[mouth_close]
     x = face.vertices[:, 0]
@@ -175,6 +190,10 @@ def seal_lips(face: Face, ring: list[int], rings: np.ndarray, jaw_open: int, mou
     vertices = face.vertices + np.stack([0 * x, side * gap, 0 * x], 1)
     deltas = face.deltas.copy()
     deltas[mouth_close] += side[:, None] * between(both)
+    for shape in closed:
+        deltas[shape, :, 1] += side * (between(deltas[shape])[:, 1] + SEAL * corners)
+    for shape in pressed:
+        deltas[shape, :, 1] += side * between(deltas[shape])[:, 1].clip(0)
     return replace(face, vertices=vertices, deltas=deltas)
 
 
@@ -236,17 +255,23 @@ def color_skin(
     blend(BLUSH, 0.35 * (cheeks + nose) + 0.45 * ears)
     lips = (1 - smooth(LIP_RINGS - 1.6, LIP_RINGS + 0.2, rings)) * (rings > -4)
     blend(LIPS, 0.85 * lips)
-    blend(MOUTH, smooth(-0.6, 2, -rings))
+    inside = smooth(0.5, 4, -rings)
+    blend(MOUTH, inside)
     for side in (1, -1):
         away = np.hypot((side * x - 0.289) / 0.21, (y - 7.352) / 0.115)
         blend(LID, 0.6 * (1 - smooth(0.7, 1.25, away)) * (z > 1.0))
     blend("#5b3f31", 0.55 * (1 - smooth(0.01, 0.08, to_brow)) * (z > 0.8))
     hair = smooth(-0.06, 0.07, scalp(positions)) * (np.abs(x) < 0.83)
     blend(HAIR, 0.99 * hair)
-    light = sky_light(positions, triangles) * (1 - smooth(0, 2, -rings))
+    down = -vertex_normals(positions, triangles)[:, 1]
+    light = np.maximum(sky_light(positions, triangles), LIP_LIGHT * lips) * (1 - inside)
+    covered = (1 - smooth(0.5, 3, rings)) * (1 - smooth(-0.3, 0.2, down))  # by the upper lip: no gloss
+    sky = light * (1 - 0.8 * covered)
     rough = 0.56 - 0.16 * lips + 0.3 * hair
     dimmed = (0.4 + 0.6 * smooth(0.0, 0.8, light))[:, None] ** np.array([0.8, 1.0, 1.05])
-    return color * dimmed, np.stack([light, rough], 1)
+    seam = lips * (1 - smooth(0.5, 3, np.abs(rings)))
+    dimmed *= 1 + LIP_BOUNCE * (seam * smooth(0, 0.8, down))[:, None]
+    return color * dimmed, np.stack([sky, rough], 1)
 
 
 def place_in_surface(places: np.ndarray) -> np.ndarray:
