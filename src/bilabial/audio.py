@@ -7,8 +7,10 @@ stream, nothing decodable, no samples, values that are not finite, and recording
 from __future__ import annotations
 
 import io
+import warnings
 import wave
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
 from pathlib import Path
@@ -17,11 +19,33 @@ import av
 import numpy as np
 
 from bilabial.errors import MissingFileError, UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, normalize_level
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, mix_channels, normalize_level
+from bilabial.timeline import UNTIMED_FORMATS, Gap, Timeline
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
+LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE = 0.5, 0.05  # of a declared length; less is an encoder's rounding
+STREAMED_BYTES = 0x7FFF0000  # a WAV file that declares as much was written to a pipe
 AAC_BITS_PER_SECOND = 48_000  # an error 40 dB below speech; half a megabyte a minute as base64
 AudioSource = str | Path | bytes | tuple[int, np.ndarray]
+
+
+class SoundWarning(UserWarning):
+    """Sound that was read is not what its source promises: the end is missing, or it is all but silent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The sound of a file.
+
+    waveform: (S,) float32 at 16 kHz, as recorded. start_seconds: of its first sample on the container's
+    clock, the one that video frames use too. gaps: silence in it, in the place of lost packets.
+    missing_seconds: by how much it ends before the end that the file declares; 0 where it does not.
+    """
+
+    waveform: np.ndarray
+    start_seconds: float
+    gaps: tuple[Gap, ...]
+    missing_seconds: float
 
 
 def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize: bool = True) -> np.ndarray:
@@ -29,8 +53,8 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
 
     source: a path, the bytes of a file, or (sample_rate in Hz, array of shape (samples,) or (samples,
     channels), integer or float in -1..1). normalize: bring speech to the training level (see
-    `normalize_level`). Raises FileNotFoundError, or ValueError with a sentence that says what was given and
-    what is accepted.
+    `normalize_level`). Warns (SoundWarning) of a file that ends long before the end that it declares. Raises
+    FileNotFoundError, or ValueError with a sentence that says what was given and what is accepted.
     """
     if isinstance(source, tuple) and len(source) == 2:
         waveform = _from_array(*source, max_seconds)
@@ -40,35 +64,38 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
             f"got {type(source).__name__}"
         )
     else:
-        waveform, _ = decode_audio(source, max_seconds)
+        recording = read_recording(source, max_seconds)
+        waveform = recording.waveform
+        if recording.missing_seconds:
+            warnings.warn(
+                f"{media_name(source)} ends {recording.missing_seconds:.1f} s before its declared end",
+                SoundWarning,
+                stacklevel=2,
+            )
     return normalize_level(waveform) if normalize else waveform
 
 
 def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, float]:
-    """Decode the first audio stream.
+    """The waveform and start of `read_recording`, (S,) float32 at 16 kHz and seconds. Raises as it does."""
+    recording = read_recording(source, max_seconds)
+    return recording.waveform, recording.start_seconds
 
-    Returns the waveform as recorded, (S,) float32 at 16 kHz, and its start time in seconds on the container's
-    clock, the one that video frames use too. Packets that are damaged are passed over, as FFmpeg does; a file
-    of which nothing can be decoded is refused. Raises as `load_audio`.
+
+def read_recording(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> Recording:
+    """Decode the first audio stream, as recorded and on the file's clock (see `bilabial.timeline`).
+
+    Packets that are damaged are passed over, as FFmpeg does; a file of which nothing can be decoded is
+    refused. The length that a file declares refuses nothing: at most `max_seconds` are decoded, and a file
+    that holds more is refused. Raises as `load_audio`.
     """
-    with open_media(source) as container:
-        name = media_name(source)
-        if not container.streams.audio:
-            raise UserError("audio_missing", name=name)
-        stream = container.streams.audio[0]
-        _check_duration(_declared_seconds(container, stream), max_seconds, name)
-        resampler, chunks, samples, start, errors = _resampler(), [], 0, None, []
-        for frame in _frames(container, stream, errors):
-            start = frame.time if start is None else start
-            frame.pts = None  # gaps and jitter of the timestamps are not sound
-            decoded = _mono(resampler.resample(frame))
-            chunks += decoded
-            samples += sum(map(len, decoded))
-            _check_duration(samples / SAMPLING_RATE, max_seconds, name)
-        if errors and not samples:
-            raise UserError("audio_damaged", name=name, error=errors[0])
-        chunks += _mono(resampler.resample(None)) if samples else []
-    return _checked(np.concatenate(chunks) if chunks else np.zeros(0, np.float32), name), start or 0.0
+    name, (timeline, declared) = media_name(source), _decode(source, max_seconds)
+    if timeline.cancels:
+        timeline, declared = _decode(source, max_seconds, timeline.channel_energies)
+    waveform = _checked(timeline.finish(), name)
+    missing = declared - len(waveform) / SAMPLING_RATE
+    if missing < max(LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE * declared):
+        missing = 0.0
+    return Recording(waveform, timeline.start_seconds, timeline.gaps, missing)
 
 
 def open_media(source: str | Path | bytes) -> av.container.InputContainer:
@@ -92,9 +119,18 @@ def has_sound(source: str | Path | bytes) -> bool:
 
 
 def media_seconds(source: str | Path | bytes) -> float:
-    """How long a media file says it lasts, 0 where it does not say. Raises as `open_media`."""
+    """How long a media file lasts by its headers, or by its packets where those say nothing or guess.
+
+    Raises as `open_media`.
+    """
     with open_media(source) as container:
-        return container.duration / av.time_base if container.duration else 0.0
+        if container.duration and container.format.name not in UNTIMED_FORMATS:
+            return container.duration / av.time_base
+        times = [0.0]
+        for stream in container.streams.audio[:1]:
+            packets = (packet for packet in _packets(container, stream, []) if packet.pts is not None)
+            times += [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
+        return max(times)
 
 
 def media_name(source: str | Path | bytes) -> str:
@@ -165,23 +201,45 @@ def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
     return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
+def _decode(
+    source: str | Path | bytes, max_seconds: float, channel_energies: np.ndarray | None = None
+) -> tuple[Timeline, float]:
+    """The first audio stream on its timeline, and the seconds that the file declares for it."""
+    name = media_name(source)
+    with open_media(source) as container:
+        if not container.streams.audio:
+            raise UserError("audio_missing", name=name)
+        stream, errors = container.streams.audio[0], []
+        declared = _declared_seconds(source, container, stream)
+        timeline = Timeline(container, stream, channel_energies)
+        for frame in _frames(container, stream, errors):
+            _check_duration(timeline.seconds + timeline.gap_before(frame), max_seconds, name, declared)
+            timeline.add(frame)
+        _check_duration(timeline.seconds, max_seconds, name, declared)
+        if errors and timeline.start_seconds is None:
+            raise UserError("audio_damaged", name=name, error=errors[0])
+        return timeline, declared
+
+
 def _frames(
     container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
 ) -> Iterator[av.AudioFrame]:
     """The frames that can be decoded; `errors` takes what stood in the way of others."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as error:  # nothing readable follows
-            errors.append(error)
-            return
-        if packet is None:
-            return
+    for packet in _packets(container, stream, errors):
         try:
             yield from packet.decode()
         except av.FFmpegError as error:
             errors.append(error)
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
+) -> Iterator[av.Packet]:
+    """The packets that can be read; `errors` takes what ended them too early."""
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:
+        errors.append(error)
 
 
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:
@@ -196,21 +254,37 @@ def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.n
         raise ValueError(f"{name} must have shape (samples,) or (samples, channels), got {array.shape}")
     _check_duration(len(array) / sample_rate, max_seconds, name)
     array = as_floats(array)
-    mono = array.mean(axis=1) if array.ndim == 2 else array
+    mono = mix_channels(array) if array.ndim == 2 else array
     mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread a NaN
     return _checked(resample(mono, int(sample_rate)), name)
 
 
-def _declared_seconds(container: av.container.InputContainer, stream: av.AudioStream) -> float:
-    """What the headers say, 0 where they are silent: refuses a 3-hour file before decoding it."""
+def _declared_seconds(
+    source: str | Path | bytes, container: av.container.InputContainer, stream: av.AudioStream
+) -> float:
+    """What the headers say of the length of the sound, 0 where they are silent or only guess."""
+    if container.format.name in UNTIMED_FORMATS:
+        return 0.0
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else 0.0
+        seconds = float(stream.duration * stream.time_base)
+    else:
+        seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+    if container.format.name == "wav" and stream.bit_rate:
+        seconds += _missing_riff_bytes(source, container.size) * 8 / stream.bit_rate
+    return max(0.0, seconds)
 
 
-def _check_duration(seconds: float, max_seconds: float, name: str) -> None:
+def _missing_riff_bytes(source: str | Path | bytes, size: int) -> int:
+    """How many bytes a WAV file declares beyond its end: FFmpeg takes what is there for all of it."""
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        declared = int.from_bytes(file.read(8)[4:], "little") + 8
+    return max(0, declared - size) if declared < STREAMED_BYTES else 0
+
+
+def _check_duration(seconds: float, max_seconds: float, name: str, declared: float = 0.0) -> None:
+    """Raise ValueError for what lasts too long; `declared` only tells by how much."""
     if seconds > max_seconds:
-        raise UserError("audio_too_long", name=name, seconds=seconds, limit=max_seconds)
+        raise UserError("audio_too_long", name=name, seconds=max(seconds, declared), limit=max_seconds)
 
 
 def _checked(waveform: np.ndarray, name: str) -> np.ndarray:

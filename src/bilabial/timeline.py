@@ -1,0 +1,165 @@
+"""Decoded sound on the clock of its file: frames of PyAV in, one 16 kHz mono waveform out.
+
+Packets that were lost or could not be decoded leave silence of their length, so that what follows keeps its
+time. Rate, channels and sample format may change on the way. Timestamps are not believed where they are no
+times: in elementary streams FFmpeg counts them, and in joined streams the clock begins again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, cancels
+
+# Elementary streams: their packets carry no time, and FFmpeg guesses their length from the file's size.
+UNTIMED_FORMATS = {"mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "loas", "truehd"}
+# A packet is missing where the clock is ahead of the sound by half a packet; within these limits, in seconds:
+# above what rounded timestamps (1 ms) and recorders' jitter make, and below what is seen on lips.
+GAP_LIMITS = (0.015, 0.04)
+BACK_SECONDS = 0.1  # a clock that goes back so far begins again
+HASTY_SECONDS = 0.5  # after a gap: a clock that goes back so soon had jumped, and nothing was lost
+RESTART_SECONDS = 10.0  # ffmpeg's -dts_delta_threshold: a longer jump is a new clock where clocks may restart
+MAX_CHANNELS = 32
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Silence in the place of lost sound. start_seconds: since the first sample of the recording."""
+
+    start_seconds: float
+    seconds: float
+
+
+class Timeline:
+    """The sound of one audio stream; `add` its frames in order, then `finish`.
+
+    start_seconds: of the first frame on the container's clock, None before it. channel_energies: (C,) of
+    the whole stream; the loudest channel is taken. None = the average of all channels.
+    """
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.AudioStream,
+        channel_energies: np.ndarray | None = None,
+    ):
+        self.start_seconds: float | None = None
+        self.channel_energies = np.zeros(MAX_CHANNELS)
+        self._known_energies = channel_energies
+        self._timed = container.format.name not in UNTIMED_FORMATS
+        self._may_restart = bool(container.format.flags & av.format.Flags.ts_discont.value)
+        self._counts_samples = bool(stream.rate) and stream.time_base == Fraction(1, stream.rate)
+        self._kind: tuple[str, str, int] | None = None  # sample format, layout and rate of the last frame
+        self._resampler: av.AudioResampler | None = None
+        self._chunks: list[np.ndarray] = []
+        self._count = 0  # samples in the chunks
+        self._gaps: list[list[int]] = []  # first sample, number of samples, index of the chunk
+        self._clock = self._origin = 0.0  # seconds: where the sound so far ends, and where sample 0 would lie
+        self._energies: list[tuple[float, float]] = []  # of each chunk: its mix, its average channel
+
+    @property
+    def seconds(self) -> float:
+        """How long the sound so far is."""
+        return self._count / SAMPLING_RATE
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        return tuple(Gap(first / SAMPLING_RATE, count / SAMPLING_RATE) for first, count, _ in self._gaps)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether averaging loses sound: channels that are each other's inverse."""
+        return cancels(*np.array(self._energies).reshape(-1, 2).T)
+
+    def gap_before(self, frame: av.AudioFrame) -> float:
+        """Seconds that were lost between the sound so far and a frame, 0 where it follows."""
+        if frame.time is None or self.start_seconds is None or not self._timed:
+            return 0.0
+        low, high = GAP_LIMITS
+        ahead = frame.time - self._clock
+        if ahead < min(max(low, frame.samples / frame.sample_rate / 2), high):
+            return 0.0
+        return 0.0 if self._may_restart and ahead > RESTART_SECONDS else ahead
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """Lay the next frame where its time says."""
+        if self.start_seconds is None:
+            self.start_seconds = self._clock = self._origin = frame.time or 0.0
+        self._follow_clock(frame)
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            self._flush()
+            if self._kind and self._kind[2] != frame.sample_rate and self._counts_samples:
+                self._timed = False  # times in samples of the rate before
+            self._kind = kind
+        self._clock += frame.samples / frame.sample_rate
+        frame.pts = None  # jitter of the timestamps is not sound
+        self._resampler = self._resampler or av.AudioResampler(format="fltp", rate=SAMPLING_RATE)
+        self._keep(self._resampler.resample(frame))
+
+    def finish(self) -> np.ndarray:
+        """The whole sound, (S,) float32; the chunks are given up."""
+        self._flush()
+        chunks, self._chunks = self._chunks, []
+        return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+
+    def _follow_clock(self, frame: av.AudioFrame) -> None:
+        """Lay silence in the place of what was lost; follow a clock that begins again."""
+        if frame.time is None or not self._timed:
+            return
+        if gap := self.gap_before(frame):
+            self._flush()
+            self._clock += gap
+            silence = max(0, round((self._clock - self._origin) * SAMPLING_RATE) - self._count)
+            self._gaps.append([self._count, silence, len(self._chunks)])
+            self._chunks.append(np.zeros(silence, np.float32))
+            self._count += silence
+            return
+        if frame.time < self._clock - GAP_LIMITS[0] and self._gaps:
+            self._take_back(self._clock - frame.time)
+        jump = frame.time - self._clock
+        if jump < -BACK_SECONDS or (self._may_restart and jump > RESTART_SECONDS):
+            self._clock, self._origin = frame.time, self._origin + jump
+
+    def _take_back(self, seconds: float) -> None:
+        """Shorten the last gap where it is so near that the clock had only jumped there and back."""
+        first, silence, index = self._gaps[-1]
+        if self._clock - self._origin - (first + silence) / SAMPLING_RATE > HASTY_SECONDS:
+            return
+        shorter = min(silence, round(seconds * SAMPLING_RATE))
+        self._chunks[index] = self._chunks[index][shorter:]
+        self._gaps[-1][1] -= shorter
+        self._count -= shorter
+        self._clock -= shorter / SAMPLING_RATE
+        if shorter == silence:
+            self._gaps.pop()
+
+    def _flush(self) -> None:
+        """Take what the resampler holds back; what comes next begins anew."""
+        if self._resampler:
+            self._keep(self._resampler.resample(None))
+        self._resampler = None
+
+    def _keep(self, frames: list[av.AudioFrame]) -> None:
+        for frame in frames:
+            channels = frame.to_ndarray()[:MAX_CHANNELS]  # (channels, samples)
+            if self._known_energies is None:
+                chunk = self._average(channels)
+            else:
+                chunk = channels[np.argmax(self._known_energies[: len(channels)])].copy()
+            self._chunks.append(chunk)
+            self._count += len(chunk)
+
+    def _average(self, channels: np.ndarray) -> np.ndarray:
+        """The mean of all channels; FFmpeg's own downmix of float sound is louder than its parts."""
+        if len(channels) == 1:
+            return channels[0]
+        with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused later
+            mix, energies = channels.mean(axis=0), np.square(channels, dtype=np.float64).sum(axis=1)
+            self._energies.append((float(mix @ mix), float(energies.mean())))
+            self.channel_energies[: len(channels)] += energies
+        return mix
