@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
@@ -14,6 +15,11 @@ HEAD = Path(__file__).resolve().parents[1] / "src" / "bilabial" / "viewer" / "he
 DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 MM = 1e-3
+CLOSED_SHAPES = (
+    "mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPucker", "cheekPuff", "jawForward",
+    "mouthLeft", "mouthRight", "jawLeft", "jawRight",
+)  # fmt: skip
+PRESSING_SHAPES = ("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
 
 
 @dataclass(frozen=True)
@@ -252,3 +258,79 @@ def test_brows_and_lashes_move_with_the_skin(reader: Reader) -> None:
     assert (brows.pose(browInnerUp=1) - brows.rest)[inner, 1].mean() > 2 * MM
     assert (brows.pose(browDownLeft=1) - brows.rest)[brows.rest[:, 0] > 0, 1].mean() < -1 * MM
     assert (lashes.pose(eyeBlinkLeft=1) - lashes.rest)[:, 1].min() < -5 * MM
+
+
+def test_mouth_press_thins_the_lips_and_does_not_widen_the_mouth(skin: Mesh) -> None:
+    pressed = {"mouthPressLeft": 1.0, "mouthPressRight": 1.0}
+    assert abs(mouth_width(skin, **pressed) - mouth_width(skin)) < 1 * MM
+    assert lip_gap(skin, **pressed)[7, 1] < -2 * MM
+    assert red_height(skin, **pressed) < red_height(skin) - 2 * MM
+    for side in ("Left", "Right"):
+        for smile in ("mouthSmile", "mouthDimple", "mouthStretch"):
+            assert cosine(skin, f"mouthPress{side}", f"{smile}{side}") < 0.3
+
+
+def mouth_width(skin: Mesh, **weights: float) -> float:
+    lip = skin.pose(**weights)[skin.extras["upperLip"], 0]
+    return float(lip.max() - lip.min())
+
+
+def red_height(skin: Mesh, **weights: float) -> float:
+    """Metres between the outer edges of both lips' red in the midline."""
+    edges = []
+    for height in (-53.7 * MM, -73.6 * MM):
+        near = (np.abs(skin.rest[:, 0]) < 0.1 * MM) & (np.abs(skin.rest[:, 1] - height) < 1 * MM)
+        edges.append(np.argmax(np.where(near, skin.rest[:, 2], -1)))  # not the wall of the mouth behind it
+    upper, lower = edges
+    posed = skin.pose(**weights)
+    return float(posed[upper, 1] - posed[lower, 1])
+
+
+def cosine(skin: Mesh, one: str, other: str) -> float:
+    a, b = (skin.deltas[ARKIT_BLENDSHAPES.index(name)].ravel() for name in (one, other))
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_rolls_hide_the_red_of_the_lips(skin: Mesh) -> None:
+    rest = red_height(skin)
+    assert rest - red_height(skin, mouthRollUpper=1.0) > 6 * MM
+    assert rest - red_height(skin, mouthRollLower=1.0) > 6 * MM
+    assert red_height(skin, mouthRollUpper=1.0, mouthRollLower=1.0) < 0.4 * rest
+
+
+def test_funnel_opens_where_pucker_closes_and_both_narrow_and_protrude(skin: Mesh) -> None:
+    gaps = {name: lip_gap(skin, **{name: 1.0})[7, 1] for name in ("mouthFunnel", "mouthPucker")}
+    assert gaps["mouthFunnel"] > 10 * MM and abs(gaps["mouthPucker"]) < 1 * MM
+    for name in gaps:
+        assert mouth_width(skin) - mouth_width(skin, **{name: 1.0}) > 5 * MM
+        lips = skin.extras["upperLip"] + skin.extras["lowerLip"]
+        inner = [v for v in lips if abs(skin.rest[v, 0]) < 5 * MM]
+        assert (skin.pose(**{name: 1.0}) - skin.rest)[inner, 2].min() > 5 * MM
+
+
+@pytest.mark.parametrize(("name", "least"), [("mouthUpperUp", 7 * MM), ("mouthLowerDown", 6 * MM)])
+def test_lips_that_bare_the_teeth_part_as_far_as_on_the_ict_mesh(skin: Mesh, name: str, least: float) -> None:
+    parted = lip_gap(skin, **{f"{name}Left": 1.0, f"{name}Right": 1.0})
+    assert least < parted[7, 1] < least + 2 * MM
+
+
+@pytest.mark.parametrize("name", [*CLOSED_SHAPES, *PRESSING_SHAPES])
+@pytest.mark.parametrize("x", [0.3, 1.0])
+def test_shapes_that_do_not_part_the_lips_leave_them_closed(skin: Mesh, name: str, x: float) -> None:
+    sides = [full for full in ARKIT_BLENDSHAPES if full in (name, f"{name}Left", f"{name}Right")]
+    gap = lip_gap(skin, reach=0.9, **dict.fromkeys(sides, x), jawOpen=0.2, mouthClose=0.2)[:, 1]
+    assert gap.max() < 0.6 * MM
+    assert name in PRESSING_SHAPES or gap.min() > -1.2 * MM
+
+
+def test_left_and_right_are_mirrored(skin: Mesh) -> None:
+    tree = cKDTree(skin.rest)
+    distance, partner = tree.query(skin.rest * [-1, 1, 1])
+    paired = (distance < 0.1 * MM) & (partner[partner] == np.arange(len(partner)))
+    assert paired.mean() > 0.9
+    for name in ARKIT_BLENDSHAPES:
+        swapped = {"Left": "Right", "Right": "Left"}
+        other = next((name.removesuffix(a) + b for a, b in swapped.items() if name.endswith(a)), name)
+        delta, mirrored = (skin.deltas[ARKIT_BLENDSHAPES.index(n)] for n in (name, other))
+        error = np.linalg.norm(delta - mirrored[partner] * [-1, 1, 1], axis=1)[paired]
+        assert error.max() < 0.2 * MM, name

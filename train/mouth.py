@@ -16,6 +16,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
 
 MIRROR = 0.002  # decimetres between a vertex and the mirrored place of its partner
 SMILES = ("mouthSmile", "mouthDimple", "mouthStretch")  # what mouthPress must not do
+PRESS_KEPT = np.array([0, 1, 0.3])  # left, up, forward: cheeks that give way to a smile do not come forward
 PRESS_ROLL = 0.22  # of both rolls: pressed lips are thin
 FUNNEL_AHEAD = 0.85  # of how far mouthPucker brings the lips forward
 ROLL_LOWER = np.array([0, 0.032, -0.012])  # what the red of the lower lip still shows when it is rolled in
@@ -68,7 +69,7 @@ def press(face: Face, side: str, rings: np.ndarray) -> np.ndarray:
     given = face.deltas[NAMES.index(f"mouthPress{side}")]
     smiles = np.stack([face.deltas[NAMES.index(f"{name}{side}")] for name in SMILES])
     shares = np.linalg.lstsq(smiles[:, near].reshape(len(smiles), -1).T, given[near].ravel(), rcond=None)[0]
-    rest = (given - np.tensordot(shares, smiles, 1)) * [0, 1, 1]
+    rest = (given - np.tensordot(shares, smiles, 1)) * PRESS_KEPT
     rolls = face.deltas[NAMES.index("mouthRollUpper")] + face.deltas[NAMES.index("mouthRollLower")]
     x = face.vertices[:, 0] * (1 if side == "Left" else -1)
     return rest + PRESS_ROLL * smooth(-0.12, 0.12, x)[:, None] * rolls
