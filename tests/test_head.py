@@ -1,6 +1,7 @@
 """The embedded head, read back by a reader of our own: names, size, and what the shapes do."""
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,6 +322,18 @@ def test_shapes_that_do_not_part_the_lips_leave_them_closed(skin: Mesh, name: st
     gap = lip_gap(skin, reach=0.9, **dict.fromkeys(sides, x), jawOpen=0.2, mouthClose=0.2)[:, 1]
     assert gap.max() < 0.6 * MM
     assert name in PRESSING_SHAPES or gap.min() > -1.2 * MM
+
+
+def test_the_page_lights_teeth_where_lips_part(skin: Mesh) -> None:
+    """head.js knows every shape that parts the lips by a twentieth of the jaw, and by how much."""
+    script = (HEAD.parent / "head.js").read_text()
+    table = re.search(r"const PARTING = \[(.*?)\];", script, re.DOTALL)[1]
+    known = {name: float(share) for name, share in re.findall(r'\["(\w+)", (-?[\d.]+)\]', table)}
+    rest, wide = (lip_gap(skin, **weights)[7, 1] for weights in ({}, {"jawOpen": 1.0}))
+    for name in ARKIT_BLENDSHAPES:
+        share = (lip_gap(skin, **{name: 1.0})[7, 1] - rest) / (wide - rest)
+        assert name in known or share < 0.05, name
+        assert name not in known or abs(known[name] - share) < 0.03, name
 
 
 def test_left_and_right_are_mirrored(skin: Mesh) -> None:

@@ -5,9 +5,10 @@ const SLOW_FRAME = 60; // milliseconds
 const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
 const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
 const LIT_OPENING = 0.08; // 3 mm between the lips, in units of a wide open jaw
+// How far each shape parts the lips of head.glb in the middle, in the same units
 const PARTING = [
-  ["jawOpen", 1], ["mouthClose", -1], ["mouthLowerDownLeft", 0.25], ["mouthLowerDownRight", 0.25],
-  ["mouthUpperUpLeft", 0.25], ["mouthUpperUpRight", 0.25],
+  ["jawOpen", 1], ["mouthClose", -1], ["mouthFunnel", 0.38], ["mouthUpperUpLeft", 0.11], ["mouthUpperUpRight", 0.11],
+  ["mouthLowerDownLeft", 0.09], ["mouthLowerDownRight", 0.09], ["mouthShrugUpper", 0.1], ["mouthShrugLower", -0.14],
 ];
 
 // jawOpen = JawOpen = blendShape1.jawOpen; eyeBlinkLeft = eyeBlink_L
