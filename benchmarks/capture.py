@@ -35,9 +35,9 @@ def tracking(videos: list[Path]) -> None:
     print("| running mode | lag (ms) | r | std of the gap | time |\n|---|---|---|---|---|")
     for name, clips in captured.items():
         rows = []
-        for (times, values, _), (_, image, _) in zip(clips, captured["IMAGE"], strict=True):
-            gap, reference = values[:, -1], image[:, -1]
-            fps = 1 / np.median(np.diff(times))
+        for track, image in zip(clips, captured["IMAGE"], strict=True):
+            gap, reference = track.values[:, -1], image.values[:, -1]
+            fps = 1 / np.median(np.diff(track.times))
             lag, r = best_lag_ms(gap, reference, fps), correlation(gap, reference)
             rows.append((lag, r, gap.std() / reference.std()))
         lag, r, std = np.mean(rows, axis=0)

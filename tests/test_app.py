@@ -112,7 +112,7 @@ def test_a_face_tracker_reads_the_mouth_that_was_predicted(page, three, tmp_path
         seek(page, frame / 30)
         shot = Image.open(io.BytesIO(page.locator(".bilabial-canvas").screenshot())).convert("RGB")
         pictures.append((frame / 30, np.ascontiguousarray(shot)))
-    _, values, _ = track_face(iter(pictures), find_landmarker(), 1, vision.RunningMode.IMAGE)
+    values = track_face(iter(pictures), find_landmarker(), 1, vision.RunningMode.IMAGE).values
     read = values[:, ARKIT_BLENDSHAPES.index("jawOpen")]
     assert np.isfinite(read).all()  # it finds a face in every picture
     assert np.corrcoef(read, clip["jawOpen"][frames])[0, 1] >= 0.9

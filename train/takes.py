@@ -30,7 +30,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
 
-KEPT_VERSION = 3  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 4  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
@@ -46,6 +46,10 @@ class TakeOptions:
     interpolation: Literal["coefficients", "frames"] = field(
         default="coefficients",
         metadata={"help": "What is interpolated to that rate: numbers, or images (the patent)."},
+    )
+    capture_method: Literal["fit", "mediapipe"] = field(
+        default="fit",
+        metadata={"help": "How a face becomes coefficients: fitted to its landmarks, or MediaPipe's own."},
     )
     max_seconds: float = field(default=3600.0, metadata={"help": "Drop a take that lasts longer."})
     landmarker: Path | None = field(
@@ -118,6 +122,7 @@ def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
             start_seconds=start_seconds,
             duration_seconds=len(waveform) / SAMPLING_RATE,
             interpolation=options.interpolation,
+            method=options.capture_method,
             landmarker=options.landmarker,
         )
     row = row_of_take(take, waveform, capture)

@@ -327,8 +327,10 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
         "channel_mask": [name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES],
         "valid": [True] * len(face),
         "lip_gap": _distance(face) * OUTER_EYE_PER_LIP_UNIT,
+        "lips": [],
         "fps": FPS,
         "face": "taught",
+        "capture_method": "",
         "av_offset_ms": 0.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
         "emotion": "neutral",  # of the face: the teacher knows no other

@@ -25,6 +25,8 @@ from mediapipe.tasks.python import BaseOptions, vision
 from bilabial.audio import media_name, open_media
 from bilabial.clip import FaceClip, interpolate_frames
 from bilabial.errors import UserError
+from bilabial.face_fit import DROPPED, fit_coefficients
+from bilabial.head_landmarks import LIPS, POINTS, remove_pose
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 
@@ -47,6 +49,7 @@ MAX_FACES = 4
 LIGHT_PERCENTILES, LIGHT_STEP = (5, 95), 4  # of the face's brightness, taken from every fourth row and column
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 INTERPOLATIONS = ("coefficients", "frames")
+METHODS = ("fit", "mediapipe")  # of making coefficients: fitted to the landmarks, or MediaPipe's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +76,29 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
+class Track:
+    """One face in the N frames of a video; NaN in frames without it.
+
+    times: (N,) seconds. values: (N, 53), MediaPipe's coefficients of ARKIT_BLENDSHAPES, then the lip gap over
+    the distance of the outer eye corners. points: (N, P, 3) float32 pixels, the landmarks POINTS. view: how
+    the face looked.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    points: np.ndarray
+    view: View
+
+
+@dataclass(frozen=True, eq=False)
 class Capture:
     """What a camera saw of a face.
 
     clip: T frames of coefficients. lip_gap: (T,) float32, distance of the inner lips over that of the outer
     eye corners. valid: (T,) bool, False where no face was found for longer than 0.2 s (values there only hold
     the place). unseen: names of the coefficients that this kind of capture cannot tell. view: None where the
-    face comes from no video.
+    face comes from no video. lips: (T, 40, 2) float32, the landmarks LIPS without pose in outer-eye
+    distances (`remove_pose`), None where the face comes from no video. method: one of METHODS, or "curves".
     """
 
     clip: FaceClip
@@ -87,6 +106,8 @@ class Capture:
     valid: np.ndarray
     unseen: tuple[str, ...] = UNSEEN_BLENDSHAPES
     view: View | None = None
+    lips: np.ndarray | None = None
+    method: str = "curves"
 
 
 def find_landmarker(path: str | Path | None = None) -> Path:
@@ -144,37 +165,58 @@ def capture_video(
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
     interpolation: Literal["coefficients", "frames"] = "coefficients",
+    method: Literal["fit", "mediapipe"] = "fit",
     landmarker: str | Path | None = None,
 ) -> Capture:
     """Capture the largest face of a video at `fps` frames per second.
 
     start_seconds, duration_seconds: the stretch of the video's clock to cover, usually that of its sound;
     None = to the last frame. interpolation: "coefficients" captures every frame and interpolates the numbers
-    linearly; "frames" blends the two neighbouring images and captures the blend. landmarker: see
-    `find_landmarker`. Raises FileNotFoundError, or ValueError for no video stream, no frames, or no face in
-    any frame.
+    linearly; "frames" blends the two neighbouring images and captures the blend. method: "fit" fits the
+    coefficients of the mouth to the landmarks (`bilabial.face_fit`), "mediapipe" takes MediaPipe's own.
+    landmarker: see `find_landmarker`. Raises FileNotFoundError, or ValueError for no video stream, no frames,
+    or no face in any frame.
     """
     check_fps(fps)
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     images = ((time - start_seconds, image) for time, image in decode_frames(source))
     if duration_seconds is not None:  # what lies behind is only decoded as far as the last frames need it
         last = duration_seconds + MAX_GAP_SECONDS
         images = itertools.takewhile(lambda image: image[0] < last, images)
     if interpolation == "frames":
         images = blend_frames(images, fps, duration_seconds)
-    times, values, view = track_face(images, find_landmarker(landmarker))
+    track = track_face(images, find_landmarker(landmarker))
+    times = track.times
     if not len(times):
         raise UserError("video_empty", name=media_name(source))
-    found = np.isfinite(values).all(axis=1)
+    found = np.isfinite(track.values).all(axis=1)
     if not found.any():
         raise UserError("face_missing", name=media_name(source), count=len(times))
     if duration_seconds is None:
         duration_seconds = times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1 / fps)
     new_times = np.arange(num_frames(duration_seconds, fps)) / fps
-    frames = interpolate_frames(times[found], values[found], new_times)
-    clip = FaceClip(ARKIT_BLENDSHAPES, np.clip(frames[:, :-1], 0.0, 1.0), fps)
-    return Capture(clip, frames[:, -1], _near_a_face(times[found], new_times), view=view)
+    points = remove_pose(track.points[found], POINTS)
+    values = track.values[found]
+    if method == "fit":
+        step = np.median(np.diff(times)) if len(times) > 1 else 1 / fps
+        values = np.column_stack([fit_coefficients(points, values[:, :-1], 1 / step), values[:, -1]])
+    lips = points[:, [POINTS.index(lip) for lip in LIPS], :2]
+    frames = interpolate_frames(
+        times[found], np.column_stack([values, lips.reshape(len(lips), -1)]), new_times
+    )
+    size = len(ARKIT_BLENDSHAPES)
+    return Capture(
+        clip=FaceClip(ARKIT_BLENDSHAPES, np.clip(frames[:, :size], 0.0, 1.0), fps),
+        lip_gap=frames[:, size],
+        valid=_near_a_face(times[found], new_times),
+        unseen=UNSEEN_BLENDSHAPES + (DROPPED if method == "fit" else ()),
+        view=track.view,
+        lips=frames[:, size + 1 :].reshape(len(frames), len(LIPS), 2),
+        method=method,
+    )
 
 
 def decode_frames(source: str | Path | bytes) -> Iterator[tuple[float, np.ndarray]]:
@@ -225,13 +267,8 @@ def track_face(
     landmarker: Path,
     num_faces: int = MAX_FACES,
     running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
-) -> tuple[np.ndarray, np.ndarray, View]:
-    """Capture the largest face of each image.
-
-    Returns times (N,) in seconds, values (N, 53), NaN where there is no face, and how the face looked. The
-    first 52 columns are ARKIT_BLENDSHAPES, the last is the lip gap over the distance of the outer eye
-    corners.
-    """
+) -> Track:
+    """Follow the largest face of each image (presentation time in seconds, (height, width, 3) uint8 RGB)."""
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(landmarker)),
         running_mode=running_mode,
@@ -249,25 +286,28 @@ def track_face(
                 result = tracker.detect(picture)
             times.append(time)
             faces.append(_largest_face(result, image))
-    values, bones, light = (np.array([face[column] for face in faces]) for column in range(3))
-    return np.array(times), values, View(bones, light)
+    values, points, light = (np.array([face[column] for face in faces]) for column in range(3))
+    bones = points[:, [POINTS.index(bone) for bone in BONES], :2] if len(faces) else points
+    return Track(np.array(times), values, points, View(bones, light))
 
 
 def _largest_face(
     result: vision.FaceLandmarkerResult, image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (53,), bones (6, 2) and light (2,) of one image (height, width, 3), NaN without a face."""
+    """Values (53,), points (P, 3) and light (2,) of one image (height, width, 3), NaN without a face."""
     if not result.face_landmarks:
-        shapes = (len(ARKIT_BLENDSHAPES) + 1, (len(BONES), 2), len(LIGHT_PERCENTILES))
+        shapes = (len(ARKIT_BLENDSHAPES) + 1, (len(POINTS), 3), len(LIGHT_PERCENTILES))
         return tuple(np.full(shape, np.nan) for shape in shapes)
     height, width = image.shape[:2]
-    points = [np.array([(p.x * width, p.y * height) for p in face]) for face in result.face_landmarks]
-    largest = int(np.argmax([np.prod(np.ptp(face, axis=0)) for face in points]))
+    size = np.array([width, height, width])  # z counts in widths of the picture
+    points = [np.array([(p.x, p.y, p.z) for p in face]) * size for face in result.face_landmarks]
+    largest = int(np.argmax([np.prod(np.ptp(face[:, :2], axis=0)) for face in points]))
+    face = points[largest]
     scores = {category.category_name: category.score for category in result.face_blendshapes[largest]}
-    lips, eyes = points[largest][list(INNER_LIPS)], points[largest][list(OUTER_EYES)]
+    lips, eyes = face[list(INNER_LIPS), :2], face[list(OUTER_EYES), :2]
     gap = np.linalg.norm(lips[0] - lips[1]) / max(np.linalg.norm(eyes[0] - eyes[1]), 1e-6)
     values = np.array([scores.get(name, 0.0) for name in ARKIT_BLENDSHAPES] + [gap])
-    return values, points[largest][list(BONES)], _light(image, points[largest])
+    return values, face[list(POINTS)].astype(np.float32), _light(image, face[:, :2])
 
 
 def _light(image: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
 from bilabial.emotions import PRIOR_BLENDSHAPES, express
+from bilabial.head_landmarks import LIPS
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -51,8 +52,12 @@ FEATURES = Features(
         ),  # False: the capture cannot see it
         "valid": List(Value("bool")),  # False: no face in the frame
         "lip_gap": List(Value("float32")),  # inner-lip distance in outer-eye distances, from landmarks
+        "lips": List(
+            List(Value("float32"), length=2 * len(LIPS))
+        ),  # x, y of the landmarks LIPS without pose, in outer-eye distances; or []
         "fps": Value("float32"),
         "face": Value("string"),  # one of FACES
+        "capture_method": Value("string"),  # one of capture.METHODS, "curves", or "" where nobody says
         "av_offset_ms": Value("float32"),  # how late the lips are, negative = early; 0 where not measured
         "phones": List(
             {"name": Value("string"), "start": Value("float32"), "end": Value("float32")}
@@ -67,7 +72,8 @@ FEATURES = Features(
 )
 # `datasets` wants torchcodec to encode sound; rows are written with pyarrow under the same schema instead.
 SCHEMA = FEATURES.arrow_schema
-NEWER = {"intensity": 1.0}  # columns that older data sets lack, and what holds for their rows
+# columns that older data sets lack, and what holds for their rows
+NEWER = {"intensity": 1.0, "lips": [], "capture_method": ""}
 
 
 def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
@@ -79,8 +85,10 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "channel_mask": [name not in capture.unseen for name in ARKIT_BLENDSHAPES],
         "valid": capture.valid,
         "lip_gap": capture.lip_gap,
+        "lips": [] if capture.lips is None else list(capture.lips.reshape(len(capture.lips), -1)),
         "fps": capture.clip.fps,
         "face": "captured",
+        "capture_method": capture.method,
         "av_offset_ms": 0.0,
         "phones": [],
         "emotion": take.emotion,
@@ -116,7 +124,9 @@ def dataset_card(folder: Path, fps: float) -> str:
             f"# Captured speech, {len(rows)} takes at {fps:g} fps\n",
             "Made by Bilabial's `train/prepare.py`. `coefficients` are the 52 ARKit blendshapes in the order "
             "of `bilabial.ARKIT_BLENDSHAPES`, `lip_gap` is the distance of the inner lips in outer-eye "
-            "distances; `channel_mask` and `valid` mark channels and frames that count.\n",
+            "distances, `lips` are x and y of MediaPipe's lip landmarks without pose in the same unit; "
+            "`capture_method` says how coefficients were made; `channel_mask` and `valid` mark channels and "
+            "frames that count.\n",
             "| source | licence | takes |\n|---|---|---|",
             *lines,
             f"\nEmotions: {emotions}. Speakers: {len({row['speaker'] for row in rows})}.\n",
@@ -150,7 +160,7 @@ def _with_newer_columns(rows: Dataset) -> Dataset:
     """Rows with all columns of FEATURES."""
     for name, value in NEWER.items():
         if name not in rows.features:
-            rows = rows.add_column(name, np.full(len(rows), value), feature=FEATURES[name])
+            rows = rows.add_column(name, [value] * len(rows), feature=FEATURES[name])
     return rows
 
 
@@ -190,7 +200,7 @@ def read_row(rows: Dataset, index: int) -> dict:
     decoded, its curves have different lengths, or a number is not finite.
     """
     table = rows[index]
-    row = table.drop_columns(["coefficients", "valid", "lip_gap"]).to_pylist()[0]
+    row = table.drop_columns(["coefficients", "valid", "lip_gap", "lips"]).to_pylist()[0]
     curves = {name: table[name].combine_chunks().flatten() for name in ("coefficients", "valid", "lip_gap")}
     row["coefficients"] = coefficients = _numbers(curves["coefficients"].flatten())
     row["valid"], row["lip_gap"] = _numbers(curves["valid"]) > 0, _numbers(curves["lip_gap"])

@@ -8,6 +8,7 @@ of the lips, nor any depth (docs/measurements.md, "The shape of the mouth").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,12 @@ LIPS = (
     61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
     78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
 )  # fmt: skip
+AROUND_MOUTH = (  # cheeks, jaw line, chin, base of the nose
+    164, 2, 97, 326, 98, 327, 18, 200, 199, 175, 152, 148, 377, 176, 400, 83, 313, 182, 406, 201, 421, 204,
+    424, 43, 273, 57, 287, 186, 410, 92, 322, 165, 391, 167, 393, 202, 422, 212, 432, 214, 434, 216, 436, 207,
+    427, 206, 426, 203, 423, 205, 425, 50, 280, 150, 379, 149, 378, 169, 394, 170, 395,
+)  # fmt: skip
+POINTS = tuple(sorted({*BONES, *LIPS, *AROUND_MOUTH}))  # all that a capture keeps
 MOUTH_MEASURES = {  # two landmarks and the axis along which their distance counts
     "gap": (13, 14, 1),  # between the inner lips
     "width": (291, 61, 0),  # between the corners
@@ -61,28 +68,31 @@ def head_landmarks() -> HeadLandmarks:
         return HeadLandmarks(stored["rest"].astype(np.float64), deltas)
 
 
-def remove_pose(landmarks: np.ndarray, head: HeadLandmarks | None = None) -> np.ndarray:
-    """Landmarks of a film (T, 468 or more, 3) in pixels (y down, z away) -> (T, 468, 3) without pose.
+def remove_pose(
+    landmarks: np.ndarray, indices: Sequence[int] = range(NUM_LANDMARKS), head: HeadLandmarks | None = None
+) -> np.ndarray:
+    """Landmarks of a film (T, P or more, 3) in pixels (y down, z away) -> (T, P, 3) without pose.
 
-    A similarity per frame brings BONES to where the person's own bones are in the median of the clip, and
-    those to the head's. The result is in the frame of the head, in outer-eye distances. NaN where no face was
-    found. Raises ValueError when no frame shows a face.
+    indices: which landmarks these are, BONES among them. A similarity per frame brings BONES to where the
+    person's own bones are in the median of the clip, and those to the head's. The result is in the frame of
+    the head, in outer-eye distances; NaN where no face was found. Raises ValueError when no frame shows one.
     """
-    head = head or head_landmarks()
-    bones = list(BONES)
-    points = landmarks[:, :NUM_LANDMARKS] * np.array([1.0, -1.0, -1.0])
+    head, indices = head or head_landmarks(), list(indices)
+    bones = [indices.index(bone) for bone in BONES]
+    target = head.rest[list(BONES)]
+    points = landmarks[:, : len(indices)] * np.array([1.0, -1.0, -1.0])
     found = np.flatnonzero(np.isfinite(points[:, 0, 0]))
     if not len(found):
         raise ValueError("no frame shows a face")
-    normalized, reference = np.full(points.shape, np.nan), head.rest[bones]
+    normalized, reference = np.full(points.shape, np.nan), target
     for _ in range(POSE_PASSES):
         scale, turn, shift = _similarity(points[found][:, bones], reference)
         moved = np.einsum("tlx,tyx->tly", points[found], turn)
         normalized[found] = scale[:, None, None] * moved + shift[:, None]
         own = np.median(normalized[found][:, bones], axis=0)
-        scale, turn, shift = _similarity(own[None], head.rest[bones])
+        scale, turn, shift = _similarity(own[None], target)
         reference = scale[0] * own @ turn[0].T + shift[0]
-    eyes = [bones.index(corner) for corner in OUTER_EYES]
+    eyes = [BONES.index(corner) for corner in OUTER_EYES]
     return normalized / np.linalg.norm(np.diff(reference[eyes, :2], axis=0))
 
 

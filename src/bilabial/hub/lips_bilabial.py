@@ -14,7 +14,9 @@ import torch
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
 TOUCHING = 1e-4  # lip units: lips nearer than this, 0.004 mm, touch; 0 does not survive rounding
-LIP_OPENERS = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
+LIP_OPENERS = (
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthFunnel",
+)  # fmt: skip
 
 
 def closure_ratio(mouth_close: torch.Tensor, jaw_open: torch.Tensor, eps: float = 0.01) -> torch.Tensor:
@@ -71,7 +73,7 @@ def opening_prediction(
 def lip_distance(
     coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], clamp: bool = True
 ) -> torch.Tensor:
-    """Lip change + opening prediction + the four mouthLowerDown / mouthUpperUp terms.
+    """Lip change + opening prediction + the terms of mouthLowerDown, mouthUpperUp and mouthFunnel.
 
     coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would
     reward ever more negative ones. Returns (...) in lip units.
