@@ -64,10 +64,10 @@ def test_opening_prediction_differs_in_sign():
 def test_lip_distance_adds_all_terms():
     pose = face(
         jawOpen=0.5, mouthClose=0.1, mouthShrugUpper=0.2, mouthShrugLower=0.4, mouthLowerDownLeft=0.3,
-        mouthLowerDownRight=0.1, mouthUpperUpLeft=0.2, mouthUpperUpRight=0.4,
+        mouthLowerDownRight=0.1, mouthUpperUpLeft=0.2, mouthUpperUpRight=0.4, mouthFunnel=0.1,
     )  # fmt: skip
-    # 0.5 - 0.105 + 0.1 - 0.1 + 0.17 * 1.0
-    assert lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED).item() == pytest.approx(0.565)
+    # 0.5 - 0.105 + 0.1 - 0.1 + 0.1 * 0.4 + 0.11 * 0.6 + 0.27 * 0.1
+    assert lip_distance(pose, ARKIT_BLENDSHAPES, MEASURED).item() == pytest.approx(0.528)
     # 0.5 - 0.1 + 0.2 * 0.6 + 0.2 * 1.0
     assert lip_distance(pose, ARKIT_BLENDSHAPES, PATENT).item() == pytest.approx(0.72)
 
@@ -128,4 +128,4 @@ def test_what_the_jaw_cannot_close_mouth_close_does():
     closed = close_lips(raised, ARKIT_BLENDSHAPES, MEASURED, torch.tensor(1.0))
     assert lip_distance(closed, ARKIT_BLENDSHAPES, MEASURED) == pytest.approx(0.0, abs=1e-6)
     jaw, close = (closed[ARKIT_BLENDSHAPES.index(name)].item() for name in ("jawOpen", "mouthClose"))
-    assert jaw == 0 and close == pytest.approx(1.2 * 0.17 / 1.05, rel=1e-3)
+    assert jaw == 0 and close == pytest.approx(1.2 * 0.11 / 1.05, rel=1e-3)
