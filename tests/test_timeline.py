@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from bilabial.audio import SoundWarning, decode_audio, load_audio, media_seconds, read_recording
+from bilabial.audio import SoundWarning, decode_audio, load_audio, read_recording
+from bilabial.media import media_seconds
 
 CLICKS = (0.5, 1.2, 1.7)  # onsets of bursts in `bursts`, in seconds
 
@@ -185,12 +186,21 @@ def test_joined_broadcasts_begin_a_new_clock():
         assert len(recording.waveform) / 16000 == pytest.approx(4.05, abs=0.05)
 
 
-@pytest.mark.parametrize("container_name, codec", [("mp3", "libmp3lame"), ("adts", "aac"), ("ogg", "flac")])
+MANY_KINDS = [(44100, "stereo"), (16000, "mono"), (48000, "mono")]
+
+
+@pytest.mark.parametrize(
+    "container_name, codec, kinds",
+    [
+        ("mp3", "libmp3lame", MANY_KINDS), ("adts", "aac", MANY_KINDS), ("ogg", "flac", MANY_KINDS),
+        ("ogg", "libopus", [(48000, "stereo"), (48000, "stereo"), (48000, "mono")]),
+        ("ogg", "vorbis", [(44100, "stereo"), (48000, "stereo"), (16000, "stereo")]),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_format_may_change_on_the_way(container_name, codec, order):
+def test_the_format_may_change_on_the_way(container_name, codec, kinds, order):
     """Rates and channels, up and down."""
-    kinds = [(44100, "stereo"), (16000, "mono"), (48000, "mono")][::order]
-    content = b"".join(media(container_name, codec, rate, layout) for rate, layout in kinds)
+    content = b"".join(media(container_name, codec, rate, layout) for rate, layout in kinds[::order])
     recording = read_recording(content, 60.0)
     assert len(recording.waveform) / 16000 == pytest.approx(6.0, abs=0.35)  # encoders pad
     assert len(onsets(recording.waveform)) == 9

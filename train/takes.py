@@ -18,7 +18,7 @@ import pyarrow.parquet
 import torch
 from align import measure
 
-from bilabial.audio import decode_audio, has_sound
+from bilabial.audio import decode_audio
 from bilabial.capture import Capture, capture_video
 from bilabial.checkpoint import load_checkpoint
 from bilabial.corpora import Take
@@ -27,6 +27,7 @@ from bilabial.doubles import Prints, prints_of
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.media import has_sound
 from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
 

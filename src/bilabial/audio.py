@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import warnings
 import wave
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
@@ -18,13 +17,13 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bilabial.errors import MissingFileError, UserError
+from bilabial.errors import UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, mix_channels, normalize_level
-from bilabial.timeline import UNTIMED_FORMATS, Gap, Timeline
+from bilabial.media import audio_frames, declared_seconds, media_name, open_media
+from bilabial.timeline import Gap, Timeline
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
 LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE = 0.5, 0.05  # of a declared length; less is an encoder's rounding
-STREAMED_BYTES = 0x7FFF0000  # a WAV file that declares as much was written to a pipe
 AAC_BITS_PER_SECOND = 48_000  # an error 40 dB below speech; half a megabyte a minute as base64
 AudioSource = str | Path | bytes | tuple[int, np.ndarray]
 
@@ -96,46 +95,6 @@ def read_recording(source: str | Path | bytes, max_seconds: float = MAX_SECONDS)
     if missing < max(LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE * declared):
         missing = 0.0
     return Recording(waveform, timeline.start_seconds, timeline.gaps, missing)
-
-
-def open_media(source: str | Path | bytes) -> av.container.InputContainer:
-    """Open an audio or video file with PyAV. Raises FileNotFoundError, or ValueError when it is not media."""
-    name = media_name(source)
-    if isinstance(source, (str, Path)) and not Path(source).is_file():
-        raise MissingFileError("file_missing", name=name)
-    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-    if size == 0:
-        raise UserError("file_empty", name=name)
-    try:
-        return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute()))
-    except av.FFmpegError as error:
-        raise UserError("media_unknown", name=name) from error
-
-
-def has_sound(source: str | Path | bytes) -> bool:
-    """Whether a media file has an audio stream. Raises as `open_media`."""
-    with open_media(source) as container:
-        return bool(container.streams.audio)
-
-
-def media_seconds(source: str | Path | bytes) -> float:
-    """How long a media file lasts by its headers, or by its packets where those say nothing or guess.
-
-    Raises as `open_media`.
-    """
-    with open_media(source) as container:
-        if container.duration and container.format.name not in UNTIMED_FORMATS:
-            return container.duration / av.time_base
-        times = [0.0]
-        for stream in container.streams.audio[:1]:
-            packets = (packet for packet in _packets(container, stream, []) if packet.pts is not None)
-            times += [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
-        return max(times)
-
-
-def media_name(source: str | Path | bytes) -> str:
-    """How error messages call the source: the file's name, or how many bytes were given."""
-    return f"{len(source)} bytes of media" if isinstance(source, bytes) else Path(source).name
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> np.ndarray:
@@ -210,36 +169,15 @@ def _decode(
         if not container.streams.audio:
             raise UserError("audio_missing", name=name)
         stream, errors = container.streams.audio[0], []
-        declared = _declared_seconds(source, container, stream)
+        declared = declared_seconds(source, container, stream)
         timeline = Timeline(container, stream, channel_energies)
-        for frame in _frames(container, stream, errors):
+        for frame in audio_frames(source, container, stream, errors):
             _check_duration(timeline.seconds + timeline.gap_before(frame), max_seconds, name, declared)
             timeline.add(frame)
         _check_duration(timeline.seconds, max_seconds, name, declared)
         if errors and timeline.start_seconds is None:
             raise UserError("audio_damaged", name=name, error=errors[0])
         return timeline, declared
-
-
-def _frames(
-    container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
-) -> Iterator[av.AudioFrame]:
-    """The frames that can be decoded; `errors` takes what stood in the way of others."""
-    for packet in _packets(container, stream, errors):
-        try:
-            yield from packet.decode()
-        except av.FFmpegError as error:
-            errors.append(error)
-
-
-def _packets(
-    container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
-) -> Iterator[av.Packet]:
-    """The packets that can be read; `errors` takes what ended them too early."""
-    try:
-        yield from container.demux(stream)
-    except av.FFmpegError as error:
-        errors.append(error)
 
 
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:
@@ -257,28 +195,6 @@ def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.n
     mono = mix_channels(array) if array.ndim == 2 else array
     mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread a NaN
     return _checked(resample(mono, int(sample_rate)), name)
-
-
-def _declared_seconds(
-    source: str | Path | bytes, container: av.container.InputContainer, stream: av.AudioStream
-) -> float:
-    """What the headers say of the length of the sound, 0 where they are silent or only guess."""
-    if container.format.name in UNTIMED_FORMATS:
-        return 0.0
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    else:
-        seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
-    if container.format.name == "wav" and stream.bit_rate:
-        seconds += _missing_riff_bytes(source, container.size) * 8 / stream.bit_rate
-    return max(0.0, seconds)
-
-
-def _missing_riff_bytes(source: str | Path | bytes, size: int) -> int:
-    """How many bytes a WAV file declares beyond its end: FFmpeg takes what is there for all of it."""
-    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-        declared = int.from_bytes(file.read(8)[4:], "little") + 8
-    return max(0, declared - size) if declared < STREAMED_BYTES else 0
 
 
 def _check_duration(seconds: float, max_seconds: float, name: str, declared: float = 0.0) -> None:

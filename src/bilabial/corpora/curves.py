@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from bilabial.audio import media_seconds
 from bilabial.corpora.take import Take, files_below, pieces_of, sound_beside
 from bilabial.emotions import emotion_of
 from bilabial.facegood import read_weights
+from bilabial.media import media_seconds
 
 BEAT_NAME = r"(\d+)_([A-Za-z]+)_(\d)_(\d+)_(\d+)"  # speaker, name, type of recording, first and last speech
 # The speeches of BEAT are ordered by emotion: the last one of each.

@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bilabial.audio import media_seconds, open_media
 from bilabial.clip import read_csv
 from bilabial.corpora.take import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Take, files_below, pieces_of
+from bilabial.media import media_seconds, open_media
 from bilabial.timecodes import LIVE_LINK_TIMECODE_HZ, between, seconds_of_timecode, times_of_timecodes
 
 # What the app writes of a take, by preference: with calibration NAME_cal.csv, NAME_raw.csv and the face at

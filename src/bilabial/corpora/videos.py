@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from bilabial.audio import media_seconds
 from bilabial.clip import read_csv
 from bilabial.corpora.take import (
     AUDIO_SUFFIXES,
@@ -23,6 +22,7 @@ from bilabial.corpora.take import (
 from bilabial.emotions import emotion_of, intensity_of
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, check_intensity
+from bilabial.media import media_seconds
 
 COLUMNS = ("file", "emotion", "intensity", "style", "split", "speaker", "source", "licence")
 SPELLINGS = {"license": "licence"}
