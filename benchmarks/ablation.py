@@ -45,7 +45,7 @@ def main() -> None:
     for label, preset, options in ROWS:
         run, metrics = args.output / preset, args.output / "metrics.json"
         if not (run / "model").is_dir():
-            # without emotions of the prior: terms of the objective are compared on captured faces alone
+            # without priors: terms of the objective are compared on captured faces alone
             training = [
                 "--dataset",
                 args.dataset,
@@ -55,6 +55,8 @@ def main() -> None:
                 str(run),
                 "--emotion_share",
                 "0",
+                "--articulation_prior",
+                "false",
             ]
             subprocess.run([*launch, *training, "--max_steps", args.max_steps], check=True)
         evaluation = ["--model", str(run / "model"), "--dataset", *args.evaluate, "--output", str(metrics)]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 
+from bilabial.articulation_prior import articulate
 from bilabial.audio import encode_wav
 from bilabial.augmentation import Augmentation, Changes, augment
 from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
@@ -280,3 +281,34 @@ def test_rows_are_updated_in_place(speech, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     with pytest.raises(ValueError, match="has no row 'test/c'"):
         update_rows(tmp_path, "phones", {"test/c": phones})
+
+
+def test_the_articulation_prior_needs_phones_and_no_captured_tongue(speech, config):
+    """Labels of rows with phones get the shapes, at the phones' times whatever the window's speed."""
+    tongue, spans = ARKIT_BLENDSHAPES.index("tongueOut"), [("DH", n + 0.4, n + 0.6) for n in range(9)]
+    spoken = [{"name": name, "start": start, "end": end} for name, start, end in spans]
+    captured = row("c", speech) | {"phones": spoken, "channel_mask": [True] * 52}
+    given = [row("a", speech) | {"phones": spoken}, row("b", speech), captured]
+    rows = Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
+    plain = TrainingWindows(rows, config, 50, None)
+    shaped = TrainingWindows(rows, config, 50, None, articulation_prior=True)
+    expected = articulate(plain[0]["labels"], spans, np.arange(50) / 50)
+    assert np.allclose(shaped[0]["labels"], expected, atol=1e-5)
+    assert shaped[0]["labels"].dtype == np.float32 and shaped[0]["labels"][25, tongue] > 0.2
+    assert [windows[0]["channel_mask"][tongue] for windows in (plain, shaped)] == [0, 1]
+    assert shaped[1]["channel_mask"][tongue] == 0
+    assert np.array_equal(shaped[1]["labels"], plain[1]["labels"])
+    assert not shaped[2]["labels"][:, tongue].any() and shaped[2]["channel_mask"].all()
+    fast = Augmentation(speed_ratio=(1.5, 1.5), silence_share=0.0)
+    quick, told = (TrainingWindows(rows, config, 50, fast, articulation_prior=on)[0] for on in (True, False))
+    seconds = told["labels"][:, ARKIT_BLENDSHAPES.index("jawOpen")] * 10  # the captured jaw tells the time
+    assert np.allclose(quick["labels"], articulate(told["labels"], spans, seconds), atol=1e-3)
+    assert quick["labels"][:, tongue].max() > 0.2
+
+
+def test_nobody_who_is_silent_shows_the_tongue(speech, config):
+    given = [row("a", speech) | {"phones": [{"name": "TH", "start": 0.0, "end": 9.0}]}]
+    rows = Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
+    window = TrainingWindows(rows, config, 50, SILENT, articulation_prior=True)[0]
+    tongue = ARKIT_BLENDSHAPES.index("tongueOut")
+    assert not window["labels"][:, tongue].any() and window["channel_mask"][tongue] == 1

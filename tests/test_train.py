@@ -14,7 +14,7 @@ import pytest
 import start
 from arguments import PRESETS, check_same_run, parse_arguments
 from conftest import ROOT, write_video
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from recogniser import start_from_recogniser
 from safetensors.torch import load_file
 from sources import Source, write_sources
@@ -216,6 +216,23 @@ def test_the_priors_emotions_count_as_trained(two_sets, share):
     assert config.trained_emotions == (list(EMOTIONS) if share else ["neutral"])
     assert ("noseSneerLeft" in config.unseen_blendshapes) == (share == 0.0)
     assert "tongueOut" in config.unseen_blendshapes
+
+
+@pytest.mark.parametrize(
+    "names, on, moved", [("AA TH", True, True), ("AA M", True, False), ("TH", False, False)]
+)
+def test_the_tongue_is_moved_by_the_prior_where_rows_have_th(two_sets, names, on, moved):
+    rows = train.load_splits(arguments(two_sets)[0])["train"]
+    phones = [{"name": name, "start": 0.1, "end": 0.9} for name in names.split()]
+    table = pyarrow.Table.from_pylist([rows[0] | {"phones": phones}, rows[1]], schema=SCHEMA)
+    args, fields = arguments(two_sets, "--articulation_prior", str(on).lower())
+    rows = {"train": Dataset(table)}
+    model = start.build_model(rows["train"], args, fields)
+    assert ("tongueOut" not in model.config.unseen_blendshapes) == moved
+    windows, held_out = train.build_windows(rows, model.config, args)
+    tongue = ARKIT_BLENDSHAPES.index("tongueOut")
+    assert windows[0]["channel_mask"][tongue] == on
+    assert held_out[0]["channel_mask"][tongue] == 0  # losses on held-out clips are against captured faces
 
 
 def test_a_model_knows_how_its_default_style_moves(first_run):

@@ -79,6 +79,13 @@ class TrainArguments:
         default=0.6,
         metadata={"help": "Of neutral windows, given an emotion that the data lack (emotions.py); 0 = none."},
     )
+    articulation_prior: bool = field(
+        default=True,
+        metadata={
+            "help": "Give labels what no capture shows: the tongue at th, the lower lip under the teeth at f "
+            "and v (articulation_prior.py), in rows with phones."
+        },
+    )
     default_share: float = field(
         default=0.5,
         metadata={"help": "Of the windows of a named style, given as the default one: the mean of all."},

@@ -9,8 +9,9 @@ from datasets import Dataset
 from recogniser import start_from_recogniser
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
+from bilabial.articulation_prior import TONGUE_MASK, shows_tongue
 from bilabial.checkpoint import load_checkpoint
-from bilabial.data import PRIOR_MASK, read_row, waveform_of
+from bilabial.data import PRIOR_MASK, phone_names, read_row, waveform_of
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
@@ -88,6 +89,8 @@ def config_of_run(
     seen = np.any([row["channel_mask"] for row in captured(rows)], axis=0)
     if args.emotion_share:
         seen = seen | PRIOR_MASK.astype(bool)
+    if args.articulation_prior and shows_tongue(phone_names(rows)):
+        seen = seen | TONGUE_MASK.astype(bool)
     known = initial.config if initial else BilabialConfig()
     emotions = {*rows.unique("emotion"), *(known.trained_emotions if initial else ())}
     fields = {

@@ -85,6 +85,7 @@ def build_windows(
         bool(args.hearing_weight),
         args.emotion_share,
         args.default_share,
+        args.articulation_prior,
     )
     return windows, TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
 

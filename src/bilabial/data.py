@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 import torch
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
+from bilabial.articulation_prior import TONGUE, TONGUE_MASK, articulate
 from bilabial.audio import decode_wav, encode_wav
 from bilabial.augmentation import Augmentation, Changes, draw_changes, resting_face
 from bilabial.capture import Capture
@@ -29,7 +31,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
-from bilabial.phones import articulation
+from bilabial.phones import Phone, articulation
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 HEARING_INPUTS = ("articulation", "articulation_mask")
@@ -252,7 +254,8 @@ class TrainingWindows(torch.utils.data.Dataset):
     the windows of neutral faces, how many get an emotion that the rows do not have, by the prior of
     bilabial.emotions; with it the prior's channels count, where the capture does not see them: neutral is 0.
     default_share: of the windows of a named style, how many are given as the default one, which so becomes
-    the average of all.
+    the average of all. articulation_prior: where a row has phones, labels get the shapes of
+    bilabial.articulation_prior, and the tongue counts; a tongue that was captured stays as it is.
     """
 
     def __init__(
@@ -266,11 +269,13 @@ class TrainingWindows(torch.utils.data.Dataset):
         with_hearing: bool = False,
         emotion_share: float = 0.0,
         default_share: float = 0.5,
+        articulation_prior: bool = False,
     ):
         self.rows, self.config, self.num_frames = rows.with_format("arrow"), config, num_frames
         self.augmentation, self.seed = augmentation, seed
         self.taught_weight, self.with_hearing = taught_weight, with_hearing
         self.emotion_share, self.default_share = emotion_share, default_share
+        self.articulation_prior = articulation_prior
         captured = set(rows.unique("emotion"))
         self.rests = upper_face_rests(rows)
         self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
@@ -292,8 +297,13 @@ class TrainingWindows(torch.utils.data.Dataset):
         window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
         if row["face"] == "taught":
             window["label_mask"] *= np.float32(self.taught_weight)
+        phones, times = spans_of(row), self._times(start, speed)
         if self.with_hearing:
-            window |= self._articulation(row["phones"], start, speed)
+            window |= self._articulation(phones, times)
+        channel_mask = np.asarray(row["channel_mask"], np.float32)
+        if self.articulation_prior and phones:
+            window["labels"] = self._articulate(window["labels"], phones, times, channel_mask)
+            channel_mask = np.maximum(channel_mask, TONGUE_MASK)
         style = self._style(str(row["style"]), rng)
         if changes:
             drawn = draw_changes(changes, rng)
@@ -304,10 +314,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         if style == 0:
             rest = self.rests.get(rest_key(row), 0.0)
             window["labels"] = np.where(UNHEARD, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
-        emotion, channel_mask = (
-            self._emotion(str(row["emotion"]), float(row["intensity"])),
-            np.asarray(row["channel_mask"], np.float32),
-        )
+        emotion = self._emotion(str(row["emotion"]), float(row["intensity"]))
         if changes and self.emotion_share > 0 and self.prior_emotions:
             if not emotion.any() and rng.random() < self.emotion_share:
                 emotion = self._drawn_emotion(rng)
@@ -334,7 +341,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         positions = start * SAMPLING_RATE + np.arange(num_samples) * speed
         inside = positions <= len(waveform) - 1
         input_values = np.interp(positions, np.arange(len(waveform)), waveform).astype(np.float32) * inside
-        times = start + late + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
+        times = self._times(start, speed) + late
         labels = interpolate_frames(np.arange(len(coefficients)) / fps, coefficients, times)
         nearest = np.round(times * fps).astype(int)
         label_mask = (nearest >= 0) & (nearest < len(valid)) & valid[nearest.clip(0, len(valid) - 1)]
@@ -345,15 +352,26 @@ class TrainingWindows(torch.utils.data.Dataset):
             "label_mask": label_mask.astype(np.float32),
         }
 
-    def _articulation(self, phones: Sequence[dict], start: float, speed: float) -> dict[str, np.ndarray]:
+    def _times(self, start: float, speed: float) -> np.ndarray:
+        """When the window's frames are in the row's sound: (T,) in seconds."""
+        return start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
+
+    def _articulation(self, phones: Sequence[Phone], times: np.ndarray) -> dict[str, np.ndarray]:
         """Articulatory features of the window's frames, and a mask: 0 outside the phones that are known."""
-        times = start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
-        spans = [(str(phone["name"]), float(phone["start"]), float(phone["end"])) for phone in phones]
-        known = (times >= spans[0][1]) & (times < spans[-1][2]) if spans else np.zeros(len(times))
+        known = (times >= phones[0][1]) & (times < phones[-1][2]) if phones else np.zeros(len(times))
         return {
-            "articulation": articulation(spans, times),
+            "articulation": articulation(phones, times),
             "articulation_mask": np.asarray(known, np.float32),
         }
+
+    def _articulate(
+        self, labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray, channel_mask: np.ndarray
+    ) -> np.ndarray:
+        """Labels (T, 52) with the shapes that the capture leaves out; a captured tongue stays."""
+        shaped = articulate(labels.astype(np.float32), phones, times)
+        if channel_mask[TONGUE]:
+            shaped[:, TONGUE] = labels[:, TONGUE]
+        return shaped
 
     def _voices(self, index: int, drawn: Changes, rng: np.random.Generator, num_samples: int) -> np.ndarray:
         """Sounds of some other rows at once, (S,) float16, each from anywhere in it on, where it is drawn."""
@@ -410,6 +428,20 @@ class TrainingOrder(torch.utils.data.Sampler[int]):
             start = epoch * self.num_rows
             order = np.random.default_rng((self.seed, epoch)).permutation(self.num_rows)
             yield from (start + order[max(self.first - start, 0) : self.last - start]).tolist()
+
+
+def spans_of(row: Mapping) -> list[Phone]:
+    """The phones of a row: (name, start and end in seconds)."""
+    return [(str(one["name"]), float(one["start"]), float(one["end"])) for one in row["phones"]]
+
+
+def phone_names(rows: Dataset) -> set[str]:
+    """The names of all phones of all rows."""
+    names: set[str] = set()
+    for batch in rows.select_columns(["phones"]).with_format("arrow").iter(batch_size=1000):
+        phones = batch["phones"].combine_chunks().flatten()
+        names |= set(pyarrow.compute.unique(phones.field("name")).to_pylist())
+    return names
 
 
 def upper_face_rests(rows: Dataset) -> dict[str, np.ndarray]:

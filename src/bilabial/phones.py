@@ -7,6 +7,7 @@ to what shapes a face; rounding of English consonants (sh, ch, r) is as in Ladef
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from unicodedata import category, normalize
 
 import numpy as np
@@ -82,9 +83,16 @@ def is_phone(name: str) -> bool:
 
 def seals_lips(name: str) -> bool:
     """Whether the lips meet in a phone, IPA or ARPAbet: p, b, m and their kin."""
+    return has_features(name, "bilabial", "stop") or has_features(name, "bilabial", "nasal")
+
+
+@cache
+def has_features(name: str, *wanted: str) -> bool:
+    """Whether a phone, IPA or ARPAbet, begins as all of these of ARTICULATION; a tone's sign is nothing."""
+    if not is_phone(name):
+        return False
     features = articulation([(name, 0.0, 1.0)], np.zeros(1))[0]
-    bilabial, stop, nasal = (features[ARTICULATION.index(part)] for part in ("bilabial", "stop", "nasal"))
-    return bool(bilabial and (stop or nasal))
+    return all(features[ARTICULATION.index(one)] for one in wanted)
 
 
 def _signs_of(name: str) -> list[str]:
