@@ -15,7 +15,9 @@ import math
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,6 +93,9 @@ class TeachArguments:
             "help": "Earlier model that draws along, for one that does not begin with it: 'default' (the "
             "embedded one), folder or Hub id."
         },
+    )
+    validation_share: float = field(
+        default=0.0, metadata={"help": "Share of the speakers whose rows become the split validation."}
     )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the network."})
     seed: int = field(default=0, metadata={"help": "Of the network and its windows."})
@@ -342,20 +347,35 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
     }
 
 
-def write_rows(rows: Iterator[dict], output: Path) -> int:
-    """OUTPUT/data/train-00000-of-00001.parquet, replaced whole or not at all; returns the number of rows."""
-    partial, count, group = output / "data.partial", 0, []
+def split_of(speaker: str, validation_share: float) -> str:
+    """A stable draw by the speaker's name: more data never moves a speaker."""
+    draw = int.from_bytes(sha256(speaker.encode()).digest()[:4], "big") / 2**32
+    return "validation" if draw < validation_share else "train"
+
+
+def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0) -> int:
+    """OUTPUT/data with a Parquet file for each split, replaced whole or not at all; the number of rows."""
+    partial, count = output / "data.partial", 0
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    with pyarrow.parquet.ParquetWriter(partial / "train-00000-of-00001.parquet", SCHEMA) as writer:
+    groups: dict[str, list[dict]] = {}
+    with ExitStack() as stack:
+        writers: dict[str, pyarrow.parquet.ParquetWriter] = {}
+
+        def flush(split: str) -> None:
+            if split not in writers:
+                path = partial / f"{split}-00000-of-00001.parquet"
+                writers[split] = stack.enter_context(pyarrow.parquet.ParquetWriter(path, SCHEMA))
+            writers[split].write_table(pyarrow.Table.from_pylist(groups.pop(split), schema=SCHEMA))
+
         for row in rows:
-            group.append(row)
+            split = split_of(row["speaker"], validation_share)
+            groups.setdefault(split, []).append(row)
             count += 1
-            if len(group) == ROWS_PER_GROUP:
-                writer.write_table(pyarrow.Table.from_pylist(group, schema=SCHEMA))
-                group = []
-        if group:
-            writer.write_table(pyarrow.Table.from_pylist(group, schema=SCHEMA))
+            if len(groups[split]) == ROWS_PER_GROUP:
+                flush(split)
+        for split in list(groups):
+            flush(split)
     shutil.rmtree(output / "data", ignore_errors=True)
     partial.rename(output / "data")
     return count
@@ -394,7 +414,7 @@ def main(args: TeachArguments) -> None:
     rows = (
         taught_row(teacher, speech, gains[speech.id], style) for speech in tqdm(speeches, unit="utterance")
     )
-    count = write_rows(rows, args.output)
+    count = write_rows(rows, args.output, args.validation_share)
     (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
     (args.output / "README.md").write_text(dataset_card(args.output, FPS))
     print(f"{count} rows in {args.output}")

@@ -117,8 +117,9 @@ def read_labelled(folder: Path) -> Iterator[Speech]:
 def read_recordings(folder: Path) -> Iterator[Speech]:
     """Recorded speech without labels: every sound file of a folder and its folders that is not empty.
 
-    The nearest metadata.csv above a sound, up to FOLDER, says in the columns source and licence whose it is;
-    the speaker is the folder below FOLDER that it lies in. Raises ValueError without metadata.csv.
+    The nearest metadata.csv above a sound, up to FOLDER, says in the columns source and licence whose it is.
+    The speaker is the folder, next below that file's, that the sound lies in. Raises ValueError without
+    metadata.csv.
     """
     folder = folder.resolve()
     terms = {path.parent: _terms_of(path.parent) for path in folder.rglob(TERMS_FILE)}
@@ -126,8 +127,9 @@ def read_recordings(folder: Path) -> Iterator[Speech]:
         if audio.stat().st_size:
             own = next((above for above in audio.parents if above in terms), folder)
             source, licence = terms.get(own) or _terms_of(own)
+            below = audio.relative_to(own).parts
+            speaker = "/".join([own.name, below[0]]) if len(below) > 1 else own.name
             name = audio.relative_to(folder).with_suffix("")
-            speaker = name.parts[0] if len(name.parts) > 1 else folder.name
             yield Speech(f"{folder.name}/{name}", audio, (), speaker, source, licence)
 
 

@@ -36,8 +36,8 @@ OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on
 SEALED_GAP, OPEN_GAP = 0.012, 0.06  # outer-eye distances: lips sealed below the first, open above the second
 SEALED_MM = SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT  # the first in mm, 1.06
 
-# Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": jaw, mouthClose and shrugs by
-# least squares on captured frames, the others as on the head (on the mesh of ICT-FaceKit lowerDown +0.10,
+# Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": jaw, mouthClose and shrugs
+# by least squares on captured frames, the others as on the head (on the mesh of ICT-FaceKit lowerDown +0.10,
 # upperUp +0.11, funnel +0.37); "patent": the literal sign of every term (both shrugs open the mouth), its
 # common weight w set to 0.2.
 LIP_DISTANCE_WEIGHTS = {
