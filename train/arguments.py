@@ -86,6 +86,13 @@ class TrainArguments:
             "and v (articulation_prior.py), in rows with phones."
         },
     )
+    music: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of music without words, to which a face rests and behind which speech is learnt; "
+            "half of the music in training is synthetic, without a folder all of it."
+        },
+    )
     default_share: float = field(
         default=0.5,
         metadata={"help": "Of the windows of a named style, given as the default one: the mean of all."},

@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import torch
+from datasets import Dataset
 from effort import effort_gains
 from heard import HeardFace, another_voice, ridge
 from listener import Listener
@@ -381,6 +382,11 @@ def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0
     return count
 
 
+def _without_lips(rows: Dataset | None) -> Iterable[dict]:
+    """Rows without the landmarks, which no teacher needs and which take most of the time to read."""
+    return [] if rows is None else rows.remove_columns("lips")
+
+
 def main(args: TeachArguments) -> None:
     folders = {name: getattr(args, name) for name in READERS}
     try:
@@ -391,7 +397,8 @@ def main(args: TeachArguments) -> None:
         raise SystemExit("no speech was found; give --voices, --emodb, --labelled or --recordings")
     splits = {}
     for split in ("train", "validation"):
-        rows = [row for folder in args.captured for row in load_rows(folder).get(split, [])]
+        loaded = [load_rows(folder) for folder in args.captured]
+        rows = [row for splits_of in loaded for row in _without_lips(splits_of.get(split))]
         splits[split] = [row for row in rows if row["phones"] and row["face"] == "captured"]
     if not splits["train"]:
         raise SystemExit(

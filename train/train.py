@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import ProjectConfiguration, set_seed
@@ -36,7 +37,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
+from bilabial.audio import load_audio
 from bilabial.augmentation import Augmentation, augment
+from bilabial.corpora.take import AUDIO_SUFFIXES, files_below
 from bilabial.data import (
     HEARING_INPUTS,
     BrokenRow,
@@ -70,6 +73,17 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
     return {name: concatenate_datasets([rows[name] for rows in loaded if name in rows]) for name in names}
 
 
+def load_music(folder: Path) -> list[np.ndarray]:
+    """Recordings (S,) float16 of a folder, level-normalised. Raises SystemExit where there are none."""
+    try:
+        music = [load_audio(path).astype(np.float16) for path in files_below(folder, AUDIO_SUFFIXES)]
+    except ValueError as error:
+        raise SystemExit(f"--music: {error}") from error
+    if not music:
+        raise SystemExit(f"--music {folder} has no sound files ({', '.join(AUDIO_SUFFIXES)})")
+    return music
+
+
 def build_windows(
     rows: dict[str, Dataset], config: BilabialConfig, args: TrainArguments
 ) -> tuple[TrainingWindows, TrainingWindows]:
@@ -86,6 +100,7 @@ def build_windows(
         args.emotion_share,
         args.default_share,
         args.articulation_prior,
+        load_music(args.music) if args.music else (),
     )
     return windows, TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
 

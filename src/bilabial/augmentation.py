@@ -38,6 +38,7 @@ CODEC_NEIGHBOURS = 8  # bins on each side, 400 Hz, within which a peak hides wha
 MASKED_DB, CODEC_STEP_DB = 20.0, 3.0
 SOFTEST_DB = 20.0  # a window this far below speech is a pause: noise is not drawn any softer for it
 GATE_DB = -25.0  # below the speech level
+SIREN_SHARE = 0.2  # of synthetic music
 MAX_TURNS, MAX_KNOCKS = 64, 8  # of a gusty noise and of knocks in a window
 
 
@@ -56,6 +57,7 @@ class Augmentation:
     babble_share: float = 0.2
     num_babblers: tuple[int, int] = (3, 6)
     babble_snr_db: tuple[float, float] = (0.0, 30.0)  # drawn denser towards the high end: 3 % below 5 dB
+    music_share: float = 0.15  # have music behind the speech instead of voices, at the same levels
     hum_share: float = 0.1  # mains and fans
     hum_snr_db: tuple[float, float] = (0.0, 30.0)
     tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones; before the noise, whose SNR holds
@@ -67,7 +69,8 @@ class Augmentation:
     gain_db: tuple[float, float] = (-12.0, 6.0)
     quiet_share: float = 0.1  # take the next range instead: passages far below the clip's level
     quiet_gain_db: tuple[float, float] = (-30.0, -12.0)
-    silence_share: float = 0.06  # are no speech at all, over a face at rest
+    silence_share: float = 0.1  # are no speech at all, over a face at rest
+    music_alone_share: float = 0.4  # of those are music, tones and sirens
     digital_share: float = 0.25  # of those are zeros
     lifted_share: float = 0.4  # of the others lie at speech level, where normalisation takes noise alone
     silence_level_db: tuple[float, float] = (-70.0, -20.0)  # of the rest, in dB below full scale
@@ -81,7 +84,7 @@ class Changes(NamedTuple):
 
     silence: float
     digital: float
-    kind: float  # of the sound without speech: 0 a fan, 1 gusts, 2 knocks, 3 a steady noise
+    kind: float  # of the sound without speech: 0 a fan, 1 gusts, 2 knocks, 3 a steady noise, 4 music
     lifted: float
     silence_level_db: float
     formant_ratio: float
@@ -94,6 +97,7 @@ class Changes(NamedTuple):
     hum_hz: float
     hum_snr_db: float
     num_babblers: float
+    music: float  # what is heard besides the speaker is music, no voices
     babble_snr_db: float
     clip_db: float
     telephone: float
@@ -107,10 +111,12 @@ def draw_changes(ranges: Augmentation, rng: np.random.Generator) -> Changes:
     quiet = rng.random() < ranges.quiet_share
     line = rng.random()
     low, high = ranges.babble_snr_db
+    silence, music = rng.random() < ranges.silence_share, rng.random() < ranges.music_share
+    kind = 4 if rng.random() < ranges.music_alone_share else rng.integers(4)
     return Changes(
-        silence=rng.random() < ranges.silence_share,
-        digital=rng.random() < ranges.digital_share,
-        kind=rng.integers(4),
+        silence=silence,
+        digital=rng.random() < ranges.digital_share and kind != 4,
+        kind=kind,
         lifted=rng.random() < ranges.lifted_share,
         silence_level_db=rng.uniform(*ranges.silence_level_db),
         formant_ratio=rng.uniform(*ranges.formant_ratio),
@@ -123,8 +129,11 @@ def draw_changes(ranges: Augmentation, rng: np.random.Generator) -> Changes:
         hum_hz=rng.choice(HUM_HZ),
         hum_snr_db=rng.uniform(*ranges.hum_snr_db) if rng.random() < ranges.hum_share else math.inf,
         num_babblers=rng.integers(ranges.num_babblers[0], ranges.num_babblers[1] + 1),
+        music=music or (silence and kind == 4),
         babble_snr_db=(
-            low + (high - low) * np.sqrt(rng.random()) if rng.random() < ranges.babble_share else math.inf
+            low + (high - low) * np.sqrt(rng.random())
+            if rng.random() < ranges.babble_share or music
+            else math.inf
         ),
         clip_db=rng.uniform(*ranges.clip_db) if rng.random() < ranges.clip_share else -math.inf,
         telephone=line < ranges.telephone_share,
@@ -144,8 +153,9 @@ def augment(
 ) -> torch.Tensor:
     """Changed copies of the sounds of windows: (B, S) float32, zeros where they are padded.
 
-    sounds: (B, S) at the training level. inside: (B, S), 0 for padding. voices: (B, S), other people at once,
-    at any level. changes: (B, K), the fields of `Changes`. The same window gives the same sound in any batch.
+    sounds: (B, S) at the training level. inside: (B, S), 0 for padding. voices: (B, S), other people at once
+    or music, at any level. changes: (B, K), the fields of `Changes`. The same window gives the same sound in
+    any batch.
     """
     drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, where it is known at once which rows they are
     white = white_noise(drawn.seed, sounds.shape[1] + SAMPLING_RATE, sounds.device)
@@ -157,7 +167,7 @@ def augment(
     heard = _change(heard, drawn.t60_seconds > 0, reverberate, *room)
     heard = _change(heard, drawn.tilt_db_per_octave != 0.0, tilt_spectrum, drawn.tilt_db_per_octave)
     heard = among_noises(heard, voices.float(), white, drawn)
-    heard = _change(heard, drawn.silence > 0, _unspoken, white, *drawn)
+    heard = _change(heard, drawn.silence > 0, _unspoken, voices.float(), white, *drawn)
     heard = _change(heard, drawn.clip_db > -math.inf, _overdriven, drawn.clip_db)
     heard = _change(heard, drawn.telephone > 0, telephone)
     heard = _change(heard, drawn.codec_band_hz > 0, lossy_codec, drawn.codec_band_hz)
@@ -217,8 +227,10 @@ def among_noises(
     return sounds + added
 
 
-def _unspoken(sounds: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
-    """Zeros, a fan, gusty, knocking or steady noise instead of sounds (B, S), at the level that was drawn."""
+def _unspoken(
+    sounds: torch.Tensor, voices: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor
+) -> torch.Tensor:
+    """Zeros, a fan, noise or music (voices) instead of sounds (B, S), at the level that was drawn."""
     own = Changes(*drawn)
     level_db = own.silence_level_db
     noise = coloured_noise(white, own.noise_slope_db, level_db)
@@ -230,10 +242,41 @@ def _unspoken(sounds: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor) -
         at_level(noise * gusts(turns, size), level_db),
         at_level(noise * knocks(knocking, size), level_db),
         noise,
+        at_level(voices, level_db),
     ]
     kind = own.kind.long()[:, None]
     made = sum(torch.where(kind == number, one, 0.0) for number, one in enumerate(kinds))
     return made * (own.digital == 0)[:, None]
+
+
+def draw_music(rng: np.random.Generator, num_samples: int) -> np.ndarray:
+    """Notes, chords and beats, or a siren: (S,) float32. Synthetic, so that training needs no recordings.
+
+    Tones between 55 and 1760 Hz, one to four at once, from a flute's to a saw's spectrum, plucked or held.
+    """
+    times = np.arange(num_samples) / SAMPLING_RATE
+    if rng.random() < SIREN_SHARE:
+        swing = rng.uniform(0.1, 0.6) * np.sin(
+            2 * np.pi * times / rng.uniform(0.3, 4.0) + rng.uniform(0, 6.3)
+        )
+        return _tone(rng, rng.uniform(300.0, 1200.0) * np.exp(swing))
+    sound, beat = np.zeros(num_samples, np.float32), rng.uniform(0.15, 1.2)
+    held, drums = rng.uniform(0.1, 3.0), rng.random() < 0.4
+    for start in np.arange(-rng.uniform(0.0, beat), num_samples / SAMPLING_RATE, beat):
+        first = max(0, round(start * SAMPLING_RATE))
+        fading = np.exp(-(times[first:] - start) / held) * np.minimum((times[first:] - start) / 0.01, 1.0)
+        for note in rng.integers(0, 61, rng.integers(1, 5)):  # semitones
+            sound[first:] += _tone(rng, np.full(num_samples - first, 55.0 * 2 ** (note / 12))) * fading
+        if drums:
+            knock = np.exp(-(times[first:] - start) / rng.uniform(0.02, 0.15))
+            sound[first:] += rng.normal(size=num_samples - first) * knock
+    return sound
+
+
+def _tone(rng: np.random.Generator, frequencies: np.ndarray) -> np.ndarray:
+    """A tone of frequencies (S,) in Hz, overdriven to have some harmonics: (S,) float32."""
+    phase = 2 * np.pi * np.cumsum(frequencies) / SAMPLING_RATE + rng.uniform(0.0, 2 * np.pi)
+    return np.tanh(rng.uniform(0.2, 4.0) * (np.sin(phase) + rng.uniform(0.0, 0.7))).astype(np.float32)
 
 
 def gusts(chances: torch.Tensor, num_samples: int) -> torch.Tensor:

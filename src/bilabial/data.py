@@ -21,7 +21,7 @@ from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_da
 
 from bilabial.articulation_prior import TONGUE, TONGUE_MASK, articulate
 from bilabial.audio import decode_wav, encode_wav
-from bilabial.augmentation import Augmentation, Changes, draw_changes, resting_face
+from bilabial.augmentation import Augmentation, Changes, draw_changes, draw_music, resting_face
 from bilabial.capture import Capture
 from bilabial.clip import interpolate_frames
 from bilabial.corpora import Take
@@ -255,7 +255,8 @@ class TrainingWindows(torch.utils.data.Dataset):
     bilabial.emotions; with it the prior's channels count, where the capture does not see them: neutral is 0.
     default_share: of the windows of a named style, how many are given as the default one, which so becomes
     the average of all. articulation_prior: where a row has phones, labels get the shapes of
-    bilabial.articulation_prior, and the tongue counts; a tongue that was captured stays as it is.
+    bilabial.articulation_prior, and the tongue counts; a tongue that was captured stays as it is. music:
+    recordings (S,) float16 at 16 kHz, heard in half of the windows with music.
     """
 
     def __init__(
@@ -270,12 +271,13 @@ class TrainingWindows(torch.utils.data.Dataset):
         emotion_share: float = 0.0,
         default_share: float = 0.5,
         articulation_prior: bool = False,
+        music: Sequence[np.ndarray] = (),
     ):
         self.rows, self.config, self.num_frames = rows.with_format("arrow"), config, num_frames
         self.augmentation, self.seed = augmentation, seed
         self.taught_weight, self.with_hearing = taught_weight, with_hearing
         self.emotion_share, self.default_share = emotion_share, default_share
-        self.articulation_prior = articulation_prior
+        self.articulation_prior, self.music = articulation_prior, music
         captured = set(rows.unique("emotion"))
         self.rests = upper_face_rests(rows)
         self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
@@ -374,13 +376,22 @@ class TrainingWindows(torch.utils.data.Dataset):
         return shaped
 
     def _voices(self, index: int, drawn: Changes, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """Sounds of some other rows at once, (S,) float16, each from anywhere in it on, where it is drawn."""
+        """Sounds of other rows at once, or music, where they are drawn: (S,) float16."""
         together = np.zeros(num_samples, np.float32)
-        if np.isfinite(drawn.babble_snr_db) and len(self) > 1:
+        if drawn.music:
+            together = self._music(rng, num_samples)
+        elif np.isfinite(drawn.babble_snr_db) and len(self) > 1:
             for step in rng.integers(1, len(self), drawn.num_babblers):
                 sound = waveform_of(self.sounds[int((index + step) % len(self))])
                 together += np.resize(np.roll(sound, -rng.integers(len(sound))), num_samples)
         return together.astype(np.float16)
+
+    def _music(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+        """(S,) of recorded music where there is some, and synthetic music in half of the windows."""
+        if not self.music or rng.random() < 0.5:
+            return draw_music(rng, num_samples)
+        piece = self.music[rng.integers(len(self.music))]
+        return np.resize(np.roll(piece, -rng.integers(len(piece))), num_samples)
 
     def _without_speech(self, window: dict[str, np.ndarray], resting: np.ndarray) -> dict[str, np.ndarray]:
         """What a window has instead when nobody speaks: resting (52,) in all frames, and no phones."""
