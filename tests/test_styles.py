@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, STYLE_PRESETS
+from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.styles_bilabial import (
     GROUPS,
@@ -115,6 +117,36 @@ def test_a_reference_style_moves_the_face_its_way(tiny_model):
     assert abs(styled[:, BROW].mean() - person[:, BROW].mean()) < abs(
         plain[:, BROW].mean() - person[:, BROW].mean()
     )
+
+
+def test_gains_of_the_default_style_are_the_origin_of_all_others(tiny_model):
+    """The default moves as far as its gains say; presets and references start from it, `other` does not."""
+    model = with_statistics(tiny_model)
+    plain = {name: model.encode_style(name) for name in ("default", "other", "lively")}
+    slow = model.animate(noise(), 16000)
+    gains = [1.0] * 52
+    gains[BROW] = 2.0
+    model.config.style_gains = {"default": gains}
+    moved = torch.zeros_like(plain["default"])
+    moved[model.config.style_size + 52 + BROW] = np.log(2.0)
+    assert torch.allclose(model.encode_style(), plain["default"] + moved)
+    assert torch.allclose(model.encode_style("lively"), plain["lively"] + moved)
+    assert torch.equal(model.encode_style("other"), plain["other"])
+    fast = model.animate(noise(), 16000)
+    expected = (0.5 + 2.0 * (slow[:, BROW] - 0.5)).clamp(0, 1)
+    assert torch.allclose(fast[:, BROW], expected, atol=1e-5)
+    reference = fast.clone()
+    model.config.channel_means = fast.mean(dim=0).tolist()
+    model.config.channel_spreads = fast.std(dim=0).tolist()
+    assert torch.allclose(model.reference_style(reference), model.encode_style(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "gains", [{"opera": [1.0] * 52}, {"default": [1.0] * 51}, {"default": [0.0] + [1.0] * 51}]
+)
+def test_wrong_gains_are_refused(gains):
+    with pytest.raises(StrictDataclassClassValidationError, match="style_gains"):
+        BilabialConfig(style_gains=gains)
 
 
 @pytest.mark.parametrize(

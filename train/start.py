@@ -206,10 +206,21 @@ def hold_all_but_emotions(model: BilabialModel) -> None:
 
 @torch.no_grad()
 def measure_channels(model: BilabialModel, rows: Dataset) -> None:
-    """Note in the configuration how the default style moves, which other styles are measured by."""
+    """Note in the configuration how the default style moves, which other styles are measured by.
+
+    Means are the decoder's own, about which gains of styles apply; spreads are those with the gains.
+    """
     model.eval()
     some = rows.select(np.unique(np.linspace(0, len(rows) - 1, CHANNEL_ROWS).round().astype(int)))
-    frames = [model.animate(waveform_of(row), SAMPLING_RATE, fps=model.config.frame_rate_hz) for row in some]
-    frames = torch.cat(frames)
-    model.config.channel_means = [round(value, 5) for value in frames.mean(dim=0).tolist()]
-    model.config.channel_spreads = [round(value, 5) for value in frames.std(dim=0).tolist()]
+    sounds = [waveform_of(row) for row in some]
+    gains, model.config.style_gains = model.config.style_gains, None
+    plain = _frames_of(model, sounds)
+    model.config.channel_means = [round(value, 5) for value in plain.mean(dim=0).tolist()]
+    model.config.style_gains = gains
+    moved = _frames_of(model, sounds) if gains else plain
+    model.config.channel_spreads = [round(value, 5) for value in moved.std(dim=0).tolist()]
+
+
+def _frames_of(model: BilabialModel, sounds: list[np.ndarray]) -> torch.Tensor:
+    rate = model.config.frame_rate_hz
+    return torch.cat([model.animate(sound, SAMPLING_RATE, fps=rate) for sound in sounds])

@@ -22,7 +22,8 @@ class BilabialConfig(PreTrainedConfig):
         those heard in training. styles: named speaking styles, the first is the one used when none is asked
         for. channel_means, channel_spreads: mean and standard deviation of every blendshape in neutral
         speech of the default style, which other styles are measured by (styles_bilabial.py); None = not
-        measured.
+        measured. style_gains: by the name of a style, how many times as far every blendshape moves about
+        channel_means as the decoder says (train/amplitude.py); styles without an entry: as the decoder says.
     Sound:
         sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
     Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,
@@ -53,6 +54,7 @@ class BilabialConfig(PreTrainedConfig):
     styles: list[str] | tuple[str, ...] = ("default",)
     channel_means: list[float] | None = None
     channel_spreads: list[float] | None = None
+    style_gains: dict[str, list[float]] | None = None
 
     sampling_rate: int = 16000
     frame_hop_samples: int = 320
@@ -107,6 +109,14 @@ class BilabialConfig(PreTrainedConfig):
             unknown = sorted(set(getattr(self, field)) - set(known))
             if unknown:
                 raise ValueError(f"{field} names {unknown}, which the model does not have")
+        for style, gains in (self.style_gains or {}).items():
+            if style not in self.styles:
+                raise ValueError(f"style_gains names {style!r}, which the model does not have")
+            if len(gains) != len(self.blendshapes) or not min(gains) > 0:
+                raise ValueError(
+                    f"style_gains of {style!r} must be a number above 0 for each of {len(self.blendshapes)} "
+                    "blendshapes"
+                )
         for field in ("channel_means", "channel_spreads"):
             if getattr(self, field) is not None and len(getattr(self, field)) != len(self.blendshapes):
                 raise ValueError(

@@ -258,12 +258,16 @@ class BilabialModel(BilabialPreTrainedModel):
         means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)
         manner = reference_manner(values, self.config.blendshapes, means, spreads)
         default = self._named_style(self.config.styles[0])
-        return torch.cat([default[: self.config.style_size], manner.flatten().to(default)])
+        own = torch.cat([torch.zeros(self.config.style_size), manner.flatten()])
+        return default + own.to(default)
 
     def _named_style(self, name: str) -> torch.Tensor:
         styles, blendshapes = list(self.config.styles), self.config.blendshapes
-        learnt = self.style_embedding.weight[styles.index(name) if name in styles else 0].detach()
+        trained = name if name in styles else styles[0]  # presets differ from the first style
+        learnt = self.style_embedding.weight[styles.index(trained)].detach()
         manner = torch.zeros(2, len(blendshapes)) if name in styles else preset_manner(name, blendshapes)
+        if gains := (self.config.style_gains or {}).get(trained):
+            manner[1] += torch.tensor(gains).log()
         return torch.cat([learnt, manner.flatten().to(learnt)])
 
     @torch.no_grad()
