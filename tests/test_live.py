@@ -1,18 +1,25 @@
 """Visitors who are live: each with a face of their own, few, and none for ever."""
 
 import base64
+import itertools
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
+from fastapi import Request
 
 from bilabial import live
 from bilabial.animator import Animator
 from bilabial.errors import UserError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.live import IDLE_SECONDS, MAX_VISITORS, Live
+from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS, Live
 from bilabial.translation import TEXTS, VIEWER
+
+ADDRESSES = itertools.count(1)
 
 
 class Clock:
@@ -41,8 +48,14 @@ def sound(seconds: float, seed: int = 0) -> str:
     return base64.b64encode(samples.tobytes()).decode()
 
 
-def begin(visitors: Live) -> str:
-    return visitors.start("neutral", 1.0, {"default": 1.0})["key"]
+def begin(visitors: Live, client: str | None = None) -> str:
+    """The key of one more visitor, from an address of their own unless one is given."""
+    client = f"192.0.2.{next(ADDRESSES)}" if client is None else client
+    return visitors.start("neutral", 1.0, {"default": 1.0}, client)["key"]
+
+
+def request_from(host: str) -> Request:
+    return Request({"type": "http", "client": (host, 1234), "headers": []})
 
 
 def lips_and_jaw(answers: list[dict]) -> np.ndarray:
@@ -84,13 +97,86 @@ def test_who_says_nothing_has_left(visitors, clock):
 
 
 def test_a_session_has_an_end(visitors, clock, monkeypatch):
-    monkeypatch.setattr(live, "MAX_SECONDS", 2)
+    """By sound, however late it comes."""
     key = begin(visitors)
-    clock.seconds = 5.0
+    monkeypatch.setattr(live, "MAX_SECONDS", 2)
     visitors.feed(key, sound(2.0))
     with pytest.raises(UserError) as error:
         visitors.feed(key, sound(0.1))
     assert error.value.code == "live_long"
+    assert len(visitors) == 0
+
+
+def test_a_session_ends_by_the_clock(visitors, clock):
+    """One who says little, from an hour's session on, and one who says nothing but feels much."""
+    key, codes = begin(visitors), []
+    while not codes and clock.seconds < 3600:
+        clock.seconds += IDLE_SECONDS - 1
+        try:
+            visitors.feed(key, base64.b64encode(bytes(2)).decode())
+        except UserError as error:
+            codes.append(error.code)
+    assert codes == ["live_long"] and MAX_SECONDS < clock.seconds < MAX_SECONDS + IDLE_SECONDS
+    assert len(visitors) == 0
+
+
+@pytest.mark.parametrize("what", ["feel", "empty feed"])
+def test_only_sound_keeps_a_seat(visitors, clock, what):
+    key = begin(visitors)
+    for _ in range(4):
+        clock.seconds += IDLE_SECONDS / 4
+        visitors.feel(key, "happy", 1.0) if what == "feel" else visitors.feed(key, "")
+    clock.seconds += 0.1
+    assert len(visitors) == 0
+
+
+def test_one_address_cannot_hold_every_seat(visitors, clock):
+    """For a day it comes back as soon as it may; somebody else finds a seat every minute of it."""
+    keys, refused = [], set()
+    for _ in range(24 * 60):
+        clock.seconds += 9.0
+        for key in keys[-MAX_VISITORS:]:
+            with suppress(UserError):
+                visitors.feed(key, base64.b64encode(bytes(2)).decode())
+        for _ in range(MAX_VISITORS):
+            try:
+                keys.append(begin(visitors, "198.51.100.1"))
+            except UserError as error:
+                refused.add(error.code)
+        visitors.stop(begin(visitors, "203.0.113.5"))
+    assert refused == {"live_client"}
+
+
+def test_others_are_heard_while_a_stream_is_made(tiny_model, clock):
+    """The first visitor waits for the model; the second one's sound does not wait for the first."""
+    animator, wait, entered = Animator(tiny_model, BilabialFeatureExtractor()), [], threading.Event()
+
+    def load() -> Animator:
+        for event in wait:
+            entered.set()
+            event.wait(60)
+        return animator
+
+    visitors = Live(load, clock)
+    speaking = begin(visitors)
+    wait.append(threading.Event())
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(begin, visitors)
+        try:
+            assert entered.wait(60)
+            clock.seconds += IDLE_SECONDS - 1  # a seat whose stream is made slowly is not taken away
+            frames = visitors.feed(speaking, sound(1.0))["frames"]
+            assert len(visitors) == 2
+        finally:
+            wait[0].set()
+        assert frames and visitors.feed(waiting.result(), sound(0.5))
+
+
+def test_a_stream_that_fails_gives_its_seat_back(visitors):
+    for _ in range(2 * MAX_VISITORS):
+        with pytest.raises(UserError) as error:
+            visitors.start("hungry", 1.0, {}, "198.51.100.1")
+        assert error.value.code == "emotion_name"
     assert len(visitors) == 0
 
 
@@ -107,6 +193,7 @@ def test_the_page_gets_sentences(visitors):
     assert [one.__name__ for one in (start, feed, feel, stop)] == [
         "live_start", "live_feed", "live_feel", "live_stop",
     ]  # fmt: skip
+    start = partial(start, request=request_from("192.0.2.1"))
     wrong = start({"emotion": "hungry", "intensity": 1.0, "style": {}})
     assert "emotion must be one of" in wrong["error"] and "情绪必须是" in wrong["chinese"]
     key = start({"emotion": {"happy": 0.5}, "intensity": 1.0, "style": {"lively": 1.0}})["key"]
@@ -115,6 +202,26 @@ def test_the_page_gets_sentences(visitors):
     assert feel({"key": key, "emotion": "sad", "intensity": 1.0}) == {}
     assert stop({"key": key}) == stop({"key": "nobody"}) == {}
     assert "has ended" in feed({"key": key, "sound": sound(0.1)})["error"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None, [], "key", {}, {"key": 1, "sound": ""}, {"key": [], "sound": ""}, {"key": "k", "sound": None},
+        {"key": "k", "sound": "", "client": "x"}, {"key": "k" * 10**6, "sound": "!" * 10**6},
+    ],
+)  # fmt: skip
+def test_other_requests_are_refused_in_a_sentence(visitors, asked):
+    _, feed, _, _ = visitors.server_functions()
+    answer = feed(asked)
+    assert set(answer) == {"error", "chinese"} and len(answer["error"]) < 200
+
+
+def test_a_piece_is_no_longer_than_a_page_lets_wait(visitors, clock):
+    key, clock.seconds = begin(visitors), 9.0
+    with pytest.raises(UserError) as error:
+        visitors.feed(key, "A" * (live.MAX_SOUND + 4))
+    assert error.value.code == "live_fast"
 
 
 def test_every_sentence_is_also_chinese():

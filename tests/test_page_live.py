@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 import time
 import urllib.request
@@ -16,7 +17,8 @@ from conftest import EXAMPLE
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.animator import Animator
 from bilabial.audio import encode_wav, load_audio
-from bilabial.live import FULL, IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS
+from bilabial.errors import UserError
+from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS_OF_CLIENT
 from bilabial.player import VIEWER, write_page
 
 WATCH_MICROPHONES = """
@@ -123,14 +125,15 @@ def test_a_full_server_says_so_until_somebody_left(page, three, address):
 
     wait_for_head(page)
     asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
-    answers = [call("live_start", asked) for _ in range(MAX_VISITORS + 1)]
-    assert answers[-1] == {"error": FULL}
+    answers = [call("live_start", asked) for _ in range(MAX_VISITORS_OF_CLIENT + 1)]
+    full = str(UserError("live_client", count=MAX_VISITORS_OF_CLIENT))
+    assert answers[-1]["error"] == full
     left = threading.Event()
     with ThreadPoolExecutor() as others:
         seats = others.submit(keep_seats, [answer["key"] for answer in answers[:-1]], left)
         try:
             page.click(".bilabial-live")
-            page.get_by_text(FULL).wait_for()
+            page.get_by_text(full).wait_for()
             assert page.inner_text(".bilabial-live") == "Live"
         finally:
             left.set()
@@ -166,6 +169,50 @@ def test_stopped_while_the_browser_asks(page, three):
     page.wait_for_timeout(500)
     assert not any("live_start" in body for body in asked)
     assert page.inner_text(".bilabial-live") == "Live" and page.errors == []
+
+
+def test_no_rounding_leads_beyond_the_newest_frame(page):
+    """(m / 30) * 30 is more than m for some whole numbers m."""
+    script = (VIEWER / "player.js").read_text()
+    function = re.search(r"^function aroundPosition.*?^}", script, re.MULTILINE | re.DOTALL)[0]
+    wrong = page.evaluate(
+        f"""() => {{ {function}
+        const numbers = Array.from({{ length: 9000 }}, (_, m) => m);
+        const beyond = numbers.filter((m) => (m / 30) * 30 > m).length;
+        const wrong = numbers.filter((m) => {{
+            const [before, after, weight] = aroundPosition((m / 30) * 30, m + 1);
+            return before < 0 || after > m || weight < 0 || weight >= 1;
+        }}).length;
+        return [beyond, wrong]; }}"""
+    )
+    assert wrong[0] > 100 and wrong[1] == 0
+
+
+def test_no_error_ends_the_animation(page, three):
+    """Neither that of the clip nor that of live mode; each is told once."""
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length > 3")
+    page.evaluate(
+        """() => { const canvas = document.querySelector(".bilabial-canvas");
+        canvas.dispatchEvent = () => { throw new Error("live is broken"); };
+        Object.defineProperty(document.querySelector("#player audio"), "currentTime",
+            { configurable: true, get() { throw new Error("the clip is broken"); } }); }"""
+    )
+    page.wait_for_timeout(1000)
+    shown = page.evaluate(
+        """() => { delete document.querySelector(".bilabial-canvas").dispatchEvent;
+        delete document.querySelector("#player audio").currentTime;
+        delete document.querySelector(".bilabial-canvas").dataset.time;
+        return faces.length; }"""
+    )
+    page.wait_for_function(f"faces.length > {shown} + 3")
+    page.click(".bilabial-live")
+    page.get_by_role("button", name="Profile").click()
+    page.wait_for_function("document.querySelector('.bilabial-canvas').dataset.time")
+    told = [one for one in page.errors if "broken" in one]
+    assert sorted(re.search("(live|clip) is broken", one)[1] for one in told) == ["clip", "live"]
 
 
 def test_no_microphone_is_a_sentence(page, three):

@@ -53,10 +53,12 @@ SENTENCES |= {
     "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
     # the page
     "emotion_text": "emotion must be a name, or JSON of a mixture or a schedule, got {got}",
+    "live_client": "{count} live sessions come from your address, the most it can have; try again later.",
     "live_ended": "The live session has ended: nothing was heard for {seconds} s, or it was stopped.",
     "live_fast": "The live session has ended: sound came faster than anybody speaks.",
     "live_full": "{count} people are live now, the most this server can follow; try again in a while.",
     "live_long": "The live session has ended: it lasts at most {minutes} minutes.",
+    "live_request": "a request of live mode has {accepted}, got {got}",
     "live_sound": "sound must be base64 of 16-bit samples, got {got}",
     "no_result": "There is nothing to download yet: press Generate first.",
     "no_speech": "There is no speech yet: upload a file or record with the microphone.",

@@ -54,7 +54,7 @@ class Live {
     if (this.ended) return this.leave();
     await this.listen();
     this.send().catch((error) => this.end(error.message));
-    this.frame = requestAnimationFrame((now) => this.draw(now));
+    everyPicture((now) => this.draw(now));
   }
 
   async listen() {
@@ -111,8 +111,8 @@ class Live {
   }
 
   draw(now) {
-    if (this.ended) return;
-    if (!element.isConnected) return this.end("");
+    if (!element.isConnected) this.end("");
+    if (this.ended) return false;
     if (this.lags.length) {
       const wanted = this.lags.toSorted((a, b) => b - a)[Math.min(1, this.lags.length - 1)]; // one late answer is chance
       const passed = (now - this.drawnAt) / 1000 || 0;
@@ -121,16 +121,13 @@ class Live {
       this.drawnAt = now;
       this.pose(Math.max(this.drawn, Math.min(this.now() - this.delay, (this.numFrames - 1) / this.fps)));
     }
-    this.frame = requestAnimationFrame((next) => this.draw(next));
   }
 
   // Draws the face of a time, and measures how long ago its sound was captured.
   pose(time) {
     const first = this.numFrames - this.frames.length;
-    const position = Math.max(time * this.fps - first, 0);
-    const [before, after] = [Math.floor(position), Math.ceil(position)].map((k) => this.frames[k]);
-    const weight = position % 1;
-    const values = Array.from(before, (value, k) => value * (1 - weight) + after[k] * weight);
+    const [before, after, weight] = aroundPosition(time * this.fps - first, this.frames.length);
+    const values = Array.from(this.frames[before], (value, k) => value * (1 - weight) + this.frames[after][k] * weight);
     if (time !== this.drawn) head?.pose(this.names, values);
     if (head?.changed) head.render(true);
     this.drawn = time;
@@ -154,7 +151,6 @@ class Live {
   end(reason = "") {
     if (this.ended) return;
     this.ended = true;
-    cancelAnimationFrame(this.frame);
     this.microphone?.getTracks().forEach((track) => track.stop());
     this.context?.close();
     this.wake?.();

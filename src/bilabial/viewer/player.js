@@ -43,19 +43,23 @@ function decodeClip(value) {
   };
 }
 
+// The numbers of the frames before and after a position among `count`, and the weight of the latter; beyond the ends,
+// where also rounding leads, the end holds.
+function aroundPosition(position, count) {
+  const within = Math.min(Math.max(position, 0), count - 1);
+  return [Math.floor(within), Math.ceil(within), within % 1];
+}
+
 // The coefficients of a clip at a time, between two frames; the last one holds.
 function valuesAt(clip, time) {
   const count = clip.names.length;
-  const last = clip.frames.length / count - 1;
-  const position = Math.min(Math.max(time * clip.fps, 0), last);
-  const [before, after] = [Math.floor(position), Math.ceil(position)];
-  const weight = position - before;
+  const [before, after, weight] = aroundPosition(time * clip.fps, clip.frames.length / count);
   const value = (frame, k) => clip.frames[frame * count + k] / 65535;
   return clip.names.map((_, k) => value(before, k) * (1 - weight) + value(after, k) * weight);
 }
 
 function follow() {
-  if (!element.isConnected) return;
+  if (!element.isConnected) return false;
   const time = audio.currentTime;
   const moved = time !== drawnTime;
   if (moved && clip) plots.move(time);
@@ -66,7 +70,6 @@ function follow() {
     canvas.dataset.time = time.toFixed(4);
   }
   drawnTime = time;
-  requestAnimationFrame(follow);
 }
 
 async function show() {
@@ -196,4 +199,4 @@ new ResizeObserver(() => head?.resize(stage.clientWidth, stage.clientHeight)).ob
 watch("value", show);
 show();
 loadHead();
-follow();
+everyPicture(follow);

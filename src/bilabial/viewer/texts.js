@@ -8,6 +8,22 @@ function t(english, values = {}) {
   return text.replace(/{(\w+)}/g, (all, name) => values[name] ?? all);
 }
 
+// Calls draw(now) before every picture of the browser until it returns false. An error in it is told on the console, each
+// one once, and ends nothing.
+function everyPicture(draw) {
+  const told = new Set();
+  const next = (now) => {
+    try {
+      if (draw(now) === false) return;
+    } catch (error) {
+      if (!told.has(error.message)) console.error(error);
+      told.add(error.message);
+    }
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+}
+
 // Translates what player.html says, to eyes and to screen readers.
 function translate(root) {
   root.lang = isChinese ? "zh" : "en";
