@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
@@ -19,10 +19,12 @@ from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
+from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
-HEARD_SOUNDS = 4  # whose speech states are kept: 23 MB for two minutes
+KEPT_BYTES = 128 * 2**20  # of speech states of the latest sounds: 23 MB for two minutes of sound
+KEPT_SECONDS = 600.0
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
 
@@ -31,12 +33,17 @@ class UntrainedEmotionWarning(UserWarning):
 
 
 class Animator:
-    """A loaded model, ready to animate. model, feature_extractor: the two transformers objects."""
+    """A loaded model, ready to animate.
+
+    model, feature_extractor: the two transformers objects. heard: speech states of the latest sounds, at most
+    128 MB of them and for ten minutes.
+    """
 
     def __init__(self, model: BilabialModel, feature_extractor: BilabialFeatureExtractor):
         self.model = model
         self.feature_extractor = feature_extractor
-        self._listen = lru_cache(HEARD_SOUNDS)(self._listen)  # the same sound in another mood: heard already
+        # the same sound in another mood was heard already
+        self.heard: Kept[list[torch.Tensor]] = Kept(KEPT_BYTES, KEPT_SECONDS)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
@@ -73,7 +80,9 @@ class Animator:
         style_vector = self._style_vector(style)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
-        heard = self._listen(waveform.tobytes())
+        heard = self.heard.of(
+            hashlib.sha256(waveform.tobytes()).digest(), partial(self.model.listen, waveform)
+        )
         coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard)
         clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
         clip = enliven(clip, Sound.of(waveform, rate, clip, seed), strengths)
@@ -120,10 +129,6 @@ class Animator:
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
-
-    def _listen(self, waveform: bytes) -> list[torch.Tensor]:
-        """What the model hears in a waveform, (S,) float32."""
-        return self.model.listen(np.frombuffer(waveform, np.float32))
 
     def _style_vector(self, style: Style | None) -> torch.Tensor:
         return self.model.encode_style(
