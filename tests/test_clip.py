@@ -1,7 +1,11 @@
+import tracemalloc
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 
-from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, FaceClip
+from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, MAX_NPZ_BYTES, FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.frames_bilabial import num_frames
 
@@ -140,6 +144,55 @@ def test_npz_round_trip(tmp_path):
     read = FaceClip.from_npz(clip.to_npz(tmp_path / "clip.npz"))
     assert (read.names, read.fps) == (clip.names, clip.fps)
     assert np.array_equal(read.values, clip.values)
+
+
+def test_a_small_archive_may_hold_large_arrays(tmp_path):
+    """1.5 MB took 1.5 GB. Only what a clip needs is read, and no more than 128 MB of it."""
+    clip, large = random_clip(), np.zeros(MAX_NPZ_BYTES + 1, np.uint8)
+    given = {"names": np.array(clip.names), "values": clip.values, "fps": np.float64(clip.fps)}
+    np.savez_compressed(tmp_path / "more.npz", **given, junk=large)
+    np.savez_compressed(tmp_path / "large.npz", **(given | {"values": large.reshape(-1, 1)}))
+    del large
+    assert (tmp_path / "large.npz").stat().st_size < 2**20
+    tracemalloc.start()
+    try:
+        assert np.array_equal(FaceClip.from_npz(tmp_path / "more.npz").values, clip.values)
+        with pytest.raises(UserError) as error:
+            FaceClip.from_npz(tmp_path / "large.npz")
+        assert error.value.code == "npz_large" and tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"names": np.array("jawOpen")}, {"names": np.array([["jawOpen"]])}, {"fps": np.array([30, 30])},
+        {"fps": np.array("thirty")}, {"values": np.array([["a"]])}, {"values": np.zeros((2, 1), complex)},
+        {"names": np.array(["x"] * 20_000)},
+    ],
+)  # fmt: skip
+def test_an_archive_of_other_kinds_is_refused(tmp_path, changed):
+    given = {"names": np.array(["jawOpen"]), "values": np.zeros((2, 1)), "fps": np.float64(30)}
+    np.savez(tmp_path / "clip.npz", **(given | changed))
+    with pytest.raises(UserError) as error:
+        FaceClip.from_npz(tmp_path / "clip.npz")
+    assert error.value.code == "npz_kinds"
+
+
+def test_an_archive_that_lies_about_its_shape_is_damaged(tmp_path):
+    """The header asks for 8 TB."""
+    np.savez(tmp_path / "true.npz", names=np.array(["jawOpen"]), values=np.zeros((8, 1)), fps=30.0)
+    with ZipFile(tmp_path / "true.npz") as true, ZipFile(tmp_path / "clip.npz", "w") as lying:
+        for name in true.namelist():
+            content = true.read(name)
+            if name == "values.npy":
+                content = content.replace(b"(8, 1), }" + b" " * 12, b"(1000000000000, 1), }")
+                assert b"1000000000000" in content
+            lying.writestr(name, content)
+    with pytest.raises(UserError) as error:
+        FaceClip.from_npz(tmp_path / "clip.npz")
+    assert error.value.code == "npz_damaged"
 
 
 def test_npz_without_names_is_refused(tmp_path):

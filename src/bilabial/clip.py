@@ -8,15 +8,17 @@ interface, because the field knows at least three orders of "the 52".
 from __future__ import annotations
 
 import csv
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError, UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.timecodes import fps_of_timecodes, to_timecode
@@ -29,6 +31,14 @@ LIVE_LINK_ROTATIONS = (
 LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
 LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
+
+MAX_NPZ_BYTES = 128 * 2**20  # of the arrays that are read from an archive: three hours of 52 curves at 60 fps
+MAX_NPZ_NAMES = 10_000
+# What zipfile and numpy raise for damaged archives; headers that lie ask for memory that is not there.
+NPZ_ERRORS = (
+    BadZipFile, EOFError, KeyError, LZMAError, MemoryError, OSError, OverflowError, RuntimeError, TypeError,
+    ValueError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
@@ -127,11 +137,15 @@ class FaceClip:
     @classmethod
     def from_npz(cls, path: str | Path) -> FaceClip:
         """Read what to_npz wrote. Raises ValueError for another file or a damaged one, or what it lacks."""
-        archive = read_npz(path)
+        archive = read_npz(path, ("names", "values", "fps"))
         missing = {"names", "values", "fps"} - set(archive)
         if missing:
             raise UserError("npz_lacks", path=Path(path), missing=sorted(missing))
-        return cls([str(name) for name in archive["names"]], archive["values"], float(archive["fps"]))
+        names, values, fps = archive["names"], archive["values"], archive["fps"]
+        numbers = values.dtype.kind in "iuf" and fps.dtype.kind in "iuf" and fps.size == 1
+        if not numbers or names.ndim != 1 or names.size > MAX_NPZ_NAMES:
+            raise UserError("npz_kinds", path=Path(path))
+        return cls([str(name) for name in names], values, fps.item())
 
     def to_csv(self, path: str | Path) -> Path:
         """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
@@ -184,13 +198,31 @@ class FaceClip:
         return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a numpy archive by name. Raises ValueError for what is none, or a damaged one."""
+def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a numpy archive by name; of `names` alone where some are given, as far as they are there.
+
+    Raises FileNotFoundError, or UserError for what is no archive, a damaged one, or more than 128 MB of
+    arrays: a small file can hold large ones.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError("file_missing", name=path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (BadZipFile, EOFError, TypeError, ValueError, zlib.error) as error:
-        raise UserError("npz_damaged", path=Path(path)) from error
+        with ZipFile(path) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+            wanted = {name: member for name, member in members.items() if names is None or name in names}
+            if sum(member.file_size for member in wanted.values()) > MAX_NPZ_BYTES:
+                raise UserError("npz_large", path=path, limit=MAX_NPZ_BYTES // 2**20)
+            return {name: _array_of(archive, member) for name, member in wanted.items()}
+    except UserError:
+        raise
+    except NPZ_ERRORS as error:
+        raise UserError("npz_damaged", path=path) from error
+
+
+def _array_of(archive: ZipFile, member: ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def read_csv(path: str | Path) -> list[list[str]]:

@@ -37,6 +37,8 @@ SENTENCES |= {
     "csv_not_finite": "{path} has a row with numbers that are not finite (NaN or infinity)",
     "csv_row": "{path} has a row that is not numbers in every column: {error}",
     "npz_damaged": "{path} is not a numpy archive, or a damaged one",
+    "npz_kinds": "{path} is not a FaceClip archive: names must be texts, values numbers and fps one number",
+    "npz_large": "{path} holds more than {limit} MB of arrays; at most that is read",
     "npz_lacks": "{path} is not a FaceClip archive: it lacks {missing}",
     "reference_lacks": "the reference has no {missing}",
     "reference_amount": "amount of the reference must be 0 to {limit}, got {got}",
