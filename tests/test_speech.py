@@ -210,7 +210,7 @@ def test_labelled_speech_says_whose_it_is(tmp_path):
 
 def test_recordings_without_labels(tmp_path):
     terms = "source,licence\n{},CC0\n"
-    for name in ("anna/short/one.wav", "anna/two.g722", "ben/three.flac", "four.wav"):
+    for name in ("anna/short/one.wav", "anna/two.g722", "ben/three.opus", "four.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"sound")
     (tmp_path / "ben" / "empty.wav").touch()
@@ -219,12 +219,10 @@ def test_recordings_without_labels(tmp_path):
         list(read_recordings(tmp_path))
     (tmp_path / "metadata.csv").write_text(terms.format("Everybody's"))
     speeches = {speech.audio.name: speech for speech in read_recordings(tmp_path)}
-    assert set(speeches) == {"one.wav", "two.g722", "three.flac", "four.wav"}
+    assert set(speeches) == {"one.wav", "two.g722", "three.opus", "four.wav"}
     assert speeches["one.wav"].id == f"{tmp_path.name}/anna/short/one"
-    assert [speeches[name].speaker for name in ("one.wav", "two.g722", "three.flac")] == [
-        "anna",
-        "anna",
-        "ben",
-    ]
-    assert [speeches[name].source for name in ("one.wav", "three.flac")] == ["Anna's", "Everybody's"]
+    root = tmp_path.name
+    speakers = {"one.wav": "anna/short", "two.g722": "anna", "three.opus": f"{root}/ben", "four.wav": root}
+    assert {name: speech.speaker for name, speech in speeches.items()} == speakers
+    assert [speeches[name].source for name in ("one.wav", "three.opus")] == ["Anna's", "Everybody's"]
     assert all(speech.phones == () and speech.licence == "CC0" for speech in speeches.values())

@@ -232,7 +232,11 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
     (folder / "anna" / "words.wav").write_bytes(encode_wav(speech))
     teach.main(arguments)
     (row,) = load_rows(arguments.output, "train")
-    assert (row["id"], row["speaker"], row["source"]) == ("spoken/anna/words", "anna", "Somebody's prompts")
+    assert (row["id"], row["speaker"], row["source"]) == (
+        "spoken/anna/words",
+        "spoken/anna",
+        "Somebody's prompts",
+    )
     heard = {phone["name"] for phone in row["phones"]}
     assert {"P", "B", "M"} & heard and len(row["phones"]) > 2 * len(speech) / 16000
     assert np.asarray(row["lip_gap"]).std() > 0.01
@@ -289,3 +293,16 @@ def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
     taught = {"captured": [tmp_path / "taught"], "output": tmp_path / "again", "voices": voices}
     with pytest.raises(SystemExit, match="no captured rows with phone times; run train/phones.py first"):
         teach.main(TeachArguments(**taught))
+
+
+def test_held_out_speakers_are_a_split_of_their_own(captured, tmp_path):
+    """A speaker is in one split alone, whatever else is there."""
+    names = [f"speaker{number}" for number in range(40)]
+    draws = {name: teach.split_of(name, 0.25) for name in names}
+    assert 4 <= sum(split == "validation" for split in draws.values()) <= 16
+    assert all(teach.split_of(name, 0.0) == "train" for name in names)
+    given = load_rows(captured)["train"].select(range(2)).to_list()
+    rows = [row | {"speaker": name, "id": f"{name}/{k}"} for name in names for k, row in enumerate(given)]
+    assert teach.write_rows(iter(rows), tmp_path / "set", 0.25) == 80
+    for split, of_split in load_rows(tmp_path / "set").items():
+        assert {draws[name] for name in of_split["speaker"]} == {split}

@@ -127,8 +127,7 @@ def read_recordings(folder: Path) -> Iterator[Speech]:
         if audio.stat().st_size:
             own = next((above for above in audio.parents if above in terms), folder)
             source, licence = terms.get(own) or _terms_of(own)
-            below = audio.relative_to(own).parts
-            speaker = "/".join([own.name, below[0]]) if len(below) > 1 else own.name
+            speaker = own.name if audio.parent == own else f"{own.name}/{audio.relative_to(own).parts[0]}"
             name = audio.relative_to(folder).with_suffix("")
             yield Speech(f"{folder.name}/{name}", audio, (), speaker, source, licence)
 
