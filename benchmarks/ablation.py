@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "train"))
 
-from evaluate import table, write_card
+from tables import table, write_card
 
 UNSEALED = ("--seal_distance", "0")
 ROWS = (  # label, preset, options of the evaluation

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
 
 import numpy as np
+from clip_figures import read_clip
 from datasets import concatenate_datasets
-from evaluate import read_clip
 
 from bilabial import metrics
 from bilabial.checkpoint import load_checkpoint

@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
 
 import numpy as np
 import torch
-from evaluate import table, write_card
 from synthesizers import kokoro_phonemes, speak_espeak, speak_kokoro
+from tables import table, write_card
 from tqdm import tqdm
 from transformers import HfArgumentParser
 

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
 
 import numpy as np
-from evaluate import clip_metrics, read_clip, summarize, table
+from clip_figures import clip_metrics, read_clip, summarize
 from listener import Listener
+from tables import table
 from teach import (
     FPS,
     Coarticulation,

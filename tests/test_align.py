@@ -3,8 +3,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from align import AlignArguments, Peak, longest_stretch, main, measure, offsets_of_peaks
+from clip_figures import read_clip
 from datasets import Dataset
-from evaluate import read_clip
 
 from bilabial.capture import Capture
 from bilabial.checkpoint import load_checkpoint

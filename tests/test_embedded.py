@@ -4,10 +4,11 @@ import json
 
 import pytest
 from conftest import ROOT
-from evaluate import WEIGHTS, evaluate, table, tables
+from evaluate import evaluate
 from prepare import PrepareArguments
 from prepare import main as prepare
 from silence import lip_distance_mm, quiet_sounds
+from tables import WEIGHTS, table, tables
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, weights_sha256
 from bilabial.data import load_rows

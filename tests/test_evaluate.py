@@ -6,23 +6,14 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from evaluate import (
-    CAPTIONS,
-    WEIGHTS,
-    Clip,
-    EvaluateArguments,
-    at_rest_in_silence,
-    clip_metrics,
-    main,
-    pool,
-    read_clip,
-    table,
-    tables,
-)
+from clip_figures import Clip, clip_metrics, read_clip
+from evaluate import EvaluateArguments, at_rest_in_silence, main, measure_clips, pool, summarize_data
+from tables import CAPTIONS, METRICS, SHAPE, WEIGHTS, leading_table, table, tables, write_tables
 from test_align import row
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
+from bilabial.head_landmarks import head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.lips_bilabial import lip_distance
 
@@ -102,15 +93,64 @@ def test_everything_is_in_json_and_card(model, speech, tmp_path):
     card = tmp_path / "card.md"
     card.write_text("<!-- metrics -->\n<!-- /metrics -->\n")
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
-    main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=card))
+    main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=[card]))
     scores = json.loads((tmp_path / "metrics.json").read_text())
-    assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS}
+    assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS} - {SHAPE, "phone groups"}  # no lips, no phones
+    assert scores["together"]["model"]["num_without_lips"] == 2
     assert scores[WEIGHTS] == {"sha256": weights_sha256(), "split": "validation"}
     assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["r0"] > 0.9
     assert scores["changed sound"]["clean"]["r0 a"] == pytest.approx(scores["a"]["model"]["r0"], abs=0.01)
     assert scores["changed sound"]["white noise, 10 dB"]["cost together"] > 0
     assert tables(scores) in card.read_text() and CAPTIONS["without speech"] in card.read_text()
     assert WEIGHTS not in card.read_text()
+
+
+def test_the_shape_of_the_mouth_is_measured_against_the_film(model, speech):
+    """A model that knows the very lips explains them; rows without lips count for everything else."""
+    names = ["UW", "IY", "P", "AA"]
+    phones = [{"name": name, "start": k / 5, "end": k / 5 + 0.2} for k, name in enumerate(names)]
+    with_lips = row(model, speech, name="with") | {"phones": phones}
+    shown = head_landmarks().show_lips(np.array(with_lips["coefficients"]))
+    with_lips["lips"] = shown.reshape(len(shown), -1).tolist()
+    results = measure_clips(model, [with_lips, row(model, speech, name="without") | {"lips": []}], {})
+    data = summarize_data(results)
+    assert data["model"]["num_clips"] == 2 and data["model"]["num_without_lips"] == 1
+    for name in ("width_r", "width_gain", "gap_r", "outer_gain", "lip_motion_explained"):
+        assert data["model"][name] == pytest.approx(1.0, abs=0.01)
+        assert data["capture"][name] == pytest.approx(1.0, abs=1e-4)
+    assert data["rolled"]["width_r"] < 0.7
+    assert data["film"]["num_clips"] == 1 and data["film"]["num_rounded"] == 1
+    assert data["film"]["width_contrast"] == pytest.approx(data["capture"]["width_contrast"], abs=0.01)
+    assert data["film"]["lip_change_mm"] == pytest.approx(data["model"]["lip_change_mm"], rel=0.05)
+    assert set(data["intervals"]) == {"film", "capture", "model"}
+    low, high = data["intervals"]["model"]["width_gain"]
+    assert low <= data["model"]["width_gain"] <= high
+    text = leading_table({"a": data, "without speech": {}})
+    rows = [line.split(" | ")[0] for line in text.splitlines()[6:]]
+    assert rows == ["| a: film", "| a: capture", "| a: model"]
+    assert "film" not in tables({"a": data}) and "intervals" not in tables({"a": data})
+
+
+def test_offsets_move_the_lips_of_the_film_too(model, speech):
+    given = row(model, speech)
+    moved = head_landmarks().show_lips(np.array(given["coefficients"]))
+    given["lips"] = moved.reshape(len(moved), -1).tolist()
+    clip = read_clip(given, {"a": {"av_offset_ms": 100.0}})
+    np.testing.assert_allclose(clip.lips[:-5], moved[5:], atol=1e-5)
+
+
+def test_each_table_goes_to_the_places_that_a_card_has(tmp_path):
+    card, readme, other = (tmp_path / name for name in ("card.md", "readme.md", "other.md"))
+    places = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in (SHAPE, METRICS)]
+    card.write_text("".join(places))
+    readme.write_text("<!-- shape and closure -->\nold\n<!-- /shape and closure -->\n")
+    other.write_text("nothing")
+    for path in (card, readme):
+        write_tables(path, {SHAPE: "first", METRICS: "second"})
+    assert "first" in card.read_text() and "second" in card.read_text()
+    assert readme.read_text() == "<!-- shape and closure -->\nfirst\n<!-- /shape and closure -->\n"
+    with pytest.raises(ValueError, match="has no place marked"):
+        write_tables(other, {SHAPE: "first"})
 
 
 @pytest.mark.parametrize("name", ["together", WEIGHTS])

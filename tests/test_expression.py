@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 from conftest import ROOT
-from evaluate import WEIGHTS
 from expression import CAPTIONS, emotion_in_name, measure, tables
 from onlooker import SHOWN_UNITS, measure_separability, shown_faces
 from prepare import PrepareArguments
 from prepare import main as prepare
+from tables import WEIGHTS
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL

@@ -12,8 +12,9 @@ sys.path.insert(0, str(PEERS))
 import compare
 import packages
 import report
-from evaluate import Clip, write_card
+from clip_figures import Clip
 from peer_energy import OPEN_JAW, jaw_open
+from tables import write_card
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 

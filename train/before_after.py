@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from clip_figures import Clip, clip_metrics, read_clip, summarize
 from datasets import Dataset
-from evaluate import Clip, clip_metrics, read_clip, summarize, table
 from plotly.subplots import make_subplots
+from tables import table
 from tqdm import tqdm
 from transformers import HfArgumentParser
 

@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard
 from licences import forbids_commerce, sources_table
 from plotly.subplots import make_subplots
 from sources import Source
+from tables import leading_table
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -26,9 +27,16 @@ DRAW_SECONDS = 120  # it takes 3 to 10
 TASK = "audio-to-blendshapes"
 TAGS = [TASK, "talking-face", "lip-sync", "arkit", "blendshapes", "speech-driven-animation"]
 INDEXED = {  # figures of the model index, and what they are called there
+    "width_r": "Correlation of the mouth's width with the film's",
+    "width_gain": "Size of its changes beside the film's",
+    "width_contrast": "Width at rounded minus spread phones, in 1/100 outer-eye distances",
+    "lip_motion_explained": "Share of the lips' motion explained",
+    "gap_r": "Correlation of the mouth's opening with the film's",
+    "gap_gain": "Size of its changes beside the film's, of the opening",
     "r0": "Correlation of lip distance with the captured gap",
     "lag_ms": "Lag of the lips in ms, positive: late",
     "maeD": "Mouth MAE without the clips' medians",
+    "AUC": "Closure on /p b m/ told from open vowels, area under the curve",
     "closure_recall": "Share of sealed frames that are closed",
     "false_closure": "Share of open frames that are closed",
     "J": "Closure on /p b m/ beyond that on open vowels",
@@ -76,12 +84,21 @@ The terms of these sources hold for what is made of them: name them where you pa
 
 ## Figures
 
-Of clips that training did not see. Medians over clips; closure on frames and phones is pooled. *capture* is
-the lip distance of the captured coefficients themselves (the ceiling), *rolled* the model's own prediction
-moved by half a clip, *mean pose* a constant face; a good figure has to be far from the last two. `r0` is the
+Of clips that training did not see. Medians over clips; closure on frames and phones is pooled. The shape of
+the mouth is that of the coefficients on the viewer's head against the landmarks of the film, the pose of the
+head removed: `width_r` and `width_gain` are the correlation of its width and the ratio of standard deviations
+(1: the size that people move), `width_contrast` the width at rounded minus spread phones in 1/100 of the
+outer-eye distance, `lip_motion_explained` the share of the motion of 40 points; `gap_` is the opening between
+the lips, `outer_` that between their outer edges. *capture* is the captured coefficients themselves (the
+ceiling), *rolled* the model's own prediction moved by half a clip, *mean pose* a constant face; a good figure
+has to be far from the last two. `r0` is the
 correlation of lip distance with the captured gap, `r0_speech` the same while somebody speaks, `lag_ms` how
 late the lips are, `maeD` the error of the mouth without each clip's medians, `cloC` and `ctl` the share of
 /p b m/ and of open vowels with closed lips, `J` their difference; `num_*` count clips, frames and phones.
+
+<!-- shape and closure -->
+{shape}
+<!-- /shape and closure -->
 
 <!-- metrics -->
 {tables}
@@ -117,6 +134,7 @@ def write_template(
         styles=", ".join(config.styles),
         sources=sources_table(sources),
         masks=_masks(config),
+        shape=leading_table(scores),
         tables=tables,
         limits="\n".join(f"- {limit}" for limit in _limits(config, sources, scores)),
     )

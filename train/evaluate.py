@@ -8,7 +8,10 @@
 the name is the last part of a row's id. Without a note the row's own phones and offset count, as phones.py
 and align.py wrote them. Several data sets are also pooled, and the lips are looked at where nobody speaks.
 Every clip is spoken as a stranger's: neutral and in the default style, whatever its row says (before_after.py
-asks for the style of its person). With --card the tables of a model card are written anew from the metrics.
+asks for the style of its person). The shape of the mouth is measured on rows that know the lips of their film
+(column `lips`); others are left out there and counted (num_without_lips). With --card the tables of model
+cards, and the first table of a README, are written anew.
+
 metrics.json tells by the SHA-256 of model.safetensors whose figures it holds; publish.py takes no others.
 """
 
@@ -22,33 +25,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 import torch
+from clip_figures import MOUTH_AND_JAW, Clip, clip_metrics, leading_figures, lip_motion, read_clip, summarize
 from datasets import Dataset
+from phone_groups import Phones, tell_apart
 from robustness import correlations, cost_of_changes
 from silence import measure_quiet, measure_rest
+from tables import (
+    CAPTIONS,
+    CLIP_FIGURES,
+    LEADING_ROWS,
+    METRICS,
+    SHAPE,
+    WEIGHTS,
+    leading_table,
+    tables,
+    write_tables,
+)
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from bilabial import metrics
+from bilabial import metrics, shape_metrics
 from bilabial.checkpoint import load_checkpoint, weights_sha256
-from bilabial.data import coefficients_of, load_rows, waveform_of
+from bilabial.data import load_rows, waveform_of
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.lips_bilabial import close_lips, lip_distance
+from bilabial.hub.lips_bilabial import close_lips
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 
-SUMMARY = (
-    "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd", "r0", "r0_speech", "lag_ms",
-    "maeD", "chr", "closure_recall", "false_closure", "false_in_speech", "cloC", "ctl", "J", "AUC",
-)  # fmt: skip
-WEIGHTS = "weights"  # beside the tables: {"sha256": of model.safetensors, "split": of the rows}
-CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
-    "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
-    "without speech": "Ten seconds each: lip distance in mm. Like every recording, noise above -65 dB is "
-    "first brought to the level of speech.",
-    "after speech": "Recordings cut after the last word, with a second of quiet behind: time until the lips "
-    "stay below 1 mm, the share that does within 150 ms, the share that never does.",
-    "changed sound": "Median r0 on sound that was changed, and the median of what a clip loses by it.",
-}
 MAX_RESTS = 20  # clips per data set whose end is listened to
 REST_MARGIN_SECONDS = 0.15  # before and after speech, for lips to open and to come to rest
 Results = dict[str, dict[str, dict]]  # per prediction and clip, see clip_metrics
@@ -71,85 +74,10 @@ class EvaluateArguments:
     changes: bool = field(
         default=False, metadata={"help": "Also measure r0 on noisy, clipped, telephoned ... sound."}
     )
-    card: Path | None = field(default=None, metadata={"help": "Model card whose tables are written anew."})
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A row as evaluation needs it: aligned, and only the frames that count.
-
-    Lip distance in lip units, gap in eyes.
-    """
-
-    id: str
-    fps: float
-    labels: np.ndarray
-    gap: np.ndarray
-    valid: np.ndarray
-    mask: np.ndarray
-    phones: list[tuple[str, float, float]]
-
-
-def read_clip(row: dict, notes: dict) -> Clip:
-    """A row with its audio-video offset removed; what its note says goes before what the row says."""
-    note, fps = notes.get(row["id"].rsplit("/", 1)[-1], {}), float(row["fps"])
-    phones = [(phone["name"], phone["start"], phone["end"]) for phone in row["phones"]]
-    captured = np.column_stack([coefficients_of(row), row["lip_gap"], row["valid"]]).astype(np.float32)
-    captured = metrics.align(captured, fps, note.get("av_offset_ms", float(row["av_offset_ms"])))
-    return Clip(
-        id=row["id"],
-        fps=fps,
-        labels=captured[:, :52],
-        gap=captured[:, 52],
-        valid=captured[:, 53] > 0.99,
-        mask=np.array(row["channel_mask"], bool),
-        phones=[tuple(phone) for phone in note.get("phones", phones)],
+    card: list[Path] = field(
+        default_factory=list,
+        metadata={"help": "Model card, and README, whose tables are written anew."},
     )
-
-
-def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dict:
-    """All numbers of one clip and one prediction (T, 52); closure counts stay counts, to be pooled."""
-    ok = clip.valid[: len(predicted)]
-    predicted, labels, gap = predicted[: len(ok)][ok], clip.labels[: len(ok)][ok], clip.gap[: len(ok)][ok]
-    speaking = metrics.speaking_frames(len(clip.valid), clip.fps, clip.phones)[: len(ok)][ok]
-    weights = model.config.lip_distance_weights
-    distance = lip_distance(torch.from_numpy(predicted), ARKIT_BLENDSHAPES, weights).numpy()
-    result = {
-        "mse": metrics.mse(predicted, labels, clip.mask),
-        **{f"mae_{group}": metrics.mae(predicted, labels, clip.mask, group) for group in metrics.GROUPS},
-        "mve": metrics.mve(predicted, labels),
-        "lve": metrics.lve(predicted, labels),
-        "fdd": metrics.fdd(predicted, labels),
-        "r0": metrics.correlation(distance, gap),
-        "r0_speech": metrics.correlation(distance[speaking], gap[speaking]),
-        "lag_ms": metrics.best_lag_ms(distance, gap, clip.fps),
-        "maeD": metrics.mae_without_medians(predicted, labels, clip.mask),
-        "chr": metrics.channel_correlation(predicted, labels, clip.mask),
-        "closure_counts": metrics.frame_closure(distance, gap),
-        "speech_counts": metrics.frame_closure(distance, gap, speaking)[2:],
-    }
-    if clip.phones and ok.all():  # phone times need an unbroken clip
-        result["phone_minima"] = metrics.phone_minima(distance, gap, clip.fps, clip.phones)
-    return result
-
-
-def summarize(results: Iterable[dict]) -> dict:
-    """Medians over clips; closure on frames and on phones pooled over all clips."""
-    results = list(results)
-    columns = {name: [result[name] for result in results] for name in SUMMARY if name in results[0]}
-    summary = {name: float(np.nanmedian(v)) for name, v in columns.items() if not np.isnan(v).all()}
-    summary["num_clips"] = len(results)
-    sealed, recalled, opened, closed = np.sum([result["closure_counts"] for result in results], axis=0)
-    summary |= {
-        "closure_recall": float(recalled / max(sealed, 1)),
-        "false_closure": float(closed / max(opened, 1)),
-    }
-    spoken_open, spoken_closed = np.sum([result["speech_counts"] for result in results], axis=0)
-    summary["false_in_speech"] = float(spoken_closed / max(spoken_open, 1))
-    summary |= {"num_sealed_frames": int(sealed), "num_open_frames": int(opened)}
-    pairs = [result["phone_minima"] for result in results if "phone_minima" in result]
-    bilabial, control = ([share for pair in pairs for share in pair[kind]] for kind in (0, 1))
-    return summary | (metrics.phone_closure(bilabial, control) if bilabial and control else {})
 
 
 def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
@@ -168,8 +96,9 @@ def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
 def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Results:
     """Metrics of the model, beside two ceilings and two that must look bad.
 
-    "capture" is the capture's own lip distance, "capture at rest" the same with lips closed in silence,
-    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label.
+    "capture" is the captured coefficients themselves, "capture at rest" the same with lips closed in silence,
+    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label. "film" says
+    how the filmed lips move, where a row knows them.
     """
     results: Results = {}
     for row in tqdm(rows, unit="clip"):
@@ -184,16 +113,32 @@ def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Re
         }
         for name, prediction in predictions.items():
             results.setdefault(name, {})[clip.id] = clip_metrics(clip, prediction, model)
+        if clip.lips is not None:
+            results.setdefault("film", {})[clip.id] = lip_motion(clip.lips, clip)
+            results["model"][clip.id]["phones"] = phones_of(clip, predicted)
     return results
 
 
+def phones_of(clip: Clip, predicted: np.ndarray) -> Phones:
+    """The coefficients of mouth and jaw at the clip's phones."""
+    count = min(len(predicted), len(clip.labels))
+    both = np.column_stack([clip.labels[:count, MOUTH_AND_JAW], predicted[:count, MOUTH_AND_JAW]])
+    both[~clip.valid[:count]] = np.nan
+    names, means = shape_metrics.phone_means(both, clip.fps, clip.phones)
+    captured, ours = np.split(means, 2, axis=1)
+    return Phones(names, captured, ours)
+
+
 def summarize_data(results: Results) -> dict:
-    """What metrics.json says of a data set: a row for each prediction, and the model's own per clip."""
+    """What metrics.json says of a data set: a row for each prediction, and the model's own per clip.
+
+    "intervals": 95 % intervals over clips of the leading figures, where the shape of the lips is known.
+    """
     clips = {
-        clip_id: {k: result[k] for k in SUMMARY if k in result}
+        clip_id: {k: result[k] for k in CLIP_FIGURES if k in result}
         for clip_id, result in results["model"].items()
     }
-    return {**{name: summarize(of_clips.values()) for name, of_clips in results.items()}, "clips": clips}
+    return pool([results]) | {"clips": clips}
 
 
 def evaluate(model: BilabialModel, rows: Iterable[dict], notes: dict) -> dict:
@@ -204,9 +149,23 @@ def evaluate(model: BilabialModel, rows: Iterable[dict], notes: dict) -> dict:
 def pool(data: Iterable[Results]) -> dict[str, dict]:
     """One row for each prediction over the clips and phones of several data sets together."""
     data = list(data)
-    return {
-        name: summarize(result for results in data for result in results[name].values()) for name in data[0]
+    rows = {
+        name: [result for results in data for result in results.get(name, {}).values()]
+        for name in dict.fromkeys(name for results in data for name in results)
     }
+    summaries = {name: summarize(of_row) for name, of_row in rows.items()}
+    if "film" not in rows:
+        return summaries
+    intervals = {
+        name: shape_metrics.bootstrap_intervals(rows[name], leading_figures) for name in LEADING_ROWS
+    }
+    return summaries | {"intervals": intervals}
+
+
+def tell_phones_apart(data: Iterable[Results]) -> dict[str, dict]:
+    """The table of phone groups over the clips of several data sets together."""
+    clips = [result for results in data for result in results["model"].values()]
+    return tell_apart([result["phones"] for result in clips if "phones" in result])
 
 
 def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict) -> dict[str, dict]:
@@ -216,46 +175,6 @@ def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict)
         clips, waveforms = [read_clip(row, notes) for row in rows], [waveform_of(row) for row in rows]
         r0[name] = correlations(model, waveforms, [(clip.gap, clip.valid, clip.fps) for clip in clips])
     return cost_of_changes(r0)
-
-
-def table(scores: dict[str, dict]) -> str:
-    """A Markdown table: one row per entry, the columns that any entry has, those of SUMMARY first."""
-    given = dict.fromkeys(column for row in scores.values() for column in row)
-    columns = [name for name in SUMMARY if name in given] + [name for name in given if name not in SUMMARY]
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in scores.items():
-        lines.append(f"| {name} | {' | '.join(_cell(row.get(column)) for column in columns)} |")
-    return "\n".join(lines)
-
-
-def tables(scores: dict[str, dict]) -> str:
-    """The tables of a metrics.json, one under another; numbers of single clips stay in the file."""
-    parts = []
-    for name, entries in scores.items():
-        if name == WEIGHTS:
-            continue
-        rows = {row: values for row, values in entries.items() if row != "clips"}
-        caption = [CAPTIONS[name]] if name in CAPTIONS else []
-        parts += [f"### {name}", *caption, table(rows)]
-    return "\n\n".join(parts)
-
-
-def _cell(value: float | None) -> str:
-    if value is None or not np.isfinite(value):
-        return "" if value is None else "n/a"
-    return f"{value:.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.3f}"
-
-
-def write_card(card: Path, name: str, text: str) -> None:
-    """Replace what stands between <!-- NAME --> and <!-- /NAME --> in a card.
-
-    Raises ValueError without the marks.
-    """
-    before, start, rest = card.read_text().partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition(f"<!-- /{name} -->")
-    if not start or not end:
-        raise ValueError(f"{card} has no place marked <!-- {name} --> ... <!-- /{name} -->")
-    card.write_text(before + start + text + "\n" + end + after)
 
 
 def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
@@ -296,14 +215,17 @@ def main(args: EvaluateArguments) -> None:
     scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
     if len(results) > 1:
         scores["together"] = pool(results.values())
+    if groups := tell_phones_apart(results.values()):
+        scores["phone groups"] = groups
     scores["without speech"] = measure_quiet(model)
     scores["after speech"] = measure_rest(model, some_waveforms(rows.values()))
     if args.changes:
         scores["changed sound"] = measure_changes(model, rows, notes)
     args.output.write_text(json.dumps(scores, indent=1) + "\n")
-    print(tables(scores))
-    if args.card:
-        write_card(args.card, "metrics", tables(scores))
+    written = {SHAPE: leading_table(scores), METRICS: tables(scores)}
+    print("\n\n".join(filter(None, written.values())))
+    for card in args.card:
+        write_tables(card, written)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
+from clip_figures import Clip, read_clip
 from datasets import Dataset
-from evaluate import WEIGHTS, Clip, load_data, read_clip, table, write_card
+from evaluate import load_data
 from onlooker import measure_separability
+from tables import WEIGHTS, table, write_card
 from tqdm import tqdm
 from transformers import HfArgumentParser
 

@@ -37,11 +37,11 @@ from checks import (
     code_revision,
     open_app,
 )
-from evaluate import tables
 from huggingface_hub import DatasetCard, HfApi, ModelCard
 from licences import check_licence, hub_licence, read_sources
 from sources import SOURCES_FILE, Source, sources_of_files
 from space import build_space
+from tables import leading_table, tables
 from tqdm import tqdm
 from transformers import HfArgumentParser
 from upload import Release, check_token, push
@@ -162,7 +162,8 @@ def build_model(args: PublishArguments, folder: Path) -> None:
         if source
         else write_template(name, model, sources, scores, tables(scores), licence)
     )
-    problems = check_card(source.name if source else "the card", text, tables(scores)) + check_weights(model)
+    figures = leading_table(scores), tables(scores)
+    problems = check_card(source.name if source else "the card", text, *figures) + check_weights(model)
     refuse(problems or check_licence(sources, args.licence or card_licence(text), args.allow_non_commercial))
     save_checkpoint(model, feature_extractor, folder, with_code=True)
     refuse(check_code(folder) or check_use(folder, model))

@@ -26,9 +26,10 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
 
 import numpy as np
 import torch
-from evaluate import Clip, clip_metrics, read_clip, summarize, write_card
+from clip_figures import Clip, clip_metrics, read_clip, summarize
 from packages import HEADAUDIO, OPENFACEFX, PYLIPSYNC, PeerError, install_node, install_python, last_error
 from report import lips_figure, page, write_figures
+from tables import write_card
 
 from bilabial import metrics
 from bilabial.audio import encode_wav
