@@ -15,7 +15,15 @@ import torch
 from tqdm import tqdm
 
 from bilabial.audio import resample
-from bilabial.augmentation import babble, clipped, coloured_noise, telephone, white_noise
+from bilabial.augmentation import (
+    babble,
+    clipped,
+    coloured_noise,
+    draw_music,
+    reverberate,
+    telephone,
+    white_noise,
+)
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -24,6 +32,7 @@ from bilabial.metrics import correlation
 SNR_DB = 10.0
 CLIPPED_DB = torch.tensor([6.0])
 NUM_BABBLERS = 5
+ROOM_SECONDS, ROOM_DIRECT_DB = torch.tensor([0.5]), torch.tensor([0.0])  # T60; direct sound to reverberation
 
 
 def quieter(waveform: np.ndarray) -> np.ndarray:
@@ -45,6 +54,19 @@ def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
     return waveform + coloured_noise(white, torch.tensor([db_per_octave]), torch.tensor([level]))[0].numpy()
 
 
+def in_a_room(waveform: np.ndarray) -> np.ndarray:
+    """Across a living room: reverberation as loud as the speaker, dying away by 60 dB in half a second."""
+    white = white_noise(torch.tensor([1]), SAMPLING_RATE)
+    return reverberate(torch.from_numpy(waveform)[None], white, ROOM_SECONDS, ROOM_DIRECT_DB)[0].numpy()
+
+
+def with_music(waveform: np.ndarray) -> np.ndarray:
+    """Synthetic music 10 dB below the speech."""
+    music = torch.from_numpy(draw_music(np.random.default_rng(len(waveform)), len(waveform)))[None]
+    level = torch.tensor([speech_level_db(waveform) - SNR_DB])
+    return waveform + babble(music, level)[0].float().numpy()
+
+
 def with_babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     """Other recordings at once, repeated to its length, together 10 dB below the speech."""
     together = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
@@ -60,6 +82,9 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "telephone": lambda waveform: telephone(torch.from_numpy(waveform)[None])[0].numpy(),
     "white noise, 10 dB": lambda waveform: with_noise(waveform, 0.0),
     "pink noise, 10 dB": lambda waveform: with_noise(waveform, -3.0),
+    "room": in_a_room,
+    "room, then pink noise": lambda waveform: with_noise(in_a_room(waveform), -3.0),
+    "music, 10 dB": with_music,
 }
 BABBLE = f"babble of {NUM_BABBLERS}, {SNR_DB:g} dB"  # needs other recordings
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 import torch
 
-from bilabial.augmentation import coloured_noise, fan, white_noise
+from bilabial.augmentation import coloured_noise, draw_music, fan, white_noise
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import (
@@ -31,6 +31,7 @@ REST_TARGET_MS = 150
 SPEECH_ENDS_DB = -25.0  # below the level of speech: where the last word has died away
 FADE_SECONDS = 0.01
 HUM_HZ = 100.0  # of the fan
+NUM_PIECES = 4  # of synthetic music, none of them heard in training
 FPS = 50.0  # the model's own rate
 
 
@@ -45,7 +46,17 @@ def quiet_sounds(seed: int = 0) -> dict[str, np.ndarray]:
         sounds[f"pink noise, {level_db:g} dB"] = pink
         sounds[f"brown noise, {level_db:g} dB"] = brown
         sounds[f"fan, {level_db:g} dB"] = fan(white[2:], torch.tensor([HUM_HZ]), level[2:])[0].numpy()
+    for number in range(NUM_PIECES):
+        sounds[f"music {number + 1}"] = draw_music(np.random.default_rng(10_000 + number), num_samples)
+    sounds["siren"] = siren(num_samples)
     return sounds
+
+
+def siren(num_samples: int) -> np.ndarray:
+    """A wailing tone between 500 and 1500 Hz, every two seconds: (S,) float32."""
+    times = np.arange(num_samples) / SAMPLING_RATE
+    frequencies = 1000.0 + 500.0 * np.sin(np.pi * times)
+    return np.sin(2 * np.pi * np.cumsum(frequencies) / SAMPLING_RATE).astype(np.float32)
 
 
 def lip_distance_mm(model: BilabialModel, waveform: np.ndarray) -> np.ndarray:
@@ -73,9 +84,12 @@ def rest_ms(distance_mm: np.ndarray, end_seconds: float) -> float:
 
 
 def measure_quiet(model: BilabialModel) -> dict[str, dict[str, float]]:
-    """Per sound without speech: the mean and the largest lip distance in mm."""
+    """Per sound without speech: the mean and the largest lip distance in mm, and the share of open frames."""
     distances = {name: lip_distance_mm(model, sound) for name, sound in quiet_sounds().items()}
-    return {name: {"mean_mm": float(mm.mean()), "max_mm": float(mm.max())} for name, mm in distances.items()}
+    return {
+        name: {"mean_mm": float(mm.mean()), "max_mm": float(mm.max()), "open": float((mm > REST_MM).mean())}
+        for name, mm in distances.items()
+    }
 
 
 def measure_rest(model: BilabialModel, recordings: Iterable[np.ndarray]) -> dict[str, dict[str, float]]:
