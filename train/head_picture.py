@@ -1,0 +1,112 @@
+"""Pictures of the page's 3D head, drawn by the page's own scripts in a Chromium without a window."""
+
+import base64
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.npm import THREE
+from bilabial.player import HEAD, player_props
+from bilabial.translation import VIEWER
+
+SCRIPTS = ("texts.js", "modules.js", "morphs.js", "head.js")
+VIEWS = {"front": (0, 0), "three-quarter": (35, 0), "profile": (88, 0), "below": (0, -28)}  # degrees left, up
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
+ADDRESS = "http://head.test/"  # answered here, never fetched
+LOAD_SECONDS = 120
+# The camera looks at the lower half of the face; head.height is that of all that a face moves.
+PAGE = """<!doctype html><canvas></canvas><script>
+addEventListener("error", (event) => (window.failure = event.message));
+addEventListener("unhandledrejection", (event) => (window.failure = String(event.reason)));
+</script><script type="module">
+const element = document.body, props = %s;
+%s
+const three = await importModules(props.three, THREE_PARTS);
+const head = new Head(three, document.querySelector("canvas"), true);
+head.resize(%d, %d);
+await head.load(await (await fetch("head.glb")).arrayBuffer(), props.names);
+head.restingRatio = 1;
+head.scene.background = new three.Color(0xe8eaee);
+window.picture = (values, left, up) => {
+  const target = head.centre.clone();
+  target.add(new three.Vector3(0, -0.22 * head.height, 0.35 * head.height));
+  const [around, down] = [(left * Math.PI) / 180, ((90 - up) * Math.PI) / 180];
+  const place = new three.Spherical(4 * head.height, down, around);
+  head.camera.fov = 10;
+  head.camera.updateProjectionMatrix();
+  head.camera.position.setFromSpherical(place).add(target);
+  head.camera.lookAt(target);
+  head.pose(props.names, values);
+  head.render();
+  return head.canvas.toDataURL("image/png");
+};
+</script>"""
+
+Draw = Callable[[Sequence[float]], Image.Image]
+
+
+@contextmanager
+def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Draw]:
+    """A function that draws coefficients (52,) in ARKIT_BLENDSHAPES's order as size x size pixels.
+
+    view: one of VIEWS. head: a GLB whose morph targets have ARKit names. Raises ValueError for another view
+    or a head that cannot be drawn, FileNotFoundError where playwright, Chromium or the head is missing.
+    """
+    if view not in VIEWS:
+        raise ValueError(f"view must be one of {', '.join(VIEWS)}, got {view!r}")
+    if not head.is_file():
+        raise FileNotFoundError(f"there is no head at {head}")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise FileNotFoundError(
+            f"no browser found, looked for {', '.join(BROWSERS)}: apt-get install chromium"
+        )
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise FileNotFoundError("pictures of the head need playwright: pip install playwright") from error
+    page_text = _page(size)
+
+    def answer(route) -> None:
+        if route.request.url == ADDRESS:
+            route.fulfill(body=page_text, content_type="text/html; charset=utf-8")
+        elif route.request.url == ADDRESS + "head.glb":
+            route.fulfill(path=head)
+        elif route.request.url.startswith(THREE.cdn):
+            route.continue_()
+        else:
+            route.abort()
+
+    with sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=browser, args=BROWSER_FLAGS)
+        page = window.new_page(viewport={"width": size, "height": size})
+        page.set_default_timeout(LOAD_SECONDS * 1000)
+        page.route("**/*", answer)
+        page.goto(ADDRESS)
+        page.wait_for_function("Boolean(window.picture ?? window.failure)")
+        if failure := page.evaluate("window.failure"):
+            raise ValueError(f"{head} cannot be drawn: {failure}")
+
+        def draw(values: Sequence[float]) -> Image.Image:
+            given = [np.asarray(values, dtype=float).tolist(), *VIEWS[view]]
+            address = page.evaluate("given => picture(...given)", given)
+            return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB")
+
+        yield draw
+        window.close()
+
+
+def _page(size: int) -> str:
+    props = player_props(None) | {"names": list(ARKIT_BLENDSHAPES)}
+    files = zip(THREE.modules, THREE.files(), strict=False)  # from its CDN where it is not installed
+    props["three"]["texts"] = {name: path.read_text() for name, path in files}
+    scripts = "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
+    return PAGE % (json.dumps(props).replace("</", "<\\/"), scripts, size, size)
