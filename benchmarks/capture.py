@@ -13,9 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 from mediapipe.tasks.python import vision
 
-from bilabial.capture import MAX_FACES, capture_video, decode_frames, find_landmarker, track_face
+from bilabial.capture import capture_video, find_landmarker
+from bilabial.faces import MAX_FACES, track_faces
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.metrics import best_lag_ms, correlation
+from bilabial.video import decode_frames
 
 MODES = {
     "IMAGE": (vision.RunningMode.IMAGE, 1),
@@ -29,15 +31,15 @@ def tracking(videos: list[Path]) -> None:
     landmarker, captured, seconds = find_landmarker(), {}, {}
     for name, (mode, num_faces) in MODES.items():
         start = time.perf_counter()
-        tracks = (track_face(decode_frames(video), landmarker, num_faces, mode) for video in videos)
+        tracks = (track_faces(decode_frames(video), landmarker, num_faces, mode) for video in videos)
         captured[name] = list(tracks)
         seconds[name] = time.perf_counter() - start
     print("| running mode | lag (ms) | r | std of the gap | time |\n|---|---|---|---|---|")
     for name, clips in captured.items():
         rows = []
-        for track, image in zip(clips, captured["IMAGE"], strict=True):
-            gap, reference = track.values[:, -1], image.values[:, -1]
-            fps = 1 / np.median(np.diff(track.times))
+        for film, image in zip(clips, captured["IMAGE"], strict=True):
+            gap, reference = film.tracks[0].values[:, -1], image.tracks[0].values[:, -1]
+            fps = 1 / np.median(np.diff(film.times))
             lag, r = best_lag_ms(gap, reference, fps), correlation(gap, reference)
             rows.append((lag, r, gap.std() / reference.std()))
         lag, r, std = np.mean(rows, axis=0)

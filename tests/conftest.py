@@ -83,10 +83,18 @@ def tiny_model(tiny_config: BilabialConfig) -> BilabialModel:
 
 
 def write_video(
-    path: Path, times: list[float], images: list[np.ndarray], seconds_of_sound: float = 0.0
+    path: Path,
+    times: list[float],
+    images: list[np.ndarray],
+    seconds_of_sound: float = 0.0,
+    fast_start: bool = False,
 ) -> Path:
-    """A video whose frames are shown at the given times (s), with a tone when asked for."""
-    with av.open(str(path), "w") as container:
+    """A video whose frames are shown at the given times (s), with a tone when asked for.
+
+    fast_start: the index of an MP4 file comes first, so that a part of the file can be read.
+    """
+    options = {"movflags": "+faststart"} if fast_start and path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         video = container.add_stream("libx264", rate=1000, options={"crf": "16", "bf": "0"})
         video.height, video.width = images[0].shape[:2]
         video.pix_fmt = "yuv420p"

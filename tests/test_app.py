@@ -26,9 +26,10 @@ from PIL import Image
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import load_audio
-from bilabial.capture import find_landmarker, track_face
+from bilabial.capture import find_landmarker
 from bilabial.errors import UserError
 from bilabial.exporters import read_glb, to_glb, write_glb
+from bilabial.faces import track_faces
 from bilabial.player import HEAD
 
 
@@ -112,7 +113,8 @@ def test_a_face_tracker_reads_the_mouth_that_was_predicted(page, three, tmp_path
         seek(page, frame / 30)
         shot = Image.open(io.BytesIO(page.locator(".bilabial-canvas").screenshot())).convert("RGB")
         pictures.append((frame / 30, np.ascontiguousarray(shot)))
-    values = track_face(iter(pictures), find_landmarker(), 1, vision.RunningMode.IMAGE).values
+    film = track_faces(iter(pictures), find_landmarker(), 1, vision.RunningMode.IMAGE)
+    values = film.tracks[0].values
     read = values[:, ARKIT_BLENDSHAPES.index("jawOpen")]
     assert np.isfinite(read).all()  # it finds a face in every picture
     assert np.corrcoef(read, clip["jawOpen"][frames])[0, 1] >= 0.9

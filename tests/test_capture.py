@@ -5,14 +5,16 @@ import http.server
 import struct
 import threading
 
+import av
 import numpy as np
 import pytest
 from conftest import write_video
 
 from bilabial import capture
 from bilabial.audio import decode_audio
-from bilabial.capture import blend_frames, capture_video, decode_frames, download_landmarker, find_landmarker
+from bilabial.capture import capture_video, download_landmarker, find_landmarker, watch_faces
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.video import blend_frames, decode_frames
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,54 @@ def test_the_largest_face_counts(frames, reference, tmp_path):
         both.append(canvas)
     captured = capture_video(write_video(tmp_path / "two.mp4", times, both), fps=25, duration_seconds=3.0)
     assert np.corrcoef(captured.lip_gap, reference.lip_gap)[0, 1] > 0.9
+
+
+def test_one_of_two_equal_faces_is_followed(clips, frames, tmp_path):
+    """Another person beside the first, as large: no frame of the one becomes one of the other."""
+    times, images = frames
+    others = [image for _, image in decode_frames(clips / "validation" / "grid" / "brbk7n.mp4")]
+    both = [np.concatenate(pair, axis=1) for pair in zip(images, others, strict=True)]
+    film = watch_faces(write_video(tmp_path / "equal.mp4", times, both))
+    assert len(film.tracks) == 2
+    for track in film.tracks:
+        assert track.found.all()
+        assert np.ptp(track.view.bones[:, :, 0].mean(axis=1)) < 40
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_that_does_not_stand_upright_is_turned(frames, reference, tmp_path, turns):
+    times, images = frames
+    turned = [np.ascontiguousarray(np.rot90(image, turns)) for image in images]
+    captured = capture_video(write_video(tmp_path / "turned.mp4", times, turned), fps=25, duration_seconds=3)
+    assert captured.turned_degrees == 360 - 90 * turns
+    assert captured.valid.all() and np.corrcoef(captured.lip_gap, reference.lip_gap)[0, 1] > 0.95
+    assert reference.turned_degrees == 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_video_that_ends_before_its_declared_end(frames, reference, tmp_path, suffix):
+    times, images = frames
+    path = write_video(tmp_path / f"whole{suffix}", times, images, fast_start=True)
+    whole = capture_video(path)
+    assert whole.decoded_share > 0.95 and reference.decoded_share > 0.95
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    cut = capture_video(path)
+    assert 0.2 < cut.decoded_share < 0.8
+    assert cut.clip.duration_seconds == pytest.approx(3 * cut.decoded_share, abs=0.1)
+    assert capture_video(path, duration_seconds=0.5).decoded_share == 1.0  # what was asked for is there
+
+
+def test_damaged_packets_are_passed_over(frames, tmp_path):
+    times, images = frames
+    path = write_video(tmp_path / "damaged.mp4", times, images)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for start, size in packets[40:45]:
+        content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    left = [time for time, _ in decode_frames(path)]
+    assert left == pytest.approx(times[:40] + times[45:], abs=1e-3)
 
 
 def test_interpolating_pictures_is_close_to_interpolating_numbers(clips, reference):

@@ -8,14 +8,16 @@ from align import measure
 from conftest import write_video
 
 from bilabial.audio import decode_audio
-from bilabial.capture import BONES, Capture, View, capture_video, decode_frames
+from bilabial.capture import Capture, capture_video
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.corpora import Take
 from bilabial.data import row_of_take
 from bilabial.doubles import find_doubles, prints_of
+from bilabial.faces import BONES, View
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.quality import LIMITS, complaints, jitter, marks_of, quality_of, score_of
+from bilabial.video import decode_frames
 
 FPS, KEPT = 50.0, 50.0  # frames per second; the score that prepare.py asks for
 
