@@ -24,7 +24,7 @@ def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterato
 
     Frames are as players show them: a telephone held upright films lying and notes how to turn the picture.
     quarter_turns: counterclockwise, more of them. Damaged packets are passed over, as FFmpeg does. Raises
-    ValueError where nothing can be decoded.
+    UserError, a ValueError, where nothing can be decoded.
     """
     with open_media(source) as container:
         if not container.streams.video:
