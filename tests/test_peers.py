@@ -1,5 +1,6 @@
 """The benchmark of peers: what of it needs no peer installed."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -16,6 +17,7 @@ from clip_figures import Clip
 from peer_energy import OPEN_JAW, jaw_open
 from tables import write_card
 
+from bilabial.head_landmarks import head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
@@ -103,6 +105,20 @@ def test_a_row_has_its_metrics_and_its_own_cost(case, tiny_model):
     assert 5 < row["peak_mb"] < 150  # numpy alone, not the torch of this process
     still = compare.references([case], run)["mean pose"]
     assert "lag_ms" not in compare.summary([case], still, None, tiny_model)
+
+
+def test_every_face_is_shown_on_the_head(case, tiny_model):
+    """The captured face is the film here; a face that does not move explains nothing of it."""
+    assert compare.film_row([case]) == {}  # its lips are not known
+    lips = head_landmarks().show_lips(case.clip.labels)
+    filmed = dataclasses.replace(case, clip=dataclasses.replace(case.clip, lips=lips))
+    rows = compare.references([filmed], None)
+    captured, still = (compare.summary([filmed], rows[name], None, tiny_model) for name in reversed(rows))
+    assert captured["gap_r"] == pytest.approx(1.0) and captured["lip_motion_explained"] == pytest.approx(1.0)
+    assert still["lip_motion_explained"] == pytest.approx(0.0, abs=1e-6) and still["gap_gain"] < 1e-3
+    rows = {"mean pose": still} | compare.film_row([filmed])
+    assert report.table(rows).startswith("| | width_r | width_gain | lip_motion_explained | gap_r |")
+    assert set(rows["film"]) == {"num_clips", "num_rounded", "num_spread", "lip_change_mm", "lip_jitter_mm"}
 
 
 def test_references_without_our_own_run(case):

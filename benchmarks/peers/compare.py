@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
 
 import numpy as np
 import torch
-from clip_figures import Clip, clip_metrics, read_clip, summarize
+from clip_figures import Clip, clip_metrics, lip_motion, read_clip, summarize
 from packages import HEADAUDIO, OPENFACEFX, PYLIPSYNC, PeerError, install_node, install_python, last_error
 from report import lips_figure, page, write_figures
 from tables import write_card
@@ -228,6 +228,12 @@ def summary(cases: list[Case], predictions: dict[str, np.ndarray], run: Run | No
     return row
 
 
+def film_row(cases: list[Case]) -> dict[str, dict]:
+    """The row of the film, which has no coefficients: how its lips move. None where no lips are known."""
+    filmed = [lip_motion(case.clip.lips, case.clip) for case in cases if case.clip.lips is not None]
+    return {"film": summarize(filmed)} if filmed else {}
+
+
 def read_cases(datasets: list[str], split: str, notes: dict) -> list[Case]:
     return [
         Case(Path(name).name, read_clip(row, notes), waveform_of(row))
@@ -273,6 +279,7 @@ def main() -> None:
     together = {"all clips": cases} if len(groups) > 1 else {}
     scores = {
         group: {name: summary(of, values, runs.get(name), model) for name, values in predictions.items()}
+        | film_row(of)
         for group, of in (groups | together).items()
     }
     args.output.write_text(json.dumps(scores | {"notes": notes}, indent=1) + "\n")
