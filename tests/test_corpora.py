@@ -67,6 +67,8 @@ def test_empty_cells_take_the_default(tmp_path):
         ("file,split\na.mp4,dev\n", "line 2: split must be one of train"),
         ("file\na.mp4\nb.mp4\n", "line 3 names 'b.mp4', which is not in"),
         ("file,emotion\n,happy\n", "line 2 has an empty column 'file'"),
+        ("\n\nfile,emotion\n\na.mp4,\n,,\na.mp4,joyful\n", "line 7: emotion must be one of neutral"),
+        ("file;emotion\na.mp4;joyful\n", "line 2: emotion must be one of neutral"),
         ("file\na.mp4\na.mp4\n", "twice"),
         ("file\n", "holds no takes"),
     ],

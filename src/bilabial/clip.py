@@ -21,7 +21,8 @@ import numpy as np
 from bilabial.errors import MissingFileError, UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
-from bilabial.timecodes import fps_of_timecodes, to_timecode
+from bilabial.live_link import read_live_link
+from bilabial.timecodes import to_timecode
 
 LIVE_LINK_ROTATIONS = (
     "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
@@ -174,28 +175,14 @@ class FaceClip:
 
     @classmethod
     def from_csv(cls, path: str | Path, fps: float | None = None) -> FaceClip:
-        """Read a Live Link Face CSV; head and eye rotations are left out, values clipped to 0..1.
+        """Read a Live Link Face CSV (`read_live_link`): frames lie where the timecodes of its rows say.
 
-        fps: frame rate of the recording; None reads it from the timecodes. Raises ValueError naming what is
-        wrong.
+        In holes of the recording they are interpolated; `bilabial.recordings.read_capture` tells those.
+        Rotations are left out. fps: frame rate of rows that lie evenly; None = by the timecodes. Raises
+        ValueError naming what is wrong.
         """
-        rows = read_csv(path)
-        header = {_camel_case(name): column for column, name in enumerate(rows[0])} if rows else {}
-        missing = [name for name in ("timecode", *ARKIT_BLENDSHAPES) if name not in header]
-        if missing:
-            raise UserError("csv_columns", path=Path(path), missing=missing[:5])
-        body = rows[1:]
-        if not body:
-            raise UserError("csv_empty", path=Path(path))
-        try:
-            values = np.array([[float(row[header[name]]) for name in ARKIT_BLENDSHAPES] for row in body])
-        except (ValueError, IndexError) as error:
-            raise UserError("csv_row", path=Path(path), error=error) from error
-        if not np.isfinite(values).all():
-            raise UserError("csv_not_finite", path=Path(path))
-        if fps is None:
-            fps = fps_of_timecodes([row[header["timecode"]] for row in body])
-        return cls(ARKIT_BLENDSHAPES, np.clip(values, 0.0, 1.0), fps)
+        track = read_live_link(path, fps)
+        return cls(track.names, track.frames(), track.fps)
 
 
 def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -225,21 +212,5 @@ def _array_of(archive: ZipFile, member: ZipInfo) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def read_csv(path: str | Path) -> list[list[str]]:
-    """The rows of a CSV in UTF-8, with or without a byte order mark; empty ones are left out.
-
-    Raises ValueError for another encoding.
-    """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            return [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError("csv_encoding", path=Path(path), error=error) from error
-
-
 def _pascal_case(name: str) -> str:
     return name[0].upper() + name[1:]
-
-
-def _camel_case(name: str) -> str:
-    return name[:1].lower() + name[1:]

@@ -42,7 +42,7 @@ def arkit_name(name: str) -> str | None:
 
 
 def columns_by_name(names: Iterable[str]) -> dict[str, int]:
-    """Column of each ARKit name among the spellings of a file; others are left out.
+    """Column of each ARKit name among the spellings of a file, in Apple's order; others are left out.
 
     Raises ValueError naming two columns that mean the same.
     """
@@ -52,4 +52,4 @@ def columns_by_name(names: Iterable[str]) -> dict[str, int]:
             raise ValueError(f"{names[columns[name]]!r} and {names[column]!r} are both {name}")
         if name:
             columns[name] = column
-    return columns
+    return {name: columns[name] for name in ARKIT_BLENDSHAPES if name in columns}

@@ -1,43 +1,53 @@
 """Recorded curves: the files that capture programs and generators write, read as a FaceClip or a Capture.
 
-CSV of Live Link Face (FaceClip.from_csv); JSON of BEAT and LAM (names, frames of weights and time), JSON of
+CSV of Live Link Face (bilabial.live_link); JSON of BEAT and LAM (names, frames of weights and time), JSON of
 Audio2Face (facsNames, weightMat, exportFps); FaceClip's own archives, and those of FACEGOOD's rig. Names are
-matched in any spelling (bilabial.names); curves that are none of ARKit's 52 are left out.
+matched in any spelling (bilabial.names); curves that are none of ARKit's 52 are left out. Rows stay at their
+times (bilabial.tracks).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bilabial.capture import Capture
-from bilabial.clip import FaceClip, interpolate_frames
+from bilabial.clip import FaceClip
 from bilabial.conventions import convert
 from bilabial.facegood import capture_of_weights, is_facegood, read_weights
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
-from bilabial.hub.frames_bilabial import num_frames
+from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.live_link import read_live_link
 from bilabial.names import columns_by_name
-from bilabial.timecodes import standard_fps
+from bilabial.timecodes import seconds_of_times
+from bilabial.tracks import Track, even_track, track_of_rows
 
 NEEDED = ("jawOpen", "mouthClose")
+SHOWN_CHARACTERS = 80  # of what a file says, in an error
 
 
-def read_recording(path: Path) -> FaceClip:
-    """The curves of a file, by its suffix: those of ARKit's names that it has, clipped to 0..1.
+def read_track(path: Path) -> Track:
+    """The curves of a file, by its suffix: those of ARKit's names that it has, at the times of its rows.
 
     Raises ValueError naming the file and what it lacks.
     """
-    readers = {".csv": FaceClip.from_csv, ".npz": FaceClip.from_npz, ".json": _from_json}
+    readers = {".csv": read_live_link, ".npz": _from_npz, ".json": _from_json}
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path} is none of {', '.join(readers)}, the files of curves that are read")
-    clip = readers[path.suffix.lower()](path)
-    missing = [name for name in NEEDED if name not in clip.names]
-    if missing:
-        raise ValueError(f"{path} has no curve {' and no '.join(missing)}")
-    return clip
+    return readers[path.suffix.lower()](path)
+
+
+def read_recording(path: Path) -> FaceClip:
+    """The curves of a file as frames, the first at 0 on the file's own clock; holes are interpolated.
+
+    Raises ValueError naming the file and what it lacks.
+    """
+    track = _with_lips(path)
+    return FaceClip(track.names, track.frames(), track.fps)
 
 
 def read_capture(
@@ -46,57 +56,89 @@ def read_capture(
     """A stretch of recorded curves as a Capture at `fps`, in this package's convention of mouthClose.
 
     mouth_close: the recording's convention. start_seconds: on the recording's clock, may be below 0. Frames
-    before its beginning and after its end are not valid. There are no landmarks: the lip gap is the lip
-    distance of the curves. Raises ValueError as `read_recording`.
+    before its first row, after its last one, and where rows are missing are not valid. There are no
+    landmarks: the lip gap is the lip distance of the curves. Raises ValueError as `read_recording`.
     """
     if is_facegood(path):
         return capture_of_weights(read_weights(path), fps, start_seconds, duration_seconds)
-    recording = convert(read_recording(path), mouth_close)
+    track = _with_lips(path)
+    rows = convert(FaceClip(track.names, track.values, track.fps), mouth_close).values
+    track = replace(track, values=rows)
     times = start_seconds + np.arange(num_frames(duration_seconds, fps)) / fps
-    columns = [
-        recording[name] if name in recording.names else np.zeros(len(recording)) for name in ARKIT_BLENDSHAPES
-    ]
-    values = interpolate_frames(recording.times, np.stack(columns, axis=1), times)
+    values = np.zeros((len(times), len(ARKIT_BLENDSHAPES)), np.float32)
+    values[:, [ARKIT_BLENDSHAPES.index(name) for name in track.names]] = track.at(times)
     clip = FaceClip(ARKIT_BLENDSHAPES, values, fps)
     return Capture(
         clip=clip,
         lip_gap=clip.lip_distance_mm() * np.float32(OUTER_EYE_PER_LIP_UNIT / MM_PER_LIP_UNIT),
-        valid=(times >= 0) & (times < recording.duration_seconds),
-        unseen=tuple(name for name in ARKIT_BLENDSHAPES if name not in recording.names),
+        valid=track.seen(times),
+        unseen=tuple(name for name in ARKIT_BLENDSHAPES if name not in track.names),
     )
 
 
-def _from_json(path: Path) -> FaceClip:
-    """A JSON of BEAT, LAM or Audio2Face."""
+def _with_lips(path: Path) -> Track:
+    track = read_track(path)
+    missing = [name for name in NEEDED if name not in track.names]
+    if missing:
+        raise ValueError(f"{path} has no curve {' and no '.join(missing)}")
+    return track
+
+
+def _from_npz(path: Path) -> Track:
+    clip = FaceClip.from_npz(path)
+    columns = _known_columns(path, clip.names)
+    return even_track(list(columns), clip.values[:, list(columns.values())], clip.fps)
+
+
+def _from_json(path: Path) -> Track:
+    """A JSON of BEAT, LAM or Audio2Face; frames without weights are frames without a face."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if "weightMat" in content:
-            names, values, fps = content["facsNames"], content["weightMat"], float(content["exportFps"])
-            times = np.arange(len(values)) / fps
-        else:
-            names, values = content["names"], [frame["weights"] for frame in content["frames"]]
-            times = np.array([float(frame["time"]) for frame in content["frames"]])
-        values = np.array(values, dtype=np.float64).reshape(len(times), len(names))
-    except (KeyError, TypeError, ValueError) as error:
+        content = json.loads(path.read_bytes())
+        read = _rows_of_audio2face if "weightMat" in content else _rows_of_frames
+        names, rows, times, fps = read(content)
+        seen = [number for number, row in enumerate(rows) if row]
+        values = np.array([rows[number] for number in seen], dtype=np.float64).reshape(len(seen), len(names))
+        times = np.array([times[number] for number in seen], dtype=np.float64)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no JSON of BEAT or LAM (names, frames with weights and time) nor of Audio2Face "
-            f"(facsNames, weightMat, exportFps): {type(error).__name__} {error}"
+            f"(facsNames, weightMat, exportFps): {type(error).__name__} {str(error)[:SHOWN_CHARACTERS]}"
         ) from error
-    return _evenly(path, names, values, times)
+    columns = _known_columns(path, names)
+    try:
+        times = seconds_of_times(times, fps)
+        return track_of_rows(list(columns), values[:, list(columns.values())], times)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _evenly(path: Path, names: Sequence[str], values: np.ndarray, times: np.ndarray) -> FaceClip:
-    """Frames at any rising times as a clip at their standard rate, with ARKit's names."""
-    if len(times) < 2 or not (np.diff(times) > 0).all():
-        raise ValueError(f"{path} must hold two frames or more whose times rise")
+Rows = tuple[Sequence[str], Sequence[Sequence[float]], Sequence[float], float | None]
+
+
+def _rows_of_audio2face(content: dict) -> Rows:
+    """Names, weights by frame, times, and the frame rate."""
+    rows, fps = content["weightMat"], check_fps(float(content["exportFps"]))
+    return content["facsNames"], rows, [number / fps for number in range(len(rows))], fps
+
+
+def _rows_of_frames(content: dict) -> Rows:
+    """The same of BEAT and LAM; frames without a time follow each other at the rate of the metadata."""
+    names, frames = content["names"], content["frames"]
+    fps = (content.get("metadata") or {}).get("fps")
+    fps = None if fps is None else check_fps(float(fps))
+    if fps and not any("time" in frame for frame in frames):
+        times = [number / fps for number in range(len(frames))]
+    else:
+        times = [frame["time"] for frame in frames]
+    return names, [frame["weights"] for frame in frames], times, fps
+
+
+def _known_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Column of each ARKit name. Raises ValueError for a name twice, and for none."""
     try:
         columns = columns_by_name(map(str, names))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    known = [name for name in ARKIT_BLENDSHAPES if name in columns]
-    if not known:
+    if not columns:
         raise ValueError(f"{path} has no curve with one of ARKit's names")
-    fps = standard_fps((len(times) - 1) / (times[-1] - times[0]))
-    even = np.arange(round((times[-1] - times[0]) * fps) + 1) / fps
-    values = interpolate_frames(times - times[0], values[:, [columns[name] for name in known]], even)
-    return FaceClip(known, np.clip(values, 0.0, 1.0), fps)
+    return columns

@@ -1,4 +1,4 @@
-"""Timecodes, HH:MM:SS:FF of a clock on the wall: of Live Link Face, cameras and sound recorders."""
+"""Times of recorded frames: timecodes HH:MM:SS:FF (Live Link Face, cameras, sound recorders), and numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz als
 DAY_SECONDS = 86400.0
 NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
 WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
-TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
+DROPPED_PER_30_HZ = 2  # counts that drop-frame timecode leaves out in nine of ten minutes (SMPTE ST 12-1)
+TIMECODE = re.compile(r"(\d{1,4}):([0-5]?\d):([0-5]?\d)([:;.,])(\d{1,9}(?:[.,]\d{1,9})?)")
+UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
+PLAUSIBLE_FPS = (5.0, 240.0)  # of a recording, by which its unit of time is told
+MAX_BACK_SECONDS = 0.1  # that a clock may be set back by between two frames; such times are passed over
+RATE_TOLERANCE = 0.75  # counts a second
 
 
 def to_timecode(seconds: float) -> str:
@@ -28,32 +33,99 @@ def seconds_of_timecode(timecode: str, frames_hz: float) -> float:
 
     Raises ValueError for what is no timecode.
     """
-    whole, frames = _parts(timecode)
-    return whole + frames / math.ceil(frames_hz)
+    whole, frames, separator = _parts(timecode)
+    return float(_seconds(np.array([whole]), np.array([frames]), separator, math.ceil(frames_hz))[0])
 
 
 def times_of_timecodes(timecodes: Sequence[str]) -> np.ndarray:
     """Seconds since midnight of a recording's frames, (T,) float64; past midnight they go on.
 
-    Frames are counted at 60 Hz, or, over several seconds without a count of 30, at the next rate after the
-    largest count. Raises ValueError as `seconds_of_timecode`.
+    Blank ones are NaN. Raises ValueError as `seconds_of_timecode`, and for two kinds in one recording.
     """
-    whole, counts = np.array([_parts(code) for code in timecodes]).T
-    several_seconds = len(np.unique(whole)) > 2
-    rate = LIVE_LINK_TIMECODE_HZ
-    if several_seconds and counts.max() < 30:
-        rate = math.floor(counts.max()) + 1
-    times = whole + counts / rate
-    return np.where(times < times[0] - DAY_SECONDS / 2, times + DAY_SECONDS, times)
+    parts = {row: _parts(code) for row, code in enumerate(timecodes) if code.strip()}
+    separators = {separator for _, _, separator in parts.values()}
+    if len(separators) > 1:
+        raise ValueError(f"its timecodes are of two kinds, with {' and with '.join(sorted(separators))}")
+    times = np.full(len(timecodes), np.nan)
+    if parts:
+        whole, counts = np.array([part[:2] for part in parts.values()]).T
+        whole = whole + DAY_SECONDS * np.cumsum(np.diff(whole, prepend=whole[0]) < -DAY_SECONDS / 2)
+        separator = separators.pop()
+        times[list(parts)] = _seconds(whole, counts, separator, counted_hz(whole, counts, separator == ";"))
+    return times
 
 
-def fps_of_timecodes(timecodes: Sequence[str]) -> float:
-    """Frame rate from the first and last timecode, snapped to a standard rate."""
-    times = times_of_timecodes(timecodes)
-    elapsed = times[-1] - times[0]
-    if len(times) < 2 or elapsed <= 0:
-        return 30.0
-    return standard_fps((len(times) - 1) / elapsed)
+def counted_hz(whole: np.ndarray, counts: np.ndarray, drop_frame: bool = False) -> float:
+    """How many frames a second timecodes count: (T,) whole seconds and (T,) counts within them.
+
+    Where a second ends, what its last count and the next one's first differ by tells; where none ends, or the
+    counts tell nothing, the 60 Hz of Live Link Face. drop_frame: counts may be left out where a minute ends.
+    """
+    known = [rate for rate in WHOLE_FPS if rate > counts.max() and not (drop_frame and rate % 30)]
+    usual = LIVE_LINK_TIMECODE_HZ if counts.max() < LIVE_LINK_TIMECODE_HZ else math.floor(counts.max()) + 1
+    seconds, steps = np.diff(whole), np.diff(counts)
+    within, ends = steps[(seconds == 0) & (steps > 0)], -steps[seconds == 1]
+    if not known or not len(within) or not len(ends):
+        return usual
+    measured = np.median(ends) + np.median(within)
+    nearest = min(known, key=lambda rate: abs(rate - measured))
+    left_out = DROPPED_PER_30_HZ * nearest / 30 if drop_frame else 0.0
+    return nearest if abs(nearest - measured) < RATE_TOLERANCE + left_out else usual
+
+
+def seconds_of_times(times: np.ndarray, fps: float | None = None) -> np.ndarray:
+    """Times (T,) of a recording's frames in seconds, given in seconds or milliseconds; NaN stays.
+
+    fps: the rate at which frames that are only numbered were recorded, None = not known. Raises ValueError
+    where no unit makes a frame rate of PLAUSIBLE_FPS.
+    """
+    steps = np.diff(times[np.isfinite(times)])
+    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.nan
+    for seconds in UNITS.values():
+        if PLAUSIBLE_FPS[0] <= 1 / (step * seconds) <= PLAUSIBLE_FPS[1]:
+            return times * seconds
+    if step == 1 and fps:
+        return times / fps
+    if not step > 0:
+        return times
+    raise ValueError(
+        f"its times go on by {step:g} from frame to frame, which is no rate of {PLAUSIBLE_FPS[0]:g} to "
+        f"{PLAUSIBLE_FPS[1]:g} frames a second in {' or '.join(UNITS)}"
+    )
+
+
+def rising_times(times: np.ndarray) -> np.ndarray:
+    """A time for every frame, (T,) float64 seconds, strictly rising: times (T,) as a clock gave them.
+
+    Frames without a time (NaN) and those whose clock stood still or was set back a little follow the one
+    before at the usual interval, before the next that has a time of its own. Raises ValueError where the
+    times do not tell when the frames were.
+    """
+    latest = np.fmax.accumulate(times)
+    if (latest - times > MAX_BACK_SECONDS).any():
+        frame = int(np.flatnonzero(latest - times > MAX_BACK_SECONDS)[0])
+        raise ValueError(f"its times go back by {latest[frame] - times[frame]:g} s in frame {frame + 1}")
+    own = np.isfinite(times) & ~(latest <= np.append(-np.inf, latest[:-1]))
+    frames = np.flatnonzero(own)
+    if len(frames) < 2:
+        raise ValueError("its times do not advance; pass fps, the frame rate of the recording")
+    rows, spans = np.diff(frames), np.diff(times[frames])
+    usual = float(np.median(np.repeat(spans / rows, rows)))
+    crowded = (rows > 1) & (spans < 0.5 * usual * rows)
+    if crowded.any():
+        frame = int(frames[:-1][crowded][0]) + 1
+        raise ValueError(f"its times stand still from frame {frame} to {frame + int(rows[crowded][0])}")
+    before = np.clip(np.searchsorted(frames, np.arange(len(times)), side="right") - 1, 0, None)
+    steps = np.append(np.minimum(spans / rows, usual), usual)
+    placed = times[frames][before] + (np.arange(len(times)) - frames[before]) * steps[before]
+    return np.where(own, times, placed)
+
+
+def interval_of_times(times: np.ndarray) -> float:
+    """Seconds from frame to frame, of rising times (T,); missing frames do not count."""
+    steps = np.diff(times)
+    usual = np.sort(steps)[(len(steps) - 1) // 2]
+    return float(steps[(steps > 0.6 * usual) & (steps < 1.5 * usual)].mean())
 
 
 def standard_fps(fps: float) -> float:
@@ -73,10 +145,24 @@ def between(first: float, second: float) -> float:
     return (second - first + DAY_SECONDS / 2) % DAY_SECONDS - DAY_SECONDS / 2
 
 
-def _parts(timecode: str) -> tuple[float, float]:
-    """Whole seconds since midnight, and frames."""
+def _parts(timecode: str) -> tuple[float, float, str]:
+    """Whole seconds since midnight, frames, and what separates them; after . or , decimals of a second."""
     match = TIMECODE.fullmatch(timecode.strip())
     if match is None:
-        raise ValueError(f"timecodes must look like HH:MM:SS:FF.mmm, got {timecode!r}; or pass fps")
-    hours, minutes, seconds, frames = (float(part) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds, frames
+        raise ValueError(f"timecodes must look like HH:MM:SS:FF.mmm, got {timecode[:80]!r}; or pass fps")
+    hours, minutes, seconds, separator, frames = match.groups()
+    whole = float(hours) * 3600 + float(minutes) * 60 + float(seconds)
+    if separator in ".,":
+        return whole, float(f"0.{frames}"), "."
+    return whole, float(frames.replace(",", ".")), separator
+
+
+def _seconds(whole: np.ndarray, frames: np.ndarray, separator: str, rate: float) -> np.ndarray:
+    """Seconds since midnight of timecodes, (T,); ; separates drop-frame ones, . decimals of a second."""
+    if separator == ".":
+        return whole + frames
+    if separator == ":" or rate % 30:
+        return whole + frames / rate
+    minutes = whole // 60
+    dropped = DROPPED_PER_30_HZ * rate / 30 * (minutes - minutes // 10)
+    return (whole * rate + frames - dropped) * 1001 / (1000 * rate)

@@ -12,10 +12,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bilabial.clip import read_csv
 from bilabial.corpora.take import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Take, files_below, pieces_of
+from bilabial.live_link import read_sheet
 from bilabial.media import media_seconds, open_media
-from bilabial.timecodes import LIVE_LINK_TIMECODE_HZ, between, seconds_of_timecode, times_of_timecodes
+from bilabial.timecodes import LIVE_LINK_TIMECODE_HZ, between, rising_times, seconds_of_timecode
 
 # What the app writes of a take, by preference: with calibration NAME_cal.csv, NAME_raw.csv and the face at
 # rest, NAME_neutral.csv; else NAME.csv. frame_log.csv is the log of takes without coefficients.
@@ -110,11 +110,9 @@ def _sound_of(curves: Path, media: list[Path]) -> tuple[Path, float, float]:
 
 def _times(curves: Path) -> np.ndarray:
     """Seconds since midnight of a recording's frames."""
-    rows = read_csv(curves)
-    if len(rows) < 2 or rows[0][0].lower() != "timecode":
-        raise ValueError(f"{curves} is not a Live Link Face CSV: its first column must be Timecode")
+    sheet = read_sheet(curves)
     try:
-        return times_of_timecodes([row[0] for row in rows[1:]])
+        return rising_times(sheet.times())
     except ValueError as error:
         raise ValueError(f"{curves}: {error}") from error
 

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from bilabial.clip import read_csv
 from bilabial.corpora.take import (
     AUDIO_SUFFIXES,
     CURVE_SUFFIXES,
@@ -23,6 +22,7 @@ from bilabial.emotions import emotion_of, intensity_of
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, check_intensity
 from bilabial.media import media_seconds
+from bilabial.tables import read_table
 
 COLUMNS = ("file", "emotion", "intensity", "style", "split", "speaker", "source", "licence")
 SPELLINGS = {"license": "licence"}
@@ -130,14 +130,14 @@ def read_videos(folder: Path) -> Iterator[Take]:
     table = folder / "metadata.csv"
     if not table.is_file():
         raise ValueError(f"{folder} has no metadata.csv with the columns file, emotion, style, split")
-    header, *rows = read_csv(table) or [[]]
+    (_, header), *rows = read_table(table) or [(1, [])]
     columns = [SPELLINGS.get(name.strip().lower(), name.strip().lower()) for name in header]
     if "file" not in columns:
         raise ValueError(f"{table} needs a column 'file', it has {', '.join(header) or 'nothing'}")
     unread = [name for name, column in zip(header, columns, strict=True) if column not in COLUMNS]
     if unread:
         warnings.warn(f"{table}: {', '.join(unread)} is not read, only {', '.join(COLUMNS)}", stacklevel=2)
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         cells = {k: v.strip() for k, v in zip(columns, row, strict=False) if v.strip()}
         if any(map(str.strip, row[len(columns) :])):
             raise ValueError(

@@ -1,0 +1,43 @@
+"""Tables as programs and spreadsheets save them: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from pathlib import Path
+
+SEPARATORS = (",", ";", "\t", "|")
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a spreadsheet's "Unicode text" begins
+
+Line = tuple[int, list[str]]
+
+
+def read_table(path: str | Path) -> list[Line]:
+    """The rows of a table with their line numbers, the header first; rows of blank cells are left out.
+
+    The separator is what separates the header's names, or what a first line such as sep=; says. Raises
+    ValueError for another encoding, and for quotes that do not end.
+    """
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+        return _lines(text)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV in UTF-8 or UTF-16 ({error})") from error
+
+
+def _lines(text: str) -> list[Line]:
+    separator, skipped = _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = [(reader.line_num, row) for row in reader]
+    return [(number, row) for number, row in rows[skipped:] if any(map(str.strip, row))]
+
+
+def _separator(text: str) -> tuple[str, int]:
+    """What separates the cells, and how many lines before the header say so."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    said = first.strip('"')
+    if said.lower().startswith("sep=") and len(said.rstrip(",;")) <= 5:
+        return said[4:5] or ",", text.splitlines().index(first) + 1
+    return max(SEPARATORS, key=first.count), 0
