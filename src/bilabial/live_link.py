@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.names import columns_by_name
 from bilabial.tables import Line, read_table
@@ -17,7 +18,7 @@ from bilabial.tracks import Track, even_track, track_of_rows
 TIMES = ("timecode", "time", "timestamp", "seconds")  # names of the column of times
 COUNT = "blendshapecount"
 SINGLE_FRAME_FPS = 30.0  # of a file with one frame, whose timecode tells no rate
-SHOWN_CHARACTERS = 80  # of what a file says, in an error
+NUM_LISTED = 5  # of the names that a file lacks
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Sheet:
     def times(self) -> np.ndarray:
         """When the rows were, (N,) float64 seconds since midnight or of the file's own clock.
 
-        NaN where a row does not say. Raises ValueError for what is neither timecodes nor numbers.
+        NaN where a row does not say. Raises UserError for what is neither timecodes nor numbers.
         """
         if self.time_column is None:
-            raise ValueError(f"it has no column {TIMES[0].capitalize()}; pass fps")
+            raise UserError("csv_times")
         cells = [row[self.time_column].strip() for _, row in self.rows]
         numbers = [_number(cell) for cell in cells]
         if all(number is not None or not cell for number, cell in zip(numbers, cells, strict=True)):
@@ -44,31 +45,27 @@ class Sheet:
 
 
 def read_sheet(path: str | Path) -> Sheet:
-    """The rows and columns of a Live Link Face CSV. Raises ValueError naming the file and what is wrong."""
+    """The rows and columns of a Live Link Face CSV. Raises UserError naming the file and what is wrong."""
     (_, header), *rows = read_table(path) or [(1, [])]
     plain = [re.sub("[^a-z]", "", name.lower()) for name in header]
     try:
         columns = columns_by_name(header)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise error.in_file(path) from error
     missing = [name for name in ARKIT_BLENDSHAPES if name not in columns]
     if missing:
-        shown = ", ".join(header)[:SHOWN_CHARACTERS]
-        raise ValueError(
-            f"{path} is not a Live Link Face CSV: no column for {', '.join(missing[:5])}"
-            f"{f' and {len(missing) - 5} more' * (len(missing) > 5)}; its columns are {shown or 'none'}"
-        )
+        more = [f"and {len(missing) - NUM_LISTED} more"] if len(missing) > NUM_LISTED else []
+        told = [*missing[:NUM_LISTED], *more]
+        raise UserError("csv_columns", path=Path(path), missing=told, columns=", ".join(header) or "none")
     for number, row in rows:
         if any(map(str.strip, row[len(header) :])):
-            raise ValueError(
-                f"{path} line {number} has {len(row)} cells under {len(header)} columns; decimal commas need "
-                "another separator between cells, or quotes"
-            )
+            counts = {"count": len(row), "columns": len(header)}
+            raise UserError("csv_cells", path=Path(path), line=number, **counts)
     count = plain.index(COUNT) if COUNT in plain else None
     rows = [(number, row + [""] * (len(header) - len(row))) for number, row in rows]
     seen = [line for line in rows if _shows_a_face(line[1], columns, count)]
     if not seen:
-        raise ValueError(f"{path} holds no frames")
+        raise UserError("csv_empty", path=Path(path))
     return Sheet(columns, next((plain.index(name) for name in TIMES if name in plain), None), seen)
 
 
@@ -77,7 +74,7 @@ def read_live_link(path: str | Path, fps: float | None = None) -> Track:
 
     Cells may be separated by commas, semicolons or tabs, numbers may have decimal commas and be percents.
     Rows without any coefficient are frames without a face. fps: the rate of rows that lie evenly, whatever
-    their timecodes; None = by their timecodes. Raises ValueError naming the file and what is wrong.
+    their timecodes; None = by their timecodes. Raises UserError naming the file and what is wrong.
     """
     sheet = read_sheet(path)
     values = np.array([_values(path, line, sheet.columns) for line in sheet.rows])
@@ -88,8 +85,8 @@ def read_live_link(path: str | Path, fps: float | None = None) -> Track:
             return even_track(ARKIT_BLENDSHAPES, values, fps)
         times = rising_times(sheet.times())
         return track_of_rows(ARKIT_BLENDSHAPES, values, times - times[0])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise error.in_file(path) from error
 
 
 def _shows_a_face(row: list[str], columns: dict[str, int], count: int | None) -> bool:
@@ -105,10 +102,10 @@ def _values(path: str | Path, line: Line, columns: dict[str, int]) -> list[float
     values = [_number(row[columns[name]]) for name in ARKIT_BLENDSHAPES]
     for name, value in zip(ARKIT_BLENDSHAPES, values, strict=True):
         if value is None:
-            cell = row[columns[name]][:SHOWN_CHARACTERS]
-            raise ValueError(f"{path} line {number} is not numbers in every column: {name} is {cell!r}")
+            cell = row[columns[name]]
+            raise UserError("csv_row", path=Path(path), line=number, column=name, got=cell)
         if not np.isfinite(value):
-            raise ValueError(f"{path} line {number} has a number that is not finite: {name} is {value}")
+            raise UserError("csv_not_finite", path=Path(path), line=number, column=name, got=value)
     return values
 
 

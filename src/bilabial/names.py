@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 DIRECTED = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")  # move to a side, have none: no left mouth
@@ -44,12 +45,12 @@ def arkit_name(name: str) -> str | None:
 def columns_by_name(names: Iterable[str]) -> dict[str, int]:
     """Column of each ARKit name among the spellings of a file, in Apple's order; others are left out.
 
-    Raises ValueError naming two columns that mean the same.
+    Raises UserError naming two columns that mean the same.
     """
     names, columns = list(names), {}
     for column, name in enumerate(map(arkit_name, names)):
         if name in columns:
-            raise ValueError(f"{names[columns[name]]!r} and {names[column]!r} are both {name}")
+            raise UserError("curves_twice", first=names[columns[name]], second=names[column], name=name)
         if name:
             columns[name] = column
     return {name: columns[name] for name in ARKIT_BLENDSHAPES if name in columns}

@@ -18,6 +18,7 @@ import numpy as np
 from bilabial.capture import Capture
 from bilabial.clip import FaceClip
 from bilabial.conventions import convert
+from bilabial.errors import UserError
 from bilabial.facegood import capture_of_weights, is_facegood, read_weights
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
@@ -27,24 +28,23 @@ from bilabial.timecodes import seconds_of_times
 from bilabial.tracks import Track, even_track, track_of_rows
 
 NEEDED = ("jawOpen", "mouthClose")
-SHOWN_CHARACTERS = 80  # of what a file says, in an error
 
 
 def read_track(path: Path) -> Track:
     """The curves of a file, by its suffix: those of ARKit's names that it has, at the times of its rows.
 
-    Raises ValueError naming the file and what it lacks.
+    Raises UserError naming the file and what it lacks.
     """
     readers = {".csv": read_live_link, ".npz": _from_npz, ".json": _from_json}
     if path.suffix.lower() not in readers:
-        raise ValueError(f"{path} is none of {', '.join(readers)}, the files of curves that are read")
+        raise UserError("curves_suffix", path=path, accepted=list(readers))
     return readers[path.suffix.lower()](path)
 
 
 def read_recording(path: Path) -> FaceClip:
     """The curves of a file as frames, the first at 0 on the file's own clock; holes are interpolated.
 
-    Raises ValueError naming the file and what it lacks.
+    Raises UserError naming the file and what it lacks.
     """
     track = _with_lips(path)
     return FaceClip(track.names, track.frames(), track.fps)
@@ -57,7 +57,7 @@ def read_capture(
 
     mouth_close: the recording's convention. start_seconds: on the recording's clock, may be below 0. Frames
     before its first row, after its last one, and where rows are missing are not valid. There are no
-    landmarks: the lip gap is the lip distance of the curves. Raises ValueError as `read_recording`.
+    landmarks: the lip gap is the lip distance of the curves. Raises UserError as `read_recording`.
     """
     if is_facegood(path):
         return capture_of_weights(read_weights(path), fps, start_seconds, duration_seconds)
@@ -80,7 +80,7 @@ def _with_lips(path: Path) -> Track:
     track = read_track(path)
     missing = [name for name in NEEDED if name not in track.names]
     if missing:
-        raise ValueError(f"{path} has no curve {' and no '.join(missing)}")
+        raise UserError("curves_lack", path=path, missing=missing)
     return track
 
 
@@ -100,16 +100,13 @@ def _from_json(path: Path) -> Track:
         values = np.array([rows[number] for number in seen], dtype=np.float64).reshape(len(seen), len(names))
         times = np.array([times[number] for number in seen], dtype=np.float64)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no JSON of BEAT or LAM (names, frames with weights and time) nor of Audio2Face "
-            f"(facsNames, weightMat, exportFps): {type(error).__name__} {str(error)[:SHOWN_CHARACTERS]}"
-        ) from error
+        raise UserError("json_layout", path=path, error=f"{type(error).__name__} {error}") from error
     columns = _known_columns(path, names)
     try:
         times = seconds_of_times(times, fps)
         return track_of_rows(list(columns), values[:, list(columns.values())], times)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise error.in_file(path) from error
 
 
 Rows = tuple[Sequence[str], Sequence[Sequence[float]], Sequence[float], float | None]
@@ -137,8 +134,8 @@ def _known_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
     """Column of each ARKit name. Raises ValueError for a name twice, and for none."""
     try:
         columns = columns_by_name(map(str, names))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise error.in_file(path) from error
     if not columns:
-        raise ValueError(f"{path} has no curve with one of ARKit's names")
+        raise UserError("curves_unknown", path=path)
     return columns

@@ -7,6 +7,8 @@ import csv
 import io
 from pathlib import Path
 
+from bilabial.errors import UserError
+
 SEPARATORS = (",", ";", "\t", "|")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a spreadsheet's "Unicode text" begins
 
@@ -17,14 +19,14 @@ def read_table(path: str | Path) -> list[Line]:
     """The rows of a table with their line numbers, the header first; rows of blank cells are left out.
 
     The separator is what separates the header's names, or what a first line such as sep=; says. Raises
-    ValueError for another encoding, and for quotes that do not end.
+    UserError for another encoding, and for quotes that do not end.
     """
     content = Path(path).read_bytes()
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
         return _lines(text)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV in UTF-8 or UTF-16 ({error})") from error
+        raise UserError("csv_encoding", path=Path(path), error=error) from error
 
 
 def _lines(text: str) -> list[Line]:

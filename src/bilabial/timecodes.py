@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bilabial.errors import UserError
+
 LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz also in 30 fps recordings
 DAY_SECONDS = 86400.0
 NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
 WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
 DROPPED_PER_30_HZ = 2  # counts that drop-frame timecode leaves out in nine of ten minutes (SMPTE ST 12-1)
 TIMECODE = re.compile(r"(\d{1,4}):([0-5]?\d):([0-5]?\d)([:;.,])(\d{1,9}(?:[.,]\d{1,9})?)")
-UNITS = {"seconds": 1.0, "milliseconds": 1e-3}
+UNITS = (1.0, 1e-3)  # seconds, milliseconds
 PLAUSIBLE_FPS = (5.0, 240.0)  # of a recording, by which its unit of time is told
 MAX_BACK_SECONDS = 0.1  # that a clock may be set back by between two frames; such times are passed over
 RATE_TOLERANCE = 0.75  # counts a second
@@ -31,7 +33,7 @@ def to_timecode(seconds: float) -> str:
 def seconds_of_timecode(timecode: str, frames_hz: float) -> float:
     """Seconds since midnight; frames_hz: frames counted per second, rounded up where it is fractional.
 
-    Raises ValueError for what is no timecode.
+    Raises UserError for what is no timecode.
     """
     whole, frames, separator = _parts(timecode)
     return float(_seconds(np.array([whole]), np.array([frames]), separator, math.ceil(frames_hz))[0])
@@ -40,12 +42,13 @@ def seconds_of_timecode(timecode: str, frames_hz: float) -> float:
 def times_of_timecodes(timecodes: Sequence[str]) -> np.ndarray:
     """Seconds since midnight of a recording's frames, (T,) float64; past midnight they go on.
 
-    Blank ones are NaN. Raises ValueError as `seconds_of_timecode`, and for two kinds in one recording.
+    Blank ones are NaN. Raises UserError as `seconds_of_timecode`, and for two kinds in one recording.
     """
     parts = {row: _parts(code) for row, code in enumerate(timecodes) if code.strip()}
     separators = {separator for _, _, separator in parts.values()}
     if len(separators) > 1:
-        raise ValueError(f"its timecodes are of two kinds, with {' and with '.join(sorted(separators))}")
+        first, second, *_ = sorted(separators)
+        raise UserError("timecode_kinds", first=first, second=second)
     times = np.full(len(timecodes), np.nan)
     if parts:
         whole, counts = np.array([part[:2] for part in parts.values()]).T
@@ -76,45 +79,42 @@ def counted_hz(whole: np.ndarray, counts: np.ndarray, drop_frame: bool = False) 
 def seconds_of_times(times: np.ndarray, fps: float | None = None) -> np.ndarray:
     """Times (T,) of a recording's frames in seconds, given in seconds or milliseconds; NaN stays.
 
-    fps: the rate at which frames that are only numbered were recorded, None = not known. Raises ValueError
+    fps: the rate at which frames that are only numbered were recorded, None = not known. Raises UserError
     where no unit makes a frame rate of PLAUSIBLE_FPS.
     """
     steps = np.diff(times[np.isfinite(times)])
     step = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.nan
-    for seconds in UNITS.values():
+    for seconds in UNITS:
         if PLAUSIBLE_FPS[0] <= 1 / (step * seconds) <= PLAUSIBLE_FPS[1]:
             return times * seconds
     if step == 1 and fps:
         return times / fps
     if not step > 0:
         return times
-    raise ValueError(
-        f"its times go on by {step:g} from frame to frame, which is no rate of {PLAUSIBLE_FPS[0]:g} to "
-        f"{PLAUSIBLE_FPS[1]:g} frames a second in {' or '.join(UNITS)}"
-    )
+    raise UserError("times_step", step=step, low=PLAUSIBLE_FPS[0], high=PLAUSIBLE_FPS[1])
 
 
 def rising_times(times: np.ndarray) -> np.ndarray:
     """A time for every frame, (T,) float64 seconds, strictly rising: times (T,) as a clock gave them.
 
     Frames without a time (NaN) and those whose clock stood still or was set back a little follow the one
-    before at the usual interval, before the next that has a time of its own. Raises ValueError where the
+    before at the usual interval, before the next that has a time of its own. Raises UserError where the
     times do not tell when the frames were.
     """
     latest = np.fmax.accumulate(times)
     if (latest - times > MAX_BACK_SECONDS).any():
         frame = int(np.flatnonzero(latest - times > MAX_BACK_SECONDS)[0])
-        raise ValueError(f"its times go back by {latest[frame] - times[frame]:g} s in frame {frame + 1}")
+        raise UserError("times_back", seconds=latest[frame] - times[frame], frame=frame + 1)
     own = np.isfinite(times) & ~(latest <= np.append(-np.inf, latest[:-1]))
     frames = np.flatnonzero(own)
     if len(frames) < 2:
-        raise ValueError("its times do not advance; pass fps, the frame rate of the recording")
+        raise UserError("times_constant")
     rows, spans = np.diff(frames), np.diff(times[frames])
     usual = float(np.median(np.repeat(spans / rows, rows)))
     crowded = (rows > 1) & (spans < 0.5 * usual * rows)
     if crowded.any():
         frame = int(frames[:-1][crowded][0]) + 1
-        raise ValueError(f"its times stand still from frame {frame} to {frame + int(rows[crowded][0])}")
+        raise UserError("times_still", first=frame, last=frame + int(rows[crowded][0]))
     before = np.clip(np.searchsorted(frames, np.arange(len(times)), side="right") - 1, 0, None)
     steps = np.append(np.minimum(spans / rows, usual), usual)
     placed = times[frames][before] + (np.arange(len(times)) - frames[before]) * steps[before]
@@ -149,7 +149,7 @@ def _parts(timecode: str) -> tuple[float, float, str]:
     """Whole seconds since midnight, frames, and what separates them; after . or , decimals of a second."""
     match = TIMECODE.fullmatch(timecode.strip())
     if match is None:
-        raise ValueError(f"timecodes must look like HH:MM:SS:FF.mmm, got {timecode[:80]!r}; or pass fps")
+        raise UserError("timecode_form", got=timecode)
     hours, minutes, seconds, separator, frames = match.groups()
     whole = float(hours) * 3600 + float(minutes) * 60 + float(seconds)
     if separator in ".,":

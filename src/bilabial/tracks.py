@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.timecodes import interval_of_times, rising_times, standard_fps
 
@@ -59,30 +60,24 @@ class Track:
 def track_of_rows(names: Sequence[str], values: np.ndarray, times: np.ndarray) -> Track:
     """A Track of rows (N, C) at times (N,) seconds, NaN where a row's time is not known.
 
-    Values in percent become 0..1. Raises ValueError for fewer than two rows, times that do not tell when the
+    Values in percent become 0..1. Raises UserError for fewer than two rows, times that do not tell when the
     rows were, rates outside 1..240, and values of another range.
     """
     values = in_unit_range(names, values)
     if len(values) < 2:
-        raise ValueError("two frames or more are needed")
+        raise UserError("curves_few")
     times = rising_times(times)
     fps = check_fps(standard_fps(1.0 / interval_of_times(times)))
     if not -LATEST_START_SECONDS < times[0] < LATEST_START_SECONDS or times[-1] < 0:
-        raise ValueError(
-            f"its times are {times[0]:g} to {times[-1]:g} s; they count from where the recording begins, "
-            f"and at most an hour passes before the first"
-        )
+        raise UserError("times_start", first=times[0], last=times[-1])
     covered = np.minimum(np.diff(times), 2 / fps).sum() / (times[-1] - times[0])
     if covered < MIN_COVERED:
-        raise ValueError(
-            f"its rows cover {covered:.1%} of the {times[-1] - times[0]:g} s from the first to the last; "
-            "are these two recordings?"
-        )
+        raise UserError("times_uncovered", share=covered, seconds=times[-1] - times[0])
     return Track(tuple(names), times, values, fps)
 
 
 def even_track(names: Sequence[str], values: np.ndarray, fps: float) -> Track:
-    """A Track of rows (N, C) without times, at a frame rate of 1..240. Raises ValueError for others."""
+    """A Track of rows (N, C) without times, at a frame rate of 1..240. Raises UserError for others."""
     fps = check_fps(fps)
     return Track(tuple(names), np.arange(len(values)) / fps, in_unit_range(names, values), fps)
 
@@ -90,11 +85,11 @@ def even_track(names: Sequence[str], values: np.ndarray, fps: float) -> Track:
 def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
     """Curves (N, C) in 0..1, given so or in percent; a little beyond is clipped.
 
-    Curves are in percent where the largest of most rows is above OVERSHOOT. Raises ValueError for numbers
+    Curves are in percent where the largest of most rows is above OVERSHOOT. Raises UserError for numbers
     that are not finite, and for those of another range.
     """
     if not np.isfinite(values).all():
-        raise ValueError("it has numbers that are not finite (NaN or infinity)")
+        raise UserError("curves_not_finite")
     largest = values.max(axis=1, initial=0.0)
     moving = largest[largest > 0]
     typical, highest = (np.median(moving), moving.max()) if len(moving) else (0.0, 0.0)
@@ -103,10 +98,8 @@ def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
     outside = (scaled > OVERSHOOT) | (scaled < UNDERSHOOT)
     if outside.any():
         row, column = np.unravel_index(np.argmax(np.where(outside, np.abs(values), -1.0)), values.shape)
-        raise ValueError(
-            f"{names[column]} is {values[row, column]:g} in frame {row + 1}; coefficients are 0 to 1, or all "
-            "of them 0 to 100 percent"
-        )
+        value = float(values[row, column])
+        raise UserError("curves_range", name=names[column], value=value, frame=int(row) + 1)
     return np.clip(scaled, 0.0, 1.0)
 
 

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from bilabial.corpora.take import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Take, files_below, pieces_of
+from bilabial.errors import UserError
 from bilabial.live_link import read_sheet
 from bilabial.media import media_seconds, open_media
 from bilabial.timecodes import LIVE_LINK_TIMECODE_HZ, between, rising_times, seconds_of_timecode
@@ -113,8 +114,8 @@ def _times(curves: Path) -> np.ndarray:
     sheet = read_sheet(curves)
     try:
         return rising_times(sheet.times())
-    except ValueError as error:
-        raise ValueError(f"{curves}: {error}") from error
+    except UserError as error:
+        raise error.in_file(curves) from error
 
 
 @cache

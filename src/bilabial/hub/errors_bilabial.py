@@ -40,7 +40,7 @@ class UserError(ValueError):
     def __init__(self, code: str, **parameters: object) -> None:
         self.code = code
         self.parameters = {name: _told(name, value) for name, value in parameters.items()}
-        super().__init__(SENTENCES[code].format(**self.parameters))
+        super().__init__(_sentence(SENTENCES[code], self.parameters))
 
     def __reduce__(self) -> tuple:
         """Errors of worker processes come back whole."""
@@ -52,7 +52,11 @@ class UserError(ValueError):
             name: cut(value.name) if isinstance(value, PurePath) else value
             for name, value in self.parameters.items()
         }
-        return sentences[self.code].format(**shown)
+        return _sentence(sentences[self.code], shown)
+
+    def in_file(self, path: str | PurePath) -> "UserError":
+        """The same error, said of a file."""
+        return _rebuilt(type(self), self.code, self.parameters | {"path": PurePath(path)})
 
 
 class MissingFileError(UserError, FileNotFoundError):
@@ -91,8 +95,14 @@ def _told(name: str, value: object) -> object:
     return cut(str(value))
 
 
+def _sentence(template: str, parameters: Mapping[str, object]) -> str:
+    """A sentence; one that does not say which file it is about begins with the path, where there is one."""
+    where = "" if "path" not in parameters or "{path}" in template else f"{parameters['path']}: "
+    return where + template.format(**parameters)
+
+
 def _rebuilt(kind: type[UserError], code: str, parameters: dict) -> UserError:
     error = kind(code, **parameters)
     error.parameters = parameters  # they were quoted before
-    error.args = (SENTENCES[code].format(**parameters),)
+    error.args = (_sentence(SENTENCES[code], parameters),)
     return error
