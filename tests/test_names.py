@@ -48,5 +48,5 @@ def test_the_page_has_the_same_table():
 
 def test_columns_of_a_file():
     assert columns_by_name(["Timecode", "JawOpen", "mouthSmile_L"]) == {"jawOpen": 1, "mouthSmileLeft": 2}
-    with pytest.raises(ValueError, match="'JawOpen' and 'raw.jawOpen' are both jawOpen"):
+    with pytest.raises(ValueError, match="JawOpen and raw.jawOpen are both jawOpen"):
         columns_by_name(["JawOpen", "raw.jawOpen"])

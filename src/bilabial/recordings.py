@@ -131,7 +131,7 @@ def _rows_of_frames(content: dict) -> Rows:
 
 
 def _known_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Column of each ARKit name. Raises ValueError for a name twice, and for none."""
+    """Column of each ARKit name. Raises UserError for a name twice, and for none."""
     try:
         columns = columns_by_name(map(str, names))
     except UserError as error:
