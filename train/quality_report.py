@@ -53,6 +53,8 @@ PLOTS = (
     Plot("av_offset_ms", "lips late by (ms); negative: early"),
     Plot("level_db", "level of the speech (dB)"),
     Plot("clipped_share", "clipped: samples at full scale (%)", 100.0),
+    Plot("lost_share", "lost sound: silence in the place of lost packets (%)", 100.0),
+    Plot("missing_share", "cut files: missing at the end (%)", 100.0),
     Plot("opening", "opening of the lips (% of the eye distance)", 100.0),
     Plot("sealed_share", "frames with closed lips (%)", 100.0),
     Plot("closures_per_second", "closures of the lips per second"),
@@ -139,6 +141,9 @@ def _take(verdict: Verdict) -> str:
 
 def _measures(quality: Quality) -> str:
     values = {plot.title: _text(getattr(quality, plot.measure), plot.scale) for plot in PLOTS}
+    values["sound lost"] = (
+        ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in quality.gaps) or "none"
+    )
     values["coefficients that do not move"] = ", ".join(quality.dead_channels) or "none"
     entries = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
     return f"<dl>{''.join(entries)}</dl>"

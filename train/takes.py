@@ -8,17 +8,17 @@ import functools
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pyarrow
 import pyarrow.parquet
 import torch
 from align import measure
 
-from bilabial.audio import decode_audio
+from bilabial.audio import LEAST_MISSING_SECONDS, Recording, read_recording
 from bilabial.capture import Capture, capture_video
 from bilabial.checkpoint import load_checkpoint
 from bilabial.corpora import Take
@@ -30,8 +30,9 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.media import has_sound
 from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
+from bilabial.timeline import Gap, cut_gaps
 
-KEPT_VERSION = 4  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 5  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
@@ -113,22 +114,32 @@ def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
 def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
     """One take -> one row of FEATURES, and its quality. Raises ValueError saying why there is none."""
     sound = take.video if take.video and (take.audio is None or has_sound(take.video)) else take.audio
-    waveform, start_seconds = decode_audio(sound, options.max_seconds)
+    recording = read_recording(sound, options.max_seconds)
     if take.curves:
-        waveform, capture = _piece_of_curves(take, waveform, options.fps)
+        recording, capture = _piece_of_curves(take, recording, options.fps)
     else:
         capture = capture_video(
             take.video,
             options.fps,
-            start_seconds=start_seconds,
-            duration_seconds=len(waveform) / SAMPLING_RATE,
+            start_seconds=recording.start_seconds,
+            duration_seconds=len(recording.waveform) / SAMPLING_RATE,
             interpolation=options.interpolation,
             method=options.capture_method,
             landmarker=options.landmarker,
         )
+    capture, waveform = outside_gaps(capture, recording.gaps), recording.waveform
     row = row_of_take(take, waveform, capture)
     offset_ms = _av_offset_ms(row, options.model)
-    return row, Outcome(quality=quality_of(waveform, capture, offset_ms), prints=prints_of(waveform, capture))
+    quality = quality_of(waveform, capture, offset_ms, recording.gaps, recording.missing_seconds)
+    return row, Outcome(quality=quality, prints=prints_of(waveform, capture))
+
+
+def outside_gaps(capture: Capture, gaps: Sequence[Gap]) -> Capture:
+    """The capture with the frames invalid whose sound was lost: the face spoke, and silence is heard."""
+    times, valid = capture.clip.times, capture.valid.copy()
+    for gap in gaps:
+        valid &= (times < gap.start_seconds) | (times >= gap.start_seconds + gap.seconds)
+    return replace(capture, valid=valid)
 
 
 def keep_take(job: Job) -> None:
@@ -161,13 +172,20 @@ def write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _piece_of_curves(take: Take, waveform: np.ndarray, fps: float) -> tuple[np.ndarray, Capture]:
+def _piece_of_curves(take: Take, recording: Recording, fps: float) -> tuple[Recording, Capture]:
     """The stretch of sound and face that a take asks for, of equal length."""
-    first = round(take.start_seconds * SAMPLING_RATE)
-    seconds = take.duration_seconds or len(waveform) / SAMPLING_RATE - take.start_seconds
-    piece = waveform[first : first + round(seconds * SAMPLING_RATE)]
-    start_seconds, seconds = take.start_seconds - take.curves_late_seconds, len(piece) / SAMPLING_RATE
-    return piece, read_capture(take.curves, fps, take.mouth_close, start_seconds, seconds)
+    first, start_seconds = round(take.start_seconds * SAMPLING_RATE), take.start_seconds
+    asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
+    piece = recording.waveform[first : first + round(asked * SAMPLING_RATE)]
+    if not len(piece):
+        raise ValueError(f"{take.audio.name} has no sound from {start_seconds:.1f} s on")
+    seconds = len(piece) / SAMPLING_RATE
+    missing = asked - seconds if asked - seconds > LEAST_MISSING_SECONDS else 0.0
+    gaps = cut_gaps(recording.gaps, start_seconds, seconds)
+    capture = read_capture(
+        take.curves, fps, take.mouth_close, start_seconds - take.curves_late_seconds, seconds
+    )
+    return Recording(piece, start_seconds, gaps, missing), capture
 
 
 def _av_offset_ms(row: dict, model: str | None) -> float | None:

@@ -14,10 +14,12 @@ import numpy as np
 from bilabial.capture import Capture, View
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_GAP
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, speech_level_db
+from bilabial.timeline import Gap
 
 STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips, at least 31 in frozen ones
 FULL_SCALE = 0.95  # samples above it are as loud as a recording can be
 LOWEST_DB = -120.0  # stands for digital silence
+TOLD_GAPS = 5  # in a complaint; all are in the report
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Quality:
     av_offset_ms: how late the lips are; None also where the model's correlation has no clear peak. level_db:
     of the loud stretches, dB below full scale. clipped_share: of the samples, at full scale.
     opening: 95th percentile of the lip gap, in outer-eye distances. sealed_share: of the frames, with closed
-    lips. closures_per_second: how often they close.
+    lips. closures_per_second: how often they close. gaps: (start, length) in seconds of silence in the place
+    of lost packets. missing_seconds: by how much the sound ends before its declared end.
     """
 
     seconds: float
@@ -47,6 +50,25 @@ class Quality:
     opening: float
     sealed_share: float
     closures_per_second: float
+    gaps: Sequence[Sequence[float]] = ()
+    missing_seconds: float = 0.0
+
+    @property
+    def lost_share(self) -> float:
+        """Of the sound, lost in gaps: 0..1."""
+        return sum(seconds for _, seconds in self.gaps) / self.seconds
+
+    @property
+    def where_lost(self) -> str:
+        """The gaps in words."""
+        told = ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in self.gaps[:TOLD_GAPS])
+        more = f" and {len(self.gaps) - TOLD_GAPS} more" if len(self.gaps) > TOLD_GAPS else ""
+        return told + more
+
+    @property
+    def missing_share(self) -> float:
+        """Of the declared length, missing at the end: 0..1."""
+        return self.missing_seconds / (self.seconds + self.missing_seconds)
 
     @property
     def moving_share(self) -> float:
@@ -63,7 +85,8 @@ class Quality:
 class Limit:
     """What a measure must be: its mark falls in a straight line from 1 at `good` to 0 at `useless`.
 
-    complaint: what is said about a take beyond `good`, to be formatted with the measure as `value`.
+    complaint: what is said about a take beyond `good`, to be formatted with the measure as `value` and the
+    Quality as `quality`.
     """
 
     good: float
@@ -87,12 +110,28 @@ LIMITS: dict[str, Limit] = {
     "av_error_ms": Limit(250.0, 300.0, "lips and sound {value:.0f} ms apart"),
     "level_db": Limit(-50.0, -65.0, "silent or very soft sound, speech at {value:.0f} dB"),
     "clipped_share": Limit(0.003, 0.02, "clipped sound, {value:.1%} of the samples at full scale"),
+    "lost_share": Limit(0.0, 0.5, "lost packets, the sound is silent for {quality.where_lost}"),
+    "missing_share": Limit(
+        0.0,
+        0.6,
+        "a cut file, {value:.0%} of its length ({quality.missing_seconds:.1f} s) is missing",
+    ),
     "opening": Limit(0.03, 0.01, "lips that hardly open, by {value:.1%} of the eye distance"),
 }
 
 
-def quality_of(waveform: np.ndarray, capture: Capture, av_offset_ms: float | None = None) -> Quality:
-    """Measure a take. waveform: (S,) float32 at 16 kHz, as recorded. capture: the face on the same clock."""
+def quality_of(
+    waveform: np.ndarray,
+    capture: Capture,
+    av_offset_ms: float | None = None,
+    gaps: Sequence[Gap] = (),
+    missing_seconds: float = 0.0,
+) -> Quality:
+    """Measure a take.
+
+    waveform: (S,) float32 at 16 kHz, as recorded. capture: the face on the same clock. gaps,
+    missing_seconds: of the recording, see `bilabial.audio.Recording`.
+    """
     gap, seconds = capture.lip_gap[capture.valid], len(waveform) / SAMPLING_RATE
     sealed = gap < SEALED_GAP
     closures = int(sealed[:1].sum() + (np.diff(sealed.astype(int)) == 1).sum())
@@ -112,6 +151,8 @@ def quality_of(waveform: np.ndarray, capture: Capture, av_offset_ms: float | Non
         opening=_rounded(np.percentile(gap, 95) if len(gap) else 0.0),
         sealed_share=_rounded(sealed.mean() if len(gap) else 0.0),
         closures_per_second=_rounded(closures / seconds),
+        gaps=[[_rounded(gap.start_seconds), _rounded(gap.seconds)] for gap in gaps],
+        missing_seconds=_rounded(missing_seconds),
     )
 
 
@@ -161,7 +202,10 @@ def complaints(quality: Quality) -> dict[str, str]:
     """What is wrong with a take in words, by the name of the measure, the worst first."""
     marks = {name: mark for name, mark in marks_of(quality).items() if mark < 1.0}
     worst_first = sorted(marks, key=marks.get)
-    return {name: LIMITS[name].complaint.format(value=getattr(quality, name)) for name in worst_first}
+    return {
+        name: LIMITS[name].complaint.format(value=getattr(quality, name), quality=quality)
+        for name in worst_first
+    }
 
 
 def _rounded(value: float | None) -> float | None:

@@ -7,6 +7,7 @@ times: in elementary streams FFmpeg counts them, and in joined streams the clock
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -32,6 +33,13 @@ class Gap:
 
     start_seconds: float
     seconds: float
+
+
+def cut_gaps(gaps: Sequence[Gap], start_seconds: float, seconds: float) -> tuple[Gap, ...]:
+    """The gaps of a stretch of a recording, on the stretch's own time."""
+    firsts = [max(gap.start_seconds - start_seconds, 0.0) for gap in gaps]
+    lasts = [min(gap.start_seconds + gap.seconds - start_seconds, seconds) for gap in gaps]
+    return tuple(Gap(first, last - first) for first, last in zip(firsts, lasts, strict=True) if last > first)
 
 
 class Timeline:
