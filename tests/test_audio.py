@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from conftest import EXAMPLE, write_video
 
-from bilabial.audio import decode_wav, encode_m4a, encode_wav, load_audio, resample
+from bilabial.audio import SoundWarning, decode_wav, encode_m4a, encode_wav, load_audio, resample
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.loudness_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
 
 
@@ -47,11 +48,14 @@ def test_every_format_rate_and_channel_count(tmp_path, name, codec, rate, layout
     assert np.allclose(load_audio(path.read_bytes(), normalize=False), waveform)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint8, np.float32, np.float64])
+INTEGERS = [np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32]
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, np.float16, np.float32, np.float64])
 def test_arrays_of_any_kind(dtype):
     wave = tone(0.5, 44100)
-    if dtype == np.uint8:
-        array = ((wave + 1) / 2 * 255).round().astype(dtype)
+    if np.issubdtype(dtype, np.unsignedinteger):
+        array = ((wave.astype(np.float64) + 1) / 2 * np.iinfo(dtype).max).round().astype(dtype)
     elif np.issubdtype(dtype, np.integer):
         array = (wave * np.iinfo(dtype).max).astype(dtype)
     else:
@@ -61,6 +65,38 @@ def test_arrays_of_any_kind(dtype):
     assert len(mono) == pytest.approx(8000, abs=20)
     assert np.allclose(mono, stereo, atol=1e-4)
     assert np.abs(mono[1000:7000]).max() == pytest.approx(0.3, rel=0.05)
+
+
+def test_lists_and_int64_hold_16_bits():
+    sixteen = (tone(0.5) * 32767).astype(np.int16)
+    expected = load_audio((16000, sixteen), normalize=False)
+    for samples in (sixteen.astype(np.int64), sixteen.tolist(), sixteen[:, None].tolist()):
+        assert np.allclose(load_audio((16000, samples), normalize=False), expected, atol=1e-6)
+    loud = BilabialFeatureExtractor()(sixteen.tolist(), sampling_rate=16000)["input_values"][0]
+    assert np.allclose(loud, load_audio((16000, sixteen)), atol=1e-5)
+
+
+def test_24_bits_in_32_are_followed(speech):
+    """They belong in the upper bits; in the lower ones they are 48 dB softer."""
+    wide = (speech.clip(-1, 1) * (2**23 - 1)).astype(np.int32)
+    assert np.corrcoef(load_audio((16000, wide)), speech)[0, 1] > 0.9999
+    assert speech_level_db(load_audio((16000, wide))) == pytest.approx(SPEECH_LEVEL_DB, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "samples, message",
+    [
+        (np.array([0, 40000] * 100), r"must be 16-bit ones, -32768 to 32767, got 0 to 40000"),
+        (np.zeros(100, np.uint64), "integers of 8, 16 or 32 bits, got uint64"),
+        (np.zeros(100, bool), "got bool"),
+        (np.zeros(100, complex), "got complex128"),
+        ([0.1, None], "got object"),
+        ([2**70], "got object"),
+    ],
+)
+def test_other_kinds_are_refused(samples, message):
+    with pytest.raises(ValueError, match=message):
+        load_audio((16000, samples))
 
 
 def test_a_video_gives_its_sound(tmp_path):
@@ -78,10 +114,20 @@ def test_level_is_normalised_once():
     assert speech_level_db(normalize_level(padded)) == pytest.approx(SPEECH_LEVEL_DB, abs=0.5)
 
 
-def test_silence_is_left_alone():
-    assert np.array_equal(normalize_level(np.zeros(16000, np.float32)), np.zeros(16000, np.float32))
+def test_silence_is_left_alone_and_told():
     hiss = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 1e-4
-    assert np.array_equal(normalize_level(hiss), hiss)
+    for sound, level in ((np.zeros(16000, np.float32), "-inf"), (hiss, "-80")):
+        assert np.array_equal(normalize_level(sound), sound)
+        with pytest.warns(SoundWarning, match=f"array is taken for silence: its level is {level} dB"):
+            assert np.allclose(load_audio((16000, sound)), sound)
+
+
+@pytest.mark.parametrize("level_db", [-66.0, -75.0, -85.0])
+def test_soft_speech_is_followed(speech, level_db):
+    soft = np.round(speech * 10 ** ((level_db - SPEECH_LEVEL_DB) / 20) * 32767).astype(np.int16)
+    heard = load_audio((16000, soft))
+    assert speech_level_db(heard) == pytest.approx(SPEECH_LEVEL_DB, abs=0.01)
+    assert np.corrcoef(heard, speech)[0, 1] > (0.9 if level_db > -80 else 0.6)  # what 16 bits leave of it
 
 
 def test_wav_round_trip(speech):
@@ -185,7 +231,7 @@ def test_cut_file(tmp_path):
     [
         ((0, np.zeros(10)), "1000 to 384000 Hz"),
         ((16000, np.zeros((10, 2, 2))), "shape"),
-        ((16000, np.array(["a"])), "integers or floats"),
+        ((16000, np.array(["a"])), "floats in -1..1 or integers of 8, 16 or 32 bits, got <U1"),
         ((16000, np.zeros((10, 0))), "shape"),
         (
             (np.zeros(10), 16000),

@@ -6,13 +6,15 @@ import shutil
 import numpy as np
 import pytest
 from conftest import EXAMPLE, build_random
+from test_timeline import media, remux
 from transformers import pipeline
 
+from bilabial.audio import load_audio
 from bilabial.audio import resample as resample_as_the_package
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.pipeline_bilabial import resample
+from bilabial.hub.pipeline_bilabial import decode, resample
 
 TASK = "audio-to-blendshapes"
 
@@ -65,6 +67,32 @@ def test_files_and_lists(animate, speech):
     lengths = [len(face["coefficients"]) for face in faces]
     assert lengths[0] == lengths[1] == pytest.approx(lengths[2], abs=1)
     assert np.abs(faces[0]["coefficients"][:50] - faces[2]["coefficients"][:50]).max() < 0.05
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg")
+def test_files_are_read_as_the_package_reads_them(speech, tmp_path):
+    """Inverted channels do not cancel, and lost packets leave silence."""
+    inverse = np.stack([speech, -speech]) * np.float32(0.5)
+    stereo = tmp_path / "inverse.flac"
+    stereo.write_bytes(media("flac", "flac", 16000, "stereo", sound=inverse))
+    torn = tmp_path / "torn.mp4"
+    torn.write_bytes(remux(media("mp4", "aac", 44100), "mp4", lambda time: not 0.8 <= time < 1.0))
+    for source, least in ((stereo, 0.999), (stereo.read_bytes(), 0.999), (torn, 0.95)):
+        heard, expected = decode(source, 16000), load_audio(source, normalize=False)
+        length = min(len(heard), len(expected))
+        assert abs(len(heard) - len(expected)) < 500
+        assert np.corrcoef(heard[:length], expected[:length])[0, 1] > least
+
+
+def test_files_that_cannot_be_read_are_sentences(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="gone.wav is not a file"):
+        decode(tmp_path / "gone.wav", 16000)
+    if shutil.which("ffmpeg"):
+        with pytest.raises(ValueError, match="7 bytes holds no sound that ffmpeg can decode"):
+            decode(b"nothing", 16000)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="needs the program ffmpeg; a waveform does not"):
+        decode(b"nothing", 16000)
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])

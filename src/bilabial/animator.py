@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
@@ -18,6 +19,7 @@ from bilabial.errors import UserError
 from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
@@ -25,6 +27,7 @@ from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
 KEPT_BYTES = 128 * 2**20  # of speech states of the latest sounds: 23 MB for two minutes of sound
 KEPT_SECONDS = 600.0
+MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states are kept: they fit
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
 
@@ -80,12 +83,10 @@ class Animator:
         style_vector = self._style_vector(style)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
-        heard = self.heard.of(
-            hashlib.sha256(waveform.tobytes()).digest(), partial(self.model.listen, waveform)
-        )
-        coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard)
+        heard = self._heard(waveform)
+        coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard, False)
         clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
-        clip = enliven(clip, Sound.of(waveform, rate, clip, seed), strengths)
+        clip = enliven(clip, Sound.of(waveform, rate, clip, seed, do_normalize=False), strengths)
         return adjust(clip, adjustments) if adjustments else clip
 
     def stream(
@@ -129,6 +130,13 @@ class Animator:
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
+
+    def _heard(self, waveform: np.ndarray) -> list[torch.Tensor] | None:
+        """What the model hears in levelled samples (S,), kept for another mood; None: too much to keep."""
+        if len(waveform) > MAX_KEPT_SAMPLES:
+            return None
+        key = hashlib.sha256(waveform.data).digest()
+        return self.heard.of(key, partial(self.model.listen, waveform, do_normalize=False))
 
     def _style_vector(self, style: Style | None) -> torch.Tensor:
         return self.model.encode_style(

@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 from bilabial.errors import UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, mix_channels, normalize_level
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, level_gain, mix_channels, speech_level_db
 from bilabial.media import audio_frames, declared_seconds, media_name, open_media
 from bilabial.timeline import Gap, Timeline
 
@@ -52,7 +52,8 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
 
     source: a path, the bytes of a file, or (sample_rate in Hz, array of shape (samples,) or (samples,
     channels), integer or float in -1..1). normalize: bring speech to the training level (see
-    `normalize_level`). Warns (SoundWarning) of a file that ends long before the end that it declares. Raises
+    `normalize_level`). Warns (SoundWarning) of a file that ends long before the end that it declares,
+    and of sound that is taken for silence. Raises
     FileNotFoundError, or ValueError with a sentence that says what was given and what is accepted.
     """
     if isinstance(source, tuple) and len(source) == 2:
@@ -71,7 +72,16 @@ def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize:
                 SoundWarning,
                 stacklevel=2,
             )
-    return normalize_level(waveform) if normalize else waveform
+    if not normalize:
+        return waveform
+    gain = level_gain(waveform)
+    if gain is None:
+        name = "the given array" if isinstance(source, tuple) else media_name(source)
+        message = f"{name} is taken for silence: its level is {speech_level_db(waveform):.0f} dB"
+        warnings.warn(message, SoundWarning, stacklevel=2)
+        return waveform
+    waveform *= np.float32(gain)
+    return waveform
 
 
 def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, float]:

@@ -42,6 +42,7 @@ ACCENT_SHARE, ACCENT_SECONDS, ACCENT_RISE = 0.6, 0.4, 0.16
 ACCENT_GAP_SECONDS = 1.2  # between two syllables that may have one
 ACCENT_DB = 3.0  # over the loudness around it
 BREATH_HZ, BREATH_SIZE = 0.25, 0.025  # 15 breaths a minute
+LEVEL_BLOCK_FRAMES = 4096  # whose levels are measured together: an hour at once takes gigabytes
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,29 @@ class Sound:
     seed: int
 
     @classmethod
-    def of(cls, waveform: np.ndarray, sampling_rate: int, clip: FaceClip, seed: int | None = None) -> Sound:
+    def of(
+        cls,
+        waveform: np.ndarray,
+        sampling_rate: int,
+        clip: FaceClip,
+        seed: int | None = None,
+        do_normalize: bool = True,
+    ) -> Sound:
         """From a recording (S,). Without a seed it follows from the sound: the same sound, the same life.
 
-        Raises ValueError for a seed that is no whole number of at least 0.
+        do_normalize: bring speech to its level; False where it was done. Raises ValueError for a seed that is
+        no whole number of at least 0.
         """
         check_seed(seed)
-        waveform = normalize_level(np.asarray(waveform, np.float32))
+        waveform = np.ascontiguousarray(waveform, np.float32)
+        waveform = normalize_level(waveform) if do_normalize else waveform
         if seed is None:
-            seed = int.from_bytes(hashlib.blake2b(waveform.tobytes(), digest_size=4).digest(), "little")
-        power = np.concatenate([[0.0], np.cumsum(waveform.astype(np.float64) ** 2)])
+            seed = int.from_bytes(hashlib.blake2b(waveform.data, digest_size=4).digest(), "little")
         edges = (clip.times[:, None] + np.array([-0.02, 0.02])) * sampling_rate
-        first, last = np.clip(np.round(edges).astype(int), 0, len(waveform)).T
-        mean = (power[last] - power[first]) / np.maximum(last - first, 1)
-        return cls(10 * np.log10(mean.clip(min=1e-10)), clip.fps, seed)
+        edges = np.clip(np.round(edges).astype(int), 0, len(waveform))
+        blocks = np.split(edges, range(LEVEL_BLOCK_FRAMES, len(edges), LEVEL_BLOCK_FRAMES))
+        power = np.concatenate([_mean_power(waveform, block) for block in blocks])
+        return cls(10 * np.log10(power.clip(min=1e-10)), clip.fps, seed)
 
     @property
     def speaking(self) -> np.ndarray:
@@ -76,6 +86,15 @@ class Sound:
     def randomness(self, stage: str) -> np.random.Generator:
         """A stage's own generator: turning one stage off leaves the others as they were."""
         return np.random.default_rng((self.seed, *stage.encode()))
+
+
+def _mean_power(waveform: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(T,) mean square of the samples (S,) between the two edges (T, 2) of each frame."""
+    first, last = edges.T
+    start = first.min()
+    power = np.cumsum(np.square(waveform[start : last.max()], dtype=np.float64))
+    power = np.concatenate([[0.0], power])
+    return (power[last - start] - power[first - start]) / np.maximum(last - first, 1)
 
 
 def blink(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:

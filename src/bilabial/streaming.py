@@ -20,11 +20,13 @@ from bilabial.errors import UserError
 from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.hub.loudness_bilabial import (
+    FAINTEST_LEVEL_DB,
     LOUD_RANGE_DB,
     REST_LEAD_SECONDS,
     SAMPLING_RATE,
     SILENCE_LEVEL_DB,
     SPEECH_LEVEL_DB,
+    SPEECH_OVER_NOISE_DB,
     as_floats,
     quiet_share,
 )
@@ -37,7 +39,6 @@ SHARE_FRAMES = 24  # before a frame, of 20 ms, that decide how far it is at rest
 LEVEL_SECONDS = 6.0  # of sound that tell how loud the speaker is
 LEVEL_FOLLOWS_SECONDS = 0.5  # of speech, for two thirds of a change of level
 MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
-SPEECH_OVER_NOISE_DB = 10.0  # a frame this far over the softest ones around is speech
 
 
 class SpeakerLevel:
@@ -53,7 +54,7 @@ class SpeakerLevel:
         self._heard_db.append(10 * math.log10(max(float(np.mean(frame**2)), 1e-12)))
         heard_db = np.array(self._heard_db)
         soft_db, loud_db = np.percentile(heard_db, (10, 95))
-        least_db = max(SILENCE_LEVEL_DB, soft_db + SPEECH_OVER_NOISE_DB, loud_db - LOUD_RANGE_DB)
+        least_db = max(FAINTEST_LEVEL_DB, soft_db + SPEECH_OVER_NOISE_DB, loud_db - LOUD_RANGE_DB)
         if self._heard_db[-1] >= least_db:  # in a pause it stays
             speech_db = np.minimum(heard_db[heard_db >= least_db], loud_db)  # a door is not louder speech
             missing_db = 10 * math.log10(np.mean(10 ** (speech_db / 10))) - self.level_db

@@ -25,6 +25,7 @@ BACK_SECONDS = 0.1  # a clock that goes back so far begins again
 HASTY_SECONDS = 0.5  # after a gap: a clock that goes back so soon had jumped, and nothing was lost
 RESTART_SECONDS = 10.0  # ffmpeg's -dts_delta_threshold: a longer jump is a new clock where clocks may restart
 MAX_CHANNELS = 32
+SAMPLE_BYTES = 4  # float32
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Timeline:
         self._counts_samples = bool(stream.rate) and stream.time_base == Fraction(1, stream.rate)
         self._kind: tuple[str, str, int] | None = None  # sample format, layout and rate of the last frame
         self._resampler: av.AudioResampler | None = None
-        self._chunks: list[np.ndarray] = []
-        self._count = 0  # samples in the chunks
-        self._gaps: list[list[int]] = []  # first sample, number of samples, index of the chunk
+        self._sound = bytearray()  # samples as float32: grows in place, an hour is not held twice
+        self._gaps: list[list[int]] = []  # first sample, number of samples
         self._clock = self._origin = 0.0  # seconds: where the sound so far ends, and where sample 0 would lie
         self._energies: list[tuple[float, float]] = []  # of each chunk: its mix, its average channel
 
@@ -75,8 +75,12 @@ class Timeline:
         return self._count / SAMPLING_RATE
 
     @property
+    def _count(self) -> int:
+        return len(self._sound) // SAMPLE_BYTES
+
+    @property
     def gaps(self) -> tuple[Gap, ...]:
-        return tuple(Gap(first / SAMPLING_RATE, count / SAMPLING_RATE) for first, count, _ in self._gaps)
+        return tuple(Gap(first / SAMPLING_RATE, count / SAMPLING_RATE) for first, count in self._gaps)
 
     @property
     def cancels(self) -> bool:
@@ -110,10 +114,9 @@ class Timeline:
         self._keep(self._resampler.resample(frame))
 
     def finish(self) -> np.ndarray:
-        """The whole sound, (S,) float32; the chunks are given up."""
+        """The whole sound, (S,) float32."""
         self._flush()
-        chunks, self._chunks = self._chunks, []
-        return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+        return np.frombuffer(self._sound, np.float32)
 
     def _follow_clock(self, frame: av.AudioFrame) -> None:
         """Lay silence in the place of what was lost; follow a clock that begins again."""
@@ -123,9 +126,8 @@ class Timeline:
             self._flush()
             self._clock += gap
             silence = max(0, round((self._clock - self._origin) * SAMPLING_RATE) - self._count)
-            self._gaps.append([self._count, silence, len(self._chunks)])
-            self._chunks.append(np.zeros(silence, np.float32))
-            self._count += silence
+            self._gaps.append([self._count, silence])
+            self._sound += bytes(silence * SAMPLE_BYTES)
             return
         if frame.time < self._clock - GAP_LIMITS[0] and self._gaps:
             self._take_back(self._clock - frame.time)
@@ -135,13 +137,12 @@ class Timeline:
 
     def _take_back(self, seconds: float) -> None:
         """Shorten the last gap where it is so near that the clock had only jumped there and back."""
-        first, silence, index = self._gaps[-1]
+        first, silence = self._gaps[-1]
         if self._clock - self._origin - (first + silence) / SAMPLING_RATE > HASTY_SECONDS:
             return
         shorter = min(silence, round(seconds * SAMPLING_RATE))
-        self._chunks[index] = self._chunks[index][shorter:]
+        del self._sound[first * SAMPLE_BYTES : (first + shorter) * SAMPLE_BYTES]
         self._gaps[-1][1] -= shorter
-        self._count -= shorter
         self._clock -= shorter / SAMPLING_RATE
         if shorter == silence:
             self._gaps.pop()
@@ -158,9 +159,8 @@ class Timeline:
             if self._known_energies is None:
                 chunk = self._average(channels)
             else:
-                chunk = channels[np.argmax(self._known_energies[: len(channels)])].copy()
-            self._chunks.append(chunk)
-            self._count += len(chunk)
+                chunk = channels[np.argmax(self._known_energies[: len(channels)])]
+            self._sound += np.ascontiguousarray(chunk, np.float32).tobytes()
 
     def _average(self, channels: np.ndarray) -> np.ndarray:
         """The mean of all channels; FFmpeg's own downmix of float sound is louder than its parts."""

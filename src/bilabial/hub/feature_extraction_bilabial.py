@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
-from .loudness_bilabial import SAMPLING_RATE, check_sampling_rate, normalize_level
+from .loudness_bilabial import SAMPLING_RATE, as_floats, check_sampling_rate, normalize_level
 
 
 class BilabialFeatureExtractor(SequenceFeatureExtractor):
@@ -41,7 +41,7 @@ class BilabialFeatureExtractor(SequenceFeatureExtractor):
         padding: bool | str = True,
         return_tensors: str | None = None,
     ) -> BatchFeature:
-        """Batch one waveform (S,) or a list of them.
+        """Batch one waveform (S,) or a list of them: floats in -1..1, or integers (see `as_floats`).
 
         Raises ValueError for another or no sampling rate, an empty waveform, more than one channel, or NaN.
         """
@@ -49,7 +49,7 @@ class BilabialFeatureExtractor(SequenceFeatureExtractor):
         is_batch = (
             isinstance(raw_speech, (list, tuple)) and len(raw_speech) > 0 and np.ndim(raw_speech[0]) > 0
         )
-        waveforms = [np.asarray(one, dtype=np.float32) for one in (raw_speech if is_batch else [raw_speech])]
+        waveforms = [as_floats(one).astype(np.float32) for one in (raw_speech if is_batch else [raw_speech])]
         for waveform in waveforms:
             if waveform.ndim != 1 or len(waveform) == 0:
                 raise ValueError(

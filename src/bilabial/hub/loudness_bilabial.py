@@ -4,7 +4,9 @@ import numpy as np
 
 SAMPLING_RATE = 16000  # Hz
 SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalisation, dB below full scale
-SILENCE_LEVEL_DB = -65.0  # quieter recordings are taken for silence and left alone
+SILENCE_LEVEL_DB = -65.0  # softer recordings are silence, unless their sound comes and goes
+FAINTEST_LEVEL_DB = -90.0  # softer ones are silence: 16 bits hold no speech there
+SPEECH_OVER_NOISE_DB = 10.0  # of loud frames over the softest ones: no steady noise
 LEVEL_FRAME_SAMPLES = 320  # 20 ms
 QUIET_RANGE_DB = 36.0  # below the speech level: a frame in which nobody speaks
 STEADY_RANGE_DB = 30.0  # below the speech level, if it is as loud all around: a room, and nobody speaks
@@ -20,18 +22,29 @@ MIX_FRAME_SAMPLES = 1024
 
 
 def as_floats(samples: np.ndarray) -> np.ndarray:
-    """Samples of any shape as floats in -1..1: integers by what their type can hold, floats as they are.
+    """Samples of any shape as floats in -1..1; floats stay as they are.
 
-    Raises ValueError for what is neither.
+    Integers count by what their type can hold: int8, int16 and int32 (24 bits in its upper ones) around 0,
+    uint8, uint16 and uint32 around their middle. int64, which Python's lists become, holds 16-bit samples.
+    Raises ValueError for any other type, and for int64 beyond 16 bits.
     """
     samples = np.asarray(samples)
     if np.issubdtype(samples.dtype, np.floating):
         return samples
-    if not np.issubdtype(samples.dtype, np.integer):
-        raise ValueError(f"samples must be integers or floats, got {samples.dtype}")
-    info = np.iinfo(samples.dtype)
+    kind = np.dtype(np.int16) if samples.dtype == np.int64 else samples.dtype
+    if kind.kind not in "iu" or kind.itemsize > 4:
+        raise ValueError(
+            f"samples must be floats in -1..1 or integers of 8, 16 or 32 bits, got {samples.dtype}"
+        )
+    info = np.iinfo(kind)
+    if kind != samples.dtype and samples.size and (samples.min() < info.min or samples.max() > info.max):
+        raise ValueError(
+            f"samples in int64 or a list of integers must be 16-bit ones, {info.min} to {info.max}, "
+            f"got {samples.min()} to {samples.max()}; other kinds need their own dtype"
+        )
     middle = 0 if info.min < 0 else (info.max + 1) // 2  # unsigned PCM rests at its middle
-    return (samples.astype(np.float64) - middle) / (info.max - middle)
+    floats = samples.astype(np.float32 if kind.itemsize < 4 else np.float64)
+    return ((floats - middle) / (info.max - middle)).astype(np.float32)
 
 
 def cancels(mix_energies: np.ndarray, channel_energies: np.ndarray) -> bool:
@@ -58,12 +71,23 @@ def speech_level_db(waveform: np.ndarray) -> float:
 
     Loud frames are the 20 ms frames within 20 dB of the clip's 95th percentile, so that pauses do not count.
     """
-    waveform = np.asarray(waveform, dtype=np.float64)
-    count = max(1, len(waveform) // LEVEL_FRAME_SAMPLES)
-    power = np.array([np.mean(part**2) for part in np.array_split(waveform, count)])
-    loud = power[power >= np.percentile(power, 95) * 10 ** (-LOUD_RANGE_DB / 10)]
-    mean = loud.mean() if len(loud) else 0.0
-    return float(10 * np.log10(mean)) if mean > 0 else -np.inf
+    return _loud_level_db(_frame_powers(waveform))
+
+
+def level_gain(waveform: np.ndarray) -> float | None:
+    """The factor that brings speech in (S,) float32 to -23 dB; None where there is only silence.
+
+    Below SILENCE_LEVEL_DB only sound that comes and goes is speech; a hiss is not.
+    """
+    powers = _frame_powers(waveform)
+    level_db = _loud_level_db(powers)
+    if level_db < FAINTEST_LEVEL_DB:
+        return None
+    if level_db < SILENCE_LEVEL_DB:
+        softest_db = 10 * np.log10(max(np.percentile(powers, 10), 1e-20))
+        if level_db - softest_db < SPEECH_OVER_NOISE_DB:
+            return None
+    return float(10 ** ((SPEECH_LEVEL_DB - level_db) / 20))
 
 
 def normalize_level(waveform: np.ndarray) -> np.ndarray:
@@ -71,10 +95,31 @@ def normalize_level(waveform: np.ndarray) -> np.ndarray:
 
     Doing it twice changes nothing, to rounding.
     """
-    level = speech_level_db(waveform)
-    if level < SILENCE_LEVEL_DB:
-        return np.array(waveform, dtype=np.float32)
-    return np.asarray(waveform * 10 ** ((SPEECH_LEVEL_DB - level) / 20), dtype=np.float32)
+    gain = level_gain(waveform)
+    return np.array(waveform, np.float32) * np.float32(1.0 if gain is None else gain)
+
+
+def _frame_powers(waveform: np.ndarray) -> np.ndarray:
+    """Mean square of (S,) in frames of 20 ms, those at the front a sample longer where they do not fit."""
+    count = max(1, len(waveform) // LEVEL_FRAME_SAMPLES)
+    size, num_longer = divmod(len(waveform), count)
+    longer, others = np.split(np.asarray(waveform, np.float32), [num_longer * (size + 1)])
+    return np.concatenate(
+        [_mean_squares(longer.reshape(-1, size + 1)), _mean_squares(others.reshape(-1, max(size, 1)))]
+    )
+
+
+def _mean_squares(frames: np.ndarray) -> np.ndarray:
+    """(T,) float64 of (T, samples) float32, without a copy of the samples."""
+    return np.einsum("ts,ts->t", frames, frames, dtype=np.float64) / frames.shape[1]
+
+
+def _loud_level_db(powers: np.ndarray) -> float:
+    """In dB, of the frames that are within 20 dB of the 95th percentile."""
+    if not len(powers):
+        return -np.inf
+    mean = powers[powers >= np.percentile(powers, 95) * 10 ** (-LOUD_RANGE_DB / 10)].mean()
+    return float(10 * np.log10(mean)) if mean > 0 else -np.inf
 
 
 def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -> np.ndarray:
@@ -83,9 +128,13 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
     0 while there is sound and up to REST_FADE_SECONDS before `rest_seconds` after it, then rising to 1;
     falling to 0 again over the REST_LEAD_SECONDS before the next sound.
     """
-    count = -(-len(waveform) // frame_samples)
-    padded = np.pad(np.asarray(waveform, np.float32), (0, count * frame_samples - len(waveform)))
-    power = (padded.reshape(count, frame_samples) ** 2).mean(axis=1)
+    frames, rest = np.split(
+        np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples]
+    )
+    power = _mean_squares(frames.reshape(-1, frame_samples))
+    if len(rest):
+        power = np.append(power, np.square(rest).sum() / frame_samples)
+    count = len(power)
     sounding = ~_is_quiet(10 * np.log10(power.clip(min=1e-12)))
     frames = np.arange(count)
     last = np.maximum.accumulate(np.where(sounding, frames, -np.inf))

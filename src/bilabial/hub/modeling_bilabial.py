@@ -42,7 +42,7 @@ from .lips_bilabial import (
     set_lip_distance,
 )
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
-from .loudness_bilabial import check_sampling_rate, normalize_level, quiet_share
+from .loudness_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
 from .speech_encoder_bilabial import BilabialSpeechEncoder
 from .styles_bilabial import preset_manner, reference_manner, restyle
 
@@ -280,14 +280,16 @@ class BilabialModel(BilabialPreTrainedModel):
         style: str | Mapping[str, float] | torch.Tensor | None = None,
         fps: float = 30.0,
         heard: Sequence[torch.Tensor] | None = None,
+        do_normalize: bool = True,
     ) -> torch.Tensor:
         """Coefficients (ceil(seconds * fps), C) float32 in 0..1 of speech; columns are config.blendshapes.
 
-        waveform: (S,) float in -1..1 at config.sampling_rate; its level is normalised here. emotion: a name,
-        a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
+        waveform: (S,) at config.sampling_rate, floats in -1..1 or integers (see `as_floats`). emotion: a
+        name, a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
         seconds. Lips that are closed in neutral speech are closed in every emotion and manner, and an emotion
         changes their distance by no more than EMOTION_OPENING. heard: what `listen` gave for this waveform,
-        None = listen now. Raises ValueError for another rate, an empty or non-finite waveform, and unknown
+        None = listen now. do_normalize: bring speech to the level of training; False where it was done.
+        Raises ValueError for another rate, an empty or non-finite waveform, and unknown
         names or ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
@@ -301,8 +303,8 @@ class BilabialModel(BilabialPreTrainedModel):
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
         learnt, manner = self.encode_style(style).split([config.style_size, 2 * len(names)])
         manner = manner.view(2, -1).float().cpu()
-        sound = normalize_level(samples)
-        heard = self.listen(samples) if heard is None else heard
+        sound = normalize_level(samples) if do_normalize else samples
+        heard = self._hear(sound) if heard is None else heard
         pairs = []
         for states, (first, last, kept) in zip(heard, self._chunks(total), strict=True):
             pairs.append(self.decode_window(states, weights[first:last], learnt, kept))
@@ -346,15 +348,20 @@ class BilabialModel(BilabialPreTrainedModel):
         return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clamp(low, high))
 
     @torch.no_grad()
-    def listen(self, waveform: np.ndarray | torch.Tensor) -> list[torch.Tensor]:
+    def listen(self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True) -> list[torch.Tensor]:
         """What `animate` hears in a waveform (S,), whatever emotion, style and rate it is asked for.
 
-        Speech states (1, T, E) of one chunk with its context after another. Raises ValueError like `animate`.
+        Speech states (1, T, E) of one chunk with its context after another. do_normalize: as in `animate`.
+        Raises ValueError like it.
         """
-        samples, hop = _checked_samples(waveform), self.config.frame_hop_samples
-        sound = torch.from_numpy(normalize_level(samples))
-        chunks = self._chunks(math.ceil(len(samples) / hop))
-        return [self.encode_window(sound[first * hop : last * hop]) for first, last, _ in chunks]
+        samples = _checked_samples(waveform)
+        return list(self._hear(normalize_level(samples) if do_normalize else samples))
+
+    def _hear(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
+        """The same of samples (S,) at their level, chunk by chunk: long sound needs no more memory."""
+        hop = self.config.frame_hop_samples
+        for first, last, _ in self._chunks(math.ceil(len(sound) / hop)):
+            yield self.encode_window(torch.from_numpy(sound[first * hop : last * hop]))
 
     def encode_window(self, input_values: torch.Tensor) -> torch.Tensor:
         """Speech states (1, T, E) of samples (S,), level-normalised, on any device."""
@@ -438,7 +445,7 @@ class BilabialModel(BilabialPreTrainedModel):
 
 def _checked_samples(waveform: np.ndarray | torch.Tensor) -> np.ndarray:
     """Speech as (S,) float32. Raises ValueError for what is empty, not finite or of another shape."""
-    samples = np.asarray(waveform, dtype=np.float32)
+    samples = as_floats(waveform).astype(np.float32, copy=False)
     if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
         raise ValueError(
             f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"

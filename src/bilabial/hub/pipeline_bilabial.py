@@ -3,15 +3,16 @@
 `checkpoint.save_checkpoint` names this file in config.json; nothing else imports it.
 """
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from transformers import Pipeline
-from transformers.pipelines.audio_utils import ffmpeg_read
 
-from .loudness_bilabial import as_floats
+from .loudness_bilabial import as_floats, mix_channels
 
+GAP_SECONDS = 0.02  # of lost packets that are filled with silence: a packet of most codecs
 PADDING_SECONDS = 0.1  # of silence at both ends, so that a resampled end does not ring into the beginning
 
 
@@ -43,10 +44,8 @@ class BilabialPipeline(Pipeline):
     def preprocess(self, speech, sampling_rate: int | None = None) -> dict:
         """The waveform (S,) float32 at the model's rate, whatever it came as."""
         rate = self.model.config.sampling_rate
-        if isinstance(speech, (str, Path)):
-            speech = Path(speech).read_bytes()
-        if isinstance(speech, bytes):
-            return {"waveform": ffmpeg_read(speech, rate)}
+        if isinstance(speech, (str, Path, bytes)):
+            return {"waveform": decode(speech, rate)}
         if isinstance(speech, Mapping):
             sampling_rate = speech.get("sampling_rate")
             speech = speech.get("array", speech.get("raw"))
@@ -66,6 +65,33 @@ class BilabialPipeline(Pipeline):
     def postprocess(self, outputs: dict) -> dict:
         names, coefficients = list(self.model.config.blendshapes), outputs["coefficients"].numpy()
         return {"names": names, "fps": outputs["fps"], "coefficients": coefficients}
+
+
+def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
+    """The sound of a file or of its bytes, (S,) float32 at `rate` Hz, by the program ffmpeg.
+
+    Lost packets leave silence. Two channels are asked for: ffmpeg's own mono loses those that are inverse.
+    Raises FileNotFoundError, or ValueError in a sentence.
+    """
+    name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise FileNotFoundError(f"{name} is not a file")
+    given = "pipe:0" if isinstance(source, bytes) else f"file:{source}"
+    filled = f"aresample=async=1:min_hard_comp={GAP_SECONDS}"
+    command = ["ffmpeg", "-v", "error", "-i", given, "-vn", "-af", filled, "-ac", "2", "-ar", str(rate)]
+    try:
+        done = subprocess.run(
+            [*command, "-f", "f32le", "pipe:1"],
+            input=source if isinstance(source, bytes) else b"",
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ValueError("reading sound from a file needs the program ffmpeg; a waveform does not") from error
+    samples = np.frombuffer(done.stdout, np.float32)
+    if not len(samples) or not np.isfinite(samples).all():
+        raise ValueError(f"{name} holds no sound that ffmpeg can decode")
+    return np.array(mix_channels(samples.reshape(-1, 2)))
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
