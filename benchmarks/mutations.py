@@ -161,6 +161,7 @@ def serve(pipe: Connection) -> None:
     av.logging.set_level(None)
     torch.set_num_threads(1)
     animator = Animator.from_pretrained()
+    pipe.send("ready")
     while (content := pipe.recv()) is not None:
         pipe.send(read(content, animator))
 
@@ -174,6 +175,7 @@ class Reader:
         self._process = context.Process(target=serve, args=(other,), daemon=True)
         self._process.start()
         other.close()
+        self._pipe.recv()
 
     def read(self, content: bytes) -> Outcome:
         """What becomes of a file; "hung" and "failed" where the process does not answer."""

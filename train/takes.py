@@ -180,7 +180,8 @@ def _piece_of_curves(take: Take, recording: Recording, fps: float) -> tuple[Reco
     if not len(piece):
         raise ValueError(f"{take.audio.name} has no sound from {start_seconds:.1f} s on")
     seconds = len(piece) / SAMPLING_RATE
-    missing = asked - seconds if asked - seconds > LEAST_MISSING_SECONDS else 0.0
+    missing = recording.missing_seconds if take.duration_seconds is None else asked - seconds
+    missing = missing if missing > LEAST_MISSING_SECONDS else 0.0
     gaps = cut_gaps(recording.gaps, start_seconds, seconds)
     capture = read_capture(
         take.curves, fps, take.mouth_close, start_seconds - take.curves_late_seconds, seconds
