@@ -153,9 +153,10 @@ def perform(
         raise sorry(UserError("no_speech"), request)
     from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
 
+    notes = []
     try:
         progress(0.1, desc=in_language("Reading the sound", request))
-        waveform = load_audio(audio, MAX_SECONDS)
+        waveform = load_audio(audio, MAX_SECONDS, tell=notes.append)
         unheard = animator().untrained_emotions(emotion, intensity)
         wanted = {style: amount}
         if reference:
@@ -168,7 +169,9 @@ def perform(
     except (ValueError, FileNotFoundError) as error:
         raise sorry(error, request) from error
     if unheard:
-        gr.Warning(in_language(animator().untrained_message(unheard), request))
+        notes.append(animator().untrained_message(unheard))
+    for note in notes:
+        gr.Warning(in_language(note, request))
     return Speech(clip, waveform)
 
 

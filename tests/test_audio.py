@@ -92,6 +92,7 @@ def test_24_bits_in_32_are_followed(speech):
         (np.zeros(100, complex), "got complex128"),
         ([0.1, None], "got object"),
         ([2**70], "got object"),
+        ([[0.1], [0.1, 0.2]], "samples of equal shape, got a list of uneven ones"),
     ],
 )
 def test_other_kinds_are_refused(samples, message):

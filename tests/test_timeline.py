@@ -134,6 +134,15 @@ def test_lost_packets_leave_silence(container_name, codec, rate, options, lost):
     assert recording.missing_seconds == 0.0
 
 
+def test_what_was_lost_is_told():
+    torn = remux(media("mp4", "aac", 44100), "mp4", lambda time: not 0.8 <= time < 1.0)
+    notes = []
+    load_audio(torn, tell=notes.append)
+    assert [note.code for note in notes] == ["sound_gaps"]
+    with pytest.warns(SoundWarning, match=r"lost 0\.21 s of its sound from 0\.8\d s on; it is silent there"):
+        load_audio(torn)
+
+
 def test_many_lost_packets_do_not_add_up():
     """Every other packet of a noise: what is left stands where it stood."""
     noise = np.random.default_rng(0).standard_normal(44100 * 8).astype(np.float32) * 0.1

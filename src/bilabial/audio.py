@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 import wave
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
@@ -47,41 +48,37 @@ class Recording:
     missing_seconds: float
 
 
-def load_audio(source: AudioSource, max_seconds: float = MAX_SECONDS, normalize: bool = True) -> np.ndarray:
+def warn(note: UserError) -> None:
+    """Say what is odd about a sound, as a Python warning of the one who called for it."""
+    warnings.warn(str(note), SoundWarning, stacklevel=4)
+
+
+def load_audio(
+    source: AudioSource,
+    max_seconds: float = MAX_SECONDS,
+    normalize: bool = True,
+    tell: Callable[[UserError], None] = warn,
+) -> np.ndarray:
     """Read speech as a waveform: (S,) float32 at 16 kHz.
 
     source: a path, the bytes of a file, or (sample_rate in Hz, array of shape (samples,) or (samples,
-    channels), integer or float in -1..1). normalize: bring speech to the training level (see
-    `normalize_level`). Warns (SoundWarning) of a file that ends long before the end that it declares,
-    and of sound that is taken for silence. Raises
-    FileNotFoundError, or ValueError with a sentence that says what was given and what is accepted.
+    channels), integers as in `as_floats` or floats in -1..1). normalize: bring speech to the training level
+    (see `normalize_level`). tell: takes notes of sound that lost packets, ends long before its declared end,
+    or is taken for silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError with a sentence
+    that says what was given and what is accepted.
     """
     if isinstance(source, tuple) and len(source) == 2:
-        waveform = _from_array(*source, max_seconds)
+        name, waveform = "the given array", _from_array(*source, max_seconds)
     elif not isinstance(source, (str, Path, bytes)):
         raise ValueError(
             "speech is a path, the bytes of a file, or (sample rate in Hz, array), "
             f"got {type(source).__name__}"
         )
     else:
-        recording = read_recording(source, max_seconds)
+        name, recording = media_name(source), read_recording(source, max_seconds)
         waveform = recording.waveform
-        if recording.missing_seconds:
-            warnings.warn(
-                f"{media_name(source)} ends {recording.missing_seconds:.1f} s before its declared end",
-                SoundWarning,
-                stacklevel=2,
-            )
-    if not normalize:
-        return waveform
-    gain = level_gain(waveform)
-    if gain is None:
-        name = "the given array" if isinstance(source, tuple) else media_name(source)
-        message = f"{name} is taken for silence: its level is {speech_level_db(waveform):.0f} dB"
-        warnings.warn(message, SoundWarning, stacklevel=2)
-        return waveform
-    waveform *= np.float32(gain)
-    return waveform
+        _tell_of_losses(recording, name, tell)
+    return _normalized(waveform, name, tell) if normalize else waveform
 
 
 def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, float]:
@@ -170,6 +167,24 @@ def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
     return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
+def _tell_of_losses(recording: Recording, name: str, tell: Callable[[UserError], None]) -> None:
+    if recording.gaps:
+        lost = sum(gap.seconds for gap in recording.gaps)
+        tell(UserError("sound_gaps", name=name, seconds=lost, start=recording.gaps[0].start_seconds))
+    if recording.missing_seconds:
+        tell(UserError("sound_cut", name=name, seconds=recording.missing_seconds))
+
+
+def _normalized(waveform: np.ndarray, name: str, tell: Callable[[UserError], None]) -> np.ndarray:
+    """(S,) float32 at the training level, changed in place."""
+    gain = level_gain(waveform)
+    if gain is None:
+        tell(UserError("sound_silent", name=name, level=speech_level_db(waveform)))
+        return waveform
+    waveform *= np.float32(gain)
+    return waveform
+
+
 def _decode(
     source: str | Path | bytes, max_seconds: float, channel_energies: np.ndarray | None = None
 ) -> tuple[Timeline, float]:
@@ -192,7 +207,10 @@ def _decode(
 
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:
     name = "the given array"
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} must be samples of equal shape, got a list of uneven ones") from error
     if not isinstance(sample_rate, Real) or not 1000 <= sample_rate <= 384000:
         raise ValueError(
             "(sample rate, array) is accepted, with a rate of 1000 to 384000 Hz, "

@@ -22,6 +22,9 @@ SENTENCES |= {
     "file_missing": "{name} is not a file",
     "media_unknown": "{name} is not audio or video that FFmpeg can read; "
     "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted",
+    "sound_cut": "{name} ends {seconds:.1f} s before its declared end",
+    "sound_gaps": "{name} lost {seconds:.2f} s of its sound from {start:.2f} s on; it is silent there",
+    "sound_silent": "{name} is taken for silence: its level is {level:.0f} dB",
     "video_damaged": "{name} has a video stream that cannot be decoded ({error})",
     "video_empty": "{name} has no video frames",
     "video_missing": "{name} has no video stream",
