@@ -21,7 +21,8 @@ VIEWS = {"front": (0, 0), "three-quarter": (35, 0), "profile": (88, 0), "below":
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
 ADDRESS = "http://head.test/"  # answered here, never fetched
-LOAD_SECONDS = 120
+LOAD_SECONDS = 600  # seconds of a busy machine without a graphics card; a minute is usual there
+SUPERSAMPLING = 2  # Chromium's software renderer leaves specks of dark pixels where it smooths edges itself
 # The camera looks at the lower half of the face; head.height is that of all that a face moves.
 PAGE = """<!doctype html><canvas></canvas><script>
 addEventListener("error", (event) => (window.failure = event.message));
@@ -30,7 +31,7 @@ addEventListener("unhandledrejection", (event) => (window.failure = String(event
 const element = document.body, props = %s;
 %s
 const three = await importModules(props.three, THREE_PARTS);
-const head = new Head(three, document.querySelector("canvas"), true);
+const head = new Head(three, document.querySelector("canvas"));
 head.resize(%d, %d);
 await head.load(await (await fetch("head.glb")).arrayBuffer(), props.names);
 head.restingRatio = 1;
@@ -58,7 +59,8 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Dra
     """A function that draws coefficients (52,) in ARKIT_BLENDSHAPES's order as size x size pixels.
 
     view: one of VIEWS. head: a GLB whose morph targets have ARKit names. Raises ValueError for another view
-    or a head that cannot be drawn, FileNotFoundError where playwright, Chromium or the head is missing.
+    or a head that cannot be drawn, FileNotFoundError where playwright, Chromium or the head is missing,
+    TimeoutError where the machine is too busy.
     """
     if view not in VIEWS:
         raise ValueError(f"view must be one of {', '.join(VIEWS)}, got {view!r}")
@@ -70,6 +72,7 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Dra
             f"no browser found, looked for {', '.join(BROWSERS)}: apt-get install chromium"
         )
     try:
+        from playwright.sync_api import TimeoutError as Slow
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise FileNotFoundError("pictures of the head need playwright: pip install playwright") from error
@@ -90,15 +93,19 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Dra
         page = window.new_page(viewport={"width": size, "height": size})
         page.set_default_timeout(LOAD_SECONDS * 1000)
         page.route("**/*", answer)
-        page.goto(ADDRESS)
-        page.wait_for_function("Boolean(window.picture ?? window.failure)")
+        try:
+            page.goto(ADDRESS)
+            page.wait_for_function("Boolean(window.picture ?? window.failure)")
+        except Slow as error:
+            raise TimeoutError(f"{browser} did not load {head} within {LOAD_SECONDS} s") from error
         if failure := page.evaluate("window.failure"):
             raise ValueError(f"{head} cannot be drawn: {failure}")
 
         def draw(values: Sequence[float]) -> Image.Image:
             given = [np.asarray(values, dtype=float).tolist(), *VIEWS[view]]
             address = page.evaluate("given => picture(...given)", given)
-            return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB")
+            drawn = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+            return drawn.convert("RGB").reduce(SUPERSAMPLING)
 
         yield draw
         window.close()
@@ -109,4 +116,5 @@ def _page(size: int) -> str:
     files = zip(THREE.modules, THREE.files(), strict=False)  # from its CDN where it is not installed
     props["three"]["texts"] = {name: path.read_text() for name, path in files}
     scripts = "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
-    return PAGE % (json.dumps(props).replace("</", "<\\/"), scripts, size, size)
+    pixels = size * SUPERSAMPLING
+    return PAGE % (json.dumps(props).replace("</", "<\\/"), scripts, pixels, pixels)

@@ -28,9 +28,10 @@ from synthesizers import speak_flite
 from transformers import HfArgumentParser
 
 from bilabial.animator import Animator
-from bilabial.audio import decode_audio, open_media
+from bilabial.audio import decode_audio
 from bilabial.clip import FaceClip
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.media import open_media
 from bilabial.phones import Phone, ipa_of, seals_lips
 
 SENTENCE = "My father and two thin sheep move the fish."
@@ -165,7 +166,9 @@ def film(voice: Voice, seconds: Iterable[float], size: int) -> list[Image.Image 
     """The filmed frames at times of the sound, cut to the lower half of the face where one is found."""
     if voice.video is None:
         return [None for _ in seconds]
-    from bilabial.capture import decode_frames, find_landmarker, track_face
+    from bilabial.capture import find_landmarker
+    from bilabial.faces import find_faces
+    from bilabial.video import decode_frames
 
     wanted = [max(0.0, time + voice.offset_seconds) for time in seconds]
     nearest: list[tuple[float, np.ndarray] | None] = [None] * len(wanted)
@@ -174,18 +177,20 @@ def film(voice: Voice, seconds: Iterable[float], size: int) -> list[Image.Image 
             if nearest[k] is None or abs(time - goal) < abs(nearest[k][0] - goal):
                 nearest[k] = (time, image)
     shown = sorted(dict(filter(None, nearest)).items())
-    times, _, view = track_face(iter(shown), find_landmarker())
-    bones = {time: own for time, own, found in zip(times, view.bones, view.found, strict=True) if found}
-    return [found and crop(found[1], bones.get(found[0]), size) for found in nearest]
+    boxes = {
+        time: max((face.box for face in faces), key=lambda box: box[3] - box[1])
+        for time, faces in find_faces(iter(shown), find_landmarker())
+        if faces
+    }
+    return [found and crop(found[1], boxes.get(found[0]), size) for found in nearest]
 
 
-def crop(image: np.ndarray, bones: np.ndarray | None, size: int) -> Image.Image:
-    """image: (H, W, 3) uint8; bones: (6, 2) pixels of eye corners and nose, None = the whole picture."""
+def crop(image: np.ndarray, box: np.ndarray | None, size: int) -> Image.Image:
+    """image: (H, W, 3) uint8; box: left, top, right and bottom of a face, None = the whole picture."""
     picture = Image.fromarray(image)
-    if bones is not None:
-        side = 1.9 * np.linalg.norm(bones[0] - bones[3])  # outer eye corners
-        center = bones[:4].mean(axis=0) + np.array([0, 0.33 * side])
-        left, top = center - side / 2
+    if box is not None:
+        side = 0.75 * (box[3] - box[1])
+        left, top = (box[0] + box[2] - side) / 2, box[3] - 0.9 * side
         picture = picture.crop((round(left), round(top), round(left + side), round(top + side)))
     return ImageOps.pad(picture, (size, size), color=INK)
 
@@ -208,19 +213,27 @@ def draw_sheet(
     ]
     places = np.concatenate([[0], np.cumsum(columns)])
     sheet = Image.new("RGB", (int(places[-1]) * size, len(rows) * (size + LABEL_PIXELS)), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LABEL_PIXELS - 3)
+    pen, font = ImageDraw.Draw(sheet), label_font()
     for r, row in enumerate(rows):
         for c, tile in enumerate(row):
             if tile is None:
                 continue
             x, y = int(places[c]) * size, r * (size + LABEL_PIXELS)
-            label = f"{tile.label}  {voices[tile.voice].name}"
+            label = f"{tile.label} {voices[tile.voice].name}"
             while pen.textlength(label, font=font) > len(pictures[tile]) * size - 4:
                 label = label[:-1]
             pen.text((x + 2, y), label, fill=SEALED_INK if tile.sealed else INK, font=font)
             for k, picture in enumerate(pictures[tile]):
                 sheet.paste(picture, (x + k * size, y + LABEL_PIXELS))
     return sheet
+
+
+def label_font() -> ImageFont.FreeTypeFont:
+    """A font with the signs of the IPA where the system has one."""
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", LABEL_PIXELS - 4)
+    except OSError:
+        return ImageFont.load_default(LABEL_PIXELS - 3)
 
 
 def pose(clip: FaceClip, tile: Tile, draw: Draw) -> Image.Image:
@@ -247,7 +260,7 @@ def main(args: HeadSheetArguments) -> None:
         ]
         with open_head(args.size, args.view, *([args.head] if args.head else [])) as draw:
             sheet = draw_sheet(rows, voices, clips, draw, args.size)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     args.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(args.output)
