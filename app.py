@@ -5,19 +5,26 @@ Run with `python app.py`; a Space needs this file and requirements.txt.
 
 import json
 import os
-import shutil
+import secrets
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
+from bilabial.folders import bytes_below, new_folder, private_folder, remove_old
+
+FOLDER = private_folder("bilabial")  # of uploads and results
+os.environ.setdefault("GRADIO_TEMP_DIR", str(FOLDER / "gradio"))  # read when gradio is imported
+
 import gradio as gr
 import numpy as np
+from starlette.middleware import Middleware
+from starlette.requests import Request
 
 import bilabial
 from bilabial import FaceClip
@@ -25,10 +32,14 @@ from bilabial.audio import load_audio
 from bilabial.comparison import Comparison, compare, watch_lips
 from bilabial.errors import UserError
 from bilabial.exporters import to_glb, to_json
+from bilabial.kept import Kept
+from bilabial.limits import LimitRequests, client_of, limited
 from bilabial.page import (
     ASKED_JS,
+    MEDIA_SUFFIXES,
     PLOTLY_JS,
     SAVE_FILE,
+    UPLOAD_JS,
     T,
     feeling_panel,
     life_panel,
@@ -39,14 +50,23 @@ from bilabial.player import HEAD, player_data, served_files, write_page
 from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, translate
 
+if TYPE_CHECKING:
+    from bilabial.capture import Capture
+
 KEPT_SECONDS = 3600  # how long uploads and results stay on the server
-CLEANING_SECONDS = 600  # between two looks for what is older than that
+CLEANING_SECONDS = 60  # between two looks for what is older than that
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 MAX_MEGABYTES = 50  # of one uploaded file
+MAX_CURVES_MEGABYTES = 10  # of curves, which take many times their size in memory
+MAX_KEPT_MEGABYTES = 4000  # of all files; further uploads are told to come back
+KEPT_RESULT_BYTES = 256 * 2**20  # for downloads: two minutes at 120 fps are 11 MB
+KEPT_FACE_BYTES = 32 * 2**20  # of references and captured videos, that are not watched again
+MAX_SESSIONS = 200  # whose last page values Gradio keeps; nothing that a visitor misses is in them
+MAX_EMOTION_CHARACTERS = 100_000
 MAX_WAITING = 40  # requests in the queue; further ones are told to come back
 MAX_SEED_DIGITS = 20
+MAX_WAITING_OF_CLIENT = 20  # of those from one address
 RUNNING = 2  # animations at the same time: one for each core of a free Space
-REMEMBERED = 8  # uploads whose faces are not watched again
 PACKAGE = Path(bilabial.__file__).parent
 INTRODUCTION = f"""# Bilabial
 
@@ -80,27 +100,60 @@ def animator() -> "bilabial.Animator":
     return bilabial.Animator.from_pretrained()
 
 
+results: Kept[Speech] = Kept(KEPT_RESULT_BYTES, KEPT_SECONDS)
+faces: Kept[FaceClip] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
+captures: Kept["Capture"] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
+
+
 def download_folder() -> Path:
-    """A new folder for the files of one request; those of requests an hour ago are removed."""
-    parent = Path(tempfile.gettempdir()) / f"bilabial_{os.getuid() if hasattr(os, 'getuid') else 0}"
-    parent.mkdir(exist_ok=True)
-    for old in parent.iterdir():
-        if old.stat().st_mtime < time.time() - KEPT_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=parent))
+    """A new folder for the files of one request."""
+    return new_folder(FOLDER / "downloads")
 
 
-@lru_cache(REMEMBERED)
+def clean(demo: gr.Blocks) -> None:
+    """Forget, and remove from the disk, what is older than it may be."""
+    kept = [results, faces, captures]
+    kept += [animator().heard] if animator.cache_info().currsize else []
+    for one in kept:
+        one.drop_old()
+    remove_old(FOLDER, KEPT_SECONDS, set().union(*(block.keep_in_cache for block in demo.blocks.values())))
+
+
+def keep_clean(demo: gr.Blocks) -> None:
+    while True:
+        time.sleep(CLEANING_SECONDS)
+        clean(demo)
+
+
+def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
+    """Why a request is not taken, before it is read."""
+    path, queues = request.url.path, demo._queue.event_queue_per_concurrency_id.values()
+    if path.endswith("/upload") and bytes_below(FOLDER) > MAX_KEPT_MEGABYTES * 2**20:
+        return UserError("uploads_full")
+    if path.endswith("/queue/join"):
+        waiting = [client_of(event.request) for queue in queues for event in queue.queue]
+        if waiting.count(client_of(request)) >= MAX_WAITING_OF_CLIENT:
+            return UserError("queue_client", count=MAX_WAITING_OF_CLIENT)
+    return None
+
+
 def face_of(path: str) -> FaceClip:
     """The face in a reference, watched once: an upload's path tells its content. Raises ValueError."""
     from bilabial.animator import read_face
 
+    check_size(path, MAX_CURVES_MEGABYTES if path.lower().endswith((".csv", ".npz")) else MAX_MEGABYTES)
     try:
-        return read_face(Path(path))
+        return faces.of(path, lambda: read_face(Path(path)))
     except UserError:
         raise
     except ValueError as error:  # visitors know their file's name, not where it lies here
         raise ValueError(str(error).replace(path, Path(path).name)) from error
+
+
+def check_size(path: str, max_megabytes: int) -> None:
+    """Raise UserError for a larger file, however it came."""
+    if Path(path).is_file() and Path(path).stat().st_size > max_megabytes * 2**20:
+        raise UserError("file_large", name=Path(path).name, limit=max_megabytes)
 
 
 def sorry(error: Exception, request: gr.Request | None) -> gr.Error:
@@ -124,10 +177,23 @@ def whole_number(text: str) -> int:
 
 def feeling(text: str) -> "bilabial.Mixture | bilabial.Schedule":
     """The emotion that programs name: a name, or JSON of a mixture or a schedule. Raises ValueError."""
+    if len(text) > MAX_EMOTION_CHARACTERS:
+        raise UserError("emotion_long", count=len(text), limit=MAX_EMOTION_CHARACTERS)
     try:
         return json.loads(text) if text.strip()[:1] in ("{", "[") else text.strip()
     except (ValueError, RecursionError) as error:  # also numbers of too many digits
         raise UserError("emotion_text", got=text) from error
+
+
+def only_feeling(schedule: object) -> "bilabial.Mixture | bilabial.Schedule":
+    """What the page's panel says: a schedule, or the mixture of its only entry. Raises UserError."""
+    if not isinstance(schedule, list) or not schedule:
+        raise UserError("schedule_kind", got=schedule)
+    if len(schedule) > 1:
+        return schedule
+    if not isinstance(schedule[0], list) or len(schedule[0]) != 2:
+        raise UserError("schedule_entry", got=schedule[0])
+    return schedule[0][1]
 
 
 def perform(
@@ -155,7 +221,9 @@ def perform(
 
     notes = []
     try:
+        drawn = whole_number(seed) if seed and seed.strip() else None
         progress(0.1, desc=in_language("Reading the sound", request))
+        check_size(audio, MAX_MEGABYTES)
         waveform = load_audio(audio, MAX_SECONDS, tell=notes.append)
         unheard = animator().untrained_emotions(emotion, intensity)
         wanted = {style: amount}
@@ -164,7 +232,6 @@ def perform(
             wanted = animator().reference_style(face_of(reference), amount)
         progress(0.5, desc=in_language("Animating", request))
         adjustments = Adjustments(smoothing / 1000, {"mouth": mouth, "brows": brows}, lip_offset, symmetry)
-        drawn = whole_number(seed) if seed.strip() else None
         clip = animator()((16000, waveform), emotion, intensity, wanted, fps, motion, drawn, adjustments)
     except (ValueError, FileNotFoundError) as error:
         raise sorry(error, request) from error
@@ -175,16 +242,15 @@ def perform(
     return Speech(clip, waveform)
 
 
-watched = lru_cache(REMEMBERED)(watch_lips)  # by content: the path of an upload holds its hash
-
-
 def captured_lips(
     speech: Speech, video: str, progress: gr.Progress, request: gr.Request | None
 ) -> Comparison:
     """The lips of a video of the same speech. Raises gr.Error in a sentence."""
     progress(0.6, desc=in_language("Watching the video", request))
     try:
-        return compare(speech.clip, watched(video, len(speech.waveform) / 16000))
+        check_size(video, MAX_MEGABYTES)
+        seconds = len(speech.waveform) / 16000  # by content: the path of an upload holds its hash
+        return compare(speech.clip, captures.of((video, seconds), lambda: watch_lips(video, seconds)))
     except (ValueError, FileNotFoundError) as error:
         raise sorry(error, request) from error
 
@@ -196,17 +262,24 @@ def generate(
     request: gr.Request | None = None,
     progress: gr.Progress = PROGRESS,
     *knobs,
-) -> tuple[dict, Speech]:
-    """What the page shows, and what it keeps for downloads. schedule: [[seconds, {name: share}], ...].
+) -> tuple[dict, str]:
+    """What the page shows, and the key of what is kept for downloads.
+
+    schedule: [[seconds, {name: share}], ...].
 
     video: of the same speech, to compare; without audio, its sound is the speech.
     """
-    emotion = schedule if len(schedule) > 1 else schedule[0][1]
+    try:
+        emotion = only_feeling(schedule)
+    except UserError as error:
+        raise sorry(error, request) from error
     speech = perform(emotion, progress, request, audio or video, *knobs)
     seen = captured_lips(speech, video, progress, request) if video else None
     progress(0.8, desc=in_language("Drawing", request))
     data = player_data(speech.clip, speech.waveform, seen)
-    return data | {"made": time.time()}, speech  # the same result anew is shown, and played, again
+    key = secrets.token_urlsafe(16)
+    results.put(key, speech)
+    return data | {"made": time.time()}, key  # the same result anew is shown, and played, again
 
 
 def animate(
@@ -278,23 +351,28 @@ def write_file(speech: Speech, kind: str, folder: Path) -> Path:
     return writers[kind](path)
 
 
-def download(kind: str, speech: Speech | None, request: gr.Request | None = None) -> str:
-    """The file of one download button."""
+def download(kind: str, key: str, request: gr.Request | None = None) -> str:
+    """The file of one download button, of a result by its key."""
+    speech = results.get(key)
     if speech is None:
-        raise sorry(UserError("no_result"), request)
+        raise sorry(UserError("result_gone" if key else "no_result"), request)
     return str(write_file(speech, kind, download_folder()))
 
 
 def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS, *served_files()])
+    max_file_bytes = MAX_MEGABYTES * 2**20
     with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as demo:
         gr.Markdown(T("introduction"))
-        speech = gr.State(None, time_to_live=KEPT_SECONDS)
+        speech = gr.Textbox(visible=False)  # the key of a result
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                audio = gr.Audio(
-                    type="filepath", sources=["upload", "microphone"], label=T("Speech"), elem_id="speech"
+                audio = limited(
+                    gr.Audio(
+                        type="filepath", sources=["upload", "microphone"], label=T("Speech"), elem_id="speech"
+                    ),
+                    max_file_bytes,
                 )
                 gr.Examples(
                     [[str(path)] for path in sorted((PACKAGE / "examples").glob("*.*"))],
@@ -302,11 +380,12 @@ def build_demo() -> gr.Blocks:
                 )  # fmt: skip
                 schedule = feeling_panel()
                 intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Intensity of the emotion"))
-                styles = style_panel()
+                styles = style_panel(max_file_bytes)
                 life = life_panel()
                 with gr.Accordion(T("Compare with a video"), open=False):
                     label = T("Video of the same speech; it speaks itself when there is none above")
-                    video = gr.File(label=label, file_types=["video"], elem_id="video")
+                    kinds = ["video", *MEDIA_SUFFIXES]
+                    video = limited(gr.File(label=label, file_types=kinds, elem_id="video"), max_file_bytes)
                 fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second"))
                 button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
             with gr.Column(scale=3, min_width=300):
@@ -346,6 +425,10 @@ def build_demo() -> gr.Blocks:
 
 if __name__ == "__main__":
     threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
-    build_demo().queue(max_size=MAX_WAITING).launch(
-        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True
-    )
+    demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # nobody passes by the queue
+    threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
+    limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
+    demo.launch(
+        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
+        state_session_capacity=MAX_SESSIONS, app_kwargs={"middleware": [limits]},
+    )  # fmt: skip

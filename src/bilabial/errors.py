@@ -19,6 +19,7 @@ SENTENCES |= {
     "audio_too_long": "{name} lasts {seconds:.0f} s or more; at most {limit:.0f} s are accepted",
     "face_missing": "{name} shows no face in any of its {count} frames",
     "file_empty": "{name} is empty (0 bytes)",
+    "file_large": "{name} is larger than {limit} MB; at most that is accepted",
     "file_missing": "{name} is not a file",
     "media_unknown": "{name} is not audio or video that FFmpeg can read; "
     "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted",
@@ -81,6 +82,9 @@ SENTENCES |= {
     "stream_schedule": "a stream takes a name or a mixture, and feel() changes it, got {got}",
     "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
     # the page
+    "address_failed": "{name} could not be fetched ({error})",
+    "address_slow": "{name} took longer than {seconds} s; upload the file instead",
+    "emotion_long": "emotion has {count} characters; at most {limit} are accepted",
     "emotion_text": "emotion must be a name, or JSON of a mixture or a schedule, got {got}",
     "live_client": "{count} live sessions come from your address, the most it can have; try again later.",
     "live_ended": "The live session has ended: nothing was heard for {seconds} s, or it was stopped.",
@@ -91,6 +95,11 @@ SENTENCES |= {
     "live_sound": "sound must be base64 of 16-bit samples, got {got}",
     "no_result": "There is nothing to download yet: press Generate first.",
     "no_speech": "There is no speech yet: upload a file or record with the microphone.",
+    "queue_client": "{count} requests from your address wait, the most it can have; try again in a while.",
+    "request_large": "a request has at most {limit} MB; this one is larger",
+    "request_slow": "a request arrives within {seconds} s; this one took longer",
+    "result_gone": "This result is no longer on the server: press Generate again.",
     "seed_long": "the seed has {count} digits; at most {limit} are accepted",
     "seed_text": "the seed must be a whole number of at least 0, or empty, got {got}",
+    "uploads_full": "The server holds as many files as it can; try again in some minutes.",
 }

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
-from gradio.utils import get_space
 
 from bilabial.errors import UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.limits import client_of
 from bilabial.translation import translate
 
 if TYPE_CHECKING:
@@ -173,13 +173,6 @@ class Live:
             silent, long = now - visitor.seen > IDLE_SECONDS, now - visitor.since > MAX_SECONDS
             if visitor.stream is not None and (silent or long):
                 del self._visitors[key]
-
-
-def client_of(request: gr.Request) -> str:
-    """The address that a request comes from; on a Space the one that its proxy tells."""
-    if get_space() and (told := request.headers.get("x-forwarded-for")):
-        return told.split(",")[0].strip()
-    return request.client.host if request.client else ""
 
 
 def _answer(method: Callable[..., dict], asked: object, names: Sequence[str]) -> dict:

@@ -11,6 +11,7 @@ import gradio as gr
 import plotly
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
+from bilabial.limits import limited
 from bilabial.live import Live
 from bilabial.player import VIEWER, player_props, player_script
 from bilabial.translation import TEXTS
@@ -22,6 +23,9 @@ T = gr.I18n()  # T("text") is shown in the language of the browser
 FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
+# What FFmpeg reads and browsers do not call audio or video: uploads take them by their suffix.
+MEDIA_SUFFIXES = [".webm", ".mkv", ".mp4", ".mov", ".3gp", ".caf"]
+UPLOAD_JS = (VIEWER / "upload.js").read_text().replace("SUFFIXES", json.dumps(MEDIA_SUFFIXES))
 SAVE_FILE = """(file) => {
   if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name }).click();
 }"""
@@ -86,12 +90,13 @@ def life_panel() -> list[gr.components.Component]:
         ]  # fmt: skip
 
 
-def style_panel() -> list[gr.components.Component]:
-    """A style by name, or somebody's."""
+def style_panel(max_file_bytes: int) -> list[gr.components.Component]:
+    """A style by name, or somebody's. max_file_bytes: of the file that shows somebody."""
     parts = [
         gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
         gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Amount of the style")),
     ]
     with gr.Accordion(T("Style of a person"), open=False):
         label = T("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ")
-        return [*parts, gr.File(label=label, file_types=["video", ".csv", ".npz"], elem_id="reference")]
+        kinds = ["video", *MEDIA_SUFFIXES, ".csv", ".npz"]
+        return [*parts, limited(gr.File(label=label, file_types=kinds, elem_id="reference"), max_file_bytes)]

@@ -1,5 +1,6 @@
 """What the speaker feels: a name, a mixture or a schedule of them becomes emotion weights. Needs numpy."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
@@ -8,6 +9,7 @@ import numpy as np
 from .errors_bilabial import UserError
 
 MAX_INTENSITY = 1.5
+MAX_NUMBER = sys.float_info.max  # JSON has whole numbers beyond it
 MAX_ENTRIES = 1000  # of a schedule: each costs a pass over all frames
 TRANSITION_SECONDS = 1.0  # from one feeling to the next; faces take 0.5 to 1 s to reach an expression's apex
 
@@ -34,7 +36,7 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     for name, share in shares.items():
         if name not in emotions:
             raise UserError("emotion_name", accepted=list(emotions), got=name)
-        if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= share < np.inf:
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= share <= MAX_NUMBER:
             raise UserError("emotion_share", name=name, got=share)
         weights[list(emotions).index(name)] = share
     weights /= max(1.0, float(weights.sum()))
@@ -61,7 +63,7 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
             raise UserError("schedule_entry", got=entry)
     starts = [start for start, _ in schedule]
-    if not all(isinstance(start, Real) and np.isfinite(start) for start in starts):
+    if not all(isinstance(start, Real) and abs(start) <= MAX_NUMBER for start in starts):
         raise UserError("schedule_times", got=starts)
     if sorted(set(starts)) != starts:
         raise UserError("schedule_order", got=starts)
