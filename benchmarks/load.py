@@ -1,11 +1,16 @@
 """How the page fares when many generate at once.
 
     python benchmarks/load.py --visitors 20 --seconds 120
+    python benchmarks/load.py --attack --seconds 60
 
 Starts the app on a free port of this machine and sends what as many browsers would: each visitor uploads ten
 seconds of speech, presses Generate, takes the result, and begins again. Prints a table: requests, failures,
 median and 95th percentile of the time from Generate to the result, the size of the result, and the memory of
 the app after warming up and at the end. Exits with 1 when a request failed.
+
+--attack: what somebody can do who means it harm (`attacks.py`), one kind after another for so many seconds
+each, from an address of their own, while one visitor generates. Exits with 1 when that visitor was refused,
+or anything was answered without a sentence.
 """
 
 import argparse
@@ -22,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+import attacks
 import httpx
 import numpy as np
 from tqdm import tqdm
@@ -37,9 +43,12 @@ REQUEST_SECONDS = 120
 class Visitor:
     """A browser's part of the page's protocol: upload, join the queue, wait for the result."""
 
-    def __init__(self, address: str, config: dict) -> None:
-        self.http = httpx.Client(base_url=f"{address}/gradio_api", timeout=REQUEST_SECONDS)
-        self.session = uuid.uuid4().hex
+    def __init__(self, address: str, config: dict, host: str = "127.0.0.1") -> None:
+        """host: the visitor's own address."""
+        transport = httpx.HTTPTransport(local_address=host)
+        api = f"{address}/gradio_api"
+        self.http = httpx.Client(base_url=api, timeout=REQUEST_SECONDS, transport=transport)
+        self.config = config
         components = {one["id"]: one for one in config["components"]}
         button = next(key for key, one in components.items() if one["props"].get("elem_id") == "generate")
         self.event = next(one for one in config["dependencies"] if [button, "click"] in one["targets"])
@@ -49,19 +58,29 @@ class Visitor:
 
     def generate(self, sound: bytes) -> tuple[float, int]:
         """Seconds until the result, and its bytes. Raises RuntimeError or httpx.HTTPError."""
-        path = self.http.post("/upload", files={"files": ("speech.wav", sound)}).raise_for_status().json()[0]
         data = list(self.wishes)
-        data[self.place] = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "speech.wav"}
+        data[self.place] = self.upload("speech.wav", sound)
         start = time.perf_counter()
-        asked = {"data": data, "fn_index": self.event["id"], "session_hash": self.session}
+        message, size = self.ask(self.event["id"], data)
+        if not message["success"]:
+            raise RuntimeError(str(message["output"]))
+        return time.perf_counter() - start, size
+
+    def upload(self, name: str, content: bytes) -> dict:
+        """A file of the app, as its components take it."""
+        path = self.http.post("/upload", files={"files": (name, content)}).raise_for_status().json()[0]
+        return {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
+
+    def ask(self, event: int, data: list) -> tuple[dict, int]:
+        """The last message about a request, and its bytes. Raises RuntimeError or httpx.HTTPError."""
+        session = uuid.uuid4().hex
+        asked = {"data": data, "fn_index": event, "session_hash": session}
         self.http.post("/queue/join", json=asked).raise_for_status()
-        with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as lines:
+        with self.http.stream("GET", "/queue/data", params={"session_hash": session}) as lines:
             for line in lines.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                 if message.get("msg") == "process_completed":
-                    if not message["success"]:
-                        raise RuntimeError(str(message["output"]))
-                    return time.perf_counter() - start, len(line)
+                    return message, len(line)
         raise RuntimeError("the queue ended without a result")
 
 
@@ -141,9 +160,59 @@ def main(visitors: int, seconds: float) -> int:
     return 1 if failures else 0
 
 
+ATTACK_COLUMNS = (
+    "attack", "requests", "results", "refused in a sentence", "otherwise", "slowest answer, s",
+    "visitor: requests", "median, s", "slowest, s", "memory, MB (largest)",
+)  # fmt: skip
+
+
+def attack(seconds: float) -> int:
+    for size in (16, 1000):
+        attacks.bomb(size)
+    app, address = start_app()
+    failed = 0
+    print(f"| {' | '.join(ATTACK_COLUMNS)} |", "|---" * len(ATTACK_COLUMNS) + "|", sep="\n", flush=True)
+    try:
+        config = httpx.get(f"{address}/config").json()
+        Visitor(address, config).generate(new_sound())
+        for name in attacks.ATTACKS:
+            failed += attack_by(name, address, config, seconds, app.pid)
+    finally:
+        app.terminate()
+        app.wait()
+    return 1 if failed else 0
+
+
+def attack_by(name: str, address: str, config: dict, seconds: float, pid: int) -> int:
+    """One kind of attack, as a row of the table; returns how much went wrong."""
+    done, failures, said, memory = [], [], attacks.Answers(), []
+    end = time.monotonic() + seconds
+    threads = [threading.Thread(target=visit, args=(address, config, end, done, failures))]
+    for number in range(attacks.THREADS[name]):
+        attacker = Visitor(address, config, attacks.HOST)
+        threads.append(threading.Thread(target=attacks.ATTACKS[name], args=(attacker, end, said, number)))
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.5)
+        memory.append(memory_mb(pid))
+    waits, otherwise = [one[0] for one in done] or [float("nan")], sum(said.otherwise.values())
+    cells = (
+        name, len(said.seconds), said.results, sum(said.refused.values()), otherwise,
+        f"{max(said.seconds, default=0):.2f}", len(done), f"{np.median(waits):.2f}", f"{max(waits):.2f}",
+        round(max(memory)),
+    )  # fmt: skip
+    print("|", " | ".join(map(str, cells)), "|", flush=True)
+    for sentence, count in [*said.otherwise.most_common(8), *said.refused.most_common(8)]:
+        print(f"{count:6d} {sentence}", file=sys.stderr)
+    print(*sorted(set(failures)), sep="\n", file=sys.stderr, flush=True)
+    return len(failures) + otherwise
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visitors", type=int, default=20, help="browsers at the same time")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long they come back")
+    parser.add_argument("--attack", action="store_true", help="attacks in place of visitors, each so long")
     args = parser.parse_args()
-    raise SystemExit(main(args.visitors, args.seconds))
+    raise SystemExit(attack(args.seconds) if args.attack else main(args.visitors, args.seconds))

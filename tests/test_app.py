@@ -5,6 +5,7 @@ import json
 import re
 import struct
 
+import av
 import numpy as np
 import pytest
 from browsing import (
@@ -25,7 +26,7 @@ from mediapipe.tasks.python import vision
 from PIL import Image
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
-from bilabial.audio import load_audio
+from bilabial.audio import load_audio, resample
 from bilabial.capture import find_landmarker
 from bilabial.errors import UserError
 from bilabial.exporters import read_glb, to_glb, write_glb
@@ -262,6 +263,43 @@ def test_microphone(page):
     page.wait_for_timeout(1000)
     page.click("#generate")
     wait_for_curves(page)
+
+
+def test_media_that_browsers_do_not_call_audio(page, tmp_path):
+    """The page promises WebM; films and Apple's CAF are media that FFmpeg reads as well."""
+    codecs = {
+        "webm": "libopus",
+        "mp4": "aac",
+        "mov": "aac",
+        "3gp": "aac",
+        "caf": "pcm_s16le",
+        "mkv": "libopus",
+    }
+    for suffix, codec in codecs.items():
+        with av.open(str(tmp_path / f"voice.{suffix}"), "w") as container:
+            stream = container.add_stream(codec, rate=48000, layout="mono")
+            samples = resample(load_audio(EXAMPLE), 16000, 48000)[None]
+            for first in range(0, samples.shape[1], 960):
+                kind = {"aac": "fltp", "libopus": "flt", "pcm_s16le": "flt"}[codec]
+                frame = av.AudioFrame.from_ndarray(
+                    samples[:, first : first + 960], format=kind, layout="mono"
+                )
+                frame.sample_rate, frame.pts = 48000, first
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    for suffix in codecs:
+        page.reload()
+        page.wait_for_selector("#generate")
+        page.wait_for_selector("#speech input[type=file]", state="attached")
+        with page.expect_response(re.compile(r"/upload\?")) as answer:
+            page.set_input_files("#speech input[type=file]", str(tmp_path / f"voice.{suffix}"))
+        assert answer.value.ok, suffix
+        page.wait_for_timeout(1500)
+        if suffix in ("webm", "caf"):
+            page.click("#generate")
+            wait_for_curves(page)
+            clip = FaceClip.from_npz(download(page, "npz", tmp_path))
+            assert abs(len(clip) - len(load_audio(EXAMPLE)) / 16000 * 30) < 3
 
 
 def test_errors_are_sentences(page, tmp_path):
