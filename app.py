@@ -365,7 +365,7 @@ def build_demo() -> gr.Blocks:
     max_file_bytes = MAX_MEGABYTES * 2**20
     with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as demo:
         gr.Markdown(T("introduction"))
-        speech = gr.Textbox(visible=False)  # the key of a result
+        speech = gr.Textbox(visible="hidden")  # the key of a result
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 audio = limited(

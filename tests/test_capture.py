@@ -13,6 +13,7 @@ from conftest import write_video
 from bilabial import capture
 from bilabial.audio import decode_audio
 from bilabial.capture import capture_video, download_landmarker, find_landmarker, watch_faces
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.video import blend_frames, decode_frames
 
@@ -248,3 +249,16 @@ def test_pictures_stand_as_players_show_them(tmp_path, turns, matrix):
     path.write_bytes(content)
     for _, image in decode_frames(path):
         assert image.shape == upright.shape and np.abs(image.astype(int) - upright).mean() < 3
+
+
+def test_pictures_have_a_size(tmp_path):
+    """A small file can hold pictures that fill the memory."""
+    path = tmp_path / "large.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 8192, 2064, "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame(8192, 2064, "yuvj420p")))
+        container.mux(stream.encode(None))
+    with pytest.raises(UserError) as error:
+        next(decode_frames(path))
+    assert error.value.code == "video_large" and "8192 x 2064" in str(error.value)

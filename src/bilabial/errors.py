@@ -28,6 +28,7 @@ SENTENCES |= {
     "sound_silent": "{name} is taken for silence: its level is {level:.0f} dB",
     "video_damaged": "{name} has a video stream that cannot be decoded ({error})",
     "video_empty": "{name} has no video frames",
+    "video_large": "{name} has pictures of {size} pixels; at most {limit} million of them are accepted",
     "video_missing": "{name} has no video stream",
     "video_other_length": "{name} lasts {seconds:.1f} s and the speech {speech:.1f} s; a video of the same "
     "recording is accepted, at most {limit} s longer or shorter",

@@ -17,6 +17,7 @@ from bilabial.errors import UserError
 from bilabial.media import media_name, open_media
 
 MAX_GAP_SECONDS = 0.2
+MAX_PIXELS = 4096 * 4096  # of a picture; each takes 50 MB as RGB, and decoders hold several
 
 
 def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterator[tuple[float, np.ndarray]]:
@@ -31,8 +32,10 @@ def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterato
             raise UserError("video_missing", name=media_name(source))
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        _check_size(stream, source)
         last, errors = -np.inf, []
         for frame in _decoded(container, stream, errors):
+            _check_size(frame, source)  # it may change on the way
             if frame.time is not None and frame.time > last:
                 last = frame.time
                 # PyAV pads rows; MediaPipe would read the padding as picture and find no face
@@ -40,6 +43,12 @@ def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterato
                 yield frame.time, np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
         if errors and not np.isfinite(last):
             raise UserError("video_damaged", name=media_name(source), error=errors[0]) from errors[0]
+
+
+def _check_size(picture: VideoStream | VideoFrame, source: str | Path | bytes) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        size = f"{picture.width} x {picture.height}"
+        raise UserError("video_large", name=media_name(source), size=size, limit=MAX_PIXELS // 10**6)
 
 
 def _decoded(
