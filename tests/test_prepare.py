@@ -139,6 +139,12 @@ def test_killed_at_any_moment_it_ends_the_same(source, whole, tmp_path):
     assert summaries[0] == summaries[1]
 
 
+def test_one_style_for_all_takes(source, tmp_path):
+    given = {"style": "default", "limit": 1, "model": "none", "validation_share": 0.0, "min_score": 0.0}
+    prepare(options(source, tmp_path / "grid", **given))
+    assert load_dataset(str(tmp_path / "grid"), split="train")["style"] == ["default"]
+
+
 def test_folders_are_swapped_in_one_step(tmp_path):
     for number in (1, 2):
         new = tmp_path / "data.partial"

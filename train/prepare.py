@@ -14,7 +14,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -50,6 +50,13 @@ class PrepareArguments(TakeOptions):
     mouth_close: str = field(
         default="auto",
         metadata={"help": "What mouthClose means in recorded curves.", "choices": ["auto", *CONVENTIONS]},
+    )
+    style: str | None = field(
+        default=None,
+        metadata={
+            "help": "One style for all takes, whatever the source says; 'default' for many people of whom "
+            "there are few clips each."
+        },
     )
     split_by: Literal["clip", "speaker"] = field(
         default="clip", metadata={"help": "What is held out for validation."}
@@ -174,6 +181,8 @@ def main(args: PrepareArguments) -> None:
         kept.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
+    if args.style:
+        takes = [replace(take, style=args.style) for take in takes]
     jobs = [job_of_take(take, args.take_options, kept) for take in takes]
     failures = prepare_takes(jobs, args)
     outcomes = [read_outcome(job) if job.done else Outcome(failures[job.take.id]) for job in jobs]
