@@ -60,6 +60,19 @@ def test_every_key_of_a_preset_means_something():
             assert any(name.startswith(beginning) for name in ARKIT_BLENDSHAPES), beginning
 
 
+def test_what_an_emotion_adds_keeps_its_size():
+    """A manner scales speech; how strong an emotion is, its intensity says."""
+    own = speech()
+    smiling = own.clone()
+    smile = ARKIT_BLENDSHAPES.index("mouthSmileLeft")
+    smiling[:, smile] = own[:, smile] + 0.4
+    manner = torch.zeros(2, 52)
+    manner[1, smile] = np.log(3.0)
+    plain = restyle(own, manner, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
+    styled = restyle(smiling, manner, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS, own)
+    assert torch.allclose(styled[:, smile], (plain[:, smile] + 0.4).clamp(0, 1), atol=1e-6)
+
+
 def test_a_reference_gives_its_mean_and_amplitude():
     own, person = speech(), speech()
     person[:, BROW] = 0.5 + 2.0 * (person[:, BROW] - 0.2)

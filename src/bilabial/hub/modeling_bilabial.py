@@ -320,9 +320,8 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The face (T, C) in a manner (2, C), then both faces as far at rest as `quiet_share` (T,) says."""
         config, names = self.config, self.config.blendshapes
-        face = restyle(
-            face, manner, torch.tensor(config.channel_means or 0.0), names, config.lip_distance_weights
-        )
+        means, weights = torch.tensor(config.channel_means or 0.0), config.lip_distance_weights
+        face = restyle(face, manner, means, names, weights, neutral)
         if config.rest_seconds <= 0:
             return neutral, face
         return tuple(close_lips(part, names, config.lip_distance_weights, share) for part in (neutral, face))

@@ -60,15 +60,18 @@ def restyle(
     means: torch.Tensor,
     blendshapes: Sequence[str],
     weights: Mapping[str, float],
+    neutral: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Speech in another manner: coefficients (T, C) -> (T, C) in 0..1. Zeros change nothing.
 
-    The lips' distance grows or shrinks with the jaw's amplitude, so that sealed lips stay sealed whatever is
-    added to the mouth.
+    neutral: (T, C), the same speech without emotion, None = the coefficients themselves. What an emotion adds
+    to it keeps its size. The lips' distance grows or shrinks with the jaw's amplitude, so that sealed lips
+    stay sealed whatever is added to the mouth.
     """
     if not manner.any():
         return coefficients
-    gain = manner[1].exp()
-    moved = (means + manner[0] + gain * (coefficients - means)).clamp(0.0, 1.0)
+    gain, speech = manner[1].exp(), coefficients if neutral is None else neutral
+    moved = means + manner[0] + gain * (speech - means) + (coefficients - speech)
+    moved = moved.clamp(0.0, 1.0)
     distance = lip_distance(coefficients, blendshapes, weights) * gain[list(blendshapes).index("jawOpen")]
     return set_lip_distance(moved, blendshapes, weights, distance)
