@@ -307,6 +307,16 @@ def test_a_wave_file_written_to_a_pipe_declares_nothing():
         assert len(recording.waveform) == pytest.approx(32000, abs=20)
 
 
+@pytest.mark.parametrize(
+    "container_name, codec", [("wav", "pcm_s16le"), ("matroska", "aac"), ("flac", "flac"), ("mp4", "aac")]
+)
+def test_titles_in_other_encodings_do_not_matter(container_name, codec):
+    content = media(container_name, codec, 44100)
+    assert b"Lavf" in content
+    recording = read_recording(content.replace(b"Lavf", b"J\xf6\xff\xe9"), 10.0)  # the name of the encoder
+    assert np.array_equal(recording.waveform, read_recording(content, 10.0).waveform)
+
+
 def test_decode_audio_gives_sound_and_start():
     sound, start = decode_audio(media("wav", "pcm_s16le", 16000))
     assert sound.shape == (32000,) and start == 0.0

@@ -25,8 +25,9 @@ def open_media(source: MediaSource) -> av.container.InputContainer:
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if size == 0:
         raise UserError("file_empty", name=name)
+    file = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
     try:
-        return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute()))
+        return av.open(file, metadata_errors="replace")  # titles in other encodings than UTF-8 are no fault
     except av.FFmpegError as error:
         raise UserError("media_unknown", name=name) from error
 
