@@ -60,15 +60,25 @@ def measure(row: dict, model: BilabialModel, max_lag_seconds: float = MAX_LAG_SE
 
     It is looked for within max_lag_seconds, and within a third of the stretch.
     """
+    distance = predict_distance(waveform_of(row), float(row["fps"]), model)
+    return find_peak(row, distance, max_lag_seconds)
+
+
+def predict_distance(waveform: np.ndarray, fps: float, model: BilabialModel) -> np.ndarray:
+    """The lip distance (T,) that a model predicts for a leveled waveform (S,) at 16 kHz."""
+    predicted = model.animate(waveform, SAMPLING_RATE, fps=fps)
+    return lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights).cpu().numpy()
+
+
+def find_peak(row: dict, distance: np.ndarray, max_lag_seconds: float = MAX_LAG_SECONDS) -> Peak:
+    """`measure` with the lip distance (T,) predicted for the row."""
     fps = float(row["fps"])
-    predicted = model.animate(waveform_of(row), SAMPLING_RATE, fps=fps)
-    distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
     stretch = longest_stretch(np.asarray(row["valid"], bool)[: len(distance)])
     gap = np.asarray(row["lip_gap"], np.float32)[stretch]
     lag_ms, r = 0.0, 0.0
     if len(gap) > 2:
         reach = min(max_lag_seconds, LARGEST_LAG_SHARE * len(gap) / fps)
-        lag_ms, r = lag_peak(distance.cpu().numpy()[stretch], gap, fps, reach)
+        lag_ms, r = lag_peak(distance[stretch], gap, fps, reach)
     trust = (r - NO_TRUST_R) / (FULL_TRUST_R - NO_TRUST_R) * min(1.0, len(gap) / fps / FULL_TRUST_SECONDS)
     return Peak(row["id"], row["source"], -lag_ms, float(np.clip(trust, 0.0, 1.0)))
 

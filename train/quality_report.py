@@ -51,6 +51,7 @@ PLOTS = (
     Plot("darkest", "exposure: darkest parts of the face (%)", 100.0),
     Plot("moving_share", "coefficients that move (%)", 100.0),
     Plot("av_offset_ms", "lips late by (ms); negative: early"),
+    Plot("agreement", "how well the lips follow the sound (r)"),
     Plot("level_db", "level of the speech (dB)"),
     Plot("clipped_share", "clipped: samples at full scale (%)", 100.0),
     Plot("lost_share", "lost sound: silence in the place of lost packets (%)", 100.0),
@@ -141,6 +142,7 @@ def _take(verdict: Verdict) -> str:
 
 def _measures(quality: Quality) -> str:
     values = {plot.title: _text(getattr(quality, plot.measure), plot.scale) for plot in PLOTS}
+    values["chosen"] = "; ".join(quality.notes) or "nothing to choose"
     values["sound lost"] = (
         ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in quality.gaps) or "none"
     )

@@ -16,13 +16,14 @@ from typing import Literal
 import pyarrow
 import pyarrow.parquet
 import torch
-from align import measure
+from active_speaker import agreement, find_pair, read_streams, stretch_of
+from align import find_peak, predict_distance
 
 from bilabial.audio import LEAST_MISSING_SECONDS, Recording, read_recording
-from bilabial.capture import Capture, capture_video
+from bilabial.capture import Capture, capture_track, watch_faces
 from bilabial.checkpoint import load_checkpoint
 from bilabial.corpora import Take
-from bilabial.data import SCHEMA, row_of_take
+from bilabial.data import SCHEMA, row_of_take, waveform_of
 from bilabial.doubles import Prints, prints_of
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
@@ -32,7 +33,7 @@ from bilabial.quality import Quality, quality_of
 from bilabial.recordings import read_capture
 from bilabial.timeline import Gap, cut_gaps
 
-KEPT_VERSION = 5  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 6  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
@@ -54,20 +55,29 @@ class TakeOptions:
         metadata={"help": "How a face becomes coefficients: fitted to its landmarks, or MediaPipe's own."},
     )
     max_seconds: float = field(default=3600.0, metadata={"help": "Drop a take that lasts longer."})
+    audio_stream: int | None = field(
+        default=None,
+        metadata={
+            "help": "Which audio stream of a video is the speech, counted from 0; left out: of several, "
+            "the one that fits the lips."
+        },
+    )
     landmarker: Path | None = field(
         default=None, metadata={"help": "The face_landmarker.task file, else looked for."}
     )
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Folder or Hub id of the model that hears how late the lips are; left out: the embedded "
-            "default; 'none': audio-video offsets are not measured."
+            "help": "Folder or Hub id of the model that tells which face and sound fit and how late the lips "
+            "are; left out: the embedded default; 'none': nothing of it is measured."
         },
     )
 
     def __post_init__(self) -> None:
         """Paths become absolute: workers of a cluster start elsewhere. Raises ValueError for a wrong rate."""
         check_fps(self.fps)
+        if self.audio_stream is not None and self.audio_stream < 0:
+            raise ValueError(f"audio_stream must be 0 or more, got {self.audio_stream}")
         if self.landmarker:
             self.landmarker = self.landmarker.resolve()
         if self.model and Path(self.model).is_dir():
@@ -113,24 +123,11 @@ def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
 
 def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
     """One take -> one row of FEATURES, and its quality. Raises ValueError saying why there is none."""
-    sound = take.video if take.video and (take.audio is None or has_sound(take.video)) else take.audio
-    recording = read_recording(sound, options.max_seconds)
-    if take.curves:
-        recording, capture = _piece_of_curves(take, recording, options.fps)
-    else:
-        capture = capture_video(
-            take.video,
-            options.fps,
-            start_seconds=recording.start_seconds,
-            duration_seconds=len(recording.waveform) / SAMPLING_RATE,
-            interpolation=options.interpolation,
-            method=options.capture_method,
-            landmarker=options.landmarker,
-        )
+    recording, capture, chosen = (_read_curves if take.curves else _read_video)(take, options)
     capture, waveform = outside_gaps(capture, recording.gaps), recording.waveform
     row = row_of_take(take, waveform, capture)
-    offset_ms = _av_offset_ms(row, options.model)
-    quality = quality_of(waveform, capture, offset_ms, recording.gaps, recording.missing_seconds)
+    quality = quality_of(waveform, capture, None, recording.gaps, recording.missing_seconds)
+    quality = replace(quality, **chosen, **_sync(row, options.model))
     return row, Outcome(quality=quality, prints=prints_of(waveform, capture))
 
 
@@ -172,8 +169,33 @@ def write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _piece_of_curves(take: Take, recording: Recording, fps: float) -> tuple[Recording, Capture]:
-    """The stretch of sound and face that a take asks for, of equal length."""
+def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
+    """The sound and the face of a video that fit each other, and what Quality tells of the choice."""
+    own = take.audio is None or has_sound(take.video)
+    model = _load_model(options.model)
+    recordings = read_streams(
+        take.video if own else take.audio, options.max_seconds, options.audio_stream, model is not None
+    )
+    film = watch_faces(
+        take.video,
+        options.fps,
+        **stretch_of(recordings.values()),
+        interpolation=options.interpolation,
+        landmarker=options.landmarker,
+    )
+    choice = find_pair(film, recordings, options.fps, model)
+    recording = recordings[choice.audio_stream]
+    capture = capture_track(
+        film, choice.track, options.fps, **stretch_of([recording]), method=options.capture_method
+    )
+    stream = choice.audio_stream if own else None
+    chosen = {"audio_stream": stream, "num_audio_streams": len(recordings), "num_faces": choice.num_faces}
+    return recording, capture, chosen
+
+
+def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
+    """The stretch of sound and face that a take asks for, of equal length; nothing is chosen."""
+    recording = read_recording(take.audio, options.max_seconds, options.audio_stream)
     first, start_seconds = round(take.start_seconds * SAMPLING_RATE), take.start_seconds
     asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
     piece = recording.waveform[first : first + round(asked * SAMPLING_RATE)]
@@ -184,21 +206,30 @@ def _piece_of_curves(take: Take, recording: Recording, fps: float) -> tuple[Reco
     missing = missing if missing > LEAST_MISSING_SECONDS else 0.0
     gaps = cut_gaps(recording.gaps, start_seconds, seconds)
     capture = read_capture(
-        take.curves, fps, take.mouth_close, start_seconds - take.curves_late_seconds, seconds
+        take.curves, options.fps, take.mouth_close, start_seconds - take.curves_late_seconds, seconds
     )
-    return Recording(piece, start_seconds, gaps, missing), capture
+    return Recording(piece, start_seconds, gaps, missing), capture, {}
 
 
-def _av_offset_ms(row: dict, model: str | None) -> float | None:
-    """How late the lips are, None where it cannot be told."""
-    if model == NO_MODEL:
-        return None
-    peak = measure(row, _load_model(model), MAX_LAG_SECONDS)
-    return peak.offset_ms if peak.trust >= LEAST_TRUST else None
+def _sync(row: dict, source: str | None) -> dict[str, float | None]:
+    """What Quality tells of how lips and sound fit; nothing without a model."""
+    model = _load_model(source)
+    if model is None:
+        return {}
+    fps = float(row["fps"])
+    distance = predict_distance(waveform_of(row), fps, model)
+    peak = find_peak(row, distance, MAX_LAG_SECONDS)
+    return {
+        "av_offset_ms": peak.offset_ms if peak.trust >= LEAST_TRUST else None,
+        "offset_trust": peak.trust,
+        "agreement": agreement(distance, row["lip_gap"], row["valid"], fps),
+    }
 
 
 @functools.cache
-def _load_model(source: str | None) -> BilabialModel:
-    """One model a process, on one thread: there are as many processes as cores."""
+def _load_model(source: str | None) -> BilabialModel | None:
+    """One model a process, on one thread: there are as many processes as cores. None for NO_MODEL."""
+    if source == NO_MODEL:
+        return None
     torch.set_num_threads(1)
     return load_checkpoint(source)[0]

@@ -20,7 +20,7 @@ import numpy as np
 
 from bilabial.errors import UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, level_gain, mix_channels, speech_level_db
-from bilabial.media import audio_frames, declared_seconds, media_name, open_media
+from bilabial.media import audio_frames, audio_stream, declared_seconds, media_name, open_media
 from bilabial.timeline import Gap, Timeline
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
@@ -87,16 +87,19 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
     return recording.waveform, recording.start_seconds
 
 
-def read_recording(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> Recording:
-    """Decode the first audio stream, as recorded and on the file's clock (see `bilabial.timeline`).
+def read_recording(
+    source: str | Path | bytes, max_seconds: float = MAX_SECONDS, stream: int | None = None
+) -> Recording:
+    """Decode an audio stream, as recorded and on the file's clock (see `bilabial.timeline`).
 
     Packets that are damaged are passed over, as FFmpeg does; a file of which nothing can be decoded is
     refused. The length that a file declares refuses nothing: at most `max_seconds` are decoded, and a file
-    that holds more is refused. Raises as `load_audio`.
+    that holds more is refused. stream: which of the audio streams, see `bilabial.media.audio_stream`. Raises
+    as `load_audio`.
     """
-    name, (timeline, declared) = media_name(source), _decode(source, max_seconds)
+    name, (timeline, declared) = media_name(source), _decode(source, max_seconds, stream)
     if timeline.cancels:
-        timeline, declared = _decode(source, max_seconds, timeline.channel_energies)
+        timeline, declared = _decode(source, max_seconds, stream, timeline.channel_energies)
     waveform = _checked(timeline.finish(), name)
     missing = declared - len(waveform) / SAMPLING_RATE
     if missing < max(LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE * declared):
@@ -186,14 +189,15 @@ def _normalized(waveform: np.ndarray, name: str, tell: Callable[[UserError], Non
 
 
 def _decode(
-    source: str | Path | bytes, max_seconds: float, channel_energies: np.ndarray | None = None
+    source: str | Path | bytes,
+    max_seconds: float,
+    number: int | None,
+    channel_energies: np.ndarray | None = None,
 ) -> tuple[Timeline, float]:
-    """The first audio stream on its timeline, and the seconds that the file declares for it."""
+    """An audio stream on its timeline, and the seconds that the file declares for it."""
     name = media_name(source)
     with open_media(source) as container:
-        if not container.streams.audio:
-            raise UserError("audio_missing", name=name)
-        stream, errors = container.streams.audio[0], []
+        stream, errors = audio_stream(source, container, number), []
         declared = declared_seconds(source, container, stream)
         timeline = Timeline(container, stream, channel_energies)
         for frame in audio_frames(source, container, stream, errors):

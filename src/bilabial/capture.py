@@ -55,7 +55,8 @@ class Capture:
     the place). unseen: names of the coefficients that this kind of capture cannot tell. view: None where the
     face comes from no video. lips: (T, 40, 2) float32, the landmarks LIPS without pose in outer-eye
     distances (`remove_pose`), None where the face comes from no video. method: one of METHODS, or "curves".
-    turned_degrees, decoded_share: see Film.
+    turned_degrees, decoded_share: see Film. face_share: of the pictures and of the stretch asked for, with
+    this face, None where the face comes from no video.
     """
 
     clip: FaceClip
@@ -67,6 +68,7 @@ class Capture:
     method: str = "curves"
     turned_degrees: int = 0
     decoded_share: float = 1.0
+    face_share: float | None = None
 
 
 def find_landmarker(path: str | Path | None = None) -> Path:
@@ -213,18 +215,28 @@ def capture_track(
     frames = interpolate_frames(
         times[found], np.column_stack([values, lips.reshape(len(lips), -1)]), new_times
     )
-    size = len(ARKIT_BLENDSHAPES)
+    size, valid = len(ARKIT_BLENDSHAPES), _near_a_face(times[found], new_times)
     return Capture(
         clip=FaceClip(ARKIT_BLENDSHAPES, np.clip(frames[:, :size], 0.0, 1.0), fps),
         lip_gap=frames[:, size],
-        valid=_near_a_face(times[found], new_times),
+        valid=valid,
         unseen=UNSEEN_BLENDSHAPES + (DROPPED if method == "fit" else ()),
         view=track.view,
         lips=frames[:, size + 1 :].reshape(len(frames), len(LIPS), 2),
         method=method,
         turned_degrees=film.turned_degrees,
         decoded_share=film.decoded_share,
+        face_share=min(float(found.mean()), float(valid.mean())),
     )
+
+
+def lips_of_track(
+    film: Film, track: Track, fps: float, start_seconds: float, duration_seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`lip_gap` and `valid` (T,) of `capture_track` alone, which cost little."""
+    times, new_times = film.times - start_seconds, np.arange(num_frames(duration_seconds, fps)) / fps
+    gap = np.interp(new_times, times[track.found], track.values[track.found, -1])
+    return gap.astype(np.float32), _near_a_face(times[track.found], new_times)
 
 
 def _stands_upright(film: Film) -> bool:

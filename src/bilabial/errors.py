@@ -16,6 +16,7 @@ SENTENCES |= {
     "audio_empty": "{name} holds no sound (0 samples)",
     "audio_missing": "{name} has no audio stream; an audio file or a video with sound is accepted",
     "audio_not_finite": "{name} holds samples that are not finite numbers (NaN or infinity)",
+    "audio_stream": "{name} has {count} audio streams, 0 to {last}; got {got}",
     "audio_too_long": "{name} lasts {seconds:.0f} s or more; at most {limit:.0f} s are accepted",
     "face_missing": "{name} shows no face in any of its {count} frames",
     "file_empty": "{name} is empty (0 bytes)",

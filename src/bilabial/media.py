@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+from av.stream import Disposition
 
 from bilabial.errors import MissingFileError, UserError
 from bilabial.timeline import UNTIMED_FORMATS
@@ -36,6 +37,34 @@ def has_sound(source: MediaSource) -> bool:
     """Whether a media file has an audio stream. Raises as `open_media`."""
     with open_media(source) as container:
         return bool(container.streams.audio)
+
+
+def audio_streams(source: MediaSource) -> list[int]:
+    """Numbers of the audio streams of a media file, counted from 0, the one that players take first.
+
+    Those that the file marks as default come before the others. Raises as `open_media`.
+    """
+    with open_media(source) as container:
+        streams = container.streams.audio
+        return sorted(
+            range(len(streams)), key=lambda number: not streams[number].disposition & Disposition.default
+        )
+
+
+def audio_stream(
+    source: MediaSource, container: av.container.InputContainer, number: int | None = None
+) -> av.AudioStream:
+    """An audio stream of an open media file by its number, None = the first of `audio_streams`.
+
+    Raises UserError for a number that is not there, or for no audio stream at all.
+    """
+    name, streams = media_name(source), container.streams.audio
+    if not streams:
+        raise UserError("audio_missing", name=name)
+    number = audio_streams(source)[0] if number is None and len(streams) > 1 else number or 0
+    if not 0 <= number < len(streams):
+        raise UserError("audio_stream", name=name, count=len(streams), last=len(streams) - 1, got=number)
+    return streams[number]
 
 
 def media_seconds(source: MediaSource) -> float:
