@@ -70,4 +70,4 @@ def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
     package.write_text('{"version": "0.187.0"}')
     assert player.player_props("/file=")["three"]["base"] == f"/file={package.parent}"
     assert player.player_props(None)["three"]["base"] == npm.THREE.cdn  # the page to send
-    assert len(player.served_files()) == 1 + len(npm.THREE.modules)
+    assert len(player.served_files()) == 1 + len(npm.THREE.modules) + len(npm.DECODERS.modules)

@@ -16,7 +16,7 @@ from bilabial.npm import THREE
 from bilabial.player import HEAD, player_props
 from bilabial.translation import VIEWER
 
-SCRIPTS = ("texts.js", "modules.js", "morphs.js", "head.js")
+SCRIPTS = ("texts.js", "modules.js", "avatars.js", "morphs.js", "head.js")
 VIEWS = {"front": (0, 0), "three-quarter": (35, 0), "profile": (88, 0), "below": (0, -28)}  # degrees left, up
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]

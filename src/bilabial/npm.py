@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 NPM_FOLDER = Path(sys.prefix) / "npm" / "node_modules"
@@ -67,9 +67,20 @@ THREE = NpmPackage("three", "0.187.0", {
     "examples/jsm/environments/RoomEnvironment.js":
         "sha384-/H49oz0ZtMgJNgMZ+OhhuMuKBOsaiC3kY0/PZSvgJJXAOJJwmSBJjzlV5lJul3MB",
 })  # fmt: skip
+# What reads compressed avatars; fetched when somebody chooses one
+DECODERS = replace(THREE, modules={
+    "examples/jsm/loaders/DRACOLoader.js":
+        "sha384-rMVUbDhEOY2i9foX65atKWD5OIehKvA2OOuoyfBgkkGkH/O6Y1iN1k5tc0PWtZty",
+    "examples/jsm/libs/draco/gltf/draco_wasm_wrapper.js":
+        "sha384-mpx8Y6zmHZEVxr3r2cZhLFOKjJscyKOeHFqkK/LrOh8wC3HGDgGcy6fB37yQntEz",
+    "examples/jsm/libs/draco/gltf/draco_decoder.wasm":
+        "sha384-gJ9GFHPLIX0iGgdYbwba9tNN3lQhBPDtvr64s9owC5NUXLC9oXiSxHT3JqpqgqEY",
+    "examples/jsm/libs/meshopt_decoder.module.js":
+        "sha384-YKlVxw0Ht6uxCaezkIewhHjoClZrdlnGlSNqpPmMueyfs69BYllzxpCFMLSR7ox8",
+})  # fmt: skip
 # Writes MP4 of what the browser's encoders (WebCodecs) give
 MEDIABUNNY = NpmPackage("mediabunny", "1.61.0", {
     "dist/bundles/mediabunny.min.mjs":
         "sha384-dgXqh40lPRThVN6GITp7isudOPkdn0tmG6I1Q82V90ioA/xmApk2YnPzIZJ/hOWL",
 })  # fmt: skip
-PACKAGES = (THREE, MEDIABUNNY)
+PACKAGES = (THREE, DECODERS, MEDIABUNNY)

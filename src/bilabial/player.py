@@ -14,14 +14,14 @@ from bilabial.comparison import Comparison
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.names import SPELLINGS
-from bilabial.npm import MEDIABUNNY, PACKAGES, THREE
+from bilabial.npm import DECODERS, MEDIABUNNY, PACKAGES, THREE
 from bilabial.plots import sealed_stretches
 from bilabial.translation import TEXTS, VIEWER
 
 # one script: later files use the earlier ones
 SCRIPTS = (
-    "texts.js", "modules.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js", "player.js",
-    "live.js",
+    "texts.js", "modules.js", "avatars.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js",
+    "player.js", "live.js",
 )  # fmt: skip
 HEAD = VIEWER / "head.glb"
 LIP_STEPS_PER_MM = 100
@@ -47,6 +47,7 @@ def player_props(file_address: str | None) -> dict:
     """
     return {
         "three": THREE.source(file_address),
+        "decoders": DECODERS.source(file_address),
         "mediabunny": MEDIABUNNY.source(file_address),
         "head_address": f"{file_address}{HEAD}",
         "texts": TEXTS,

@@ -11,10 +11,6 @@ const PARTING = [
   ["mouthLowerDownLeft", 0.09], ["mouthLowerDownRight", 0.09], ["mouthShrugUpper", 0.1], ["mouthShrugLower", -0.14],
 ];
 
-// jawOpen = JawOpen = blendShape1.jawOpen; eyeBlinkLeft = eyeBlink_L
-const plainName = (name) =>
-  name.split(".").pop().replace(/_L$/i, "Left").replace(/_R$/i, "Right").replace(/[^a-z]/gi, "").toLowerCase();
-
 function drawnBySoftware() {
   const gl = document.createElement("canvas").getContext("webgl2");
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
@@ -55,7 +51,10 @@ class Head {
   // The room whose light falls on the head.
   furnish() {
     const generator = new this.THREE.PMREMGenerator(this.renderer);
-    this.scene.environment = generator.fromScene(new this.THREE.RoomEnvironment(), 0.04).texture;
+    this.room?.dispose();
+    this.room = generator.fromScene(new this.THREE.RoomEnvironment(), 0.04);
+    this.scene.environment = this.room.texture;
+    generator.dispose();
     this.changed = true;
   }
 
@@ -67,21 +66,24 @@ class Head {
 
   // Shows a GLB or VRM (ArrayBuffer); returns those of the names that it has no target for.
   async load(buffer, names) {
-    const gltf = await new this.THREE.GLTFLoader().parseAsync(buffer, "");
+    const gltf = await readAvatar(this.THREE, buffer);
     const meshes = [];
     gltf.scene.traverse((node) => node.morphTargetDictionary && meshes.push(node));
-    const targets = new Map(names.map((name) => [plainName(name), []]));
+    const targets = new Map(names.map((name) => [name, []]));
     for (const mesh of meshes) {
       mesh.frustumCulled = false;
       for (const [name, index] of Object.entries(mesh.morphTargetDictionary)) {
-        targets.get(plainName(name))?.push([mesh.morphTargetInfluences, index, mesh]);
+        targets.get(arkitName(name))?.push([mesh.morphTargetInfluences, index, mesh]);
       }
     }
-    const missing = names.filter((name) => !targets.get(plainName(name)).length);
-    if (missing.length === names.length) throw new Error(t("none of its morph targets has an ARKit name"));
+    const missing = names.filter((name) => !targets.get(name).length);
+    if (missing.length === names.length) {
+      releaseAvatar(gltf.scene);
+      throw new Error(t("none of its morph targets has an ARKit name"));
+    }
     if (gltf.parser.json.extensions?.VRM) gltf.scene.rotation.y = Math.PI; // VRM 0 looks to -z
     this.avatar?.removeFromParent();
-    this.avatar?.traverse((node) => node.geometry?.dispose());
+    if (this.avatar) releaseAvatar(this.avatar);
     this.avatar = gltf.scene;
     this.targets = targets;
     this.file = buffer;
@@ -104,7 +106,7 @@ class Head {
     this.avatar.updateMatrixWorld(true);
     const box = new this.THREE.Box3();
     const [point, move] = [new this.THREE.Vector3(), new this.THREE.Vector3()];
-    for (const name of ["jawopen", "browinnerup", "mouthsmileleft", "mouthsmileright"]) {
+    for (const name of ["jawOpen", "browInnerUp", "mouthSmileLeft", "mouthSmileRight"]) {
       for (const [, index, mesh] of this.targets.get(name) ?? []) {
         const moves = mesh.geometry.morphAttributes.position[index];
         const lengths = Array.from({ length: moves.count }, (_, k) => move.fromBufferAttribute(moves, k).length());
@@ -184,13 +186,15 @@ class Head {
 
   dispose() {
     this.controls.dispose();
+    if (this.avatar) releaseAvatar(this.avatar);
+    this.room.dispose();
     this.renderer.dispose();
     this.renderer.forceContextLoss();
   }
 
   pose(names, values) {
     names.forEach((name, k) => {
-      for (const [influences, index] of this.targets.get(plainName(name)) ?? []) influences[index] = values[k];
+      for (const [influences, index] of this.targets.get(name) ?? []) influences[index] = values[k];
     });
     this.morphs.forEach((morphs) => morphs.apply());
     const value = (name) => values[names.indexOf(name)] ?? 0;

@@ -1,0 +1,106 @@
+// Reads avatars: GLB and VRM files, also compressed ones, and finds their ARKit targets by name. Errors are sentences
+// for the person who chose the file.
+
+const UNREAD = ["KHR_texture_basisu"]; // extensions that need a decoder which the page does not load
+const MESHOPT = ["EXT_meshopt_compression", "KHR_meshopt_compression"];
+const DRACO = "KHR_draco_mesh_compression";
+const [MAGIC, JSON_CHUNK] = [0x46546c67, 0x4e4f534a]; // "glTF" and "JSON" (glTF 2.0, section 4.4)
+
+// The ARKit name that a spelling means, or null; the same as bilabial.names, with its table.
+function arkitName(name) {
+  const parts = name.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
+  for (let first = 0; first < parts.length; first++) {
+    const spelling = parts.slice(first).join("");
+    if (!Object.hasOwn(props.spellings, spelling)) continue;
+    return arkitName(parts.slice(0, first).join("_")) ? null : props.spellings[spelling];
+  }
+  return null;
+}
+
+// What GLTFLoader gives for a file (ArrayBuffer), with its morph targets named.
+async function readAvatar(THREE, buffer) {
+  const tree = readTree(buffer);
+  const needed = tree.extensionsRequired ?? [];
+  const unread = needed.filter((extension) => UNREAD.includes(extension));
+  if (unread.length) throw new Error(t("it needs {names}, which this page cannot read", { names: unread.join(", ") }));
+  const loader = new THREE.GLTFLoader();
+  let gltf, endDecoders;
+  try {
+    endDecoders = await addDecoders(THREE, loader, [...needed, ...(tree.extensionsUsed ?? [])]);
+  } catch (error) {
+    throw new Error(t("it is compressed, and its decoder could not be loaded ({reason})", { reason: error.message }));
+  }
+  try {
+    gltf = await loader.parseAsync(buffer, "");
+  } catch {
+    throw new Error(t("it is damaged, or parts of it lie in other files"));
+  } finally {
+    endDecoders();
+  }
+  gltf.scene.traverse((node) => node.morphTargetInfluences && nameTargets(node, gltf.parser));
+  return gltf;
+}
+
+// The JSON of a GLB file.
+function readTree(buffer) {
+  const view = new DataView(buffer);
+  const [magic, version, , length, chunk] = [0, 4, 8, 12, 16].map((place) => buffer.byteLength >= 20 && view.getUint32(place, true));
+  if (magic !== MAGIC) throw new Error(t("it is no GLB or VRM file"));
+  if (version !== 2) throw new Error(t("it is a GLB file of version {version}; version 2 is accepted", { version }));
+  try {
+    if (chunk !== JSON_CHUNK) throw new SyntaxError();
+    return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 20, length)));
+  } catch {
+    throw new Error(t("it is damaged, or parts of it lie in other files"));
+  }
+}
+
+// Loads what a compressed file needs; returns a function that ends it.
+async function addDecoders(THREE, loader, extensions) {
+  const path = (file) => Object.keys(props.decoders.modules).find((path) => path.endsWith(file));
+  if (extensions.some((extension) => MESHOPT.includes(extension))) {
+    const file = "meshopt_decoder.module.js";
+    loader.setMeshoptDecoder((await importModules(props.decoders, [file], [path(file)])).MeshoptDecoder);
+  }
+  if (!extensions.includes(DRACO)) return () => {};
+  const { DRACOLoader } = await importModules(props.decoders, ["DRACOLoader.js"], [path("DRACOLoader.js")]);
+  const [js, wasm] = await Promise.all(
+    ["draco_wasm_wrapper.js", "draco_decoder.wasm"].map(async (file) =>
+      URL.createObjectURL(await (await fetchFile(props.decoders, path(file))).blob()),
+    ),
+  );
+  const draco = new DRACOLoader().setDecoderPath({ js, wasm });
+  loader.setDRACOLoader(draco);
+  return () => {
+    draco.dispose();
+    [js, wasm].forEach((address) => URL.revokeObjectURL(address));
+  };
+}
+
+// Names a mesh's targets as its primitive says, where its mesh says nothing: many VRM files do (glTF 2.0, 3.7.2.2 leaves
+// it open).
+function nameTargets(node, { json, associations }) {
+  const { meshes, primitives = 0 } = associations.get(node) ?? {};
+  const mesh = json.meshes?.[meshes];
+  const fits = (extras) => Array.isArray(extras?.targetNames) && extras.targetNames.length === node.morphTargetInfluences.length;
+  const extras = mesh?.primitives[primitives]?.extras;
+  if (!mesh || fits(mesh.extras) || !fits(extras)) return;
+  node.morphTargetDictionary = Object.fromEntries(extras.targetNames.map((name, k) => [name, k]));
+}
+
+// Frees what an avatar holds on the graphics card.
+function releaseAvatar(avatar) {
+  avatar.traverse((node) => {
+    node.geometry?.dispose();
+    node.skeleton?.dispose();
+    for (const material of [node.material].flat().filter(Boolean)) {
+      Object.values(material).forEach((value) => value?.isTexture && releaseTexture(value));
+      material.dispose();
+    }
+  });
+}
+
+function releaseTexture(texture) {
+  texture.dispose();
+  texture.source.data?.close?.(); // an ImageBitmap
+}
