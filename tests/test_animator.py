@@ -1,6 +1,7 @@
 """The public interface, on the embedded default model."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, Animator, FaceClip
 from bilabial.animator import UntrainedEmotionWarning
 from bilabial.audio import load_audio
 from bilabial.checkpoint import save_checkpoint
+from bilabial.hub.blendshapes_bilabial import SEALED_MM
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -119,6 +121,37 @@ def test_adjustments_reach_the_clip(animator):
     assert wider.lip_distance_mm()[distance < 0.4].max() < 0.5
 
 
+CALIBRATED = {
+    "jawOpen": 1.0, "mouthClose": -1.9, "mouthShrugUpper": 0.9, "mouthShrugLower": -0.6,
+    "mouthLowerDownLeft": 0.4, "mouthLowerDownRight": 0.4, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3,
+}  # fmt: skip
+
+
+def test_a_calibrated_model_has_one_geometry():
+    """What its own weights call closed stays closed through life, adjustments and a stream."""
+    animator = Animator.from_pretrained()
+    animator.model.config.lip_distance_weights = CALIBRATED
+    plain = animator(EXAMPLE, motion=())
+    assert plain.lip_weights == CALIBRATED
+    sealed = plain.lip_distance_mm() < SEALED_MM
+    assert 10 < sealed.sum() < 0.7 * len(plain)
+    for changes in (
+        Adjustments(symmetry=1.0),
+        Adjustments(strength={"mouth": 2.0, "jaw": 1.5}),
+        Adjustments(strength={"mouth": 0.2}),
+        Adjustments(0.1, {"mouth": 0.3, "jaw": 1.8}, 8.0, 1.0),
+    ):
+        adjusted = animator(EXAMPLE, adjustments=changes)
+        assert adjusted.lip_weights == CALIBRATED
+        assert adjusted.lip_distance_mm()[sealed].max() <= SEALED_MM + 1e-3, changes
+    stream = animator.stream(level_db=-23.0)
+    frames = np.concatenate([stream.feed(load_audio(EXAMPLE)), stream.finish()])
+    still = animator.stream(motion=(), level_db=-23.0)
+    unmoved = np.concatenate([still.feed(load_audio(EXAMPLE)), still.finish()])
+    lips = [replace(plain, values=values).lip_distance_mm() for values in (frames, unmoved)]
+    assert np.allclose(*lips, atol=0.05)
+
+
 def test_amount_of_a_style(animator):
     opened = [
         np.percentile(animator(EXAMPLE, style={"mumbling": amount}).lip_distance_mm(), 90)
@@ -142,6 +175,25 @@ def test_a_reference_may_be_a_video(animator, clips):
     style = animator.reference_style(video)
     assert not np.allclose(style, animator.model.encode_style())
     assert animator(EXAMPLE, style=video).lip_distance_mm().max() > 3
+
+
+def test_a_reference_that_does_not_speak_is_refused(animator, clips):
+    """A face at rest, one that only blinks, a jaw that moves slowly, and a recording of a range of motion."""
+    spoken = animator(EXAMPLE)
+    still = replace(spoken, values=np.zeros_like(spoken.values))
+    jaw = spoken.names.index("jawOpen")
+    blinking = replace(
+        still, values=np.where(np.arange(52) == spoken.names.index("eyeBlinkLeft"), 0.5, still.values)
+    )
+    slow = still.values.copy()
+    slow[:, jaw] = 0.3 - 0.3 * np.cos(2 * np.pi * 0.4 * still.times)
+    for face in (still, blinking, replace(still, values=slow), clips / "livelink" / "rom_30fps.csv"):
+        with pytest.raises(ValueError, match="the reference does not speak: its lips open and close 0"):
+            animator(EXAMPLE, style=face)
+    with pytest.raises(ValueError, match=r"does not speak: its lips move by 0.0 mm"):
+        animator.model.reference_style(still.values)
+    for said in ("mumbling", "calm", "whisper", "default"):
+        animator.reference_style(animator(EXAMPLE, style=said))
 
 
 def test_wrong_references_are_sentences(animator, tmp_path):

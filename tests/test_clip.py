@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, MAX_NPZ_BYTES, FaceClip
+from bilabial.conventions import convert
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
 from bilabial.hub.frames_bilabial import num_frames
 
 
@@ -86,6 +87,22 @@ def test_lip_distance_in_mm_by_hand():
     values = np.zeros((1, 52), np.float32)
     values[0, ARKIT_BLENDSHAPES.index("jawOpen")] = 0.5
     assert FaceClip(ARKIT_BLENDSHAPES, values, 30).lip_distance_mm()[0] == pytest.approx(19.0)
+
+
+def test_the_geometry_of_the_lips_stays_with_a_clip(tmp_path):
+    """That of the model which made it, through everything that makes another clip of it."""
+    weights = {"jawOpen": 2.0, "mouthClose": -1.5, "mouthPucker": 0.25}
+    clip = FaceClip(ARKIT_BLENDSHAPES, random_clip().values, 30, weights)
+    by_hand = 38 * (2 * clip["jawOpen"] - 1.5 * clip["mouthClose"] + 0.25 * clip["mouthPucker"]).clip(min=0)
+    assert clip.lip_distance_mm() == pytest.approx(by_hand, abs=1e-4)
+    weights["jawOpen"] = 9.0  # a copy was kept
+    others = (clip.resample(60), clip.slice(0.5, 1.0), clip.select(tuple(weights)), convert(clip, "arkit"))
+    for other in (*others, FaceClip.from_npz(clip.to_npz(tmp_path / "a.npz"))):
+        assert other.lip_weights == clip.lip_weights == weights | {"jawOpen": 2.0}
+    np.savez(tmp_path / "old.npz", names=np.array(["jawOpen"]), values=np.zeros((2, 1)), fps=30.0)
+    assert FaceClip.from_npz(tmp_path / "old.npz").lip_weights == LIP_DISTANCE_WEIGHTS["measured"]
+    with pytest.raises(ValueError, match="lip_weights must be finite numbers by name, got {'jawOpen': nan}"):
+        FaceClip(["jawOpen"], np.zeros((2, 1)), 30, {"jawOpen": float("nan")})
 
 
 @pytest.mark.parametrize("fps", [24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60])

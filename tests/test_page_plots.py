@@ -13,7 +13,7 @@ from conftest import EXAMPLE
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.audio import encode_m4a, encode_wav, load_audio
 from bilabial.player import PEAKS_HZ, VIEWER
-from bilabial.plots import lip_distance_figure
+from bilabial.plots import sealed_stretches
 
 LIPS = "document.querySelector('.bilabial-lips')"
 AUDIO = "document.querySelector('#player audio')"
@@ -111,10 +111,12 @@ def test_the_plots_show_the_clip(speaking, tmp_path):
     lips = speaking.evaluate(f"Array.from({LIPS}.data.find(trace => trace.name === 'predicted').y)")
     assert np.allclose(lips, clip.lip_distance_mm(), atol=0.006)
     # closed stretches and their sum are those of the package
-    figure = lip_distance_figure(clip)
-    assert speaking.evaluate(f"{LIPS}.layout.title.text") == figure.layout.title.text
+    closed = sealed_stretches(clip.lip_distance_mm(), clip.fps)
+    seconds = sum(end - start for start, end in closed)
+    title = f"Closed for {seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)"
+    assert speaking.evaluate(f"{LIPS}.layout.title.text") == title
     edges = speaking.evaluate(f"{LIPS}.data.find(trace => trace.fill).x.filter(x => x !== null)")
-    assert np.allclose(edges, [x for s in figure.layout.shapes for x in (s.x0, s.x0, s.x1, s.x1)])
+    assert np.allclose(edges, [x for a, b in closed for x in (a, a, b, b)])
     assert speaking.evaluate(f"{LIPS}._fullLayout.yaxis.title.text") == "lip distance (mm)"
 
 

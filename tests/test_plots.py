@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.plots import lip_distance_figure, sealed_stretches, sheet_figure
+from bilabial.plots import sealed_stretches, sheet_figure
 
 
 def clip_with(fps: float = 30.0, frames: int = 30, **curves) -> FaceClip:
@@ -19,18 +21,18 @@ def test_sealed_stretches_by_hand():
     assert sealed_stretches(np.full(3, 9.0), 10) == []
 
 
-def test_lip_distance_figure_shades_what_is_closed():
-    jaw = np.where(np.arange(30) < 15, 0.0, 0.4)
-    figure = lip_distance_figure(clip_with(jawOpen=jaw))
-    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0.0, 0.5)]
-    assert figure.data[0].y[-1] == pytest.approx(0.4 * 38)
-    assert "Closed for 0.50 of 1.00 s" in figure.layout.title.text
-
-
 def test_the_drawn_mouth_opens_by_the_lip_distance():
     for jaw in (0.0, 0.5):
         opening = shape("opening", jawOpen=jaw)[:, 1]
         assert np.max(opening[:15] - opening[15:][::-1]) == pytest.approx(jaw * 38, abs=0.5)
+
+
+def test_the_drawn_mouth_has_the_geometry_of_its_clip():
+    clip = clip_with(frames=1, jawOpen=0.5, mouthPucker=0.5)
+    clip = replace(clip, lip_weights={"jawOpen": 1.0, "mouthPucker": -1.0})
+    lips = next(trace for trace in sheet_figure(clip, ["a"], ["b"], "").data if trace.uid == "opening")
+    height = np.array(lips.y, float)
+    assert np.max(height[:15] - height[15:30][::-1]) == pytest.approx(0.0, abs=0.2)
 
 
 def shape(uid: str, **curves: float) -> np.ndarray:

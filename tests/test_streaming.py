@@ -38,7 +38,8 @@ def streamed(stream: FaceStream, sound: np.ndarray, piece: int = 1600) -> np.nda
 
 
 def lips(values: np.ndarray, animator: Animator) -> np.ndarray:
-    return FaceClip(animator.model.config.blendshapes, values, 30).lip_distance_mm()
+    config = animator.model.config
+    return FaceClip(config.blendshapes, values, 30, config.lip_distance_weights).lip_distance_mm()
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1009, 320, 24001])

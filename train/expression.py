@@ -8,7 +8,7 @@ Emotions are named by an onlooker who never saw this model (onlooker.py).
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -81,9 +81,15 @@ class ExpressionArguments:
 
 
 def measure_lips(
-    animate: Animate, data: dict[str, list[tuple[Clip, np.ndarray]]], ways: dict[str, dict]
+    animate: Animate,
+    data: dict[str, list[tuple[Clip, np.ndarray]]],
+    ways: dict[str, dict],
+    weights: Mapping[str, float],
 ) -> dict[str, dict]:
-    """Per way to speak: closure recall and false closure pooled over all clips, median r0 per data set."""
+    """Per way to speak: closure recall and false closure pooled over all clips, median r0 per data set.
+
+    weights: of the model's lip distance.
+    """
     result = {}
     for way, options in tqdm(ways.items(), unit="way"):
         counts, scores = np.zeros(4), {}
@@ -92,7 +98,7 @@ def measure_lips(
             for clip, sound in clips:
                 face = animate(sound, fps=clip.fps, **options)[: len(clip.gap)]
                 seen = clip.valid[: len(face)]
-                distance, gap = lip_units(face)[seen], clip.gap[: len(face)][seen]
+                distance, gap = lip_units(face, weights)[seen], clip.gap[: len(face)][seen]
                 counts += metrics.frame_closure(distance, gap)
                 r0.append(metrics.correlation(distance, gap))
             scores[f"r0_{source}"] = float(np.median(r0))
@@ -217,11 +223,13 @@ def measure_reference(
     return result
 
 
-def measure_effort(animate: Animate, emodb: Path) -> dict[str, dict[str, float]]:
+def measure_effort(
+    animate: Animate, emodb: Path, weights: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
     """Opening by what the voice alone says: 90th percentile of lip distance, over the speaker's mean."""
     opened: dict[str, dict[str, list[float]]] = {}
     for speech in tqdm(list(read_emodb(emodb))[::2], unit="utterance"):
-        distance = lip_units(animate(load_audio(speech.audio)))
+        distance = lip_units(animate(load_audio(speech.audio)), weights)
         emotion = CORPUS_EMOTIONS["EmoDB"][speech.id[-2]]
         opened.setdefault(speech.speaker, {}).setdefault(emotion, []).append(np.percentile(distance, 90))
     result: dict[str, dict[str, float]] = {}
@@ -235,9 +243,9 @@ def measure_effort(animate: Animate, emodb: Path) -> dict[str, dict[str, float]]
     return result
 
 
-def lip_units(face: np.ndarray) -> np.ndarray:
-    """Lip distance (T,) in lip units of coefficients (T, 52)."""
-    return FaceClip(ARKIT_BLENDSHAPES, face, FPS).lip_distance_mm() / MM_PER_LIP_UNIT
+def lip_units(face: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
+    """Lip distance (T,) in lip units of coefficients (T, 52), by a model's weights."""
+    return FaceClip(ARKIT_BLENDSHAPES, face, FPS, weights).lip_distance_mm() / MM_PER_LIP_UNIT
 
 
 def tables(scores: dict) -> str:
@@ -258,10 +266,10 @@ def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Pa
     confusion, recognised = measure_separability(animate, sounds, neutral_faces(data))
     emotions = {name: {"emotion": name} for name in EMOTIONS}
     styles = {f"style {name}": {"style": name} for name in animator.model.style_names}
-    longest = max(sounds, key=len)
+    longest, weights = max(sounds, key=len), animator.model.config.lip_distance_weights
     scores = {
         "recognised emotions": confusion | {"all": {"recognised": recognised}},
-        "lips in every emotion and style": measure_lips(animate, data, emotions | styles),
+        "lips in every emotion and style": measure_lips(animate, data, emotions | styles, weights),
         "intensity": measure_intensity(animate, longest),
         "schedules": {"all emotions": measure_schedule(animate, longest)},
         "blinks": {"one minute each": measure_blinks(sounds)},
@@ -272,7 +280,7 @@ def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Pa
     if truth:
         scores["captured emotions"] = truth
     if emodb:
-        scores["effort"] = measure_effort(animate, emodb)
+        scores["effort"] = measure_effort(animate, emodb, weights)
     return scores
 
 

@@ -54,7 +54,8 @@ def main(args: SheetArguments) -> None:
         for intensity in args.intensities
     ]
     columns = [f"{sound}<br>{intensity:g}" for intensity in args.intensities for sound in SOUNDS]
-    clip = FaceClip(ARKIT_BLENDSHAPES, np.concatenate(faces), FPS)
+    weights = animator.model.config.lip_distance_weights
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.concatenate(faces), FPS, weights)
     figure = sheet_figure(clip, EMOTIONS, columns, f"“{SENTENCE}” in every emotion and intensity")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.output.suffix == ".html":

@@ -28,6 +28,9 @@ from bilabial.streaming import STREAM_MOTIONS, FaceStream
 KEPT_BYTES = 128 * 2**20  # of speech states of the latest sounds: 23 MB for two minutes of sound
 KEPT_SECONDS = 600.0
 MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states are kept: they fit
+# Somebody speaks who opens the lips so often, in the best few seconds. Captured speech: 1.4 to 3 a second; a
+# range-of-motion recording of an iPhone: 0.3.
+MIN_OPENINGS_HZ, OPENING_MM, SPEAKING_SECONDS = 0.8, 1.0, 3.0
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 
 
@@ -85,7 +88,8 @@ class Animator:
         rate = self.feature_extractor.sampling_rate
         heard = self._heard(waveform)
         coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard, False)
-        clip = FaceClip(self.model.config.blendshapes, coefficients.cpu().numpy(), fps)
+        config = self.model.config
+        clip = FaceClip(config.blendshapes, coefficients.cpu().numpy(), fps, config.lip_distance_weights)
         clip = enliven(clip, Sound.of(waveform, rate, clip, seed, do_normalize=False), strengths)
         return adjust(clip, adjustments) if adjustments else clip
 
@@ -118,8 +122,8 @@ class Animator:
 
         source: a clip, a Live Link Face CSV, what `FaceClip.to_npz` wrote, or a face video of some seconds
         (needs the extra `capture`; its first 20 s count). amount: 0 = the default style, 1 = that person's,
-        up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names or shows
-        no face.
+        up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names, shows no
+        face or one that does not speak.
         """
         if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
             raise UserError("reference_amount", limit=MAX_STYLE_AMOUNT, got=amount)
@@ -127,6 +131,9 @@ class Animator:
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:
             raise UserError("reference_lacks", missing=missing)
+        rate = most_openings_a_second(clip)
+        if rate < MIN_OPENINGS_HZ:
+            raise UserError("reference_silent", rate=rate, least=MIN_OPENINGS_HZ)
         default = self.model.encode_style(None)
         own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
@@ -160,6 +167,23 @@ class Animator:
     def untrained_message(self, names: list[str]) -> UserError:
         """What tells users so: str() is the sentence."""
         return UserError("untrained_emotions", trained=self.model.config.trained_emotions, names=names)
+
+
+def most_openings_a_second(clip: FaceClip) -> float:
+    """How often the lips open and close by OPENING_MM or more, in the SPEAKING_SECONDS with most of it."""
+    distance, turns, low, high, rising = clip.lip_distance_mm(), [], 0, 0, None
+    for frame, value in enumerate(distance):
+        low = frame if value < distance[low] else low
+        high = frame if value > distance[high] else high
+        if rising is not False and distance[high] - value >= OPENING_MM:
+            turns.append(high)
+            rising, low = False, frame
+        elif rising is not True and value - distance[low] >= OPENING_MM:
+            turns.append(low)
+            rising, high = True, frame
+    seconds = min(SPEAKING_SECONDS, clip.duration_seconds)
+    times = np.array(turns) / clip.fps
+    return max((np.sum((times >= t) & (times < t + seconds)) for t in times), default=0) / 2 / seconds
 
 
 def read_face(path: Path) -> FaceClip:

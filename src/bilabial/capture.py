@@ -278,4 +278,4 @@ def reference_clip(source: str | Path, fps: float = 50.0) -> FaceClip:
     Raises FileNotFoundError, or ValueError like `capture_video`.
     """
     capture = capture_video(source, fps, duration_seconds=REFERENCE_SECONDS)
-    return FaceClip(capture.clip.names, capture.clip.values[capture.valid], fps)
+    return replace(capture.clip, values=capture.clip.values[capture.valid])

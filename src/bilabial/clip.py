@@ -11,7 +11,7 @@ import csv
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from lzma import LZMAError
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -61,12 +61,15 @@ class FaceClip:
     """Blendshape coefficients of a face over time.
 
     names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
-    1..240; frame k is at k / fps seconds. Raises ValueError or TypeError when one of these does not hold.
+    1..240; frame k is at k / fps seconds. lip_weights: the weights of its lip distance
+    (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; None = as measured on
+    captures. Raises ValueError or TypeError when one of these does not hold.
     """
 
     names: Sequence[str]
     values: np.ndarray
     fps: float
+    lip_weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         names, values = tuple(self.names), np.array(self.values, dtype=np.float32)
@@ -80,6 +83,10 @@ class FaceClip:
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "fps", check_fps(self.fps))
+        weights = LIP_DISTANCE_WEIGHTS["measured"] if self.lip_weights is None else self.lip_weights
+        object.__setattr__(self, "lip_weights", {name: float(weight) for name, weight in weights.items()})
+        if not np.isfinite(list(self.lip_weights.values())).all():
+            raise UserError("clip_lip_weights", got=dict(self.lip_weights))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -102,7 +109,7 @@ class FaceClip:
 
     def select(self, names: Sequence[str]) -> FaceClip:
         """The same clip with only these coefficients, in this order."""
-        return FaceClip(names, np.stack([self[name] for name in names], axis=1), self.fps)
+        return replace(self, names=names, values=np.stack([self[name] for name in names], axis=1))
 
     def slice(self, start_seconds: float, end_seconds: float) -> FaceClip:
         """The frames at start_seconds <= time < end_seconds; the first of them becomes time 0."""
@@ -111,34 +118,36 @@ class FaceClip:
             raise ValueError(
                 f"no frame between {start_seconds} s and {end_seconds} s of {self.duration_seconds:.3f} s"
             )
-        return FaceClip(self.names, self.values[kept], self.fps)
+        return replace(self, values=self.values[kept])
 
     def resample(self, fps: float) -> FaceClip:
         """The same motion at another frame rate by linear interpolation; ceil(duration * fps) frames."""
         new_times = np.arange(num_frames(self.duration_seconds, check_fps(fps))) / fps
-        return FaceClip(self.names, interpolate_frames(self.times, self.values, new_times), fps)
+        return replace(self, values=interpolate_frames(self.times, self.values, new_times), fps=fps)
 
-    def lip_distance_mm(self, weights: Mapping[str, float] = LIP_DISTANCE_WEIGHTS["measured"]) -> np.ndarray:
-        """Distance between the inner lips in mm on an adult face, 0 = sealed: (T,) float32.
-
-        weights: per-coefficient weights of hub/lips_bilabial.py, in units of jawOpen = 1.
-        """
-        distance = sum(weight * self[name] for name, weight in weights.items())
+    def lip_distance_mm(self) -> np.ndarray:
+        """Distance between the inner lips in mm on an adult face, 0 = sealed: (T,) float32."""
+        distance = sum(weight * self[name] for name, weight in self.lip_weights.items())
         return (np.maximum(distance, 0.0) * MM_PER_LIP_UNIT).astype(np.float32)
 
     def to_npz(self, path: str | Path) -> Path:
-        """Write names, values and fps as a numpy archive; returns the path written."""
+        """Write names, values, fps and lip_weights as a numpy archive; returns the path written."""
         path = Path(path)
         with path.open("wb") as file:  # a file object keeps numpy from adding a second suffix
             np.savez_compressed(
-                file, names=np.array(self.names), values=self.values, fps=np.float64(self.fps)
+                file,
+                names=np.array(self.names),
+                values=self.values,
+                fps=np.float64(self.fps),
+                lip_names=np.array(list(self.lip_weights)),
+                lip_weights=np.array(list(self.lip_weights.values())),
             )
         return path
 
     @classmethod
     def from_npz(cls, path: str | Path) -> FaceClip:
         """Read what to_npz wrote. Raises ValueError for another file or a damaged one, or what it lacks."""
-        archive = read_npz(path, ("names", "values", "fps"))
+        archive = read_npz(path, ("names", "values", "fps", "lip_names", "lip_weights"))
         missing = {"names", "values", "fps"} - set(archive)
         if missing:
             raise UserError("npz_lacks", path=Path(path), missing=sorted(missing))
@@ -146,7 +155,7 @@ class FaceClip:
         numbers = values.dtype.kind in "iuf" and fps.dtype.kind in "iuf" and fps.size == 1
         if not numbers or names.ndim != 1 or names.size > MAX_NPZ_NAMES:
             raise UserError("npz_kinds", path=Path(path))
-        return cls([str(name) for name in names], values, fps.item())
+        return cls([str(name) for name in names], values, fps.item(), _lip_weights(path, archive))
 
     def to_csv(self, path: str | Path) -> Path:
         """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
@@ -210,6 +219,16 @@ def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, 
 def _array_of(archive: ZipFile, member: ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _lip_weights(path: str | Path, archive: Mapping[str, np.ndarray]) -> dict[str, float] | None:
+    """Those of an archive, None where it has none, as older ones."""
+    if not {"lip_names", "lip_weights"} <= set(archive):
+        return None
+    names, weights = archive["lip_names"], archive["lip_weights"]
+    if weights.dtype.kind != "f" or names.shape != weights.shape or names.ndim != 1:
+        raise UserError("npz_kinds", path=Path(path))
+    return dict(zip(map(str, names), map(float, weights), strict=True))
 
 
 def _pascal_case(name: str) -> str:

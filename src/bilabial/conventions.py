@@ -13,6 +13,7 @@ This package's lip distance (LIP_DISTANCE_WEIGHTS) is measured on MediaPipe's ca
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def convert(clip: FaceClip, convention: str) -> FaceClip:
         values[:, jaw] = np.minimum(values[:, jaw] + values[:, close], 1.0)
     weight = -LIP_DISTANCE_WEIGHTS["measured"]["mouthClose"]
     values[:, close] = np.minimum(values[:, close], values[:, jaw]) / weight
-    return FaceClip(clip.names, values, clip.fps)
+    return replace(clip, values=values)
 
 
 def _say_it() -> str:

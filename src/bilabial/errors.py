@@ -34,6 +34,7 @@ SENTENCES |= {
     "video_other_length": "{name} lasts {seconds:.1f} s and the speech {speech:.1f} s; a video of the same "
     "recording is accepted, at most {limit} s longer or shorter",
     # faces in files
+    "clip_lip_weights": "FaceClip lip_weights must be finite numbers by name, got {got}",
     "clip_names": "FaceClip names must be unique, one at least",
     "clip_range": "FaceClip values must be finite and within 0..1; clip them before",
     "clip_shape": "FaceClip values must be (frames, {count}), one frame at least, got {got}",
@@ -70,6 +71,8 @@ SENTENCES |= {
     "npz_kinds": "{path} is not a FaceClip archive: names must be texts, values numbers and fps one number",
     "npz_large": "{path} holds more than {limit} MB of arrays; at most that is read",
     "npz_lacks": "{path} is not a FaceClip archive: it lacks {missing}",
+    "reference_silent": "the reference does not speak: its lips open and close {rate:.1f} times a second, in "
+    "speech more than {least:g}; some seconds of a face that speaks are needed",
     "reference_lacks": "the reference has no {missing}",
     "reference_amount": "amount of the reference must be 0 to {limit}, got {got}",
     "reference_capture": "a video as reference needs `pip install 'bilabial[capture]'` ({error})",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -17,12 +17,10 @@ import torch
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT, SEALED_MM
+from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY
 from bilabial.hub.lips_bilabial import set_lip_distance
 from bilabial.hub.loudness_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
-
-LIP_WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
 
 SIDES = ("Left", "Right")
 DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # what moves to a side, not on a side
@@ -245,7 +243,7 @@ def smooth(clip: FaceClip, seconds: float) -> FaceClip:
     if seconds <= 0:
         return clip
     values = np.apply_along_axis(_smoothed, 0, clip.values.astype(float), clip.fps, seconds)
-    return FaceClip(clip.names, values, clip.fps)
+    return replace(clip, values=values)
 
 
 def strengthen(clip: FaceClip, region: str, strength: float) -> FaceClip:
@@ -293,15 +291,15 @@ def keep_lips(clip: FaceClip, reference: FaceClip) -> FaceClip:
 
 def _with_lips(clip: FaceClip, distance_mm: np.ndarray) -> FaceClip:
     values, distance = torch.from_numpy(clip.values.copy()), torch.from_numpy(distance_mm / MM_PER_LIP_UNIT)
-    moved = set_lip_distance(values, clip.names, LIP_WEIGHTS, distance.float().clamp(min=0.0))
-    return FaceClip(clip.names, moved.numpy(), clip.fps)
+    moved = set_lip_distance(values, clip.names, clip.lip_weights, distance.float().clamp(min=0.0))
+    return replace(clip, values=moved.numpy())
 
 
 def _with(clip: FaceClip, curves: Mapping[str, np.ndarray]) -> FaceClip:
     values = clip.values.copy()
     for name, curve in curves.items():
         values[:, clip.names.index(name)] = np.clip(curve, 0.0, 1.0)
-    return FaceClip(clip.names, values, clip.fps)
+    return replace(clip, values=values)
 
 
 def _saccades(times: np.ndarray, starts: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""FaceClips as plotly figures: the lips' distance, and sheets of simple faces. The page draws its own."""
+"""Stretches of closed lips, and sheets of simple faces as plotly figures. The page draws its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
 
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
-GRID = "rgba(127, 127, 127, 0.25)"
 FAINT = 0.15  # of a raised cheek or a sneer that makes no line yet
 SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 
@@ -22,37 +21,6 @@ def sealed_stretches(distance_mm: np.ndarray, fps: float) -> list[tuple[float, f
     edges = np.diff(np.concatenate([[0], (distance_mm < SEALED_MM).astype(int), [0]]))
     starts, ends = (np.flatnonzero(edges == step).tolist() for step in (1, -1))
     return [(start / fps, end / fps) for start, end in zip(starts, ends, strict=True)]
-
-
-def lip_distance_figure(clip: FaceClip) -> go.Figure:
-    """Lip distance in mm over time, stretches of closed lips shaded."""
-    distance = clip.lip_distance_mm()
-    figure = go.Figure()
-    figure.add_scatter(x=clip.times, y=distance, name="predicted", line={"color": LIPS, "width": 2})
-    stretches = sealed_stretches(distance, clip.fps)
-    closed_seconds = sum(end - start for start, end in stretches)
-    figure.update_layout(
-        title=f"Closed for {closed_seconds:.2f} of {clip.duration_seconds:.2f} s (shaded)",
-        title_font_size=14,
-        xaxis={"title": "time (s)", "range": [0, clip.duration_seconds]},
-        yaxis={"title": "lip distance (mm)", "range": [0, max(12.0, float(distance.max()) * 1.1)]},
-        shapes=[
-            {"type": "rect", "x0": a, "x1": b, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 0},
-             "fillcolor": "rgba(196, 96, 106, 0.18)", "layer": "below"}
-            for a, b in stretches
-        ],
-        margin={"l": 55, "r": 15, "t": 45, "b": 45},
-        height=280,
-        showlegend=False,
-        paper_bgcolor="rgba(0, 0, 0, 0)",  # readable on light and on dark pages
-        plot_bgcolor="rgba(127, 127, 127, 0.08)",
-        font_color="#808080",
-        xaxis_gridcolor=GRID,
-        yaxis_gridcolor=GRID,
-        yaxis_zerolinecolor=GRID,
-        xaxis_zerolinecolor=GRID,
-    )  # fmt: skip
-    return figure
 
 
 def sheet_figure(

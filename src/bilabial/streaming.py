@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -231,14 +232,13 @@ class FaceStream:
         for side in SIDES:  # a lid that closes is not wide
             wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")
             moved[:, wide] *= 1.0 - life[:, blink]
-        still = FaceClip(self.names, values, self.fps)
-        return keep_lips(FaceClip(self.names, moved.clip(0.0, 1.0), self.fps), still).values
+        still = FaceClip(self.names, values, self.fps, self.model.config.lip_distance_weights)
+        return keep_lips(replace(still, values=moved.clip(0.0, 1.0)), still).values
 
     def _draw_life(self, motion: Mapping[str, float], seed: int) -> np.ndarray:
         """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C), ready to be repeated."""
-        still = FaceClip(
-            self.names, np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32), self.fps
-        )
+        resting = np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32)
+        still = FaceClip(self.names, resting, self.fps, self.model.config.lip_distance_weights)
         sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed)
         life = enliven(still, sound, motion).values.copy()
         left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks

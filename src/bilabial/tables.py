@@ -7,7 +7,7 @@ import csv
 import io
 from pathlib import Path
 
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError, UserError
 
 SEPARATORS = (",", ";", "\t", "|")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a spreadsheet's "Unicode text" begins
@@ -19,8 +19,10 @@ def read_table(path: str | Path) -> list[Line]:
     """The rows of a table with their line numbers, the header first; rows of blank cells are left out.
 
     The separator is what separates the header's names, or what a first line such as sep=; says. Raises
-    UserError for another encoding, and for quotes that do not end.
+    FileNotFoundError, or UserError for another encoding and for quotes that do not end.
     """
+    if not Path(path).is_file():
+        raise MissingFileError("file_missing", name=Path(path))
     content = Path(path).read_bytes()
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")

@@ -18,6 +18,8 @@ SENTENCES = {
     "fps_range": "fps must be a number from {low:g} to {high:g}, got {got}",
     "intensity_range": "intensity must be a number from 0 to {limit}, got {got}",
     "reference_shape": "a reference is at least 20 frames of {count} coefficients, got shape {got}",
+    "reference_still": "the reference does not speak: its lips move by {moved:.1f} mm (standard deviation), "
+    "in speech by 2 to 6; some seconds of a face that speaks are needed",
     "schedule_entry": "a schedule is a list of (seconds, emotion), got the entry {got}",
     "schedule_kind": "a schedule is a list of (seconds, emotion), at least one, got {got}",
     "schedule_long": "a schedule has at most {limit} entries, got {count}",

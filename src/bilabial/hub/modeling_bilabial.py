@@ -19,7 +19,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .audio_encoders_bilabial import BilabialAudioEncoder
-from .blendshapes_bilabial import STYLE_PRESETS
+from .blendshapes_bilabial import MM_PER_LIP_UNIT, STYLE_PRESETS
 from .conditions_bilabial import (
     Mixture,
     Schedule,
@@ -47,6 +47,7 @@ from .speech_encoder_bilabial import BilabialSpeechEncoder
 from .styles_bilabial import preset_manner, reference_manner, restyle
 
 MAX_STYLE_AMOUNT = 1.5
+MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
 EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
 SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; with more, the jaw is quicker than captured ones
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
@@ -248,13 +249,17 @@ class BilabialModel(BilabialPreTrainedModel):
         """The style vector of captured speech, values (T, C) in 0..1, columns config.blendshapes.
 
         It says how far this person moves every coefficient, and about which mean. Raises ValueError for fewer
-        than 20 frames, and where the model has no statistics of its own to compare with.
+        than 20 frames, for lips that hardly move, and where the model has no statistics of its own to compare
+        with.
         """
         values = torch.from_numpy(np.array(values, dtype=np.float32))
         if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
             raise UserError("reference_shape", count=len(self.config.blendshapes), got=tuple(values.shape))
         if self.config.channel_means is None or self.config.channel_spreads is None:
             raise ValueError("this model has no channel_means and channel_spreads to compare with")
+        moved = lip_distance(values, self.config.blendshapes, self.config.lip_distance_weights).std().item()
+        if moved < MIN_LIP_MOTION:
+            raise UserError("reference_still", moved=moved * MM_PER_LIP_UNIT)
         means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)
         manner = reference_manner(values, self.config.blendshapes, means, spreads)
         default = self._named_style(self.config.styles[0])
