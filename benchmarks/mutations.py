@@ -1,11 +1,11 @@
 """Damaged media through Animator and audio loading: only documented errors, no hang, nothing silently wrong.
 
-python benchmarks/mutations.py [--count 1000] [--seed 0] [--keep FOLDER]
+python benchmarks/mutations.py [--what media] [--count 1000] [--seed 0] [--keep FOLDER]
 
 Sound in the common containers is damaged at random: bytes flipped, stretches zeroed, removed, doubled or
 exchanged for noise, numbers in headers overwritten, the end cut off. A file may give a face, or a UserError
 within LIMIT_SECONDS of CPU time; any other error is a failure, and so is a face of another length than its
-sound.
+sound. `--what curves` does the same with files of recorded curves (curve_mutations.py).
 """
 
 import argparse
@@ -15,18 +15,19 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 import av
 import numpy as np
 
+from benchmarks.curve_mutations import curve_mutants, read_curves
 from bilabial.audio import load_audio
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
@@ -212,23 +213,38 @@ def table(outcomes: list[tuple[str, str, Outcome]]) -> str:
     return "\n".join(lines)
 
 
+def media_outcomes(count: int, seed: int) -> Iterator[tuple[str, str, bytes, Outcome]]:
+    """Yield container, damage, content and what became of each file."""
+    av.logging.set_level(None)
+    reader = Reader()
+    for name, damage, content in mutants(count, seed):
+        yield name, damage, content, reader.read(content)
+    reader.close()
+
+
+def curve_outcomes(count: int, seed: int) -> Iterator[tuple[str, str, bytes, Outcome]]:
+    """The same of files of curves, in this process: nothing but Python and numpy reads them."""
+    for kind, change, content, rows, must_be_read in curve_mutants(count, seed):
+        outcome = Outcome(*read_curves(kind, content, rows, must_be_read))
+        hung = outcome.seconds >= LIMIT_SECONDS
+        yield kind, change, content, replace(outcome, kind="hung") if hung else outcome
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", choices=("media", "curves"), default="media")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the files that fail or hang")
     args = parser.parse_args()
-    av.logging.set_level(None)
-    reader, outcomes = Reader(), []
-    for number, (name, damage, content) in enumerate(mutants(args.count, args.seed)):
-        outcome = reader.read(content)
+    read_all, outcomes = {"media": media_outcomes, "curves": curve_outcomes}[args.what], []
+    for number, (name, damage, content, outcome) in enumerate(read_all(args.count, args.seed)):
         outcomes.append((name, damage, outcome))
         if outcome.kind in ("failed", "hung"):
             print(f"{number} {name} {damage}: {outcome.kind}, {outcome.text}", flush=True)
             if args.keep:
                 args.keep.mkdir(parents=True, exist_ok=True)
                 (args.keep / f"{number}_{name}_{damage}").write_bytes(content)
-    reader.close()
     print(table(outcomes))
     sys.exit(any(outcome.kind in ("failed", "hung") for _, _, outcome in outcomes))
 

@@ -188,7 +188,7 @@ def test_a_reference_that_does_not_speak_is_refused(animator, clips):
     slow = still.values.copy()
     slow[:, jaw] = 0.3 - 0.3 * np.cos(2 * np.pi * 0.4 * still.times)
     for face in (still, blinking, replace(still, values=slow), clips / "livelink" / "rom_30fps.csv"):
-        with pytest.raises(ValueError, match="the reference does not speak: its lips open and close 0"):
+        with pytest.raises(ValueError, match="the reference does not speak: its lips (open|move)"):
             animator(EXAMPLE, style=face)
     with pytest.raises(ValueError, match=r"does not speak: its lips move by 0.0 mm"):
         animator.model.reference_style(still.values)

@@ -131,11 +131,11 @@ class Animator:
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:
             raise UserError("reference_lacks", missing=missing)
+        default = self.model.encode_style(None)
+        own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         rate = most_openings_a_second(clip)
         if rate < MIN_OPENINGS_HZ:
             raise UserError("reference_silent", rate=rate, least=MIN_OPENINGS_HZ)
-        default = self.model.encode_style(None)
-        own = self.model.reference_style(clip.select(self.model.config.blendshapes).values)
         return default + amount * (own - default)
 
     def _heard(self, waveform: np.ndarray) -> list[torch.Tensor] | None:

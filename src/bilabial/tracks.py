@@ -39,13 +39,13 @@ class Track:
     def seen(self, times: np.ndarray) -> np.ndarray:
         """(T,) bool: whether rows tell about a time; not before them, after them, and in holes.
 
-        A row tells about one interval from its time on, and about what lies up to the next one, unless that
-        is more than MAX_STEP intervals away.
+        A row tells about what lies up to the next one. Where that is more than MAX_STEP intervals away, it
+        tells about half an interval; the last one about a whole.
         """
         row = np.searchsorted(self.times, times + 1e-6, side="right") - 1
         interval, steps = 1.0 / self.fps, np.append(np.diff(self.times), 0.0)
         whole = steps <= max(MAX_STEP * interval, MAX_STEP_SECONDS)
-        reach = np.where(whole, np.maximum(steps, interval), interval)
+        reach = np.where(whole, np.maximum(steps, interval), interval / 2)
         last = row.clip(min=0)
         return (row >= 0) & (times < self.times[last] + reach[last] - 1e-6)
 
