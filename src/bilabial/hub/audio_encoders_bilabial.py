@@ -156,7 +156,7 @@ class BilabialAudioEncoder(nn.Module):
         """Features as WhisperFeatureExtractor makes them: (B, S) -> (B, M, S / 160)."""
         window = torch.hann_window(WHISPER_FFT_SIZE, device=waveform.device)
         spectrum = torch.stft(waveform, WHISPER_FFT_SIZE, WHISPER_HOP, window=window, return_complex=True)
-        power = torch.einsum("bft,fm->bmt", spectrum[..., :-1].abs() ** 2, self.mel_filters.float())
+        power = torch.einsum("bft,fm->bmt", spectrum.abs()[..., :-1] ** 2, self.mel_filters.float())
         mel = power.clamp(min=1e-10).log10()
         loudest = mel.amax(dim=(1, 2), keepdim=True)
         return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0

@@ -26,9 +26,15 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
 
     Integers count by what their type can hold: int8, int16 and int32 (24 bits in its upper ones) around 0,
     uint8, uint16 and uint32 around their middle. int64, which Python's lists become, holds 16-bit samples.
-    Raises ValueError for any other type, and for int64 beyond 16 bits.
+    Tensors of torch are taken too. Raises ValueError for any other type, and for int64 beyond 16 bits.
     """
-    samples = np.asarray(samples)
+    if hasattr(samples, "detach"):  # numpy takes no tensor that asks for a gradient, and no bfloat16
+        samples = samples.detach().cpu()
+        samples = samples.float() if samples.is_floating_point() else samples
+    try:
+        samples = np.asarray(samples)
+    except ValueError as error:
+        raise ValueError("samples must be one array, got lists of different lengths") from error
     if np.issubdtype(samples.dtype, np.floating):
         return samples
     kind = np.dtype(np.int16) if samples.dtype == np.int64 else samples.dtype

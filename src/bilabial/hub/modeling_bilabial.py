@@ -74,6 +74,7 @@ class BilabialPreTrainedModel(PreTrainedModel):
     config_class = BilabialConfig
     base_model_prefix = "bilabial"
     main_input_name = "input_values"
+    _supports_sdpa = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -128,16 +129,29 @@ class BilabialModel(BilabialPreTrainedModel):
         """Predict the coefficients of T = ceil(S / frame_hop_samples) frames; with labels also the loss.
 
         input_values: (B, S) float, 16 kHz, level-normalised. attention_mask: (B, S), 0 for padding. emotion:
-        (B, E) or (B, T, E) emotion weights (`encode_emotion`), None = neutral. style: (B, style_size) vectors
-        or (B,) integer indices into config.styles, None = the first. labels: (B, T, C) in 0..1. label_mask:
-        (B, T), 0 for frames that do not count. channel_mask: (B, C), 0 for channels that do not count.
+        (E,), (B, E) or (B, T, E) weights (`encode_emotion`), None = neutral. style: a vector or (B, .)
+        of them, whole (`encode_style`) or their first style_size numbers, or (B,) integer indices into
+        config.styles, None = the first. labels: (B, T, C) in 0..1; the loss is of what the decoder gives,
+        before a whole style vector's manner. label_mask: (B, T), 0 for frames that do not count.
+        channel_mask: (B, C), 0 for channels that do not count. Weights may be of half precision;
+        coefficients and losses are float32. Raises ValueError for other shapes.
         """
+        if input_values.dim() != 2:
+            raise ValueError(f"input_values must be (batch, samples), got shape {tuple(input_values.shape)}")
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values, dtype=torch.long)
-        mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(input_values.dtype)  # (B, T, 1)
+        mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(self.dtype)  # (B, T, 1)
         speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, E)
+        _check_condition("emotion", emotion, (len(self.config.emotions),), mask.shape[:2])
+        style, manner = self._split_style(style, mask.shape[:1])  # (., style_size), (., 2 C)
         unclamped = self.decode(speech_states, mask, emotion, style)  # (B, T, C)
         coefficients = unclamped.clamp(0.0, 1.0)
+        if manner is not None:
+            manner = manner.float().unflatten(-1, (2, -1))  # (., 2, C)
+            neutral = (
+                None if emotion is None else self.decode(speech_states, mask, None, style).clamp(0.0, 1.0)
+            )
+            coefficients = self._in_manner(coefficients, manner, neutral)
         output = BilabialOutput(
             coefficients=coefficients,
             lip_distance=lip_distance(
@@ -146,10 +160,9 @@ class BilabialModel(BilabialPreTrainedModel):
             speech_states=speech_states,
         )
         if labels is not None:
-            frames = mask[..., 0] if label_mask is None else mask[..., 0] * label_mask
-            channels = (
-                torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.to(labels.dtype)
-            )
+            labels, frames = labels.float(), mask[..., 0].float()  # sums of half precision overflow
+            frames = frames if label_mask is None else frames * label_mask
+            channels = torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.float()
             # before clamping: a coefficient below 0 still has a slope to come back
             output.loss, output.loss_terms, output.closure = self.objective(
                 unclamped, labels, frames, channels
@@ -167,7 +180,7 @@ class BilabialModel(BilabialPreTrainedModel):
         hidden_states = speech_states
         if self.config.audio_encoder_config is None:
             hidden_states = self.projection(self.dropout(speech_states))  # (B, T, D)
-        condition = self._condition(len(speech_states), emotion, style, hidden_states)
+        condition = self._condition(speech_states.shape[0], emotion, style, hidden_states)
         for block in self.decoder:
             hidden_states = block(hidden_states, mask, condition)
         unclamped = self.head(self.norm(hidden_states)) + self.expression(condition)
@@ -325,11 +338,18 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The face (T, C) in a manner (2, C), then both faces as far at rest as `quiet_share` (T,) says."""
         config, names = self.config, self.config.blendshapes
-        means, weights = torch.tensor(config.channel_means or 0.0), config.lip_distance_weights
-        face = restyle(face, manner, means, names, weights, neutral)
+        face = self._in_manner(face, manner, neutral)
         if config.rest_seconds <= 0:
             return neutral, face
         return tuple(close_lips(part, names, config.lip_distance_weights, share) for part in (neutral, face))
+
+    def _in_manner(
+        self, face: torch.Tensor, manner: torch.Tensor, neutral: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Faces (..., T, C) in manners (..., 2, C). neutral: those without emotion, None = these."""
+        config = self.config
+        means = torch.tensor(config.channel_means or 0.0, device=face.device)
+        return restyle(face, manner, means, config.blendshapes, config.lip_distance_weights, neutral)
 
     def with_lips_of(
         self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, felt: bool
@@ -369,9 +389,9 @@ class BilabialModel(BilabialPreTrainedModel):
 
     def encode_window(self, input_values: torch.Tensor) -> torch.Tensor:
         """Speech states (1, T, E) of samples (S,), level-normalised, on any device."""
-        part = input_values.to(self.device, self.dtype)
+        part = input_values.to(self.device)
         ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
-        mask = ones[:, :: self.config.frame_hop_samples, None].to(part.dtype)  # (1, T, 1)
+        mask = ones[:, :: self.config.frame_hop_samples, None].to(self.dtype)  # (1, T, 1)
         return self.encode_speech(part[None], ones, mask)
 
     def decode_window(
@@ -413,10 +433,23 @@ class BilabialModel(BilabialPreTrainedModel):
             style = torch.zeros(batch, dtype=torch.long, device=like.device)
         if not torch.is_floating_point(style):
             style = self.style_embedding(style)
+        emotion = emotion.expand(batch, -1) if emotion.dim() == 1 else emotion
+        style = style.expand(batch, -1) if style.dim() == 1 else style
         emotion = emotion[:, None] if emotion.dim() == 2 else emotion
-        return torch.cat(
-            [emotion.to(like.dtype), style[:, None].to(like.dtype).expand(-1, emotion.shape[1], -1)], -1
-        )
+        return torch.cat([emotion.to(like), style[:, None].to(like).expand(-1, emotion.shape[1], -1)], -1)
+
+    def _split_style(
+        self, style: torch.Tensor | None, batch: tuple[int]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What modulates the decoder, and the manner (., 2 C) of whole style vectors, else None."""
+        if isinstance(style, torch.Tensor) and not torch.is_floating_point(style):
+            return style, None  # indices
+        learnt = self.config.style_size
+        whole = learnt + 2 * len(self.config.blendshapes)
+        _check_condition("style", style, (whole, learnt), batch)
+        if style is None or style.shape[-1] == learnt:
+            return style, None
+        return style[..., :learnt], style[..., learnt:]
 
     def _seen(self, device: torch.device) -> torch.Tensor:
         """(C,) bool: False for blendshapes that no training data moved."""
@@ -445,6 +478,20 @@ class BilabialModel(BilabialPreTrainedModel):
             "velocity": velocity_loss(predicted, labels, cells),
         }
         return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure
+
+
+def _check_condition(name: str, given: object, sizes: tuple[int, ...], leading: tuple[int, ...]) -> None:
+    """Raise ValueError unless it is None or a tensor (size,), or one with the first of the leading shape."""
+    if given is None:
+        return
+    is_tensor = isinstance(given, torch.Tensor)
+    shapes = [leading[:k] for k in range(len(leading) + 1)]
+    if not is_tensor or given.shape[-1:] not in [(size,) for size in sizes] or given.shape[:-1] not in shapes:
+        raise ValueError(
+            f"{name} must be {' or '.join(map(str, sizes))} numbers as encode_{name} gives them, or "
+            f"{' x '.join(map(str, leading))} of these, got "
+            + (f"shape {tuple(given.shape)}" if is_tensor else repr(given)[:80])
+        )
 
 
 def _checked_samples(waveform: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -4,6 +4,8 @@ Log-mel frames, then Conformer layers whose convolution and attention reach only
 single frames: what a state depends on is bounded (see BilabialConfig.lookahead_seconds and history_seconds).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -93,9 +95,21 @@ class BilabialSpeechEncoder(nn.Module):
         left = size // 2 + self.hop  # frame n is centred on sample (n - 1) * hop
         right = max(0, 2 * num_frames * self.hop + size - left - input_values.shape[1])
         padded = F.pad(input_values.float(), (left, right))
-        spectrum = torch.stft(padded, size, self.hop, size, self.window, center=False, return_complex=True)
-        power = torch.einsum("bft,fm->bmt", spectrum[..., : 2 * num_frames + 1].abs() ** 2, self.mel_filters)
-        return power.clamp(min=MEL_FLOOR).log()
+        power = self.power(padded)[..., : 2 * num_frames + 1]
+        mel = torch.einsum("bft,fm->bmt", power, self.mel_filters.float())
+        return mel.clamp(min=MEL_FLOOR).log()
+
+    def power(self, padded: torch.Tensor) -> torch.Tensor:
+        """Power of every frequency in every window: (B, S) float32 -> (B, F, N)."""
+        window, size = self.window.float(), len(self.window)
+        if not torch.onnx.is_in_onnx_export():
+            spectrum = torch.stft(padded, size, self.hop, size, window, center=False, return_complex=True)
+            return spectrum.abs() ** 2
+        # ONNX Runtime's STFT of 400 samples moves coefficients by 1e-4, this sum by 1e-6
+        turns = torch.outer(torch.arange(size // 2 + 1), torch.arange(size)) % size / size
+        waves = torch.cat([(2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()]) * window
+        real, imaginary = F.conv1d(padded[:, None], waves[:, None], stride=self.hop).chunk(2, dim=1)
+        return real**2 + imaginary**2
 
     def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """input_values: (B, S), zeros where padded; mask: (B, T, 1). Returns (B, T, E)."""

@@ -62,16 +62,17 @@ def restyle(
     weights: Mapping[str, float],
     neutral: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Speech in another manner: coefficients (T, C) -> (T, C) in 0..1. Zeros change nothing.
+    """Speech in another manner (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
 
-    neutral: (T, C), the same speech without emotion, None = the coefficients themselves. What an emotion adds
-    to it keeps its size. The lips' distance grows or shrinks with the jaw's amplitude, so that sealed lips
-    stay sealed whatever is added to the mouth.
+    neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. What an emotion
+    adds to it keeps its size. The lips' distance grows or shrinks with the jaw's amplitude, so that sealed
+    lips stay sealed whatever is added to the mouth. Zeros change nothing, to the last bit.
     """
-    if not manner.any():
-        return coefficients
-    gain, speech = manner[1].exp(), coefficients if neutral is None else neutral
-    moved = means + manner[0] + gain * (speech - means) + (coefficients - speech)
-    moved = moved.clamp(0.0, 1.0)
-    distance = lip_distance(coefficients, blendshapes, weights) * gain[list(blendshapes).index("jawOpen")]
-    return set_lip_distance(moved, blendshapes, weights, distance)
+    speech = coefficients if neutral is None else neutral
+    offset, gain = manner[..., :1, :], manner[..., 1:, :].exp()  # (..., 1, C)
+    moved = means + offset + gain * (speech - means) + (coefficients - speech)
+    opening = gain[..., list(blendshapes).index("jawOpen")]
+    distance = lip_distance(coefficients, blendshapes, weights) * opening
+    moved = set_lip_distance(moved.clamp(0.0, 1.0), blendshapes, weights, distance)
+    changed = (manner != 0).any(dim=-1).any(dim=-1)[..., None, None]
+    return torch.where(changed, moved, coefficients)
