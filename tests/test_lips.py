@@ -129,3 +129,15 @@ def test_what_the_jaw_cannot_close_mouth_close_does():
     assert lip_distance(closed, ARKIT_BLENDSHAPES, MEASURED) == pytest.approx(0.0, abs=1e-6)
     jaw, close = (closed[ARKIT_BLENDSHAPES.index(name)].item() for name in ("jawOpen", "mouthClose"))
     assert jaw == 0 and close == pytest.approx(1.2 * 0.11 / 1.05, rel=1e-3)
+
+
+def test_no_tongue_passes_closed_lips():
+    """It goes in as far as lips close, and open lips leave it alone."""
+    open_face, tongue = face(jawOpen=0.2, tongueOut=0.3), ARKIT_BLENDSHAPES.index("tongueOut")
+    for share in (0.0, 0.5, 1.0):
+        closed = close_lips(open_face, ARKIT_BLENDSHAPES, MEASURED, torch.tensor(share))
+        assert closed[tongue].item() == pytest.approx(0.3 * (1 - share))
+    assert seal(open_face, ARKIT_BLENDSHAPES, MEASURED, 0.04)[tongue].item() == pytest.approx(0.3)
+    assert close_lips(face(jawOpen=0.2)[:50], ARKIT_BLENDSHAPES[:50], MEASURED, torch.tensor(1.0)).shape == (
+        50,
+    )

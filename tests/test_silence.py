@@ -54,15 +54,26 @@ def test_the_embedded_model_rests_in_digital_silence(speech):
     assert measure_rest(model, [speech])["then silence"]["median_ms"] <= 150
 
 
-def test_a_mouth_comes_to_rest_in_pauses_and_not_in_stops():
-    """80 ms of silence are a p or t; after 0.14 s the mouth rests; it opens before the next sound."""
-    sound = np.full(16000, 0.07, np.float32)  # 50 frames of 20 ms
-    stop, pause = np.zeros(1280, np.float32), np.zeros(16000, np.float32)
-    share = quiet_share(np.concatenate([sound, stop, sound, pause, sound]), 320, 0.14)
-    assert not share[:107].any() and not share[154:].any()
-    assert (share[110:147] == 1.0).all()
-    assert np.abs(np.diff(share)).max() < 0.4
-    assert quiet_share(pause, 320, 0.14).all()
+def pause_of(seconds: float) -> np.ndarray:
+    """The share at rest in the frames of a pause between two sounds of a second each."""
+    sound = np.full(16000, 0.07, np.float32)
+    share = quiet_share(
+        np.concatenate([sound, np.zeros(round(seconds * 16000), np.float32), sound]), 320, 0.14
+    )
+    assert not share[:50].any() and not share[-50:].any()
+    return share[50:-50]
+
+
+def test_lips_keep_ready_in_short_pauses_and_close_in_long_ones():
+    """80 ms are a p or t, 0.26 s a phrase that goes on; a second is a rest, half way at 0.14 s."""
+    assert max(pause_of(seconds).max() for seconds in (0.08, 0.16, 0.26)) < 1e-6
+    pause = pause_of(1.0)
+    assert not pause[:4].any() and pause[6] == pytest.approx(0.5) and (pause[8:42] == 1.0).all()
+    assert np.abs(np.diff(pause)).max() < 0.4
+    assert pause_of(0.4).max() == 1.0
+    peaks = [pause_of(k / 50).max() for k in range(1, 25)]
+    assert np.all(np.diff(peaks) >= 0) and max(np.diff(peaks)) < 0.4
+    assert quiet_share(np.zeros(16000, np.float32), 320, 0.14).all()
 
 
 def test_a_room_behind_the_speech_is_quiet_and_soft_speech_is_not():
@@ -71,7 +82,7 @@ def test_a_room_behind_the_speech_is_quiet_and_soft_speech_is_not():
     speech = rng.normal(0, 10 ** (-23 / 20), 16000).astype(np.float32)
     room = rng.normal(0, 10 ** (-56 / 20), 16000).astype(np.float32)
     share = quiet_share(np.concatenate([speech, room]), 320, 0.14)
-    assert not share[:50].any() and share[60:].all()
+    assert not share[:50].any() and share[58:].all()
     swelling = room * (1.5 + 1.4 * np.sin(np.arange(16000) / 16000 * 2 * np.pi * 5)).astype(np.float32)
     assert not quiet_share(np.concatenate([speech, swelling]), 320, 0.14)[60:].all()
     assert not quiet_share(np.concatenate([speech, room * 10 ** (10 / 20)]), 320, 0.14).any()

@@ -23,6 +23,7 @@ from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.hub.loudness_bilabial import (
     FAINTEST_LEVEL_DB,
     LOUD_RANGE_DB,
+    REST_KNOWN_SECONDS,
     REST_LEAD_SECONDS,
     SAMPLING_RATE,
     SILENCE_LEVEL_DB,
@@ -30,13 +31,13 @@ from bilabial.hub.loudness_bilabial import (
     SPEECH_OVER_NOISE_DB,
     as_floats,
     quiet_share,
+    rest_reach_frames,
 )
 from bilabial.hub.modeling_bilabial import CHUNK_FRAMES, BilabialModel, interpolate
 from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
 
 STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that do not wait for the sound around them
 LIFE_SECONDS = 60  # after which blinks, gaze and breath repeat; a whole number of breaths
-SHARE_FRAMES = 24  # before a frame, of 20 ms, that decide how far it is at rest
 LEVEL_SECONDS = 6.0  # of sound that tell how loud the speaker is
 LEVEL_FOLLOWS_SECONDS = 0.5  # of speech, for two thirds of a change of level
 MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
@@ -94,8 +95,11 @@ class FaceStream:
             raise UserError("stream_motion", accepted=STREAM_MOTIONS, got=list(motion))
         self.model, self.names, self.fps = model, tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
-        self._num_ahead = math.ceil(max(config.lookahead_seconds, REST_LEAD_SECONDS) * config.frame_rate_hz)
-        self._num_before = config.num_history_frames + 2  # 2: half a mel window, and the stem's frame
+        ahead_seconds = max(config.lookahead_seconds, REST_LEAD_SECONDS, REST_KNOWN_SECONDS)
+        self._num_ahead = math.ceil(ahead_seconds * config.frame_rate_hz)
+        self._rest_reach = rest_reach_frames(self._hop, config.rest_seconds)
+        # 2: half a mel window, and the stem's frame
+        self._num_before = max(config.num_history_frames + 2, self._rest_reach)
         self._learnt, manner = style.split([config.style_size, 2 * len(self.names)])
         self._manner = manner.view(2, -1).float().cpu()
         self._life = self._draw_life(motion, seed) if any(motion.values()) else None
@@ -204,7 +208,7 @@ class FaceStream:
 
     def _share_at_rest(self, frame: int) -> float:
         """`quiet_share` of an internal frame, by what is heard when it is decoded."""
-        start = max(self._first, frame - SHARE_FRAMES)
+        start = max(self._first, frame - self._rest_reach)
         end = None if self._finished else (frame + self._num_ahead - self._first) * self._hop
         sound = self._sound[(start - self._first) * self._hop : end]
         return quiet_share(sound, self._hop, self.model.config.rest_seconds)[frame - start]

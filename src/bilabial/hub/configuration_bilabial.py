@@ -36,8 +36,8 @@ class BilabialConfig(PreTrainedConfig):
     style_size: length of a style vector.
     Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
         closure_distance_low/high (lip units), seal_distance: lips that animate() finds nearer than this (lip
-        units; 0.04 is 1.5 mm) are closed, rest_seconds: so long after the last sound animate() has closed
-        the lips, 0 = when the model does.
+        units; 0.04 is 1.5 mm) are closed, rest_seconds: so long after the last sound animate() has closed the
+        lips half, in a pause that is longer by at least 0.18 s; 0 = when the model does.
     Training objective (see losses_bilabial.py): mse_weight, closure_weight, closure_form, keep_open_weight,
         velocity_weight, sealed_frame_weight (1 = every frame counts alike).
     """

@@ -14,6 +14,7 @@ import torch
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
 TOUCHING = 1e-4  # lip units: lips nearer than this, 0.004 mm, touch; 0 does not survive rounding
+TONGUE = "tongueOut"
 LIP_OPENERS = (
     "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthFunnel",
 )  # fmt: skip
@@ -112,10 +113,12 @@ def close_lips(
     """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
 
     By the jaw, as MediaPipe sees lips meet and as a mouth rests, or so much of it by the jaw as `jaw_share`
-    says, and what that leaves by mouthClose.
+    says, and what that leaves by mouthClose. As much of the tongue goes in: none passes closed lips.
     """
     distance = lip_distance(coefficients, names, weights)
     moved = _move_lips(coefficients, names, weights, -jaw_share * share * distance, ("jawOpen",))
+    if TONGUE in names:
+        moved[..., names.index(TONGUE)] *= 1.0 - share
     return set_lip_distance(moved, names, weights, (1.0 - share) * distance)
 
 

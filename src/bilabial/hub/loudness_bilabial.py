@@ -1,5 +1,7 @@
 """Level of speech: recordings are brought to the one that the model was trained on. Needs only numpy."""
 
+import math
+
 import numpy as np
 
 SAMPLING_RATE = 16000  # Hz
@@ -12,8 +14,11 @@ QUIET_RANGE_DB = 36.0  # below the speech level: a frame in which nobody speaks
 STEADY_RANGE_DB = 30.0  # below the speech level, if it is as loud all around: a room, and nobody speaks
 STEADY_DB = 4.0  # over the softest of the frames around
 STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; no more after than the model looks ahead
-REST_FADE_SECONDS = 0.06  # of closing lips; the silence of a p, t or k is over before it begins
+REST_FADE_SECONDS = 0.08  # of closing lips
 REST_LEAD_SECONDS = 0.16  # of opening before the next sound, no more than the model looks ahead
+REST_KNOWN_SECONDS = (
+    0.18  # after a frame, in which the next sound is known; no more than the model looks ahead
+)
 LOUD_RANGE_DB = 20.0  # frames within this range of the loud end of the clip count as speech
 # Channels cancel where their mean holds less than a tenth of their energy: correlated by -0.8 and less. A
 # fifth of a recording's energy must be lost so, more than noise in the pauses is.
@@ -131,8 +136,10 @@ def _loud_level_db(powers: np.ndarray) -> float:
 def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -> np.ndarray:
     """How far a mouth has come to rest in each frame, (T,) float32 in 0..1, for level-normalised speech (S,).
 
-    0 while there is sound and up to REST_FADE_SECONDS before `rest_seconds` after it, then rising to 1;
-    falling to 0 again over the REST_LEAD_SECONDS before the next sound.
+    In a long pause it rises from 0 to 1 over REST_FADE_SECONDS about `rest_seconds` after the last sound, and
+    falls to 0 again over the REST_LEAD_SECONDS before the next. In a pause that ends within
+    REST_KNOWN_SECONDS of its beginning to rise it stays 0: speech goes on, and lips keep ready. Between
+    the two it rises as far as the pause is long, so that no lips close only to open at once.
     """
     frames, rest = np.split(
         np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples]
@@ -142,13 +149,21 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
         power = np.append(power, np.square(rest).sum() / frame_samples)
     count = len(power)
     sounding = ~_is_quiet(10 * np.log10(power.clip(min=1e-12)))
-    frames = np.arange(count)
+    frames, seconds = np.arange(count), frame_samples / SAMPLING_RATE
     last = np.maximum.accumulate(np.where(sounding, frames, -np.inf))
     following = np.minimum.accumulate(np.where(sounding, frames, np.inf)[::-1])[::-1]
-    seconds = frame_samples / SAMPLING_RATE
-    closing = ((frames - last) * seconds - rest_seconds) / REST_FADE_SECONDS + 1.0
-    opening = (following - frames) * seconds / REST_LEAD_SECONDS
-    return np.clip(np.minimum(closing, opening), 0.0, 1.0).astype(np.float32)
+    since, until = (frames - last) * seconds, (following - frames) * seconds
+    longer = since + np.minimum(until, REST_KNOWN_SECONDS) - (rest_seconds + REST_KNOWN_SECONDS)
+    closing = np.clip(longer / REST_FADE_SECONDS + 0.5, 0.0, 1.0)
+    closing = closing**2 * (3.0 - 2.0 * closing)  # eased
+    opening = np.clip(until / REST_LEAD_SECONDS, 0.0, 1.0)
+    return np.minimum(closing, opening).astype(np.float32)
+
+
+def rest_reach_frames(frame_samples: int, rest_seconds: float) -> int:
+    """Frames before a frame that `quiet_share` of it depends on."""
+    seconds = rest_seconds + REST_FADE_SECONDS
+    return math.ceil(seconds * SAMPLING_RATE / frame_samples) + STEADY_FRAMES[0] + 1
 
 
 def _is_quiet(level_db: np.ndarray) -> np.ndarray:
