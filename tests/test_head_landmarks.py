@@ -4,18 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
+from browsing import CHROMIUM, three  # noqa: F401 (a fixture)
 from glb import read_mesh
 from head_landmarks import (
     HEAD,
     SKIN,
     HeadLandmarksArguments,
+    check_landmarks,
+    find_map,
     main,
+    mixed_poses,
     place_landmarks,
     read_map,
+    see_landmarks,
+    single_poses,
     write_landmarks,
 )
+from head_picture import open_head
 
-from bilabial.head_landmarks import LIPS, PATH, head_landmarks
+from bilabial.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 MOST = 1e-3  # outer-eye distances, 0.09 mm
@@ -58,3 +65,40 @@ def test_a_map_of_another_skin_is_refused(skin):
     fewer = dataclasses.replace(skin, positions=skin.positions[:100])
     with pytest.raises(ValueError, match="the skin has 100 vertices; run this without --keep_map"):
         place_landmarks(fewer, read_map(PATH))
+
+
+def test_mixtures_are_seeded_and_keep_lips_apart_that_a_jaw_opens():
+    poses = mixed_poses(20, np.random.default_rng(3))
+    assert np.array_equal(poses, mixed_poses(20, np.random.default_rng(3)))
+    jaw, close = (poses[:, ARKIT_BLENDSHAPES.index(name)] for name in ("jawOpen", "mouthClose"))
+    assert (close <= jaw).all() and (poses >= 0).all() and (poses <= 1).all()
+    left, right = (poses[:, ARKIT_BLENDSHAPES.index(f"mouthSmile{side}")] for side in ("Left", "Right"))
+    assert np.array_equal(left, right) and left.any()
+    assert len(single_poses()) > 20 and not single_poses()[0].any()
+
+
+def test_a_check_tells_what_a_tracker_sees_from_what_is_shown():
+    """Landmarks drawn from the head itself are seen exactly, in a picture of any size, turned and shifted."""
+    head, poses = head_landmarks(), mixed_poses(10, np.random.default_rng(0))
+    turn = np.array([[0.995, -0.1, 0.0], [0.1, 0.995, 0.0], [0.0, 0.0, 1.0]])
+    seen = 200 * (head.show(poses) @ turn.T) * [1, -1, -1] + 320
+    rows = check_landmarks(head, poses, seen)
+    assert list(rows) == list(MOUTH_MEASURES)
+    for row in rows.values():
+        assert row["r"] == pytest.approx(1.0, abs=1e-3) and row["slope"] == pytest.approx(1.0, abs=0.01)
+    lips = seen.copy()
+    lips[:, list(LIPS)] = lips[:, list(LIPS)].mean(axis=0)
+    assert all(abs(row["slope"]) < 0.05 for row in check_landmarks(head, poses, lips).values())
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium found (apt-get install chromium)")
+def test_a_map_is_found_in_a_few_pictures(skin, three):  # noqa: F811
+    """A map from five pictures puts landmarks near where the stored one has them, and sees a mouth open."""
+    poses, checks = single_poses()[:5], mixed_poses(4, np.random.default_rng(1))
+    with open_head(256, "face") as camera:
+        seen, of_checks = (see_landmarks(camera, some) for some in (poses, checks))
+        skin_map = find_map(skin, camera, poses, seen)
+    head = place_landmarks(skin, skin_map)
+    apart = np.linalg.norm((head.rest - head_landmarks().rest)[:, :2], axis=1)
+    assert np.median(apart) < 0.05 and np.median(apart[list(LIPS)]) < 0.05
+    assert check_landmarks(head, checks, of_checks)["gap"]["r"] > 0.9

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,14 +17,24 @@ from bilabial.npm import THREE
 from bilabial.player import HEAD, player_props
 from bilabial.translation import VIEWER
 
+if TYPE_CHECKING:  # needed for pictures alone
+    from playwright.sync_api import Page
+
 SCRIPTS = ("texts.js", "modules.js", "avatars.js", "morphs.js", "head.js")
-VIEWS = {"front": (0, 0), "three-quarter": (35, 0), "profile": (88, 0), "below": (0, -28)}  # degrees left, up
+MOUTH, FACE = (-0.22, 10), (0.0, 28)  # how far up the camera aims, in head.height, and its field in degrees
+VIEWS = {  # degrees left, up; the whole face for a tracker of faces, else its lower half
+    "front": (0, 0, *MOUTH),
+    "three-quarter": (35, 0, *MOUTH),
+    "profile": (88, 0, *MOUTH),
+    "below": (0, -28, *MOUTH),
+    "face": (0, 0, *FACE),
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
 ADDRESS = "http://head.test/"  # answered here, never fetched
 LOAD_SECONDS = 600  # seconds of a busy machine without a graphics card; a minute is usual there
 SUPERSAMPLING = 2  # Chromium's software renderer leaves specks of dark pixels where it smooths edges itself
-# The camera looks at the lower half of the face; head.height is that of all that a face moves.
+# head.height is that of all that a face moves.
 PAGE = """<!doctype html><canvas></canvas><script>
 addEventListener("error", (event) => (window.failure = event.message));
 addEventListener("unhandledrejection", (event) => (window.failure = String(event.reason)));
@@ -36,12 +47,12 @@ head.resize(%d, %d);
 await head.load(await (await fetch("head.glb")).arrayBuffer(), props.names);
 head.restingRatio = 1;
 head.scene.background = new three.Color(0xe8eaee);
-window.picture = (values, left, up) => {
+window.picture = (values, left, up, aim, field) => {
   const target = head.centre.clone();
-  target.add(new three.Vector3(0, -0.22 * head.height, 0.35 * head.height));
+  target.add(new three.Vector3(0, aim * head.height, 0.35 * head.height));
   const [around, down] = [(left * Math.PI) / 180, ((90 - up) * Math.PI) / 180];
   const place = new three.Spherical(4 * head.height, down, around);
-  head.camera.fov = 10;
+  head.camera.fov = field;
   head.camera.updateProjectionMatrix();
   head.camera.position.setFromSpherical(place).add(target);
   head.camera.lookAt(target);
@@ -49,14 +60,37 @@ window.picture = (values, left, up) => {
   head.render();
   return head.canvas.toDataURL("image/png");
 };
+window.camera = () => {
+  const { projectionMatrix, matrixWorldInverse } = head.camera;
+  return projectionMatrix.clone().multiply(matrixWorldInverse).elements;
+};
 </script>"""
 
 Draw = Callable[[Sequence[float]], Image.Image]
 
 
+class Camera:
+    """Draws coefficients (52,) in ARKIT_BLENDSHAPES's order, and says where points of the head are drawn."""
+
+    def __init__(self, page: "Page", size: int, view: str) -> None:
+        self.page, self.size, self.view = page, size, VIEWS[view]
+
+    def __call__(self, values: Sequence[float]) -> Image.Image:
+        given = [np.asarray(values, dtype=float).tolist(), *self.view]
+        address = self.page.evaluate("given => picture(...given)", given)
+        drawn = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+        return drawn.convert("RGB").reduce(SUPERSAMPLING)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (..., 2), x to the right and y down, of points (..., 3) in metres; after a first picture."""
+        matrix = np.array(self.page.evaluate("camera()")).reshape(4, 4).T  # columns first
+        clip = points @ matrix[:, :3].T + matrix[:, 3]
+        return (1 + clip[..., :2] / clip[..., 3:] * [1, -1]) * self.size / 2
+
+
 @contextmanager
-def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Draw]:
-    """A function that draws coefficients (52,) in ARKIT_BLENDSHAPES's order as size x size pixels.
+def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Camera]:
+    """A camera that draws a head as size x size pixels.
 
     view: one of VIEWS. head: a GLB whose morph targets have ARKit names. Raises ValueError for another view
     or a head that cannot be drawn, FileNotFoundError where playwright, Chromium or the head is missing,
@@ -101,13 +135,7 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Dra
         if failure := page.evaluate("window.failure"):
             raise ValueError(f"{head} cannot be drawn: {failure}")
 
-        def draw(values: Sequence[float]) -> Image.Image:
-            given = [np.asarray(values, dtype=float).tolist(), *VIEWS[view]]
-            address = page.evaluate("given => picture(...given)", given)
-            drawn = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
-            return drawn.convert("RGB").reduce(SUPERSAMPLING)
-
-        yield draw
+        yield Camera(page, size, view)
         window.close()
 
 
