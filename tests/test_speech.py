@@ -186,6 +186,19 @@ def test_labels_beside_a_sound(tmp_path, name, text):
     assert (speech.audio.name, speech.source, speech.licence) == ("one.wav", "Somebody's corpus", "CC BY 4.0")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_labels_in_praats_encodings(tmp_path, encoding):
+    text = TEXTGRID.replace('"AA1"', '"ɑ"').replace('"AA"', '"ɑ"')
+    folder = labelled(tmp_path, "anna/one.TextGrid", text)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (folder / "anna" / "one.TextGrid").write_bytes((mark + text).encode(encoding))
+    (speech,) = read_labelled(folder)
+    assert [start for _, start, _ in speech.phones] == [0.0, 0.3, 0.65]
+    (folder / "anna" / "one.TextGrid").write_bytes((text + "é").encode("latin-1", "replace"))
+    with pytest.raises(ValueError, match="one.TextGrid has no phone labels that are known: .*utf-8"):
+        list(read_labelled(folder))
+
+
 @pytest.mark.parametrize(
     "name, text, message",
     [

@@ -15,6 +15,7 @@ import numpy as np
 
 from bilabial.corpora.take import AUDIO_SUFFIXES, files_below, with_suffix_of
 from bilabial.phones import SILENCES, Phone, articulation
+from bilabial.tables import decoded
 
 # SAMPA of EmoDB's labels -> IPA. A stop is a closure ("t", after a pause "_t"), a burst ("!t") and aspiration
 # ("tasp").
@@ -155,9 +156,12 @@ def _terms_of(folder: Path) -> tuple[str, str]:
 
 
 def _phones_of_labels(path: Path) -> tuple[Phone, ...]:
-    """Phones of a TextGrid or .lab in the order of time, by the names that articulation() knows."""
-    text = path.read_text(encoding="utf-8")
+    """Phones of a TextGrid or .lab in the order of time, by the names that articulation() knows.
+
+    Praat writes UTF-16 where a label is not ASCII.
+    """
     try:
+        text = decoded(path.read_bytes())
         spans = _lab_spans(text) if path.suffix.lower() == ".lab" else _textgrid_spans(text)
         if not spans:
             raise ValueError("it holds no phones")

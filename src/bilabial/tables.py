@@ -25,10 +25,14 @@ def read_table(path: str | Path) -> list[Line]:
         raise MissingFileError("file_missing", name=Path(path))
     content = Path(path).read_bytes()
     try:
-        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-        return _lines(text)
+        return _lines(decoded(content))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError("csv_encoding", path=Path(path), error=error) from error
+
+
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, or in UTF-16 with a byte order mark. Raises UnicodeDecodeError for another encoding."""
+    return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
 
 
 def _lines(text: str) -> list[Line]:
