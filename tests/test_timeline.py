@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bilabial.audio import SoundWarning, decode_audio, load_audio, read_recording
+from bilabial.errors import UserError
 from bilabial.media import media_seconds
 
 CLICKS = (0.5, 1.2, 1.7)  # onsets of bursts in `bursts`, in seconds
@@ -315,6 +316,12 @@ def test_titles_in_other_encodings_do_not_matter(container_name, codec):
     assert b"Lavf" in content
     recording = read_recording(content.replace(b"Lavf", b"J\xf6\xff\xe9"), 10.0)  # the name of the encoder
     assert np.array_equal(recording.waveform, read_recording(content, 10.0).waveform)
+
+
+def test_an_unknown_codec_is_a_sentence():
+    content = media("matroska", "aac", 44100).replace(b"A_AAC", b"A_XYZ")
+    with pytest.raises(UserError, match=r"has an audio stream that cannot be decoded \(unknown codec\)"):
+        read_recording(content, 10.0)
 
 
 def test_decode_audio_gives_sound_and_start():

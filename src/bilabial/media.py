@@ -56,7 +56,7 @@ def audio_stream(
 ) -> av.AudioStream:
     """An audio stream of an open media file by its number, None = the first of `audio_streams`.
 
-    Raises UserError for a number that is not there, or for no audio stream at all.
+    Raises UserError for a number that is not there, for no audio stream at all, or for an unknown codec.
     """
     name, streams = media_name(source), container.streams.audio
     if not streams:
@@ -64,6 +64,8 @@ def audio_stream(
     number = audio_streams(source)[0] if number is None and len(streams) > 1 else number or 0
     if not 0 <= number < len(streams):
         raise UserError("audio_stream", name=name, count=len(streams), last=len(streams) - 1, got=number)
+    if streams[number].codec_context is None:
+        raise UserError("audio_damaged", name=name, error="unknown codec")
     return streams[number]
 
 
