@@ -36,8 +36,8 @@ from bilabial.audio import SAMPLING_RATE, encode_wav, load_audio
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 CLIP_SECONDS = 10
-STARTING_SECONDS = 120
-REQUEST_SECONDS = 120
+STARTING_SECONDS = 300
+REQUEST_SECONDS = 300
 
 
 class Visitor:
