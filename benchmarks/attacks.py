@@ -74,7 +74,7 @@ def huge(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
     """Files at the limits and beyond, archives that unpack to gigabytes, texts of a megabyte."""
     speech = load_audio(EXAMPLE)
     longest = encode_wav(np.resize(np.roll(speech, 997 * number), 120 * 16000))
-    padded = longest + bytes(50 * MEGABYTE - len(longest))
+    padded = longest + bytes(49 * MEGABYTE - len(longest))
     texts = ["a: " * (MEGABYTE // 3), "[" * MEGABYTE, "9" * MEGABYTE]
     schedule = json.dumps([[second / 10, "happy"] for second in range(1000)])
     turn = number
