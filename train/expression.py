@@ -31,6 +31,7 @@ from bilabial.checkpoint import weights_sha256
 from bilabial.clip import FaceClip
 from bilabial.data import waveform_of
 from bilabial.emotions import CORNERS, CORPUS_EMOTIONS, PROTOTYPES
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, MM_PER_LIP_UNIT
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.motion import Sound, enliven
@@ -44,6 +45,7 @@ SIGNATURE = 0.3  # of a prototype's coefficients, those that are part of the emo
 INTENSITIES = np.arange(16) / 10
 MAX_CLIPS = 12  # per data set
 MIN_REFERENCE_FRAMES = 20
+NO_REFERENCE = ("reference_still", "reference_silent")  # codes of the error for a half without speech
 FPS = 30.0
 CAPTIONS = {
     "recognised emotions": "Rows: the emotion asked for, at intensity 1, on speech the model never heard; "
@@ -196,7 +198,7 @@ def measure_reference(
     """Styles taken from one half of a clip: in how many is the other half's amplitude nearer than by default.
 
     The amplitude's error is the mean difference of standard deviations over the channels that the capture
-    sees, as far as a reference tells of them.
+    sees, as far as a reference tells of them. Halves in which hardly anything is said are left out.
     """
     result = {}
     for source, clips in data.items():
@@ -209,7 +211,12 @@ def measure_reference(
                     continue
                 told = clip.mask & ~EYES
                 wanted = clip.labels[other][clip.valid[other]].std(axis=0)[told]
-                ways = (None, animator.model.reference_style(captured))
+                try:
+                    ways = (None, animator.model.reference_style(captured))
+                except UserError as error:
+                    if error.code not in NO_REFERENCE:
+                        raise
+                    continue
                 faces = [
                     animate(sound, style=style, fps=clip.fps)[: len(clip.labels)][other] for style in ways
                 ]
