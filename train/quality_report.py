@@ -61,7 +61,14 @@ PLOTS = (
     Plot("closures_per_second", "closures of the lips per second"),
     Plot("seconds", "length (s)"),
 )
-OTHER_KINDS = {"copy": "copies", "no row": "nothing to capture", "av_error_ms": "lips and sound apart"}
+OTHER_KINDS = {
+    "copy": "copies",
+    "no row": "nothing to capture",
+    "av_error_ms": "lips and sound apart",
+    "agreement_ratio": "lips that do not follow the sound",
+    "offset_trust": "lips and sound whose offset cannot be told",
+    "picture_share": "pictures that end early",
+}
 
 
 def write_report(path: Path, title: str, verdicts: Sequence[Verdict], min_score: float) -> None:
