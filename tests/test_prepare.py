@@ -74,7 +74,7 @@ def test_a_copy_is_dropped_and_the_others_are_good(whole):
     assert list(summary["dropped"]) == [f"grid/s1/{COPY}"]
     assert summary["dropped"][f"grid/s1/{COPY}"].startswith("score 0: a copy of grid/s1/bbaf2n by its sound")
     quality = summary["quality"]
-    assert all(quality[f"grid/s1/{name}"]["score"] == 100.0 for name in CLIPS)
+    assert min(quality[f"grid/s1/{name}"]["score"] for name in CLIPS) >= 80.0
     assert all(abs(take["quality"]["av_offset_ms"]) < 80 for take in quality.values())
 
 
