@@ -234,7 +234,11 @@ def test_a_video_is_captured_once(clips):
     import app
 
     video = str(clips / "validation" / "grid" / "lbax4n.mp4")
-    assert app.watched(video, 3.0) is app.watched(video, 3.0)
+    waveform = load_audio(video)
+    speech = app.Speech(app.animator()((16000, waveform)), waveform)
+    app.captured_lips(speech, video, lambda share, desc: None, None)
+    key = (video, len(waveform) / 16000)
+    assert app.captures.of(key, lambda: pytest.fail("the video is captured again")).clip
 
 
 def test_watching_a_video_is_said(clips):
