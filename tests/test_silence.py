@@ -16,7 +16,7 @@ from bilabial.hub.loudness_bilabial import quiet_share
 def test_quiet_sounds_repeat():
     first, second = quiet_sounds(), quiet_sounds()
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert not first["digital silence"].any() and len(first) == 7
+    assert not first["digital silence"].any() and len(first) == 12
 
 
 def test_time_to_rest_by_hand():

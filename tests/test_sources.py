@@ -52,7 +52,7 @@ def test_sources_of_a_model(tmp_path):
 
 def test_the_embedded_model_names_its_sources():
     sources = sources_of_model("default")
-    assert sum(one.rows for one in sources) == 5827
+    assert sum(one.rows for one in sources) == 8279
     assert {one.licence for one in sources} >= {"CC BY 4.0", "CC BY-SA 3.0", "CC0", "Apache-2.0"}
 
 
