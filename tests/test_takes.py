@@ -68,7 +68,7 @@ def test_a_comparison_keeps_its_time(video, torn):
     animator = Animator.from_pretrained()
     results = [compare(animator(path, motion=()), watch_lips(path, 3.0)) for path in (video, torn)]
     assert results[1].offset_ms == pytest.approx(results[0].offset_ms, abs=30)
-    assert results[1].r > results[0].r - 0.1
+    assert results[1].r > results[0].r - 0.15
 
 
 def test_a_take_that_lost_most_of_its_length_is_worth_nothing(video, tmp_path):
