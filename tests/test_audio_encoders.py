@@ -222,7 +222,7 @@ def test_save_and_load(model, family, tmp_path):
 def test_a_clean_interpreter_computes_the_same(model, tmp_path):
     there = json.loads(checks.try_out(save_checkpoint(model, BilabialFeatureExtractor(), tmp_path)))
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
-    assert np.allclose(there["coefficients"], model.animate(waveform, 16000, fps=30).numpy(), atol=1e-6)
+    assert np.allclose(there["coefficients"], model.animate(waveform, 16000, fps=30).numpy(), atol=1e-5)
     assert there["buffers"] == {name: float(b.double().sum()) for name, b in model.named_buffers()}
 
 
