@@ -127,7 +127,7 @@ def test_figures_and_weights_of_a_repository_belong_together(hub, published, tmp
     address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", tmp_path)
-    assert json.loads(files["metrics.json"])["weights"] == {"sha256": weights_sha256("me/bilabial")}
+    assert json.loads(files["metrics.json"])["weights"]["sha256"] == weights_sha256("me/bilabial")
     assert hashlib.sha256(files["model.safetensors"]).hexdigest() == weights_sha256("me/bilabial")
 
 
