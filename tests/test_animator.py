@@ -1,6 +1,9 @@
 """The public interface, on the embedded default model."""
 
+import copy
+import multiprocessing
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -294,3 +297,68 @@ def test_numbers_of_numpy_are_numbers(tiny_model, speech):
     same = {"intensity": np.float32(0.5), "style": {"other": np.float32(0.5)}, "seed": np.int64(3)}
     assert np.array_equal(animator(sound, **given).values, animator(sound, **same).values)
     animator(sound, emotion=[(np.int64(0), {"neutral": np.float32(1)})], motion={"blink": np.float64(1)})
+
+
+# ---- copies and changed weights
+
+
+def change_in_place(model: BilabialModel) -> None:
+    with torch.no_grad():
+        model.encoder.stem.weight.mul_(-1.0)
+
+
+def change_data(model: BilabialModel) -> None:
+    model.encoder.stem.weight.data.mul_(-1.0)
+
+
+def change_order(model: BilabialModel) -> None:
+    """Sums over the weights stay."""
+    model.encoder.stem.weight.data = model.encoder.stem.weight.data.flip(0)
+
+
+def load_others(model: BilabialModel) -> None:
+    model.load_state_dict({name: weights * 0.5 for name, weights in model.state_dict().items()})
+
+
+def replace_layer(model: BilabialModel) -> None:
+    model.encoder.layers[0] = copy.deepcopy(model.encoder.layers[1])
+
+
+@pytest.mark.parametrize("change", [change_in_place, change_data, change_order, load_others, replace_layer])
+def test_changed_weights_listen_anew(tiny_model, speech, change):
+    animator, sound = Animator(tiny_model, BilabialFeatureExtractor()), (16000, speech[:16000])
+    before = animator(sound, motion=()).values
+    change(tiny_model)
+    after = animator(sound, motion=()).values
+    alone = Animator(copy.deepcopy(tiny_model), BilabialFeatureExtractor())(sound, motion=()).values
+    assert np.allclose(after, alone, atol=1e-6) and not np.allclose(after, before, atol=1e-4)
+
+
+def test_another_model_listens_itself(tiny_model, speech):
+    animator, sound = Animator(tiny_model, BilabialFeatureExtractor()), (16000, speech[:16000])
+    animator(sound)
+    other = copy.deepcopy(tiny_model)
+    change_in_place(other)  # in the encoder alone
+    animator.model = other
+    alone = Animator(other, BilabialFeatureExtractor())(sound, motion=()).values
+    assert np.allclose(animator(sound, motion=()).values, alone, atol=1e-6)
+
+
+def test_a_deep_copy_is_an_animator_of_its_own(tiny_model, speech):
+    animator, sound = Animator(tiny_model, BilabialFeatureExtractor()), (16000, speech[:16000])
+    before = animator(sound, motion=()).values
+    copied = copy.deepcopy(animator)
+    assert np.allclose(copied(sound, motion=()).values, before, atol=1e-6)
+    change_in_place(copied.model)
+    assert not np.allclose(copied(sound, motion=()).values, before, atol=1e-4)
+    assert np.array_equal(animator(sound, motion=()).values, before)
+
+
+def test_other_processes_animate(tiny_model, speech):
+    """Spawned ones, to which the Animator and its clips are pickled."""
+    animator, sound = Animator(tiny_model, BilabialFeatureExtractor()), (16000, speech[:16000])
+    clip = animator(sound)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        there = pool.submit(animator, sound).result()
+    assert np.allclose(there.values, clip.values, atol=1e-5)
+    assert (there.names, there.fps) == (clip.names, clip.fps)

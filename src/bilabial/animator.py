@@ -139,11 +139,19 @@ class Animator:
         return default + amount * (own - default)
 
     def _heard(self, waveform: np.ndarray) -> list[torch.Tensor] | None:
-        """What the model hears in levelled samples (S,), kept for another mood; None: too much to keep."""
+        """What the model hears in levelled samples (S,), kept for another mood; None: too much to keep.
+
+        It is kept by samples and weights, which are read (5 ms for 2 million): whatever changed them, be it
+        load_state_dict, half() or a hand on `.data`, what was heard before is no answer.
+        """
         if len(waveform) > MAX_KEPT_SAMPLES:
             return None
-        key = hashlib.sha256(waveform.data).digest()
-        return self.heard.of(key, partial(self.model.listen, waveform, do_normalize=False))
+        model, key = self.model, hashlib.sha256(waveform.data)
+        encoder = model.encoder if model.config.audio_encoder_config is None else model.audio_encoder
+        for name, weights in encoder.state_dict().items():
+            key.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+            key.update(weights.cpu().reshape(-1).view(torch.uint8).numpy())
+        return self.heard.of(key.digest(), partial(self.model.listen, waveform, do_normalize=False))
 
     def _style_vector(self, style: Style | None) -> torch.Tensor:
         return self.model.encode_style(
