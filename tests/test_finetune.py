@@ -252,7 +252,8 @@ def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
 def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
     """And what an earlier mean left stays."""
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("earlier")
+    earlier = '{"model_type": "bilabial"}'
+    (tmp_path / "model" / "config.json").write_text(earlier)
     known = {"trained_emotions": ["neutral", "happy"], "unseen_blendshapes": ["jawLeft", "tongueOut"]}
     for name, size in (("wider", {"hidden_size": 24}), ("deeper", {"encoder_layers": 2})):
         larger = BilabialModel(BilabialConfig(**TINY | size, **known))
@@ -273,7 +274,7 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
         options = ["--models", *models, "--weights", *weights, "--dataset", dataset, "--output", tmp_path]
         with pytest.raises(SystemExit, match=message):
             average(*options)
-        assert (tmp_path / "model" / "config.json").read_text() == "earlier"
+        assert (tmp_path / "model" / "config.json").read_text() == earlier
     with pytest.raises(SystemExit, match="is not written"):
         options = ["--models", initial, initial, "--weights", 1, 1, "--dataset", tmp_path]
         average(*options, "--output", tmp_path)

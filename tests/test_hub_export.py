@@ -424,6 +424,9 @@ def test_a_refusal_leaves_earlier_files(own, tmp_path):
     (tmp_path / "card.md").write_text("# nothing\n")
     (own / "out" / "model").mkdir(parents=True)
     (own / "out" / "model" / "kept").write_text("earlier")
+    with pytest.raises(ValueError, match="model is in the way, no dry run wrote it"):
+        publish_own(own, card=tmp_path / "card.md")
+    (own / "out" / "model" / publish.DRY_RUN).touch()
     with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
         publish_own(own, card=tmp_path / "card.md")
     assert (own / "out" / "model" / "kept").read_text() == "earlier"

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+import shards
 from conftest import ROOT
 from datasets import load_dataset
-from prepare import PrepareArguments, check_output, tell_lost_notes
+from prepare import PrepareArguments, tell_lost_notes
 from prepare import main as prepare
 from quality_report import write_report
-from shards import replace_folder, write_shards
+from shards import check_output, replace_folder, write_shards
 from verdicts import Verdict
 
 from bilabial.data import update_rows
@@ -154,6 +155,20 @@ def test_folders_are_swapped_in_one_step(tmp_path):
         assert [path.name for path in tmp_path.rglob("*")] == ["data", f"{number}.parquet"]
 
 
+def test_folders_are_swapped_where_two_names_cannot_be(tmp_path, monkeypatch):
+    """By two renames; nothing of another name is touched."""
+    monkeypatch.setattr(shards, "RENAME_EXCHANGE", 1 << 20)  # a flag that no kernel knows
+    (tmp_path / "data.old").mkdir()
+    (tmp_path / "data.old" / "mine").touch()
+    for number in (1, 2):
+        new = tmp_path / "data.partial"
+        new.mkdir()
+        (new / f"{number}.parquet").touch()
+        replace_folder(tmp_path / "data", new)
+        names = {path.name for path in tmp_path.rglob("*")}
+        assert names == {"data", f"{number}.parquet", "data.old", "mine"}
+
+
 def test_ray_makes_the_same_data_set(source, whole, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
     try:
@@ -217,6 +232,12 @@ def test_nothing_of_ones_own_is_replaced(tmp_path):
     with pytest.raises(ValueError, match="precious is in the way"):
         write_shards({}, tmp_path, 10)
     mine.rmdir()
+    half = tmp_path / "data.partial" / "notes.txt"
+    half.parent.mkdir()
+    half.touch()
+    with pytest.raises(ValueError, match="notes.txt is in the way"):
+        write_shards({}, tmp_path, 10)
+    half.unlink()
     pyarrow.parquet.write_table(pyarrow.table({"mine": [1]}), tmp_path / "data" / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet is in the way"):
         write_shards({}, tmp_path, 10)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from checkpoints import check_model_folder
 from datasets import Dataset
 from transformers import HfArgumentParser
 
@@ -210,11 +211,20 @@ def print_of_rows(rows: Mapping[str, Dataset]) -> str:
 def check_same_run(
     args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
 ) -> None:
-    """Raise SystemExit when OUTPUT holds a run of other arguments or rows: to resume it would be neither."""
+    """Raise SystemExit when OUTPUT holds a run of other arguments or rows: to resume it would be neither.
+
+    Also where it holds what is of no run, which this one would replace.
+    """
+    try:
+        check_model_folder(args.output / "model")
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     facts = {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
     record = json.dumps(asdict(args) | facts, default=str, indent=2)
     path = args.output / "arguments.json"
     if not path.is_file():
+        if (args.output / "checkpoints").exists():
+            raise SystemExit(f"{args.output}/checkpoints is of no run that began here; give another --output")
         args.output.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(record)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
+from shards import replace_folder
 from sources import Source, write_sources
 
 from bilabial.checkpoint import save_checkpoint
+from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -64,7 +66,8 @@ def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_
         partial.rename(target)
         kept = {target, folder_of(folder, progress.best_step)} if keep_best else {target}
         for old in set(folder.glob("step_*")) - kept:
-            shutil.rmtree(old)
+            if (old / PROGRESS).is_file():
+                shutil.rmtree(old)
     accelerator.wait_for_everyone()
 
 
@@ -90,8 +93,11 @@ def resume(accelerator: Accelerator, folder: Path) -> Progress:
 def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> None:
     """Write a model that AutoModel loads, with its sources, in the place of what was in the folder.
 
-    Raises OSError or SafetensorError when it cannot be written; what was there stays.
+    There is a whole one at any time, where the file system can swap two names. Raises OSError or
+    SafetensorError when it cannot be written, and ValueError where the folder holds something else; what was
+    there stays.
     """
+    check_model_folder(folder)
     partial = folder.with_name(f"{folder.name}.{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -100,5 +106,23 @@ def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> 
     except (OSError, SafetensorError):
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    replace_folder(folder, partial)
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise ValueError where `replace_model` would remove what is no model of Bilabial."""
+    for path in (folder, folder.with_name(f"{folder.name}.{PARTIAL}")):
+        if path.exists() and not is_model(path):
+            raise ValueError(
+                f"{path} is in the way: a model would take its place, and it is none; give another --output"
+            )
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is empty or holds a model of Bilabial, also one that a killed run began to write."""
+    if not folder.is_dir():
+        return False
+    try:
+        return json.loads((folder / "config.json").read_text())["model_type"] == BilabialConfig.model_type
+    except (OSError, ValueError, LookupError, TypeError):  # its code is written before its config
+        return all(path.name.endswith("_bilabial.py") for path in folder.iterdir())

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
-from checkpoints import replace_model
+from checkpoints import check_model_folder, replace_model
 from datasets import concatenate_datasets
 from safetensors import SafetensorError
 from sources import join_sources, sources_of_model
@@ -101,6 +101,7 @@ def main(args: MeanArguments) -> None:
     models = load_models(args.models)
     folder = args.output / "model"
     try:
+        check_model_folder(folder)
         rows = concatenate_datasets([load_rows(name, split="train") for name in args.dataset])
         mean = mean_of(models, args.weights)
         measure_channels(mean, rows)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import pyarrow.parquet
 from executors import check_executor, run
 from quality_report import write_report
-from shards import check_shards, write_shards
+from shards import check_output, write_shards
 from takes import NO_MODEL, Job, Outcome, TakeOptions, job_of_take, keep_take, read_outcome, write_whole
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -151,13 +151,6 @@ def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArgume
     print(f"{sum(num_rows.values())} rows in {args.output}: {num_rows}; {len(dropped)} dropped")
     for reason, count in Counter(dropped.values()).most_common(MAX_REASONS):
         print(f"  dropped {count}: {reason}")
-
-
-def check_output(output: Path) -> None:
-    """Raise ValueError where the data set would take the place of something else."""
-    check_shards(output)
-    if (output / "README.md").exists() and not ((output / ".takes").exists() or (output / "data").exists()):
-        raise ValueError(f"{output} holds a README.md and no data set; give a folder for the data set alone")
 
 
 def tell_lost_notes(output: Path) -> None:

@@ -50,6 +50,7 @@ from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_ch
 from bilabial.data import missing_columns
 
 TAG = re.compile(r"\w[\w.+-]*")
+DRY_RUN = ".dry_run"  # in what a dry run wrote, so that the next one may replace it
 OWN_LICENCE = "apache-2.0"  # that of the code
 
 
@@ -105,15 +106,24 @@ def check_arguments(args: PublishArguments) -> None:
             raise ValueError(f"{name} must look like name/model, got {value!r}")
         if value and not asked:
             raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
-    given = [path.resolve() for path in (args.model, args.dataset) if path] if args.dry_run else []
-    for kind in ("model", "dataset", "space"):
-        target = args.output / kind
+    if args.dry_run:
+        check_dry_run(args)
+    if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
+        raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
+
+
+def check_dry_run(args: PublishArguments) -> None:
+    """Raise ValueError where the copies of a dry run would take the place of what none wrote."""
+    given = [path.resolve() for path in (args.model, args.dataset) if path]
+    wanted = {"model": args.repo_id, "dataset": args.dataset, "space": args.space}
+    for target in (args.output / kind for kind, asked in wanted.items() if asked):
         if any(path.is_relative_to(target.resolve()) for path in given):
             raise ValueError(
                 f"a dry run replaces {target}, which holds what is to be published; give another --output"
             )
-    if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
-        raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
+        empty = target.is_dir() and not any(target.iterdir())
+        if target.exists() and not empty and not (target / DRY_RUN).is_file():
+            raise ValueError(f"{target} is in the way, no dry run wrote it; give another --output")
 
 
 def refuse(problems: list[str]) -> None:
@@ -248,6 +258,7 @@ def keep(release: Release, output: Path) -> None:
     """Copy what a dry run made, in the place of what an earlier one left."""
     shutil.rmtree(output / release.kind, ignore_errors=True)
     shutil.copytree(release.folder, output / release.kind, symlinks=True)
+    (output / release.kind / DRY_RUN).touch()
 
 
 def embed(args: PublishArguments) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet
 
 from bilabial.data import ROWS_PER_GROUP, SCHEMA, missing_columns
 
+PARTIAL = "data.partial"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 
 
@@ -19,10 +21,7 @@ def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_sh
 
     splits: the files that hold the rows of each split, one row each. A file gets at most `rows_per_shard`.
     """
-    check_shards(folder)
-    partial = folder / "data.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    partial = begin_data(folder)
     for split, paths in splits.items():
         count = -(-len(paths) // rows_per_shard)
         for number in range(count):
@@ -31,16 +30,44 @@ def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_sh
     replace_folder(folder / "data", partial)
 
 
+def begin_data(folder: Path) -> Path:
+    """FOLDER/data.partial, empty, for files that `replace_folder` puts in the place of FOLDER/data.
+
+    Raises ValueError as `check_shards`.
+    """
+    check_shards(folder)
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    (folder / PARTIAL).mkdir(parents=True)
+    return folder / PARTIAL
+
+
+def check_output(folder: Path) -> None:
+    """Raise ValueError where a data set in this folder would take the place of something else."""
+    check_shards(folder)
+    if (folder / "README.md").exists() and not ((folder / ".takes").exists() or (folder / "data").exists()):
+        raise ValueError(f"{folder} holds a README.md and no data set; give a folder for the data set alone")
+
+
 def check_shards(folder: Path) -> None:
-    """Raise ValueError where FOLDER/data holds what is no data of ours, which `write_shards` would remove."""
+    """Raise ValueError where `write_shards` would remove what is no data of ours.
+
+    That is anything in FOLDER/data without the columns of a data set, and anything in FOLDER/data.partial
+    that is no Parquet file: those of a killed run may be cut off.
+    """
     for path in sorted((folder / "data").glob("*")):
         if path.suffix == ".partial":  # of a killed align.py or phones.py
             continue
         if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
-            raise ValueError(
-                f"{path} is in the way: a data set would take the place of {folder / 'data'}, which is none; "
-                "give another folder"
-            )
+            raise _in_the_way(path, "a data set", folder / "data")
+    for path in sorted((folder / PARTIAL).glob("*")):
+        if path.suffix != ".parquet" or not path.is_file():
+            raise _in_the_way(path, "a data set that is being written", folder / PARTIAL)
+
+
+def _in_the_way(path: Path, new: str, folder: Path) -> ValueError:
+    return ValueError(
+        f"{path} is in the way: {new} would take the place of {folder}, which is none; give another folder"
+    )
 
 
 def write_shard(paths: Sequence[Path], target: Path) -> None:
@@ -62,11 +89,9 @@ def replace_folder(folder: Path, new: Path) -> None:
     elif _swap(folder, new):
         shutil.rmtree(new)
     else:
-        old = folder.with_name(f"{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as old:
+            folder.rename(Path(old) / folder.name)
+            new.rename(folder)
 
 
 def _swap(first: Path, second: Path) -> bool:

@@ -12,7 +12,6 @@ or, of recordings without labels, heard. Those rows are marked "taught"; trainin
 
 import json
 import math
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from effort import effort_gains
 from heard import HeardFace, another_voice, ridge
 from listener import Listener
 from phones import find_spikes, load_recogniser, phones_of_spikes
+from shards import begin_data, check_output, replace_folder
 from torch import nn
 from tqdm import tqdm
 from transformers import HfArgumentParser
@@ -356,9 +356,7 @@ def split_of(speaker: str, validation_share: float) -> str:
 
 def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0) -> int:
     """OUTPUT/data with a Parquet file for each split, replaced whole or not at all; the number of rows."""
-    partial, count = output / "data.partial", 0
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial, count = begin_data(output), 0
     groups: dict[str, list[dict]] = {}
     with ExitStack() as stack:
         writers: dict[str, pyarrow.parquet.ParquetWriter] = {}
@@ -377,8 +375,7 @@ def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0
                 flush(split)
         for split in list(groups):
             flush(split)
-    shutil.rmtree(output / "data", ignore_errors=True)
-    partial.rename(output / "data")
+    replace_folder(output / "data", partial)
     return count
 
 
@@ -390,6 +387,7 @@ def _without_lips(rows: Dataset | None) -> Iterable[dict]:
 def main(args: TeachArguments) -> None:
     folders = {name: getattr(args, name) for name in READERS}
     try:
+        check_output(args.output)
         speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
     except ValueError as error:
         raise SystemExit(str(error)) from error
