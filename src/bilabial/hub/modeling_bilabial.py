@@ -7,7 +7,7 @@ may be computed in pieces with the same result.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -323,15 +323,27 @@ class BilabialModel(BilabialPreTrainedModel):
         manner = manner.view(2, -1).float().cpu()
         sound = normalize_level(samples) if do_normalize else samples
         heard = self._hear(sound) if heard is None else heard
-        pairs = []
-        for states, (first, last, kept) in zip(heard, self._chunks(total), strict=True):
-            pairs.append(self.decode_window(states, weights[first:last], learnt, kept))
-        faces = tuple(torch.cat(parts) for parts in zip(*pairs, strict=True))
-        share = quiet_share(sound, config.frame_hop_samples, config.rest_seconds)
-        faces = self.settle(*faces, manner, torch.from_numpy(share))
+        share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
+        faces = self._decode_chunks(heard, weights, learnt, manner, share)
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
         return self.with_lips_of(neutral, face, manner, bool(weights.any()))
+
+    def _decode_chunks(
+        self,
+        heard: Iterable[torch.Tensor],
+        weights: torch.Tensor,
+        style: torch.Tensor,
+        manner: torch.Tensor,
+        share: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Settled coefficients (T, C), neutral and felt, of speech states chunk by chunk: see `settle`."""
+        faces = torch.empty(2, len(weights), len(self.config.blendshapes))
+        for states, (first, last, kept) in zip(heard, self._chunks(len(weights)), strict=True):
+            pair = self.decode_window(states, weights[first:last], style, kept)
+            here = slice(first + kept.start, first + kept.stop)
+            faces[:, here] = torch.stack(self.settle(*pair, manner, share[here]))
+        return faces.unbind()
 
     def settle(
         self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, share: torch.Tensor
