@@ -1,10 +1,14 @@
 """What goes to the Hub works there: without this package, offline, in a clean interpreter."""
 
+import ast
 import copy
 import json
 import math
+import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import card
@@ -25,13 +29,8 @@ from publish import PublishArguments
 from sources import Source
 from test_align import row
 
-from bilabial.checkpoint import (
-    EMBEDDED_MODEL,
-    PIPELINE_CODE,
-    load_checkpoint,
-    save_checkpoint,
-    weights_sha256,
-)
+from bilabial import Animator
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -92,6 +91,55 @@ def test_the_embedded_model_has_no_second_copy_of_the_code():
     assert not list(EMBEDDED_MODEL.glob("*.py"))
     assert "auto_map" not in json.loads((EMBEDDED_MODEL / "config.json").read_text())
     assert (EMBEDDED_MODEL / "model.safetensors").stat().st_size < 25e6
+
+
+IN_A_CLEAN_INTERPRETER = """
+import json, sys, numpy
+from transformers import AutoModel, pipeline
+first, second = sys.argv[1:]
+AutoModel.from_pretrained(first, trust_remote_code=True).save_pretrained(second)
+waveform = numpy.random.default_rng(0).standard_normal(16000).astype("float32") * 0.1
+faces = []
+for folder in (first, second):
+    animate = pipeline("audio-to-blendshapes", model=folder, trust_remote_code=True)
+    face = animate(waveform, sampling_rate=16000)
+    faces.append(face["coefficients"].tolist())
+assert "bilabial" not in sys.modules
+print(json.dumps(faces))
+"""
+
+
+def test_what_save_pretrained_wrote_loads_anywhere(tiny_model, tmp_path):
+    """The model's own method, of what was built here and of what was loaded with its code."""
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
+    animator.model.save_pretrained(tmp_path / "first")
+    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    command = [sys.executable, "-I", "-c", IN_A_CLEAN_INTERPRETER, *folders]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
+    expected = tiny_model.animate(waveform, 16000).numpy()
+    for face in json.loads(done.stdout.splitlines()[-1]):
+        assert np.allclose(face, expected, atol=1e-6)
+
+
+def test_save_checkpoint_leaves_the_classes_as_they_were(tiny_model, tmp_path):
+    save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "without", with_code=False)
+    tiny_model.save_pretrained(tmp_path / "with")
+    assert (tmp_path / "with" / "pipeline_bilabial.py").is_file()
+    assert not list((tmp_path / "without").glob("*.py"))
+
+
+def test_no_error_of_the_hubs_code_advises_a_module_of_ours():
+    """Users of the Hub have those files and no package; strings outside of docstrings are what they read."""
+    for path in HUB_CODE.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                advised = re.search(r"\bbilabial\.|train/|pip install", node.value)
+                assert not advised, (path.name, node.value)
 
 
 def test_saving_without_code_after_saving_with(tiny_model, tmp_path):
@@ -305,11 +353,15 @@ def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
         (".numpy()", ".numpy() * 0.5", "pipeline gives other coefficients in a clean interpreter"),
     ],
 )
-def test_code_that_breaks_or_errs_for_strangers_is_refused(own, tmp_path, monkeypatch, old, new, sentence):
-    code = PIPELINE_CODE.read_text()
-    assert old in code
-    (tmp_path / PIPELINE_CODE.name).write_text(code.replace(old, new, 1))
-    monkeypatch.setattr("bilabial.checkpoint.PIPELINE_CODE", tmp_path / PIPELINE_CODE.name)
+def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old, new, sentence):
+    def save_with_another_pipeline(*given, **options) -> Path:
+        folder = save_checkpoint(*given, **options)
+        code = (folder / "pipeline_bilabial.py").read_text()
+        assert old in code
+        (folder / "pipeline_bilabial.py").write_text(code.replace(old, new, 1))
+        return folder
+
+    monkeypatch.setattr(publish, "save_checkpoint", save_with_another_pipeline)
     with pytest.raises(ValueError, match=sentence):
         publish_own(own)
     assert not (own / "out").exists()

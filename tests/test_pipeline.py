@@ -2,9 +2,15 @@
 
 import json
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
+import datasets
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLE, build_random
 from test_timeline import media, remux
 from transformers import pipeline
@@ -14,7 +20,7 @@ from bilabial.audio import resample as resample_as_the_package
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.pipeline_bilabial import decode, resample
+from bilabial.hub.pipeline_bilabial import decode, download, resample
 
 TASK = "audio-to-blendshapes"
 
@@ -144,3 +150,88 @@ def test_integers_mean_what_they_hold(animate, speech):
     for one, other in ((integers, integers / 32767), (integers // 30000, integers // 30000 / 32767)):
         faces = [animate(sound, sampling_rate=16000)["coefficients"] for sound in (one, other)]
         assert np.abs(faces[0] - faces[1]).max() < 1e-4
+
+
+# ---- what else a pipeline of transformers takes
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of a server of this machine that has speech.flac."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copyfile(EXAMPLE, folder / "speech.flac")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg")
+def test_urls(animate, server):
+    here, there = animate([str(EXAMPLE), f"{server}/speech.flac"])
+    assert np.array_equal(here["coefficients"], there["coefficients"])
+
+
+def test_what_is_behind_a_url(server):
+    assert download(f"{server}/speech.flac") == EXAMPLE.read_bytes()
+
+
+def test_a_url_that_is_not_there_is_a_sentence(animate, server):
+    with pytest.raises(ValueError, match=r"http://127.0.0.1:\d+/gone.flac cannot be read .*404"):
+        animate(f"{server}/gone.flac")
+    with pytest.raises(ValueError, match="http://127.0.0.1:1/x.flac cannot be read"):
+        animate("http://127.0.0.1:1/x.flac")
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg")
+def test_rows_of_datasets_that_are_not_decoded(animate):
+    rows = datasets.Dataset.from_dict({"audio": [str(EXAMPLE)]})
+    audio = rows.cast_column("audio", datasets.Audio(decode=False))[0]["audio"]
+    expected = animate(str(EXAMPLE))["coefficients"]
+    assert np.array_equal(animate(audio)["coefficients"], expected)
+    stored = {"bytes": EXAMPLE.read_bytes(), "path": None}
+    assert np.array_equal(animate(stored)["coefficients"], expected)
+
+
+class Decoder:
+    """What torchcodec.decoders.AudioDecoder has, of which `datasets` gives one for each row."""
+
+    def __init__(self, samples: torch.Tensor, sample_rate: int):
+        self.samples = SimpleNamespace(data=samples, sample_rate=sample_rate)
+
+    def get_all_samples(self) -> SimpleNamespace:
+        return self.samples
+
+
+def test_decoders_of_datasets(animate, speech):
+    expected = animate(speech, sampling_rate=16000)["coefficients"]
+    mono = torch.from_numpy(speech)[None]
+    for samples in (mono, mono.expand(2, -1), torch.cat([mono, -mono])):  # (channels, samples)
+        face = animate(Decoder(samples, 16000))["coefficients"]
+        assert np.abs(face - expected).max() < 1e-5
+
+
+def test_batches(animate, speech):
+    """Of different lengths, as a list and as a stream."""
+    sounds = [{"raw": speech[: 8000 * n], "sampling_rate": 16000} for n in (1, 3, 2)]
+    expected = [animate(sound)["coefficients"] for sound in sounds]
+    for given in (sounds, (sound for sound in sounds)):
+        faces = list(animate(given, batch_size=2))
+        for face, alone in zip(faces, expected, strict=True):
+            assert np.array_equal(face["coefficients"], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_tensors(animate, speech, dtype):
+    """Also those that ask for a gradient."""
+    sound = torch.from_numpy(speech).to(dtype).requires_grad_()
+    face = animate({"array": sound, "sampling_rate": 16000})["coefficients"]
+    expected = animate(sound.detach().float().numpy(), sampling_rate=16000)["coefficients"]
+    assert np.abs(face - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("given", [{}, {"path": None}, {"sampling_rate": 16000}, None, object(), "gone.wav"])
+def test_nothing_to_hear_is_a_sentence(animate, given):
+    with pytest.raises((ValueError, FileNotFoundError), match="samples must be|speech is|gone.wav is not a"):
+        animate(given)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
 
-from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -18,7 +16,6 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WEIGHTS_FILE = "model.safetensors"
 FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
 PIPELINE_CODE = Path(__file__).parent / "hub" / "pipeline_bilabial.py"
-PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
 
 
 def save_checkpoint(
@@ -29,31 +26,21 @@ def save_checkpoint(
 ) -> Path:
     """Write a folder that `load_checkpoint` reads; with_code: also AutoModel and pipeline() of transformers.
 
-    Code files are those of bilabial/hub, copied flat as the Hub wants them. Returns the folder.
+    Code files are those of bilabial/hub, copied flat as the Hub wants them: save_pretrained() of model and
+    feature extractor writes them, unless their classes are for no Auto class. Returns the folder.
     """
-    classes = {
-        BilabialConfig: "AutoConfig",
-        BilabialModel: "AutoModel",
-        BilabialFeatureExtractor: "AutoFeatureExtractor",
-    }
-    for own_class, auto_class in classes.items():
-        own_class._auto_class = None
-        if with_code:
-            own_class.register_for_auto_class(auto_class)
-    for loaded in (model.config, feature_extractor):
-        vars(loaded).pop("auto_map", None)  # what was loaded with its code still points to it
-        vars(loaded).pop("custom_pipelines", None)
+    classes = {type(one): type(one)._auto_class for one in (model, model.config, feature_extractor)}
     try:
-        if with_code:
-            model.config.custom_pipelines = PIPELINES
+        if not with_code:
+            for own_class in classes:
+                own_class._auto_class = None
+            for loaded in (model.config, feature_extractor):
+                vars(loaded).pop("auto_map", None)  # what was loaded with its code still points to it
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
-        if with_code:
-            shutil.copyfile(PIPELINE_CODE, Path(folder) / PIPELINE_CODE.name)
     finally:
-        vars(model.config).pop("custom_pipelines", None)
-        for own_class in classes:
-            own_class._auto_class = None
+        for own_class, auto_class in classes.items():
+            own_class._auto_class = auto_class
     return Path(folder)
 
 

@@ -43,6 +43,7 @@ class BilabialConfig(PreTrainedConfig):
     """
 
     model_type = "bilabial"
+    _auto_class: ClassVar[str] = "AutoConfig"
     sub_configs_defaults: ClassVar[dict] = {
         "audio_encoder_config": SubConfigSpec(config_class=AutoConfig, model_type="wav2vec2", optional=True)
     }

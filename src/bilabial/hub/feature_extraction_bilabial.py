@@ -18,6 +18,7 @@ class BilabialFeatureExtractor(SequenceFeatureExtractor):
     sampling_rate: the only rate that is accepted, in Hz. do_normalize: bring speech to the level of training.
     """
 
+    _auto_class = "AutoFeatureExtractor"
     model_input_names: ClassVar[list[str]] = ["input_values", "attention_mask"]
 
     def __init__(

@@ -179,5 +179,6 @@ def check_sampling_rate(given: int | None, accepted: int) -> None:
     """Raise ValueError unless the waveform's rate is stated and is the model's."""
     if given != accepted:
         raise ValueError(
-            f"sampling_rate must be {accepted} Hz, got {given}; resample with bilabial.audio.resample"
+            f"sampling_rate must be {accepted} Hz, got {given}; resample the waveform, "
+            "or use pipeline('audio-to-blendshapes'), which takes any rate"
         )

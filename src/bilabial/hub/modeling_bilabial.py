@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -46,6 +47,12 @@ from .loudness_bilabial import as_floats, check_sampling_rate, normalize_level, 
 from .speech_encoder_bilabial import BilabialSpeechEncoder
 from .styles_bilabial import preset_manner, reference_manner, restyle
 
+if (
+    TYPE_CHECKING
+):  # transformers copies files that are named so, and pipeline() needs this one beside the model
+    from .pipeline_bilabial import BilabialPipeline  # noqa: F401
+
+PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
 MAX_STYLE_AMOUNT = 1.5
 MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
 EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
@@ -95,6 +102,8 @@ class BilabialPreTrainedModel(PreTrainedModel):
 class BilabialModel(BilabialPreTrainedModel):
     """Speech -> coefficients. See BilabialConfig for every size and weight."""
 
+    _auto_class = "AutoModel"  # save_pretrained() writes the code, which AutoModel loads wherever it goes
+
     def __init__(self, config: BilabialConfig):
         super().__init__(config)
         if config.audio_encoder_config is None:
@@ -115,6 +124,13 @@ class BilabialModel(BilabialPreTrainedModel):
             True  # the part of an emotion or style that does not depend on speech
         )
         self.post_init()
+
+    def save_pretrained(self, *args: object, **kwargs: object) -> None:
+        """As in `transformers`; the code goes along, and pipeline() finds its task in config.json."""
+        vars(self.config).pop("custom_pipelines", None)
+        if self._auto_class is not None:
+            self.config.custom_pipelines = PIPELINES
+        super().save_pretrained(*args, **kwargs)
 
     def forward(
         self,

@@ -1,9 +1,10 @@
 """The task "audio-to-blendshapes" of `transformers.pipeline`: speech in any shape, a named animation out.
 
-`checkpoint.save_checkpoint` names this file in config.json; nothing else imports it.
+`BilabialModel.save_pretrained` names this file in config.json; nothing else imports it.
 """
 
 import subprocess
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from transformers import Pipeline
 from .loudness_bilabial import as_floats, mix_channels
 
 GAP_SECONDS = 0.02  # of lost packets that are filled with silence: a packet of most codecs
+URL_SECONDS = 60.0  # that a server may be silent
 PADDING_SECONDS = 0.1  # of silence at both ends, so that a resampled end does not ring into the beginning
 
 
@@ -20,12 +22,13 @@ class BilabialPipeline(Pipeline):
     r"""
     `pipeline("audio-to-blendshapes", model=..., trust_remote_code=True)`.
 
-    Called with the path or the bytes of an audio file (these need the program ffmpeg), a waveform (S,) and
-    `sampling_rate=`, or {"array" or "raw": (S,), "sampling_rate": Hz}; or with a list of these. emotion,
-    intensity, style and fps are those of `BilabialModel.animate`.
+    Called with the path, the http(s) URL or the bytes of an audio file (these need the program ffmpeg), a
+    waveform (S,) and `sampling_rate=`, {"array" or "raw": (S,), "sampling_rate": Hz}, or the "audio" of a
+    row of `datasets`, decoded or not; or with a list of these. emotion, intensity, style and fps are those of
+    `BilabialModel.animate`, which takes one recording at a time: batch_size changes nothing.
 
     Returns {"names": list of C, "fps": float, "coefficients": (T, C) float32 in 0..1}; frame k is at k / fps
-    seconds. Raises ValueError in a sentence.
+    seconds. Raises FileNotFoundError, or ValueError in a sentence.
     """
 
     _load_processor = False
@@ -44,11 +47,18 @@ class BilabialPipeline(Pipeline):
     def preprocess(self, speech, sampling_rate: int | None = None) -> dict:
         """The waveform (S,) float32 at the model's rate, whatever it came as."""
         rate = self.model.config.sampling_rate
+        if isinstance(speech, Mapping) and not {"array", "raw"} & set(speech):  # not decoded by `datasets`
+            speech = speech.get("bytes") or speech.get("path")
+        if isinstance(speech, str) and speech.startswith(("http://", "https://")):
+            speech = download(speech)
         if isinstance(speech, (str, Path, bytes)):
             return {"waveform": decode(speech, rate)}
         if isinstance(speech, Mapping):
             sampling_rate = speech.get("sampling_rate")
             speech = speech.get("array", speech.get("raw"))
+        elif hasattr(speech, "get_all_samples"):  # the decoder of torchcodec, which `datasets` gives
+            samples = speech.get_all_samples()
+            sampling_rate, speech = samples.sample_rate, mix_channels(as_floats(samples.data).T)
         waveform = as_floats(speech).astype(np.float32)
         if waveform.ndim != 1 or len(waveform) == 0 or not np.isfinite(waveform).all():
             raise ValueError(
@@ -62,9 +72,21 @@ class BilabialPipeline(Pipeline):
         waveform, rate = inputs["waveform"], self.model.config.sampling_rate
         return {"coefficients": self.model.animate(waveform, rate, fps=fps, **wishes), "fps": float(fps)}
 
+    def get_iterator(self, inputs, num_workers: int, batch_size: int, *parameters):
+        return super().get_iterator(inputs, num_workers, 1, *parameters)
+
     def postprocess(self, outputs: dict) -> dict:
         names, coefficients = list(self.model.config.blendshapes), outputs["coefficients"].numpy()
         return {"names": names, "fps": outputs["fps"], "coefficients": coefficients}
+
+
+def download(url: str) -> bytes:
+    """The bytes behind an http(s) URL. Raises ValueError in a sentence."""
+    try:
+        with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
+            return answer.read()
+    except (OSError, ValueError) as error:  # also HTTP's errors, time-outs and URLs that are none
+        raise ValueError(f"{url} cannot be read ({error})") from error
 
 
 def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
