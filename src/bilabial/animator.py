@@ -15,7 +15,7 @@ import torch
 from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError
+from bilabial.errors import UserError, as_number, as_path
 from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
@@ -91,7 +91,7 @@ class Animator:
         config = self.model.config
         clip = FaceClip(config.blendshapes, coefficients.cpu().numpy(), fps, config.lip_distance_weights)
         clip = enliven(clip, Sound.of(waveform, rate, clip, seed, do_normalize=False), strengths)
-        return adjust(clip, adjustments) if adjustments else clip
+        return clip if adjustments is None else adjust(clip, adjustments)
 
     def stream(
         self,
@@ -125,9 +125,10 @@ class Animator:
         up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names, shows no
         face or one that does not speak.
         """
+        amount = as_number(given := amount)
         if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
-            raise UserError("reference_amount", limit=MAX_STYLE_AMOUNT, got=amount)
-        clip = source if isinstance(source, FaceClip) else read_face(Path(source))
+            raise UserError("reference_amount", limit=MAX_STYLE_AMOUNT, got=given)
+        clip = source if isinstance(source, FaceClip) else read_face(as_path(source))
         missing = [name for name in self.model.config.blendshapes if name not in clip.names]
         if missing:
             raise UserError("reference_lacks", missing=missing)

@@ -18,7 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bilabial.errors import UserError
+from bilabial.errors import UserError, as_number, quote
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, level_gain, mix_channels, speech_level_db
 from bilabial.media import audio_frames, audio_stream, declared_seconds, media_name, open_media
 from bilabial.timeline import Gap, Timeline
@@ -67,6 +67,7 @@ def load_audio(
     or is taken for silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError with a sentence
     that says what was given and what is accepted.
     """
+    check_max_seconds(max_seconds)
     if isinstance(source, tuple) and len(source) == 2:
         name, waveform = "the given array", _from_array(*source, max_seconds)
     elif not isinstance(source, (str, Path, bytes)):
@@ -79,6 +80,12 @@ def load_audio(
         waveform = recording.waveform
         _tell_of_losses(recording, name, tell)
     return _normalized(waveform, name, tell) if normalize else waveform
+
+
+def check_max_seconds(max_seconds: float) -> None:
+    """Raise ValueError unless it is a number above 0; infinity sets no limit."""
+    if not as_number(max_seconds) > 0:
+        raise UserError("max_seconds_range", got=max_seconds)
 
 
 def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, float]:
@@ -212,27 +219,32 @@ def _decode(
 def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.ndarray:
     name = "the given array"
     try:
-        array = np.asarray(array)
+        array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     except ValueError as error:
         raise ValueError(f"{name} must be samples of equal shape, got a list of uneven ones") from error
-    if not isinstance(sample_rate, Real) or not 1000 <= sample_rate <= 384000:
+    except (RuntimeError, TypeError) as error:  # of torch: no number of numpy, or one in a list
+        raise ValueError(f"{name} must hold numbers that numpy knows ({error})") from error
+    rate_hz = as_number(sample_rate)
+    if not 1000 <= rate_hz <= 384000:
+        got = quote(sample_rate) if isinstance(sample_rate, Real) else type(sample_rate).__name__
         raise ValueError(
-            "(sample rate, array) is accepted, with a rate of 1000 to 384000 Hz, "
-            f"got {sample_rate if isinstance(sample_rate, Real) else type(sample_rate).__name__} for the rate"
+            f"(sample rate, array) is accepted, with a rate of 1000 to 384000 Hz, got {got} for the rate"
         )
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= 32):
         raise ValueError(f"{name} must have shape (samples,) or (samples, channels), got {array.shape}")
-    _check_duration(len(array) / sample_rate, max_seconds, name)
+    _check_duration(len(array) / rate_hz, max_seconds, name)
     array = as_floats(array)
     mono = mix_channels(array) if array.ndim == 2 else array
     mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread a NaN
-    return _checked(resample(mono, int(sample_rate)), name)
+    return _checked(resample(mono, int(rate_hz)), name)
 
 
 def _check_duration(seconds: float, max_seconds: float, name: str, declared: float = 0.0) -> None:
     """Raise ValueError for what lasts too long; `declared` only tells by how much."""
-    if seconds > max_seconds:
-        raise UserError("audio_too_long", name=name, seconds=max(seconds, declared), limit=max_seconds)
+    if seconds > as_number(max_seconds):
+        raise UserError(
+            "audio_too_long", name=name, seconds=max(seconds, declared), limit=as_number(max_seconds)
+        )
 
 
 def _checked(waveform: np.ndarray, name: str) -> np.ndarray:

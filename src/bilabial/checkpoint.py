@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import hf_hub_download
 
+from bilabial.errors import as_path
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 
@@ -49,9 +50,11 @@ def load_checkpoint(
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
     """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    None or "default" = the embedded model. Raises FileNotFoundError naming the file that a folder lacks;
-    errors of the Hub pass through.
+    None or "default" = the embedded model. Raises FileNotFoundError naming the file that a folder lacks, and
+    ValueError for what is neither path nor id; errors of the Hub pass through.
     """
+    if source is not None:
+        as_path(source)
     source = EMBEDDED_MODEL if source in (None, "default") else source
     if Path(source).is_dir():
         missing = [name for name in FILES if not (Path(source) / name).is_file()]

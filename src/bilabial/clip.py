@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from lzma import LZMAError
 from pathlib import Path
@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from bilabial.errors import MissingFileError, UserError
+from bilabial.errors import MissingFileError, UserError, as_number, as_path, quote
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.live_link import read_live_link
@@ -72,9 +72,11 @@ class FaceClip:
     lip_weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        names, values = tuple(self.names), np.array(self.values, dtype=np.float32)
-        if not names or len(set(names)) != len(names):
-            raise UserError("clip_names")
+        names = _names_of(self.names)
+        try:
+            values = np.array(self.values, dtype=np.float32)
+        except (OverflowError, RuntimeError, TypeError, ValueError) as error:  # torch raises RuntimeError
+            raise UserError("clip_shape", count=len(names), got=type(self.values).__name__) from error
         if values.ndim != 2 or values.shape[1] != len(names) or len(values) == 0:
             raise UserError("clip_shape", count=len(names), got=values.shape)
         if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
@@ -94,7 +96,7 @@ class FaceClip:
     def __getitem__(self, name: str) -> np.ndarray:
         """The curve of one coefficient: (T,) float32 in 0..1. Raises KeyError for a name the clip lacks."""
         if name not in self.names:
-            raise KeyError(f"this clip has no {name!r}; it has {', '.join(self.names)}")
+            raise KeyError(f"this clip has no {quote(name)}; it has {', '.join(self.names)}")
         return self.values[:, self.names.index(name)]
 
     @property
@@ -108,21 +110,25 @@ class FaceClip:
         return np.arange(len(self)) / self.fps
 
     def select(self, names: Sequence[str]) -> FaceClip:
-        """The same clip with only these coefficients, in this order."""
+        """The same clip with only these coefficients, in this order. Raises KeyError for one it lacks."""
+        names = _names_of(names)
         return replace(self, names=names, values=np.stack([self[name] for name in names], axis=1))
 
     def slice(self, start_seconds: float, end_seconds: float) -> FaceClip:
         """The frames at start_seconds <= time < end_seconds; the first of them becomes time 0."""
-        kept = (self.times >= start_seconds - 1e-9) & (self.times < end_seconds - 1e-9)
+        start, end = as_number(start_seconds), as_number(end_seconds)
+        kept = (self.times >= start - 1e-9) & (self.times < end - 1e-9)
         if not kept.any():
             raise ValueError(
-                f"no frame between {start_seconds} s and {end_seconds} s of {self.duration_seconds:.3f} s"
+                f"no frame between {quote(start_seconds)} s and {quote(end_seconds)} s of "
+                f"{self.duration_seconds:.3f} s"
             )
         return replace(self, values=self.values[kept])
 
     def resample(self, fps: float) -> FaceClip:
         """The same motion at another frame rate by linear interpolation; ceil(duration * fps) frames."""
-        new_times = np.arange(num_frames(self.duration_seconds, check_fps(fps))) / fps
+        fps = check_fps(fps)
+        new_times = np.arange(num_frames(self.duration_seconds, fps)) / fps
         return replace(self, values=interpolate_frames(self.times, self.values, new_times), fps=fps)
 
     def lip_distance_mm(self) -> np.ndarray:
@@ -194,13 +200,22 @@ class FaceClip:
         return cls(track.names, track.frames(), track.fps)
 
 
+def _names_of(given: object) -> tuple[str, ...]:
+    """Names as a tuple. Raises UserError unless they are unique texts, one at least."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    names = tuple(given) if is_list and getattr(given, "ndim", 1) else ()
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise UserError("clip_names")
+    return names
+
+
 def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a numpy archive by name; of `names` alone where some are given, as far as they are there.
 
     Raises FileNotFoundError, or UserError for what is no archive, a damaged one, or more than 128 MB of
     arrays: a small file can hold large ones.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise MissingFileError("file_missing", name=path)
     try:

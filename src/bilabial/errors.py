@@ -6,9 +6,12 @@ viewer/sentences.json under the same code, then `raise UserError(CODE, name=...,
 
 from __future__ import annotations
 
-from bilabial.hub.errors_bilabial import SENTENCES, MissingFileError, UserError, cut, quote
+import os
+from pathlib import Path
 
-__all__ = ["SENTENCES", "MissingFileError", "UserError", "cut", "quote"]
+from bilabial.hub.errors_bilabial import SENTENCES, MissingFileError, UserError, as_number, cut, quote
+
+__all__ = ["SENTENCES", "MissingFileError", "UserError", "as_number", "as_path", "cut", "quote"]
 
 SENTENCES |= {
     # sound and video
@@ -35,6 +38,9 @@ SENTENCES |= {
     "recording is accepted, at most {limit} s longer or shorter",
     # faces in files
     "clip_lip_weights": "FaceClip lip_weights must be finite numbers by name, got {got}",
+    "max_seconds_range": "max_seconds must be a number above 0, got {got}",
+    "level_range": "level_db must be a finite number of dB, or None, got {got}",
+    "path_kind": "the path of a file is a text or a pathlib.Path, got {got}",
     "clip_names": "FaceClip names must be unique, one at least",
     "clip_range": "FaceClip values must be finite and within 0..1; clip them before",
     "clip_shape": "FaceClip values must be (frames, {count}), one frame at least, got {got}",
@@ -78,6 +84,7 @@ SENTENCES |= {
     "reference_capture": "a video as reference needs `pip install 'bilabial[capture]'` ({error})",
     "video_capture": "comparing with a video needs `pip install 'bilabial[capture]'` ({error})",
     # what is added and changed
+    "adjustment_kind": "adjustments must be bilabial.motion.Adjustments, got {got}",
     "adjustment_range": "{name} must be a number from {low:g} to {high:g}, got {got}",
     "adjustment_region": "strength is by region, {accepted}, got {got}",
     "motion_name": "motion must be of {accepted}, got {got}",
@@ -108,3 +115,14 @@ SENTENCES |= {
     "seed_text": "the seed must be a whole number of at least 0, or empty, got {got}",
     "uploads_full": "The server holds as many files as it can; try again in some minutes.",
 }
+
+
+def as_path(given: object) -> Path:
+    """The path that a user named. Raises UserError for what is none and what no file system holds."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise UserError("path_kind", got=given)
+    try:
+        Path(given).exists()
+    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+        raise MissingFileError("file_missing", name=cut(str(given))) from error
+    return Path(given)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bilabial.clip import FaceClip
+from bilabial.errors import MissingFileError, as_path
 from bilabial.names import arkit_name
 
 GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
@@ -41,6 +42,16 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
     names.
     """
     scene, binary = read_glb(head)
+    try:
+        return write_glb(path, *_animated(clip, scene, binary, head))
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{head} is a GLB whose scene is no glTF 2.0 ({type(error).__name__} {error})"
+        ) from error
+
+
+def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> tuple[dict, bytes]:
+    """The scene with the clip as its animation, and the binary part with the curves at its end."""
     buffers = scene.get("buffers", [])
     if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
         raise ValueError(
@@ -67,12 +78,18 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
         channels.append({"sampler": written[tuple(targets)], "target": {"node": node, "path": "weights"}})
     animation = {"name": "speech", "samplers": samplers, "channels": channels}
     scene["animations"] = [*scene.get("animations", []), animation]
-    return write_glb(path, scene, binary)
+    return scene, binary
 
 
 def read_glb(path: str | Path) -> tuple[dict, bytes]:
-    """The scene and the binary part of a GLB. Raises ValueError when it is none, or not all of one."""
-    content = Path(path).read_bytes()
+    """The scene and the binary part of a GLB.
+
+    Raises FileNotFoundError, or ValueError when it is none, or not all of one.
+    """
+    path = as_path(path)
+    if not path.is_file():
+        raise MissingFileError("file_missing", name=path)
+    content = path.read_bytes()
     if len(content) < 20 or struct.unpack("<II", content[:8]) != (GLB_MAGIC, 2):
         raise ValueError(f"{path} is not a GLB (binary glTF 2.0)")
     size = struct.unpack("<I", content[8:12])[0]
@@ -84,8 +101,9 @@ def read_glb(path: str | Path) -> tuple[dict, bytes]:
         chunks[kind] = content[start + 8 : start + 8 + length]
         start += 8 + length
     try:
-        return json.loads(chunks[GLB_JSON]), chunks.get(GLB_BINARY, b"")
-    except (KeyError, ValueError) as error:
+        scene = dict(json.loads(chunks[GLB_JSON]))
+        return scene, chunks.get(GLB_BINARY, b"")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is a GLB whose scene cannot be read ({type(error).__name__} {error})"
         ) from error

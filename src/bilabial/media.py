@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from bilabial.errors import MissingFileError, UserError
+from bilabial.errors import MissingFileError, UserError, as_path
 from bilabial.timeline import UNTIMED_FORMATS
 
 STREAMED_BYTES = 0x7FFF0000  # a WAV file that declares as much was written to a pipe
@@ -21,7 +21,7 @@ MediaSource = str | Path | bytes
 def open_media(source: MediaSource) -> av.container.InputContainer:
     """Open an audio or video file with PyAV. Raises FileNotFoundError, or ValueError when it is not media."""
     name = media_name(source)
-    if isinstance(source, (str, Path)) and not Path(source).is_file():
+    if isinstance(source, (str, Path)) and not as_path(source).is_file():
         raise MissingFileError("file_missing", name=name)
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if size == 0:

@@ -8,15 +8,15 @@ the model closed: `reseal` is the last stage of both.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import torch
 
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError
+from bilabial.errors import UserError, as_number
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY
 from bilabial.hub.lips_bilabial import set_lip_distance
@@ -179,19 +179,26 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
     if isinstance(motion, Mapping):
         strengths = dict(motion)
     else:
-        names = MOTIONS if motion is None else (motion,) if isinstance(motion, str) else motion
+        names = tuple(MOTIONS) if motion is None else (motion,) if isinstance(motion, str) else motion
+        is_list = isinstance(names, Collection) and getattr(names, "ndim", 1)  # numpy has some of no length
+        if not is_list or not all(isinstance(name, str) for name in names):
+            raise UserError("motion_name", accepted=list(MOTIONS), got=motion)
         strengths = dict.fromkeys(names, 1.0)
     for name, strength in strengths.items():
         if name not in MOTIONS:
             raise UserError("motion_name", accepted=list(MOTIONS), got=name)
-        if not isinstance(strength, Real) or not 0.0 <= strength <= MAX_INTENSITY:
+        strengths[name] = as_number(strength)
+        if not 0.0 <= strengths[name] <= MAX_INTENSITY:
             raise UserError("motion_strength", name=name, limit=MAX_INTENSITY, got=strength)
     return strengths
 
 
 def enliven(clip: FaceClip, sound: Sound, strengths: Mapping[str, float]) -> FaceClip:
-    """Apply the stages of MOTIONS in their order, each with its strength; 0 leaves a stage out."""
-    moved = clip
+    """Apply the stages of MOTIONS in their order, each with its strength; 0 leaves a stage out.
+
+    Raises ValueError as `check_motion`.
+    """
+    moved, strengths = clip, check_motion(strengths)
     for name, stage in MOTIONS.items():
         if strengths.get(name, 0.0) > 0:
             moved = stage(moved, sound, strengths[name])
@@ -217,6 +224,8 @@ class Adjustments:
             ("smoothing_seconds", 0.0, 0.5), ("lip_offset_mm", -10.0, 10.0), ("symmetry", 0.0, 1.0)
         ):  # fmt: skip
             _check(name, getattr(self, name), low, high)
+        if not isinstance(self.strength, Mapping):
+            raise UserError("adjustment_region", accepted=list(REGIONS), got=self.strength)
         for region, value in self.strength.items():
             if region not in REGIONS:
                 raise UserError("adjustment_region", accepted=list(REGIONS), got=region)
@@ -230,12 +239,14 @@ REGIONS = {
 
 
 def adjust(clip: FaceClip, adjustments: Adjustments) -> FaceClip:
-    """The clip with all adjustments; lips that were closed stay closed."""
-    moved = symmetrize(clip, adjustments.symmetry)
-    moved = smooth(moved, adjustments.smoothing_seconds)
+    """The clip with all adjustments; lips that were closed stay closed. Raises ValueError for others."""
+    if not isinstance(adjustments, Adjustments):
+        raise UserError("adjustment_kind", got=adjustments)
+    moved = symmetrize(clip, float(adjustments.symmetry))
+    moved = smooth(moved, float(adjustments.smoothing_seconds))
     for region, value in adjustments.strength.items():
-        moved = strengthen(moved, region, value)
-    return reseal(offset_lips(moved, adjustments.lip_offset_mm), clip)
+        moved = strengthen(moved, region, float(value))
+    return reseal(offset_lips(moved, float(adjustments.lip_offset_mm)), clip)
 
 
 def smooth(clip: FaceClip, seconds: float) -> FaceClip:
@@ -330,5 +341,5 @@ def _smoothed(curve: np.ndarray, fps: float, seconds: float) -> np.ndarray:
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+    if isinstance(value, bool) or not low <= as_number(value) <= high:
         raise UserError("adjustment_range", name=name, low=low, high=high, got=value)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError
+from bilabial.errors import UserError, as_number
 from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.hub.loudness_bilabial import (
@@ -103,9 +103,9 @@ class FaceStream:
         self._learnt, manner = style.split([config.style_size, 2 * len(self.names)])
         self._manner = manner.view(2, -1).float().cpu()
         self._life = self._draw_life(motion, seed) if any(motion.values()) else None
-        if level_db is not None and not np.isfinite(level_db):
-            raise ValueError(f"level_db must be a finite number of dB, or None, got {level_db!r}")
-        self._given_level_db = level_db
+        if level_db is not None and not np.isfinite(as_number(level_db)):
+            raise UserError("level_range", got=level_db)
+        self._given_level_db = None if level_db is None else as_number(level_db)
         self._feeling = self._encoded(emotion, intensity)
         self.reset()
 

@@ -7,7 +7,7 @@ import csv
 import io
 from pathlib import Path
 
-from bilabial.errors import MissingFileError, UserError
+from bilabial.errors import MissingFileError, UserError, as_path
 
 SEPARATORS = (",", ";", "\t", "|")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a spreadsheet's "Unicode text" begins
@@ -21,13 +21,14 @@ def read_table(path: str | Path) -> list[Line]:
     The separator is what separates the header's names, or what a first line such as sep=; says. Raises
     FileNotFoundError, or UserError for another encoding and for quotes that do not end.
     """
-    if not Path(path).is_file():
-        raise MissingFileError("file_missing", name=Path(path))
-    content = Path(path).read_bytes()
+    path = as_path(path)
+    if not path.is_file():
+        raise MissingFileError("file_missing", name=path)
+    content = path.read_bytes()
     try:
         return _lines(decoded(content))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError("csv_encoding", path=Path(path), error=error) from error
+        raise UserError("csv_encoding", path=path, error=error) from error
 
 
 def decoded(content: bytes) -> str:

@@ -2,11 +2,10 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
 import numpy as np
 
-from .errors_bilabial import UserError
+from .errors_bilabial import UserError, as_number
 
 MAX_INTENSITY = 1.5
 MAX_NUMBER = sys.float_info.max  # JSON has whole numbers beyond it
@@ -19,9 +18,10 @@ Schedule = Sequence[tuple[float, Mixture]]
 
 def check_intensity(intensity: float) -> float:
     """Raise ValueError unless intensity is a number from 0 to 1.5."""
-    if not isinstance(intensity, Real) or not 0.0 <= intensity <= MAX_INTENSITY:
+    number = as_number(intensity)
+    if not 0.0 <= number <= MAX_INTENSITY:
         raise UserError("intensity_range", limit=MAX_INTENSITY, got=intensity)
-    return float(intensity)
+    return number
 
 
 def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
@@ -36,9 +36,10 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     for name, share in shares.items():
         if name not in emotions:
             raise UserError("emotion_name", accepted=list(emotions), got=name)
-        if isinstance(share, bool) or not isinstance(share, Real) or not 0.0 <= share <= MAX_NUMBER:
+        number = as_number(share)
+        if isinstance(share, bool) or not 0.0 <= number <= MAX_NUMBER:
             raise UserError("emotion_share", name=name, got=share)
-        weights[list(emotions).index(name)] = share
+        weights[list(emotions).index(name)] = number
     weights /= max(1.0, float(weights.sum()))
     weights[0] = 0.0  # neutral is the origin
     return weights.astype(np.float32)
@@ -55,18 +56,19 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
     the entry's time, along a smooth ramp. Raises ValueError unless the times are finite and rise, and for
     more than 1000 entries.
     """
-    if isinstance(schedule, (bytes, int, float)) or schedule is None or not len(schedule):
+    if not isinstance(schedule, Sequence) or isinstance(schedule, (str, bytes)) or not len(schedule):
         raise UserError("schedule_kind", got=schedule)
     if len(schedule) > MAX_ENTRIES:
         raise UserError("schedule_long", limit=MAX_ENTRIES, count=len(schedule))
     for entry in schedule:
         if not isinstance(entry, (tuple, list)) or len(entry) != 2:
             raise UserError("schedule_entry", got=entry)
-    starts = [start for start, _ in schedule]
-    if not all(isinstance(start, Real) and abs(start) <= MAX_NUMBER for start in starts):
-        raise UserError("schedule_times", got=starts)
+    given = [start for start, _ in schedule]
+    starts = [as_number(start) for start in given]
+    if not all(abs(start) <= MAX_NUMBER for start in starts):
+        raise UserError("schedule_times", got=given)
     if sorted(set(starts)) != starts:
-        raise UserError("schedule_order", got=starts)
+        raise UserError("schedule_order", got=given)
     levels = [mixture_weights(mixture, emotions) for _, mixture in schedule]
     weights = np.tile(levels[0], (len(times), 1))
     for start, before, after in zip(starts[1:], levels, levels[1:], strict=False):

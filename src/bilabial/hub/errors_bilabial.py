@@ -3,8 +3,11 @@
 What was given is quoted in at most 80 characters, whatever its size. Needs nothing but Python.
 """
 
+import math
 import reprlib
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from pathlib import PurePath
 
 MAX_QUOTED = 80  # characters of what a user gave
@@ -75,6 +78,18 @@ class _Quote(reprlib.Repr):
     def repr_int(self, number: int, level: int) -> str:
         """Python refuses to write numbers of more than 4300 digits."""
         return repr(number) if abs(number) < 10**MAX_QUOTED else f"a number of {number.bit_length()} bits"
+
+
+def as_number(value: object) -> float:
+    """One real number of Python, numpy or torch as a float; NaN for all else and for what no float holds."""
+    if isinstance(value, (str, bytes)) or not (
+        isinstance(value, (Real, Decimal)) or getattr(value, "ndim", None) == 0
+    ):
+        return math.nan
+    try:
+        return float(value)
+    except (ArithmeticError, TypeError, ValueError, RuntimeError):  # torch raises RuntimeError
+        return math.nan
 
 
 def quote(value: object) -> str:

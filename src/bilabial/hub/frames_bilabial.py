@@ -2,20 +2,17 @@
 
 import math
 
-from .errors_bilabial import UserError
+from .errors_bilabial import UserError, as_number
 
 MIN_FPS, MAX_FPS = 1.0, 240.0
 
 
 def check_fps(fps: float) -> float:
     """Return `fps` (Hz) as a float. Raises ValueError unless it is a number in 1..240."""
-    try:
-        accepted = not isinstance(fps, (bool, str)) and MIN_FPS <= fps <= MAX_FPS
-    except TypeError:
-        accepted = False
-    if not accepted:
+    number = as_number(fps)
+    if isinstance(fps, bool) or not MIN_FPS <= number <= MAX_FPS:
         raise UserError("fps_range", low=MIN_FPS, high=MAX_FPS, got=fps)
-    return float(fps)
+    return number
 
 
 def num_frames(duration_seconds: float, fps: float) -> int:

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from .errors_bilabial import as_number, quote
+
 SAMPLING_RATE = 16000  # Hz
 SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalisation, dB below full scale
 SILENCE_LEVEL_DB = -65.0  # softer recordings are silence, unless their sound comes and goes
@@ -38,7 +40,7 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
         samples = samples.float() if samples.is_floating_point() else samples
     try:
         samples = np.asarray(samples)
-    except ValueError as error:
+    except (RuntimeError, TypeError, ValueError) as error:  # torch raises RuntimeError
         raise ValueError("samples must be one array, got lists of different lengths") from error
     if np.issubdtype(samples.dtype, np.floating):
         return samples
@@ -177,8 +179,8 @@ def _is_quiet(level_db: np.ndarray) -> np.ndarray:
 
 def check_sampling_rate(given: int | None, accepted: int) -> None:
     """Raise ValueError unless the waveform's rate is stated and is the model's."""
-    if given != accepted:
+    if as_number(given) != accepted:
         raise ValueError(
-            f"sampling_rate must be {accepted} Hz, got {given}; resample the waveform, "
+            f"sampling_rate must be {accepted} Hz, got {quote(given)}; resample the waveform, "
             "or use pipeline('audio-to-blendshapes'), which takes any rate"
         )

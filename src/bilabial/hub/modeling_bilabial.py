@@ -9,7 +9,6 @@ may be computed in pieces with the same result.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +30,7 @@ from .conditions_bilabial import (
 )
 from .configuration_bilabial import BilabialConfig
 from .decoder_block_bilabial import BilabialBlock
-from .errors_bilabial import UserError
+from .errors_bilabial import UserError, as_number, quote
 from .frames_bilabial import check_fps, num_frames
 from .lips_bilabial import (
     close_lips,
@@ -228,7 +227,7 @@ class BilabialModel(BilabialPreTrainedModel):
         Neutral is all zeros; shares of more than 1 together are scaled to 1. Raises ValueError for unknown
         names, shares below 0, or an intensity outside its range.
         """
-        check_intensity(intensity)
+        intensity = check_intensity(intensity)
         return torch.from_numpy(mixture_weights(emotion, self.config.emotions)) * intensity
 
     def encode_schedule(
@@ -239,7 +238,7 @@ class BilabialModel(BilabialPreTrainedModel):
         Changes take a second, centred on the entry's time. Raises ValueError like encode_emotion, and unless
         the times rise.
         """
-        check_intensity(intensity)
+        intensity = check_intensity(intensity)
         times = np.arange(num_frames) / self.config.frame_rate_hz
         return torch.from_numpy(schedule_weights(schedule, self.config.emotions, times)) * intensity
 
@@ -269,9 +268,10 @@ class BilabialModel(BilabialPreTrainedModel):
         for name, amount in amounts.items():
             if name not in self.style_names:
                 raise UserError("style_name", accepted=self.style_names, got=name)
-            if not isinstance(amount, Real) or not 0.0 <= amount <= MAX_STYLE_AMOUNT:
+            number = as_number(amount)
+            if not 0.0 <= number <= MAX_STYLE_AMOUNT:
                 raise UserError("style_amount", name=name, limit=MAX_STYLE_AMOUNT, got=amount)
-            vector = vector + amount * (self._named_style(name) - default)
+            vector = vector + number * (self._named_style(name) - default)
         return vector
 
     def reference_style(self, values: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -281,7 +281,13 @@ class BilabialModel(BilabialPreTrainedModel):
         than 20 frames, for lips that hardly move, and where the model has no statistics of its own to compare
         with.
         """
-        values = torch.from_numpy(np.array(values, dtype=np.float32))
+        try:
+            values = values.detach().cpu() if isinstance(values, torch.Tensor) else values
+            values = torch.from_numpy(np.array(values, dtype=np.float32))
+        except (OverflowError, RuntimeError, TypeError, ValueError) as error:  # torch raises RuntimeError
+            raise UserError(
+                "reference_shape", count=len(self.config.blendshapes), got=type(values).__name__
+            ) from error
         if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
             raise UserError("reference_shape", count=len(self.config.blendshapes), got=tuple(values.shape))
         if self.config.channel_means is None or self.config.channel_spreads is None:
@@ -470,8 +476,15 @@ class BilabialModel(BilabialPreTrainedModel):
         self, style: torch.Tensor | None, batch: tuple[int]
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """What modulates the decoder, and the manner (., 2 C) of whole style vectors, else None."""
-        if isinstance(style, torch.Tensor) and not torch.is_floating_point(style):
-            return style, None  # indices
+        if isinstance(style, torch.Tensor) and style.dtype in (torch.int32, torch.int64):
+            count = len(self.config.styles)
+            on_cpu = style.device.type == "cpu" and not torch.compiler.is_compiling()
+            if style.shape != batch or (on_cpu and not ((style >= 0) & (style < count)).all()):
+                raise ValueError(
+                    f"style indices must be ({batch[0]},), of 0 to {count - 1}, "
+                    f"got {quote(style.tolist()) if on_cpu else tuple(style.shape)}"
+                )
+            return style, None
         learnt = self.config.style_size
         whole = learnt + 2 * len(self.config.blendshapes)
         _check_condition("style", style, (whole, learnt), batch)
@@ -512,13 +525,13 @@ def _check_condition(name: str, given: object, sizes: tuple[int, ...], leading: 
     """Raise ValueError unless it is None or a tensor (size,), or one with the first of the leading shape."""
     if given is None:
         return
-    is_tensor = isinstance(given, torch.Tensor)
+    is_tensor = isinstance(given, torch.Tensor) and torch.is_floating_point(given)
     shapes = [leading[:k] for k in range(len(leading) + 1)]
     if not is_tensor or given.shape[-1:] not in [(size,) for size in sizes] or given.shape[:-1] not in shapes:
         raise ValueError(
             f"{name} must be {' or '.join(map(str, sizes))} numbers as encode_{name} gives them, or "
             f"{' x '.join(map(str, leading))} of these, got "
-            + (f"shape {tuple(given.shape)}" if is_tensor else repr(given)[:80])
+            + (f"shape {tuple(given.shape)}" if is_tensor else quote(given))
         )
 
 
