@@ -22,6 +22,14 @@ pytest_plugins = ["browsing"]
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 
 
+@pytest.fixture(autouse=True)
+def same_threads():
+    """No test may leave another number of threads: sums, and so weights, would differ in their last bits."""
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
+
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """Folder of real clips, named by BILABIAL_TEST_DATA; tests that need it are skipped without it."""

@@ -21,6 +21,8 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+import torch
+
 DIED = "its worker died"
 JOBS_PER_WORKER = 200  # after which a process is made anew: it keeps some 0.1 MB of each video
 SOURCES = (Path(__file__).resolve().parent, Path(__file__).resolve().parents[1] / "src")
@@ -120,10 +122,12 @@ def _attempt(function: Function, job: object) -> str | None:
 
 
 def _start_worker(log: Path) -> None:
-    """Send what libraries print on stderr to a file, and end with the process that started this one.
+    """Compute on one thread, send what libraries print on stderr to a file, end with the parent process.
 
-    MediaPipe's four lines a video would hide the progress; a killed run would leave idle processes behind.
+    There are as many processes as cores (Ray sets the threads of its own workers). MediaPipe's four lines a
+    video would hide the progress; a killed run would leave idle processes behind.
     """
+    torch.set_num_threads(1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

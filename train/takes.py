@@ -15,7 +15,6 @@ from typing import Literal
 
 import pyarrow
 import pyarrow.parquet
-import torch
 from active_speaker import agreement, find_pair, read_streams, stretch_of
 from align import find_peak, predict_distance
 
@@ -228,8 +227,5 @@ def _sync(row: dict, source: str | None) -> dict[str, float | None]:
 
 @functools.cache
 def _load_model(source: str | None) -> BilabialModel | None:
-    """One model a process, on one thread: there are as many processes as cores. None for NO_MODEL."""
-    if source == NO_MODEL:
-        return None
-    torch.set_num_threads(1)
-    return load_checkpoint(source)[0]
+    """One model a process. None for NO_MODEL."""
+    return None if source == NO_MODEL else load_checkpoint(source)[0]
