@@ -5,8 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from browsing import CHROMIUM, three  # noqa: F401 (a fixture)
-from glb import read_mesh
-from head_landmarks import (
+
+from bilabial.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.make_head.glb import read_mesh
+from tools.make_head.landmarks import (
     HEAD,
     SKIN,
     HeadLandmarksArguments,
@@ -20,10 +23,7 @@ from head_landmarks import (
     single_poses,
     write_landmarks,
 )
-from head_picture import open_head
-
-from bilabial.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.make_head.picture import open_head
 
 MOST = 1e-3  # outer-eye distances, 0.09 mm
 
@@ -34,7 +34,7 @@ def skin():
 
 
 def test_stored_landmarks_are_those_of_the_head(skin):
-    """Fails after a change of the head's shapes: run python train/head_landmarks.py --keep_map."""
+    """Fails after a change of the head's shapes: run python -m tools.make_head.landmarks --keep_map."""
     made, stored = place_landmarks(skin, read_map(PATH)), head_landmarks()
     assert np.abs(made.rest - stored.rest).max() < MOST
     assert np.abs(made.deltas - stored.deltas).max() < MOST

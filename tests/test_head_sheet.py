@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from browsing import CHROMIUM, three  # noqa: F401 (a fixture)
 from conftest import write_video
-from head_picture import open_head
-from head_sheet import (
+from PIL import Image
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.make_head.contact_sheet import (
     LABEL_PIXELS,
     HeadSheetArguments,
     Voice,
@@ -17,9 +19,7 @@ from head_sheet import (
     tiles_of_sentences,
     tiles_of_sounds,
 )
-from PIL import Image
-
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.make_head.picture import open_head
 
 PHONES = [("SIL", 0.0, 0.1), ("M", 0.1, 0.3), ("UH", 0.3, 0.4), ("UW", 0.4, 0.6), ("UW", 0.6, 0.9)]
 
@@ -88,7 +88,7 @@ def test_another_view_and_what_is_no_head(tmp_path, three):  # noqa: F811
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed (apt-get install flite)")
 def test_the_sentence_has_every_sound():
-    from head_sheet import VOICES, speak
+    from tools.make_head.contact_sheet import VOICES, speak
 
     for row in tiles_of_sounds([speak(name) for name in VOICES]):
         assert all(row), row

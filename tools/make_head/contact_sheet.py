@@ -1,8 +1,9 @@
 """Draw a contact sheet of the 3D head: how it says oo, ee, ah, f, sh, th and m, or a whole sentence.
 
-    apt-get install flite chromium && pip install playwright && python train/head_sheet.py --output sheet.png
-    python train/head_sheet.py --output sheet.png --sounds talk.mp4 voice.wav --clips clips.json
-    python train/head_sheet.py --output frames.png --sounds voice.wav --fps 12
+    apt-get install flite chromium && pip install playwright
+    python -m tools.make_head.contact_sheet --output sheet.png
+    python -m tools.make_head.contact_sheet --output sheet.png --sounds talk.mp4 voice.wav --clips clips.json
+    python -m tools.make_head.contact_sheet --output frames.png --sounds voice.wav --fps 12
 
 Columns are voices: three of flite, which knows the times of its phones, that say one sentence with all these
 sounds, and each file of --sounds. A tile is the face in the middle of the sound; beside that of a video
@@ -13,15 +14,11 @@ Phone times of files are those of --clips, {name without suffix: {"phones": [[na
 """
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
 import numpy as np
-from head_picture import VIEWS, Draw, open_head
 from phones import find_spikes, load_recogniser, phones_of_spikes
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from synthesizers import speak_flite
@@ -33,6 +30,7 @@ from bilabial.clip import FaceClip
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.media import open_media
 from bilabial.phones import Phone, ipa_of, seals_lips
+from tools.make_head.picture import VIEWS, Draw, open_head
 
 SENTENCE = "My father and two thin sheep move the fish."
 VOICES = ("slt", "rms", "awb")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from glb import encode_png, vertex_normals
-from makehuman import Face
 from scipy import sparse
 from scipy.sparse import csgraph
+
+from tools.make_head.glb import encode_png, vertex_normals
+from tools.make_head.makehuman import Face
 
 CUT = (
     4.98,

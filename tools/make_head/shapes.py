@@ -1,28 +1,25 @@
 """Print what each of the 52 shapes of a head moves: where, how far, and how it differs from the others.
 
-    python train/head_shapes.py
-    python train/head_shapes.py --lip_heights lip_heights.npz    # lips beside those of another mesh
+    python -m tools.make_head.shapes
+    python -m tools.make_head.shapes --lip_heights lip_heights.npz    # lips beside those of another mesh
 
 The other mesh's file has names (K,), upper0 and lower0 (P,), the heights of the closed lips' contours in the
 midline, and upper and lower (K, P), what each shape adds to them; all in centimetres.
 """
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
 import numpy as np
-from glb import Mesh, read_mesh
-from mouth import mirrored_name
 from scipy.spatial import cKDTree
 from transformers import HfArgumentParser
 
 from bilabial.exporters import read_glb
 from bilabial.head_landmarks import PATH
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
+from tools.make_head.glb import Mesh, read_mesh
+from tools.make_head.mouth import mirrored_name
 
 PARTS = ("skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "lashes", "brows")
 MM = 1000  # millimetres per metre
@@ -33,7 +30,7 @@ TURNED = ("jawLeft", "mouthLeft")  # shapes whose name ends in a side and which 
 
 @dataclass
 class HeadShapesArguments:
-    head: Path = field(default=PATH.with_name("head.glb"), metadata={"help": "GLB written by train/head.py."})
+    head: Path = field(default=PATH.with_name("head.glb"), metadata={"help": "GLB written by head.py."})
     lip_heights: Path | None = field(
         default=None, metadata={"help": ".npz with the lips' heights of another mesh, to compare."}
     )

@@ -8,11 +8,11 @@ a shape that only widens, narrows or turns the mouth. Lengths are MakeHuman's de
 from dataclasses import replace
 
 import numpy as np
-from makehuman import Face
 from scipy.spatial import cKDTree
-from skin import LIP_RINGS, smooth
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
+from tools.make_head.makehuman import Face
+from tools.make_head.skin import LIP_RINGS, smooth
 
 MIRROR = 0.002  # decimetres between a vertex and the mirrored place of its partner
 SMILES = ("mouthSmile", "mouthDimple", "mouthStretch")  # what mouthPress must not do

@@ -1,8 +1,8 @@
 """Find MediaPipe's landmarks on the head of the viewer: writes viewer/head_landmarks.npz.
 
-    apt-get install chromium && pip install playwright && python train/head_landmarks.py
-    python train/head_landmarks.py --keep_map    # a second; after train/head.py changed the shapes
-    python train/head_landmarks.py --check       # only measures what is there
+    apt-get install chromium && pip install playwright && python -m tools.make_head.landmarks
+    python -m tools.make_head.landmarks --keep_map    # a second; after head.py changed the shapes
+    python -m tools.make_head.landmarks --check       # only measures what is there
 
 The map says which point of the skin each of the 468 landmarks is: three vertices and their weights. MediaPipe
 looks at pictures of the head in many poses; the point is the one that is drawn nearest to the landmark in all
@@ -11,16 +11,11 @@ poses of mouths that the map was not made from it is checked how well the mouth 
 what MediaPipe sees against what the head shows.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
 import mediapipe
 import numpy as np
-from glb import Mesh, read_mesh
-from head_picture import Camera, open_head
 from mediapipe.tasks.python import BaseOptions, vision
 from tables import table
 from tqdm import tqdm
@@ -38,6 +33,8 @@ from bilabial.head_landmarks import (
 )
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.metrics import correlation
+from tools.make_head.glb import Mesh, read_mesh
+from tools.make_head.picture import Camera, open_head
 
 HEAD = PATH.with_name("head.glb")
 SKIN = "skin"  # the mesh on which landmarks lie
@@ -74,7 +71,7 @@ class HeadLandmarksArguments:
     check: bool = field(default=False, metadata={"help": "Only measure how good --output is; write nothing."})
     num_poses: int = field(default=40, metadata={"help": "Mixtures that the map is made from."})
     num_checks: int = field(default=40, metadata={"help": "Further mixtures that check it."})
-    head: Path = field(default=HEAD, metadata={"help": "GLB written by train/head.py."})
+    head: Path = field(default=HEAD, metadata={"help": "GLB written by tools/make_head/head.py."})
     output: Path = field(default=PATH, metadata={"help": "The .npz to write."})
     seed: int = field(default=0, metadata={"help": "Of the mixtures."})
 

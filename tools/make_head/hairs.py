@@ -5,13 +5,14 @@ units. Lengths are MakeHuman's decimetres until head.py writes metres.
 """
 
 import numpy as np
-from eyes_teeth import fit_sphere
-from glb import encode_png, vertex_normals
-from makehuman import Face
 from scipy import sparse
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import csgraph
-from skin import Surface, linear, smooth
+
+from tools.make_head.eyes_teeth import fit_sphere
+from tools.make_head.glb import encode_png, vertex_normals
+from tools.make_head.makehuman import Face
+from tools.make_head.skin import Surface, linear, smooth
 
 BROW_HEIGHT = 0.028  # half of a brow's height
 HAIR_THICKNESS = 0.07
