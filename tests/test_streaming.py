@@ -213,3 +213,39 @@ def test_lids_do_not_jump_where_life_repeats(animator, seed):
     life = animator.stream(seed=seed, fps=60, motion=["blink"])._life
     lids = life[:, ARKIT_BLENDSHAPES.index("eyeBlinkLeft")]
     assert abs(lids[-1] - lids[0]) < 0.3 and np.abs(np.diff(lids)).max() < 0.35
+
+
+def test_a_preview_changes_nothing(animator, speech):
+    sound, half = speech[:48000], 24160
+    expected = streamed(animator.stream(motion=(), seed=0), sound)
+    stream = animator.stream(motion=(), seed=0)
+    first = stream.feed(sound[:half])
+    preview = stream.preview()
+    assert len(first) + len(preview) == 46  # ceil(1.51 s * 30): all of what was fed
+    alone = animator.stream(motion=(), seed=0)
+    alone.feed(sound[:half])
+    np.testing.assert_array_equal(alone.finish(), preview)
+    longer = stream.preview(np.zeros(1600, np.float32))
+    assert len(first) + len(longer) == 49  # ceil(1.61 s * 30)
+    rest = [stream.feed(sound[start : start + 1600]) for start in range(half, len(sound), 1600)]
+    np.testing.assert_allclose(np.concatenate([first, *rest, stream.finish()]), expected, atol=1e-5)
+
+
+def test_a_rest_face_has_closed_lips_and_the_emotion(animator, speech):
+    stream = animator.stream(motion=("blink",), seed=0)
+    stream.feed(speech[:16000])
+    calm = stream.rest_face()
+    assert lips(calm[None], animator).max() < 1.5  # mm
+    stream.feel("happy")
+    assert np.abs(stream.rest_face() - calm).max() > 0.1
+    np.testing.assert_array_equal(stream.rest_face(), stream.rest_face())
+
+
+def test_reset_keeps_the_level_when_asked(animator, speech):
+    stream = animator.stream(seed=0)
+    stream.feed(speech[:32000] * 0.2)
+    level_db = stream.level_db
+    stream.reset(keep_level=True)
+    assert stream.level_db == level_db
+    stream.reset()
+    assert stream.level_db != level_db

@@ -8,6 +8,7 @@ Brow accents need the syllables after them: a stream has none.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -109,9 +110,13 @@ class FaceStream:
         self._feeling = self._encoded(emotion, intensity)
         self.reset()
 
-    def reset(self) -> None:
-        """Forget the sound and begin again at time 0, with the feeling of now."""
-        self._level = SpeakerLevel(self.model.config.frame_rate_hz)
+    def reset(self, keep_level: bool = False) -> None:
+        """Forget the sound and begin again at time 0, with the emotion of now.
+
+        keep_level: the same speaker goes on, so the level measured so far stays.
+        """
+        if not keep_level:
+            self._level = SpeakerLevel(self.model.config.frame_rate_hz)
         self.level_db = self._level.level_db if self._given_level_db is None else self._given_level_db
         self._rest = np.zeros(0, np.float32)  # samples of a frame that is not full yet
         self._sound = np.zeros(0, np.float32)  # full frames at the level of training, from frame _first on
@@ -164,6 +169,23 @@ class FaceStream:
         self._sound = np.concatenate([self._sound, self._levelled(self._rest)])
         self._rest = self._rest[:0]
         return self._advance(self._first + math.ceil(len(self._sound) / self._hop))
+
+    def preview(self, missing: np.ndarray | None = None) -> np.ndarray:
+        """The frames (n, C) that `finish` would give now; the stream goes on as if nobody had asked.
+
+        missing: sound (S,) to end with, as for `feed`, None = none. A later `feed` gives these frames again,
+        by the sound that really followed. Raises ValueError as `feed`.
+        """
+        twin = copy.deepcopy(self, {id(self.model): self.model})
+        frames = [] if missing is None else [twin.feed(missing)]
+        return np.concatenate([*frames, twin.finish()])
+
+    def rest_face(self) -> np.ndarray:
+        """The face (C,) float32 of silence with the emotion of now, without blinks, gaze and breath."""
+        twin = copy.deepcopy(self, {id(self.model): self.model})
+        twin._life = None
+        twin.reset()
+        return np.concatenate([twin.feed(np.zeros(SAMPLING_RATE // 2, np.float32)), twin.finish()])[-1]
 
     def _encoded(self, emotion: Mixture, intensity: float) -> np.ndarray:
         if is_schedule(emotion):
