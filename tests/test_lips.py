@@ -1,5 +1,6 @@
 """The patent's lip geometry, each step with numbers worked out by hand."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from bilabial.hub.lips_bilabial import (
     closure_ratio,
     lip_change,
     lip_distance,
+    match_lip_closure,
     opening_prediction,
     seal,
 )
@@ -141,3 +143,17 @@ def test_no_tongue_passes_closed_lips():
     assert close_lips(face(jawOpen=0.2)[:50], ARKIT_BLENDSHAPES[:50], MEASURED, torch.tensor(1.0)).shape == (
         50,
     )
+
+
+def test_arrays_of_numpy_as_tensors():
+    """The same to the last bits, for what runs without torch."""
+    faces = torch.rand(3, 40, 52, generator=torch.Generator().manual_seed(0))
+    before, share = faces.clone(), torch.linspace(0, 1, 40)
+    for felt in (False, True):
+        wanted = match_lip_closure(faces[0], faces[1], 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, felt)
+        wanted = close_lips(wanted, ARKIT_BLENDSHAPES, MEASURED, share)
+        given = match_lip_closure(*faces[:2].numpy(), 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, felt)
+        given = close_lips(given, ARKIT_BLENDSHAPES, MEASURED, share.numpy())
+        assert isinstance(given, np.ndarray) and given.dtype == np.float32
+        assert np.abs(given - wanted.numpy()).max() < 1e-6
+    assert torch.equal(faces, before)

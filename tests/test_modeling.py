@@ -10,7 +10,7 @@ import bilabial.hub.modeling_bilabial as modeling
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.lips_bilabial import EMOTION_OPENING, lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 
@@ -164,7 +164,7 @@ def test_emotions_never_unseal_nor_seal(tiny_model, emotion):
     assert 0.05 < (neutral == 0).float().mean() < 0.95
     assert felt[neutral == 0].max() < 1e-5
     apart = neutral > 0.01
-    low, high = modeling.EMOTION_OPENING
+    low, high = EMOTION_OPENING
     assert (felt[apart] >= low * neutral[apart] - 1e-4).all()
     assert (felt[apart] <= high * neutral[apart] + 1e-4).all()
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
-import torch
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
@@ -301,9 +300,8 @@ def keep_lips(clip: FaceClip, reference: FaceClip) -> FaceClip:
 
 
 def _with_lips(clip: FaceClip, distance_mm: np.ndarray) -> FaceClip:
-    values, distance = torch.from_numpy(clip.values.copy()), torch.from_numpy(distance_mm / MM_PER_LIP_UNIT)
-    moved = set_lip_distance(values, clip.names, clip.lip_weights, distance.float().clamp(min=0.0))
-    return replace(clip, values=moved.numpy())
+    distance = (distance_mm / MM_PER_LIP_UNIT).astype(np.float32).clip(min=0.0)
+    return replace(clip, values=set_lip_distance(clip.values, clip.names, clip.lip_weights, distance))
 
 
 def _with(clip: FaceClip, curves: Mapping[str, np.ndarray]) -> FaceClip:

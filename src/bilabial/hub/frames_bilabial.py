@@ -1,6 +1,8 @@
-"""Frame rates and frame counts."""
+"""Frame rates, frame counts, and the frames around a time. Needs only numpy."""
 
 import math
+
+import numpy as np
 
 from .errors_bilabial import UserError, as_number
 
@@ -18,3 +20,16 @@ def check_fps(fps: float) -> float:
 def num_frames(duration_seconds: float, fps: float) -> int:
     """Frames, the first at time 0, that begin before `duration_seconds` ends: ceil(duration * fps)."""
     return math.ceil(round(duration_seconds * fps, 6))  # rounding keeps 3.0 s * 30 fps from becoming 91
+
+
+def frames_around(
+    count: int, from_hz: float, numbers: range, to_hz: float, first: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames at another rate: indices of the frames before and after them, and the share of the latter.
+
+    count: of frames at from_hz, the first of them number `first`. numbers: K frame numbers at to_hz. The last
+    frame holds. Returns three (K,): int64, int64, and float64 in 0..1.
+    """
+    position = np.arange(numbers.start, numbers.stop) * (from_hz / to_hz) - first
+    before = np.floor(position).astype(np.int64).clip(max=count - 1)
+    return before, (before + 1).clip(max=count - 1), (position - before).clip(0.0, 1.0)

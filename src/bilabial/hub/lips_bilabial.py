@@ -2,17 +2,19 @@
 
 The two quantities of the patent (China Unicom 2024, model training method for facial animation): how far a
 captured frame asks for closed lips (from the LABEL, by the ratio mouthClose / jawOpen), and how far apart the
-lips of a frame are (from the PREDICTION). Every step is one function. Tensors have any leading shape (...);
-distances are in lip units (jawOpen = 1, about 38 mm); weights are data, see LIP_DISTANCE_WEIGHTS in the
-configuration.
+lips of a frame are (from the PREDICTION). Every step is one function, on tensors of torch and on arrays of
+numpy alike: nothing here is of one of them alone. They have any leading shape (...); distances are in lip
+units (jawOpen = 1, about 38 mm); weights are data, see LIP_DISTANCE_WEIGHTS in the configuration.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-import torch
-
+Array = TypeVar("Array")  # torch.Tensor or np.ndarray
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
+EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
+SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; with more, the jaw is quicker than captured ones
 TOUCHING = 1e-4  # lip units: lips nearer than this, 0.004 mm, touch; 0 does not survive rounding
 TONGUE = "tongueOut"
 LIP_OPENERS = (
@@ -20,7 +22,7 @@ LIP_OPENERS = (
 )  # fmt: skip
 
 
-def closure_ratio(mouth_close: torch.Tensor, jaw_open: torch.Tensor, eps: float = 0.01) -> torch.Tensor:
+def closure_ratio(mouth_close: Array, jaw_open: Array, eps: float = 0.01) -> Array:
     """The closure ratio (mouthClose + eps) / (jawOpen + eps).
 
     It is 1 when mouthClose cancels the jaw, and for a face at rest (0 / 0).
@@ -28,52 +30,46 @@ def closure_ratio(mouth_close: torch.Tensor, jaw_open: torch.Tensor, eps: float 
     return (mouth_close + eps) / (jaw_open + eps)
 
 
-def closure_degree(ratio: torch.Tensor, low: float = 0.3, high: float = 0.6) -> torch.Tensor:
+def closure_degree(ratio: Array, low: float = 0.3, high: float = 0.6) -> Array:
     """The ramp between two thresholds: 0 (open) up to `low`, 1 (sealed) from `high` on, linear between."""
-    return ((ratio - low) / (high - low)).clamp(0.0, 1.0)
+    return ((ratio - low) / (high - low)).clip(0.0, 1.0)
 
 
-def closure_degree_of_distance(
-    distance: torch.Tensor, low: float = 0.028, high: float = 0.14
-) -> torch.Tensor:
+def closure_degree_of_distance(distance: Array, low: float = 0.028, high: float = 0.14) -> Array:
     """The same ramp on a lip distance: 1 (sealed) up to `low`, 0 (open) from `high` on.
 
     The defaults are gaps of 1.2 % and 6 % of the outer-eye distance. It also sees lips parted over a closed
     jaw.
     """
-    return ((high - distance) / (high - low)).clamp(0.0, 1.0)
+    return ((high - distance) / (high - low)).clip(0.0, 1.0)
 
 
 def weighted_sum(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], terms: Sequence[str]
-) -> torch.Tensor:
+    coefficients: Array, names: Sequence[str], weights: Mapping[str, float], terms: Sequence[str]
+) -> Array:
     """Sum of weight x coefficient over `terms`, those without a weight left out. coefficients: (..., C).
     Returns (...).
     """
-    total = torch.zeros_like(coefficients[..., 0])
+    total = 0.0 * coefficients[..., 0]
     for name in terms:
         if name in weights:
             total = total + weights[name] * coefficients[..., names.index(name)]
     return total
 
 
-def lip_change(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float]
-) -> torch.Tensor:
+def lip_change(coefficients: Array, names: Sequence[str], weights: Mapping[str, float]) -> Array:
     """How far the jaw parts the lips after mouthClose has brought them together again: (..., C) -> (...)."""
     return weighted_sum(coefficients, names, weights, LIP_CHANGE)
 
 
-def opening_prediction(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float]
-) -> torch.Tensor:
+def opening_prediction(coefficients: Array, names: Sequence[str], weights: Mapping[str, float]) -> Array:
     """What the two mouthShrug coefficients add to the opening: (..., C) -> (...)."""
     return weighted_sum(coefficients, names, weights, OPENING_PREDICTION)
 
 
 def lip_distance(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], clamp: bool = True
-) -> torch.Tensor:
+    coefficients: Array, names: Sequence[str], weights: Mapping[str, float], clamp: bool = True
+) -> Array:
     """Lip change + opening prediction + the terms of mouthLowerDown, mouthUpperUp and mouthFunnel.
 
     coefficients: (..., C) with columns `names`. clamp: no distance below 0; unclamped, a loss on it would
@@ -84,12 +80,10 @@ def lip_distance(
         + opening_prediction(coefficients, names, weights)
         + weighted_sum(coefficients, names, weights, LIP_OPENERS)
     )
-    return distance.clamp(min=0.0) if clamp else distance
+    return distance.clip(min=0.0) if clamp else distance
 
 
-def seal(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], threshold: float
-) -> torch.Tensor:
+def seal(coefficients: Array, names: Sequence[str], weights: Mapping[str, float], threshold: float) -> Array:
     """Close lips that are almost closed: (..., C) -> (..., C).
 
     A regression hedges: lips it means to close stay a millimetre apart, which a viewer sees. Distances up to
@@ -104,12 +98,12 @@ def seal(
 
 
 def close_lips(
-    coefficients: torch.Tensor,
+    coefficients: Array,
     names: Sequence[str],
     weights: Mapping[str, float],
-    share: torch.Tensor,
+    share: Array,
     jaw_share: float = 1.0,
-) -> torch.Tensor:
+) -> Array:
     """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
 
     By the jaw, as MediaPipe sees lips meet and as a mouth rests, or so much of it by the jaw as `jaw_share`
@@ -122,36 +116,62 @@ def close_lips(
     return set_lip_distance(moved, names, weights, (1.0 - share) * distance)
 
 
-def sealed_share(distance: torch.Tensor, threshold: float) -> torch.Tensor:
+def sealed_share(distance: Array, threshold: float) -> Array:
     """Share of a lip distance (...) that `seal` takes away: 1 up to `threshold`, 0 from twice of it on."""
-    return (2.0 - distance / threshold).clamp(0.0, 1.0)
+    return (2.0 - distance / threshold).clip(0.0, 1.0)
 
 
 def set_lip_distance(
-    coefficients: torch.Tensor, names: Sequence[str], weights: Mapping[str, float], distance: torch.Tensor
-) -> torch.Tensor:
+    coefficients: Array, names: Sequence[str], weights: Mapping[str, float], distance: Array
+) -> Array:
     """Faces (..., C) whose lips are `distance` (...) apart: by mouthClose, then by the jaw.
 
     Lips that are pressed together where 0 is asked for stay so. Returns (..., C) in 0..1.
     """
     now = lip_distance(coefficients, names, weights, clamp=False)
-    missing = torch.where((distance < TOUCHING) & (now < 0), torch.zeros_like(now), distance - now)
+    missing = (distance - now) * ~((distance < TOUCHING) & (now < 0))
     return _move_lips(coefficients, names, weights, missing, LIP_CHANGE[::-1])
 
 
-def _move_lips(
-    coefficients: torch.Tensor,
+def match_lip_closure(
+    neutral: Array,
+    face: Array,
+    opening: float,
     names: Sequence[str],
     weights: Mapping[str, float],
-    missing: torch.Tensor,
+    threshold: float,
+    felt: bool,
+) -> Array:
+    """Faces (..., C) with their lips closed where those of the neutral ones (..., C) are, or nearly are.
+
+    opening: how many times as far as in the neutral one the style opens lips. threshold: see `seal`. felt:
+    there is an emotion, and its lips keep to EMOTION_OPENING. Returns (..., C).
+    """
+    if threshold > 0:
+        share = sealed_share(lip_distance(neutral, names, weights), threshold)
+        neutral, face = (
+            close_lips(part, names, weights, share, SPEAKING_JAW_SHARE) for part in (neutral, face)
+        )
+    if not felt:
+        return face
+    spoken = lip_distance(neutral, names, weights) * opening
+    low, high = (bound * spoken for bound in EMOTION_OPENING)
+    return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clip(low, high))
+
+
+def _move_lips(
+    coefficients: Array,
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    missing: Array,
     order: Sequence[str],
-) -> torch.Tensor:
+) -> Array:
     """Faces (..., C) whose lips are `missing` (...) further apart, by the coefficients of `order` in 0..1."""
-    moved = coefficients.clone()
+    moved = coefficients + 0.0  # a copy
     for name in order:
         if weights.get(name):
             column = names.index(name)
-            before = moved[..., column].clone()
-            moved[..., column] = (before + missing / weights[name]).clamp(0.0, 1.0)
+            before = moved[..., column] + 0.0
+            moved[..., column] = (before + missing / weights[name]).clip(0.0, 1.0)
             missing = missing - weights[name] * (moved[..., column] - before)
     return moved

@@ -31,15 +31,14 @@ from .conditions_bilabial import (
 from .configuration_bilabial import BilabialConfig
 from .decoder_block_bilabial import BilabialBlock
 from .errors_bilabial import UserError, as_number, quote
-from .frames_bilabial import check_fps, num_frames
+from .frames_bilabial import check_fps, frames_around, num_frames
 from .lips_bilabial import (
     close_lips,
     closure_degree,
     closure_degree_of_distance,
     closure_ratio,
     lip_distance,
-    sealed_share,
-    set_lip_distance,
+    match_lip_closure,
 )
 from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
 from .loudness_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
@@ -54,8 +53,6 @@ if (
 PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
 MAX_STYLE_AMOUNT = 1.5
 MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
-EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
-SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; with more, the jaw is quicker than captured ones
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
 
@@ -392,18 +389,11 @@ class BilabialModel(BilabialPreTrainedModel):
 
         manner: (2, C), that of the face. felt: there is an emotion, and its lips keep to EMOTION_OPENING.
         """
-        names, weights = self.config.blendshapes, self.config.lip_distance_weights
-        opening = manner[1, list(names).index("jawOpen")].exp()
-        if self.config.seal_distance > 0:
-            share = sealed_share(lip_distance(neutral, names, weights), self.config.seal_distance)
-            neutral, face = (
-                close_lips(part, names, weights, share, SPEAKING_JAW_SHARE) for part in (neutral, face)
-            )
-        if not felt:
-            return face
-        spoken = lip_distance(neutral, names, weights) * opening
-        low, high = (bound * spoken for bound in EMOTION_OPENING)
-        return set_lip_distance(face, names, weights, lip_distance(face, names, weights).clamp(low, high))
+        config, names = self.config, list(self.config.blendshapes)
+        opening = manner[1, names.index("jawOpen")].exp()
+        return match_lip_closure(
+            neutral, face, opening, names, config.lip_distance_weights, config.seal_distance, felt
+        )
 
     @torch.no_grad()
     def listen(self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True) -> list[torch.Tensor]:
@@ -552,11 +542,8 @@ def interpolate(
 
     numbers: K frame numbers. first: number of the first of the given frames.
     """
-    wanted = torch.arange(numbers.start, numbers.stop, dtype=torch.float64)
-    position = wanted * (from_hz / to_hz) - first
-    left = position.floor().long().clamp(max=len(frames) - 1)
-    right = (left + 1).clamp(max=len(frames) - 1)
-    weight = (position - left).clamp(0.0, 1.0).to(frames.dtype)[:, None]
+    left, right, weight = frames_around(len(frames), from_hz, numbers, to_hz, first)
+    weight = torch.from_numpy(weight).to(frames.dtype)[:, None]
     return frames[left] * (1.0 - weight) + frames[right] * weight
 
 
