@@ -93,6 +93,18 @@ SENTENCES |= {
     "stream_motion": "motion of a stream must be of {accepted}, got {got}",
     "stream_schedule": "a stream takes a name or a mixture, and feel() changes it, got {got}",
     "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
+    # the command
+    "folder_failed": "{path} cannot be made a folder ({error})",
+    "format_unknown": "format must be of {accepted}, got {got}",
+    "fps_text": "fps must be a number or a fraction such as 30000/1001, got {got}",
+    "model_folder": "{path} is no folder of a Bilabial model: it has no config.json that can be read",
+    "motion_text": "motion must be all, none, or stages such as blink,gaze:0.5, got {got}",
+    "output_failed": "{path} cannot be written ({error})",
+    "output_is_folder": "{path} is a folder; the name of a file is accepted",
+    "output_not_folder": "{path} is a file; several files need a folder",
+    "output_twice": "{first} and {second} would both be written as {name}; give them different names",
+    "stdout_one": "standard output takes one file of one --format, and no --json beside it",
+    "style_text": "style must be a name, or a mixture such as lively:0.5, got {got}",
     # the page
     "address_failed": "{name} could not be fetched ({error})",
     "address_slow": "{name} took longer than {seconds} s; upload the file instead",

@@ -12,20 +12,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bilabial.capture import Capture
 from bilabial.clip import FaceClip
 from bilabial.conventions import convert
 from bilabial.errors import UserError
-from bilabial.facegood import capture_of_weights, is_facegood, read_weights
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.live_link import read_live_link
 from bilabial.names import columns_by_name
 from bilabial.timecodes import seconds_of_times
 from bilabial.tracks import Track, even_track, track_of_rows
+
+if TYPE_CHECKING:
+    from bilabial.capture import Capture
 
 NEEDED = ("jawOpen", "mouthClose")
 
@@ -59,6 +61,9 @@ def read_capture(
     before its first row, after its last one, and where rows are missing are not valid. There are no
     landmarks: the lip gap is the lip distance of the curves. Raises UserError as `read_recording`.
     """
+    from bilabial.capture import Capture  # torch and MediaPipe take seconds, reading curves needs neither
+    from bilabial.facegood import capture_of_weights, is_facegood, read_weights
+
     if is_facegood(path):
         return capture_of_weights(read_weights(path), fps, start_seconds, duration_seconds)
     track = _with_lips(path)

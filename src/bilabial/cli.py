@@ -1,0 +1,73 @@
+"""The command `bilabial`: what stands in `commands/`, one module for each, and how errors are told.
+
+Nothing here or at the top of `commands/` imports torch: a command that needs no model starts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import typer
+
+from bilabial.commands import animate, convert, info
+
+WRONG_INPUT = 2  # exit code; that of wrong options, too
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bilabial",
+    help="Speech to the 52 ARKit blendshape coefficients, with lips that close on p, b and m.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # what is no user's fault is a traceback
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("animate")(animate.animate)
+app.command("convert")(convert.convert)
+app.command("info")(info.info)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bilabial {version('bilabial')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Options before the command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code. arguments: None = those of the process.
+
+    What a user can do something about is one sentence on stderr and exit code 2.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            app(None if arguments is None else list(arguments), prog_name="bilabial")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        except (ValueError, OSError) as error:  # UserError is a ValueError
+            typer.echo(f"bilabial: {error}", err=True)
+            return WRONG_INPUT
+        except KeyboardInterrupt:
+            return INTERRUPTED
+    return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    """Of the package's own warnings the sentence alone; others are for developers."""
+    if category.__module__.startswith("bilabial."):
+        typer.echo(f"bilabial: warning: {message}", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

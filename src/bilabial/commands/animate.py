@@ -1,0 +1,76 @@
+"""`bilabial animate`: speech in, files of curves out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bilabial.clip import FaceClip
+from bilabial.commands import parameters
+from bilabial.commands.parameters import STREAM, load_animator, print_json, targets_of, write_bytes
+from bilabial.errors import UserError
+from bilabial.io.files import make_folder
+from bilabial.io.formats import WriteOptions, encode_clip, formats_of, write_clip
+from bilabial.options import AnimateOptions
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="IN...", help="Sound or video files; - reads one from stdin.")
+]
+
+
+def animate(
+    inputs: Inputs,
+    output: parameters.Output,
+    format_names: parameters.FormatNames = None,
+    emotion: parameters.Emotion = "neutral",
+    intensity: parameters.Intensity = 1.0,
+    style: parameters.Style = None,
+    fps: parameters.Fps = "30",
+    motion: parameters.Motion = "all",
+    seed: parameters.Seed = None,
+    model: parameters.Model = None,
+    head: parameters.Head = None,
+    as_json: parameters.Json = False,
+) -> None:
+    """Animate speech: write the 52 coefficients of every frame."""
+    options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
+    arguments, write_options = options.arguments(), WriteOptions(head)
+    to_stdout = output == STREAM
+    if to_stdout and (len(inputs) > 1 or as_json or len(formats_of(format_names or "")) > 1):
+        raise UserError("stdout_one")
+    targets = [{}] if to_stdout else targets_of(inputs, output, format_names)
+    animator, summaries = load_animator(model), []
+    for source, paths in zip(inputs, targets, strict=True):
+        clip = animator(_sound(source), **arguments)
+        if to_stdout:
+            write_bytes(encode_clip(clip, formats_of(format_names)[0], write_options))
+        for name, path in paths.items():
+            make_folder(path.parent)
+            write_clip(clip, path, name, write_options)
+        summaries.append(_summary(source, paths, clip))
+        _tell_progress(len(summaries), len(inputs))
+    if as_json:
+        print_json(summaries)
+
+
+def _sound(source: str) -> Path | bytes:
+    return sys.stdin.buffer.read() if source == STREAM else Path(source)
+
+
+def _summary(source: str, paths: dict[str, Path], clip: FaceClip) -> dict:
+    return {
+        "input": source,
+        "outputs": [str(path) for path in paths.values()],
+        "frames": len(clip),
+        "fps": clip.fps,
+        "seconds": round(clip.duration_seconds, 3),
+    }
+
+
+def _tell_progress(count: int, total: int) -> None:
+    """One line that is overwritten, on a terminal alone."""
+    if total > 1 and sys.stderr.isatty():
+        typer.echo(f"\r{count} of {total}", nl=count == total, err=True)

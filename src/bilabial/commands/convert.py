@@ -1,0 +1,62 @@
+"""`bilabial convert`: recorded curves of one kind to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bilabial.clip import FaceClip
+from bilabial.commands import parameters
+from bilabial.commands.parameters import STREAM, print_json, targets_of, write_bytes
+from bilabial.errors import UserError
+from bilabial.io.files import make_folder
+from bilabial.io.formats import WriteOptions, encode_clip, formats_of, write_clip
+from bilabial.options import fps_of
+
+Source = Annotated[Path, typer.Argument(metavar="A", help="A file of curves: CSV, JSON or NPZ.")]
+Target = Annotated[str, typer.Argument(metavar="B", help="File, or a folder (ends with /), or - for stdout.")]
+MouthClose = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What mouthClose means in A: arkit, audio2face or mediapipe; left out: it stays as it is.",
+    ),
+]
+Rate = Annotated[str | None, typer.Option(metavar="RATE", help="Resample; left out: the rate of A.")]
+
+
+def convert(
+    source: Source,
+    target: Target,
+    format_names: parameters.FormatNames = None,
+    fps: Rate = None,
+    mouth_close: MouthClose = None,
+    head: parameters.Head = None,
+    as_json: parameters.Json = False,
+) -> None:
+    """Convert recorded curves to another format, rate or meaning of mouthClose."""
+    from bilabial.conventions import convert as to_our_convention
+    from bilabial.recordings import read_track
+
+    track = read_track(source)
+    clip = FaceClip(track.names, track.frames(), track.fps)
+    if mouth_close is not None:
+        clip = to_our_convention(clip, mouth_close)
+    if fps is not None:
+        clip = clip.resample(fps_of(fps))
+    options = WriteOptions(head)
+    if target == STREAM:
+        names = formats_of(format_names or "")
+        if as_json or len(names) > 1:
+            raise UserError("stdout_one")
+        return write_bytes(encode_clip(clip, names[0], options))
+    paths = targets_of([str(source)], target, format_names)[0]
+    for name, path in paths.items():
+        make_folder(path.parent)
+        write_clip(clip, path, name, options)
+    if as_json:
+        written = [str(path) for path in paths.values()]
+        print_json({"input": str(source), "outputs": written, "frames": len(clip), "fps": clip.fps})
+    return None

@@ -1,0 +1,56 @@
+"""`bilabial info`: versions, formats, and what the model can do."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from bilabial.commands import parameters
+from bilabial.commands.parameters import print_json
+from bilabial.errors import UserError
+from bilabial.io.formats import FORMATS
+
+PACKAGES = ("bilabial", "torch", "transformers", "numpy", "av", "gradio", "mediapipe", "ray")
+EMBEDDED_MODEL = Path(__file__).parents[1] / "pretrained"
+
+
+def info(model: parameters.Model = None, as_json: parameters.Json = False) -> None:
+    """Show versions, formats, and the styles and emotions of a model in a folder."""
+    folder = EMBEDDED_MODEL if model is None else Path(model)
+    summary = {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "formats": {name: each.title for name, each in FORMATS.items()},
+        "model": {"folder": str(folder), **_model(folder)},
+    }
+    if as_json:
+        print_json(summary)
+        return
+    for title, entries in summary.items():
+        if not isinstance(entries, dict):
+            typer.echo(f"{title}: {entries}")
+            continue
+        typer.echo(f"{title}:")
+        for name, value in entries.items():
+            told = ", ".join(map(str, value)) if isinstance(value, list) else value
+            typer.echo(f"  {name}: {told}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _model(folder: Path) -> dict:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        kept = ("styles", "emotions", "trained_emotions")
+        return {name: config[name] for name in kept if name in config}
+    except (OSError, ValueError) as error:
+        raise UserError("model_folder", path=folder) from error

@@ -1,0 +1,113 @@
+"""Options that several commands have, and what they become."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bilabial.errors import UserError
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.io.formats import FORMATS, format_of_path, formats_of, paths_of
+
+if TYPE_CHECKING:
+    from bilabial.animator import Animator
+
+STREAM = "-"  # standard input or output in place of a file
+
+
+def _complete_emotion(start: str) -> list[str]:
+    return [name for name in EMOTIONS if name.startswith(start)]
+
+
+def _complete_format(start: str) -> list[str]:
+    before, comma, last = start.rpartition(",")
+    return [f"{before}{comma}{name}" for name in FORMATS if name.startswith(last)]
+
+
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="OUT", help="File, or a folder (ends with /), or - for stdout."),
+]
+FormatNames = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAMES",
+        autocompletion=_complete_format,
+        help=f"Of {', '.join(FORMATS)}; several with commas. Left out: by the name of OUT.",
+    ),
+]
+Emotion = Annotated[
+    str,
+    typer.Option(
+        metavar="TEXT",
+        autocompletion=_complete_emotion,
+        help=f"One of {', '.join(EMOTIONS)}; a mixture as happy:0.7,surprised:0.3; or JSON of a schedule.",
+    ),
+]
+Intensity = Annotated[float, typer.Option(help="0 (neutral) to 1.5.")]
+Style = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", help="A style of the model, a mixture of them, or a file of somebody who speaks."
+    ),
+]
+Fps = Annotated[str, typer.Option(metavar="RATE", help="Frames per second, 1 to 240: 30, 29.97, 24000/1001.")]
+Motion = Annotated[
+    str, typer.Option(metavar="TEXT", help="all, none, or stages as blink,gaze:0.5,brows,breath.")
+]
+Seed = Annotated[int | None, typer.Option(help="Of that motion; left out: from the sound.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="A folder or Hub id; left out: the embedded model.")
+]
+Head = Annotated[
+    Path | None, typer.Option(metavar="GLB", help="The avatar that the format glb animates; left out: ours.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout.")]
+
+
+def targets_of(sources: list[str], output: str, formats: str | None) -> list[dict[str, Path]]:
+    """Where the files of each source go, by format.
+
+    OUT is a folder where it is one, ends with /, or several files go there. Raises UserError for an unknown
+    format, and where two sources would be written to one file.
+    """
+    names = None if formats is None else formats_of(formats)
+    several = len(sources) > 1 or (names is not None and len(names) > 1)
+    if not (several or output.endswith("/") or Path(output).is_dir()):
+        name = names[0] if names else format_of_path(Path(output))
+        return [{name: Path(output)}]
+    if Path(output).is_file():
+        raise UserError("output_not_folder", path=Path(output))
+    names = names or ["csv"]
+    stems = ["speech" if source == STREAM else Path(source).stem for source in sources]
+    for number, stem in enumerate(stems):
+        if stem in stems[:number]:
+            first = sources[stems.index(stem)]
+            raise UserError("output_twice", first=first, second=sources[number], name=stem)
+    return [paths_of(Path(output), stem, names) for stem in stems]
+
+
+def load_animator(model: str | None) -> Animator:
+    """The model; transformers' progress bar would be all that a command without faults says."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from bilabial.animator import Animator
+
+    disable_progress_bar()
+    return Animator.from_pretrained(model)
+
+
+def print_json(summary: object) -> None:
+    typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+
+
+def write_bytes(content: bytes) -> None:
+    """To standard output."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,1 @@
+"""Sound, faces and curves: into memory and back to files."""

@@ -1,0 +1,193 @@
+"""The command: files, standard streams, sentences and exit codes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLE, ROOT
+
+from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial.cli import main
+from bilabial.options import emotion_of, fps_of, motion_of, style_of
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+
+def tone(seconds: float = 0.5) -> bytes:
+    """A WAV file with a tone that comes and goes."""
+    times = np.arange(int(16000 * seconds)) / 16000
+    sound = 0.2 * np.sin(2 * np.pi * 150 * times) * np.sin(2 * np.pi * 3 * times)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def sound(tmp_path) -> Path:
+    path = tmp_path / "speech.wav"
+    path.write_bytes(tone())
+    return path
+
+
+def face(num_frames: int = 20, fps: float = 30.0) -> FaceClip:
+    values = np.random.default_rng(0).random((num_frames, 52)).astype(np.float32)
+    return FaceClip(ARKIT_BLENDSHAPES, values, fps)
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def told(capsys) -> str:
+    """What the command said on stderr: one line."""
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("bilabial: ") and err.count("\n") == 1 and "Traceback" not in err
+    return err
+
+
+def test_a_command_without_model_imports_nothing_heavy(tmp_path):
+    """That is what makes it start in under a second."""
+    source = face().to_npz(tmp_path / "face.npz")
+    code = (
+        "import sys; from bilabial.cli import main\n"
+        f"assert main(['convert', {str(source)!r}, {str(tmp_path / 'face.csv')!r}]) == 0\n"
+        "assert main(['info']) == 0\n"
+        "heavy = {'torch', 'transformers', 'plotly', 'mediapipe', 'gradio', 'av'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert "styles: default" in done.stdout and "Live Link" in done.stdout
+
+
+def test_python_m_and_version():
+    done = subprocess.run(
+        [sys.executable, "-m", "bilabial", "--version"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 0 and done.stdout.startswith("bilabial ")
+
+
+def test_animate_is_what_the_animator_makes(tmp_path, capsys):
+    from bilabial import Animator
+
+    arguments = ["--emotion", "happy:0.5,sad:0.2", "--motion", "blink:0.5", "--fps", "29.97", "--json"]
+    assert run("animate", EXAMPLE, "-o", tmp_path / "out/", "-f", "npz,csv", "--seed", 7, *arguments) == 0
+    (summary,) = json.loads(capsys.readouterr().out)
+    clip = FaceClip.from_npz(tmp_path / "out" / f"{EXAMPLE.stem}.npz")
+    wished = {"emotion": {"happy": 0.5, "sad": 0.2}, "motion": {"blink": 0.5}, "seed": 7}
+    expected = Animator.from_pretrained()(EXAMPLE, fps=30000 / 1001, **wished)
+    assert np.array_equal(clip.values, expected.values) and clip.fps == 30000 / 1001
+    assert summary["frames"] == len(clip) and summary["input"] == str(EXAMPLE)
+    assert [Path(path).name for path in summary["outputs"]] == [f"{EXAMPLE.stem}.npz", f"{EXAMPLE.stem}.csv"]
+    assert FaceClip.from_csv(summary["outputs"][1]).fps == pytest.approx(30000 / 1001)
+
+
+def test_standard_streams(tmp_path, sound):
+    """A WAV on stdin, a CSV on stdout and nothing else there."""
+    command = [sys.executable, "-m", "bilabial", "animate", "-", "-o", "-", "--format", "csv"]
+    done = subprocess.run(command, input=sound.read_bytes(), capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0 and done.stderr == b""
+    assert run("animate", sound, "-o", tmp_path / "face.csv") == 0
+    assert done.stdout == (tmp_path / "face.csv").read_bytes()
+
+
+def test_convert_keeps_the_curves(tmp_path, capsys):
+    source = face().to_npz(tmp_path / "a.npz")
+    assert run("convert", source, tmp_path / "b.csv") == 0
+    assert run("convert", tmp_path / "b.csv", tmp_path / "c.json", "--fps", 60, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 40
+    assert run("convert", tmp_path / "c.json", tmp_path / "d.npz") == 0
+    assert np.allclose(FaceClip.from_npz(tmp_path / "d.npz").values[::2], face().values, atol=1e-5)
+
+
+def test_convert_reads_other_meanings_of_mouth_close(tmp_path):
+    """Audio2Face's mouthClose lowers the jaw, too: lips sealed by it stay sealed, over a lowered jaw."""
+    values = np.zeros((4, 52), np.float32)
+    values[:, ARKIT_BLENDSHAPES.index("mouthClose")] = 0.4
+    source = FaceClip(ARKIT_BLENDSHAPES, values, 30.0).to_npz(tmp_path / "a.npz")
+    assert run("convert", source, tmp_path / "b.npz", "--mouth-close", "audio2face") == 0
+    clip = FaceClip.from_npz(tmp_path / "b.npz")
+    assert np.allclose(clip["jawOpen"], 0.4) and clip.lip_distance_mm().max() < 0.1
+
+
+def test_wrong_input_is_a_sentence_and_exit_code_2(tmp_path, sound, capsys):
+    out = tmp_path / "out"
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "text.wav").write_text("no sound")
+    wrong = {
+        (tmp_path / "gone.wav", "-o", out / "a.csv"): "gone.wav is not a file",
+        (tmp_path / "folder.wav", "-o", out / "a.csv"): "folder.wav is not a file",
+        (tmp_path / "text.wav", "-o", out / "a.csv"): "is not audio or video",
+        (sound, "-o", out / "a.bvh"): "format must be of csv, json, npz, glb",
+        (sound, "-o", out / "a.csv", "-f", "bvh"): "got 'bvh'",
+        (sound, "-o", "-"): "format must be of",
+        (sound, "-o", "-", "-f", "csv,json"): "standard output takes one file",
+        (sound, "-o", out / "a.csv", "--emotion", "glad"): "emotion must be one of neutral",
+        (sound, "-o", out / "a.csv", "--emotion", "{"): "emotion must be a name, or JSON",
+        (sound, "-o", out / "a.csv", "--style", "loud"): "style must be one of",
+        (sound, "-o", out / "a.csv", "--style", tmp_path / "gone.csv"): "gone.csv is not a file",
+        (sound, "-o", out / "a.csv", "--fps", "fast"): "fps must be a number or a fraction",
+        (sound, "-o", out / "a.csv", "--fps", "500"): "fps must be a number from 1 to 240",
+        (sound, "-o", out / "a.csv", "--motion", "dance"): "motion must be of blink",
+        (sound, "-o", out / "a.csv", "--motion", "blink:x"): "motion must be all, none",
+        (sound, "-o", out / "a.csv", "--model", tmp_path / "none"): "neither a folder nor a Hub id",
+        (sound, "-o", out / "a.glb", "--head", sound): "is not a GLB",
+        (sound, tmp_path / "text" / "speech.wav", "-o", f"{out}/"): "would both be written as speech",
+        (sound, EXAMPLE, "-o", sound): "is a file; several files need a folder",
+    }
+    for arguments, sentence in wrong.items():
+        assert run("animate", *arguments) == 2, arguments
+        assert sentence in told(capsys), arguments
+    assert not out.exists() or not list(out.iterdir())
+    assert run("convert", sound, out / "a.csv") == 2 and "files of curves that are read" in told(capsys)
+    assert run("info", "--model", tmp_path) == 2 and "no config.json" in told(capsys)
+    assert run("animate") == 2 and run("dance") == 2
+
+
+@pytest.mark.parametrize("command", ["animate", "convert"])
+def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path, sound, capsys, command):
+    """/proc takes no new files, whoever asks; /dev/full is a full disk."""
+    source = sound if command == "animate" else face().to_npz(tmp_path / "face.npz")
+    output = [] if command == "convert" else ["-o"]
+    assert run(command, source, *output, "/proc/face.csv") == 2
+    assert "/proc/face.csv cannot be written (" in told(capsys)
+    assert run(command, source, *output, sound / "new" / "face.csv") == 2
+    assert "cannot be made a folder (Not a directory)" in told(capsys)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """A limit of the process on the size of files stands for the disk."""
+    (tmp_path / "face.csv").write_text("old")
+    source = face(2000).to_npz(tmp_path / "face.npz")
+    code = (
+        "import resource, signal, sys; from bilabial.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"sys.exit(main(['convert', {str(source)!r}, {str(tmp_path / 'face.csv')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2 and "face.csv cannot be written (File too large)" in done.stderr
+    assert (tmp_path / "face.csv").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.csv", "face.npz"]
+
+
+def test_texts_of_options():
+    assert emotion_of(" happy ") == "happy" and emotion_of("happy:0.7,sad") == {"happy": 0.7, "sad": 1.0}
+    assert emotion_of('[[0, "happy"], [1, {"sad": 0.5}]]') == [[0, "happy"], [1, {"sad": 0.5}]]
+    assert (
+        style_of("") is None and style_of("lively") == "lively" and style_of("lively:0.5") == {"lively": 0.5}
+    )
+    assert style_of("faces/anna.csv") == Path("faces/anna.csv")
+    assert fps_of("24000/1001") == fps_of("23.976") == fps_of("23.98") == 24000 / 1001
+    assert (fps_of("24"), fps_of("29.97"), fps_of("12.5")) == (24.0, 30000 / 1001, 12.5)
+    assert motion_of("all") is None and motion_of("none") == {} and motion_of("gaze:0.5") == {"gaze": 0.5}
