@@ -5,7 +5,7 @@
 Every channel without its clip median, over all clips of a data set: its share of the error that a constant
 mean pose makes, the model's error over the mean pose's, how far both move, how alike, and the one amplitude
 that would follow these very captures best: an oracle, to see what is left for a better one. For
-docs/measurements.md.
+docs/research_log.md.
 """
 
 import argparse

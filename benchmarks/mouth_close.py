@@ -3,7 +3,7 @@
     python benchmarks/mouth_close.py --dataset data/grid data/natural --live_link recording.csv
 
 A capture is rewritten by its landmarks: where the lips are sealed, mouthClose cancels the jaw, and elsewhere
-it leaves them as far apart as they are. For docs/measurements.md.
+it leaves them as far apart as they are. For docs/design.md.
 """
 
 import argparse

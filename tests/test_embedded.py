@@ -70,7 +70,7 @@ def test_the_metrics_can_fail(scores):
 
 @pytest.mark.parametrize("figures", ["metrics.json", "expression.json"])
 def test_the_figures_are_of_these_weights(figures):
-    """Whoever embeds other weights measures them, with the commands of docs/measurements.md."""
+    """Whoever embeds other weights measures them, with the commands of CONTRIBUTING.md."""
     assert json.loads((EMBEDDED_MODEL / figures).read_text())[WEIGHTS]["sha256"] == weights_sha256()
 
 

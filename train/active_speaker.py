@@ -22,7 +22,7 @@ from bilabial.media import audio_streams
 from bilabial.metrics import MAX_LAG_SECONDS, correlation
 
 # A moving average is taken away (a Hann window, so wide at half its height): when somebody speaks and when
-# not is alike in all clips of a corpus. docs/measurements.md has the table.
+# not is alike in all clips of a corpus. docs/design.md has the table.
 LEVEL_SECONDS = 1.0
 LEAST_SHARE = 0.3  # of the images with the face seen in most: a face in fewer is no candidate
 

@@ -1,7 +1,7 @@
 """A face fitted to what Whisper hears: ridge regression of captured coefficients on its middle states.
 
 It needs no phones, so it follows what phones do not tell: stress, reduction, effort. Fitted on one speaker of
-command sentences it follows strangers who speak freely (docs/measurements.md).
+command sentences it follows strangers who speak freely (docs/research_log.md).
 """
 
 import numpy as np

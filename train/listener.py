@@ -1,7 +1,7 @@
 """The middle states of Whisper, as something else that a speech encoder learns to hear.
 
 Whisper (Radford et al. 2022, MIT) heard 680,000 hours. A face fitted to its third to fifth layer by ridge
-regression follows strangers further than one fitted to a phone recogniser's states (docs/measurements.md).
+regression follows strangers further than one fitted to a phone recogniser's states (docs/research_log.md).
 """
 
 import torch

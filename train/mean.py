@@ -3,7 +3,7 @@
     python train/mean.py --models runs/me/model default --weights 0.8 0.2 --dataset data/me --output runs/mean
 
 Training on one face loses some of how the mouth follows other voices. The mean of the weights before and
-after gives it back and keeps most of what was learnt (docs/measurements.md; Wortsman et al. 2022, "Robust
+after gives it back and keeps most of what was learnt (docs/research_log.md; Wortsman et al. 2022, "Robust
 fine-tuning of zero-shot models", CVPR). That holds between a model and one that started from it, or two that
 started from the same. The first model is the one that knows most; styles and configuration are its.
 OUTPUT/model is the result, as of train.py, and replaces what was there.

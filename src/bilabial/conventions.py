@@ -23,7 +23,7 @@ from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS
 CONVENTIONS = ("arkit", "audio2face", "mediapipe")
 # How they are told apart, over all frames of a collection. Measured on captures of GRID, LRS3 and MEAD, on
 # the same with mouthClose rewritten as ARKit and Audio2Face would write it, and on a recording of Live Link
-# Face; docs/measurements.md has the table.
+# Face; docs/design.md has the table.
 AHEAD, AHEAD_OFFSET = 1.5, 0.02  # mouthClose above 1.5 x jawOpen + 0.02: a seal that only Audio2Face writes
 MIN_AHEAD_SHARE = 0.005  # of all frames; measured 0 for the two others, 1.7 % at least for Audio2Face
 LOW_JAW = 0.02  # nearer to rest, ratios say nothing

@@ -3,7 +3,7 @@
 A filmed face and a face shown on the head become comparable: both are 468 points in the frame of the head,
 in outer-eye distances, without the pose of the head. The lips can be trusted in the frontal plane: on renders
 of the head MediaPipe follows gap, width and outer height at r .94 and more. It does not follow the thickness
-of the lips, nor any depth (docs/measurements.md, "The shape of the mouth").
+of the lips, nor any depth (docs/design.md, section 11).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How good a take is: measures of its sound and its face, a mark for each, and a score.
 
 Everything is a pure function of arrays. The limits were set on real clips and on the same clips made worse
-step by step (docs/measurements.md): a mark falls where the captured lips begin to suffer.
+step by step (docs/design.md): a mark falls where the captured lips begin to suffer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips
 FULL_SCALE = 0.95  # samples above it are as loud as a recording can be
 LOWEST_DB = -120.0  # stands for digital silence
 # Of 55 clips of 1 to 4 s, 1 agrees less with its own sound, of 573 pairs with another clip's 94 % do; of 22
-# longer clips 1, and all of 197 pairs (docs/measurements.md).
+# longer clips 1, and all of 197 pairs (docs/design.md).
 CHANCE_R, CHANCE_SECONDS, LEAST_R = 0.6, 3.0, 0.4
 TOLD_GAPS = 5  # in a complaint; all are in the report
 
