@@ -105,16 +105,17 @@ def test_lips_close_in_silence_and_where_the_whole_closes_them(animator, speech)
     assert (live[: len(sealed)][~sealed] < 0.1).mean() < 0.05
 
 
-def test_a_change_of_feeling_is_a_schedule(tiny):
+@pytest.mark.parametrize("first", ["sad", "neutral"])
+def test_a_change_of_feeling_is_a_schedule(tiny, first):
     sound = noise(4.0)
-    stream = tiny.stream("sad", motion=(), level_db=speech_level_db(sound))
+    stream = tiny.stream(first, motion=(), level_db=speech_level_db(sound))
     before = stream.feed(sound[:32000])
     frame = (
         100 - round(stream.delay_seconds * 50) + 2
     )  # of 50 a second, the first that is not decoded after 2 s
     stream.feel("happy", 0.5)
     pieces = np.concatenate([before, streamed(stream, sound[32000:])])
-    schedule = [(0.0, "sad"), (frame / 50 + 0.5, {"happy": 0.5})]
+    schedule = [(0.0, first), (frame / 50 + 0.5, {"happy": 0.5})]
     whole = tiny.model.animate(sound, 16000, schedule).numpy()
     assert np.abs(pieces - whole).max() < 1e-5
 
@@ -249,3 +250,14 @@ def test_reset_keeps_the_level_when_asked(animator, speech):
     assert stream.level_db == level_db
     stream.reset()
     assert stream.level_db != level_db
+
+
+@pytest.mark.parametrize("attention, conv", [((6, 0), (6, 2)), ((3, 2), (0, 1)), ((0, 0), (2, 0))])
+def test_steps_equal_the_whole_for_any_reach(tiny_config, attention, conv):
+    """Layers that look ahead by attention, by convolution or not at all."""
+    tiny_config.encoder_attention_frames, tiny_config.encoder_conv_frames = attention, conv
+    tiny = Animator(build_random(tiny_config), BilabialFeatureExtractor())
+    sound = noise(1.53)
+    whole = tiny.model.animate(sound, 16000, "happy").numpy()
+    stream = tiny.stream("happy", motion=(), level_db=speech_level_db(sound))
+    assert np.abs(streamed(stream, sound, 1009) - whole).max() < 1e-5

@@ -21,6 +21,7 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
+from bilabial.incremental import model_steps
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
@@ -115,7 +116,9 @@ class Animator:
         check_seed(seed)
         seed = random.randrange(2**32) if seed is None else seed
         vector = self._style_vector(style)
-        return FaceStream(self.model, emotion, intensity, vector, fps, strengths, seed, level_db)
+        steps, config = model_steps(self.model, vector), self.model.config
+        style_vector = vector.float().cpu().numpy()
+        return FaceStream(steps, config, emotion, intensity, style_vector, fps, strengths, seed, level_db)
 
     def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
         """The style vector of somebody who speaks: how far each coefficient moves, and about which mean.

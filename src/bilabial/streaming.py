@@ -11,16 +11,23 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
-from bilabial.hub.conditions_bilabial import Mixture, is_schedule, transition
-from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.hub.conditions_bilabial import (
+    Mixture,
+    check_intensity,
+    is_schedule,
+    mixture_weights,
+    transition,
+)
+from bilabial.hub.frames_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
 from bilabial.hub.loudness_bilabial import (
     FAINTEST_LEVEL_DB,
     LOUD_RANGE_DB,
@@ -34,14 +41,29 @@ from bilabial.hub.loudness_bilabial import (
     quiet_share,
     rest_reach_frames,
 )
-from bilabial.hub.modeling_bilabial import CHUNK_FRAMES, BilabialModel, interpolate
 from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
+from bilabial.steps import ModelSteps
 
 STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that do not wait for the sound around them
 LIFE_SECONDS = 60  # after which blinks, gaze and breath repeat; a whole number of breaths
 LEVEL_SECONDS = 6.0  # of sound that tell how loud the speaker is
 LEVEL_FOLLOWS_SECONDS = 0.5  # of speech, for two thirds of a change of level
 MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
+STEP_FRAMES = 250  # internal frames (5 s) that are decoded at a time
+
+
+class FaceSettings(Protocol):
+    """What a stream needs to know of a model: some fields of BilabialConfig, by its names."""
+
+    blendshapes: Sequence[str]
+    emotions: Sequence[str]
+    style_size: int
+    frame_hop_samples: int
+    frame_rate_hz: float
+    lookahead_seconds: float
+    rest_seconds: float
+    seal_distance: float
+    lip_distance_weights: Mapping[str, float]
 
 
 class SpeakerLevel:
@@ -76,33 +98,28 @@ class FaceStream:
 
     def __init__(
         self,
-        model: BilabialModel,
+        steps: ModelSteps,
+        config: FaceSettings,
         emotion: Mixture,
         intensity: float,
-        style: torch.Tensor,
+        style: np.ndarray,
         fps: float,
         motion: Mapping[str, float],
         seed: int,
         level_db: float | None,
     ):
-        """See `Animator.stream`. style: a vector of `model.encode_style`. motion: strengths by stage."""
-        config = model.config
-        if config.lookahead_seconds is None:
-            raise ValueError(
-                f"a stream needs the built-in speech encoder; "
-                f"{config.audio_encoder_config.model_type} hears the whole clip before it answers"
-            )
+        """See `Animator.stream`. steps: of the model, in that style, a whole style vector."""
         if any(motion.get(name) for name in motion if name not in STREAM_MOTIONS):
             raise UserError("stream_motion", accepted=STREAM_MOTIONS, got=list(motion))
-        self.model, self.names, self.fps = model, tuple(config.blendshapes), check_fps(fps)
+        self._steps, self._config = steps, config
+        self.names, self.fps = tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
         ahead_seconds = max(config.lookahead_seconds, REST_LEAD_SECONDS, REST_KNOWN_SECONDS)
         self._num_ahead = math.ceil(ahead_seconds * config.frame_rate_hz)
         self._rest_reach = rest_reach_frames(self._hop, config.rest_seconds)
-        # 2: half a mel window, and the stem's frame
-        self._num_before = max(config.num_history_frames + 2, self._rest_reach)
-        self._learnt, manner = style.split([config.style_size, 2 * len(self.names)])
-        self._manner = manner.view(2, -1).float().cpu()
+        self._num_before = max(self._rest_reach, config.num_decoder_frames)
+        opening = config.style_size + len(self.names) + self.names.index("jawOpen")
+        self._opening = float(np.exp(style[opening]))  # how far the style opens lips
         self._life = self._draw_life(motion, seed) if any(motion.values()) else None
         if level_db is not None and not np.isfinite(as_number(level_db)):
             raise UserError("level_range", got=level_db)
@@ -116,14 +133,16 @@ class FaceStream:
         keep_level: the same speaker goes on, so the level measured so far stays.
         """
         if not keep_level:
-            self._level = SpeakerLevel(self.model.config.frame_rate_hz)
+            self._level = SpeakerLevel(self._config.frame_rate_hz)
         self.level_db = self._level.level_db if self._given_level_db is None else self._given_level_db
         self._rest = np.zeros(0, np.float32)  # samples of a frame that is not full yet
         self._sound = np.zeros(0, np.float32)  # full frames at the level of training, from frame _first on
         self._first = self._num_heard = self._num_done = self._num_sent = 0  # samples; the others frames
         self._weights = np.zeros((0, len(self._feeling)), np.float32)  # from frame _first to _num_done
         self._before, self._changed = self._feeling, 0  # the feeling until frame _changed
-        self._last: tuple[torch.Tensor, torch.Tensor] | None = None  # faces of frame _num_done - 1
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # faces of frame _num_done - 1
+        self._num_stepped = 0  # frames of sound that the model was given
+        self._steps.reset()
         self._finished = False
 
     @property
@@ -176,13 +195,13 @@ class FaceStream:
         missing: sound (S,) to end with, as for `feed`, None = none. A later `feed` gives these frames again,
         by the sound that really followed. Raises ValueError as `feed`.
         """
-        twin = copy.deepcopy(self, {id(self.model): self.model})
+        twin = copy.deepcopy(self)
         frames = [] if missing is None else [twin.feed(missing)]
         return np.concatenate([*frames, twin.finish()])
 
     def rest_face(self) -> np.ndarray:
         """The face (C,) float32 of silence with the emotion of now, without blinks, gaze and breath."""
-        twin = copy.deepcopy(self, {id(self.model): self.model})
+        twin = copy.deepcopy(self)
         twin._life = None
         twin.reset()
         return np.concatenate([twin.feed(np.zeros(SAMPLING_RATE // 2, np.float32)), twin.finish()])[-1]
@@ -190,7 +209,7 @@ class FaceStream:
     def _encoded(self, emotion: Mixture, intensity: float) -> np.ndarray:
         if is_schedule(emotion):
             raise UserError("stream_schedule", got=emotion)
-        return self.model.encode_emotion(emotion, intensity).numpy()
+        return mixture_weights(emotion, self._config.emotions) * np.float32(check_intensity(intensity))
 
     def _levelled(self, samples: np.ndarray) -> np.ndarray:
         """Samples (S,), from the start of a frame on, at the level of training."""
@@ -207,39 +226,48 @@ class FaceStream:
         """Faces of the internal frames up to `num_certain`, then the frames to hand out."""
         sent = [np.zeros((0, len(self.names)), np.float32)]
         while self._num_done < num_certain:
-            end = min(num_certain, self._num_done + CHUNK_FRAMES)
+            end = min(num_certain, self._num_done + STEP_FRAMES)
             faces = self._decode(range(self._num_done, end))
             sent.append(self._hand_out(faces, end))
             self._num_done, self._last = end, tuple(part[-1:] for part in faces)
             self._forget(max(0, end - self._num_before))
         return np.concatenate(sent)
 
-    @torch.no_grad()
-    def _decode(self, frames: range) -> tuple[torch.Tensor, torch.Tensor]:
-        """Settled faces (K, C) of internal frames, neutral and felt."""
-        first, last = self._first, frames.stop + self._num_ahead
+    def _decode(self, frames: range) -> tuple[np.ndarray, np.ndarray]:
+        """Faces (K, C) of internal frames, neutral and felt, as far at rest as their sound says."""
         self._weights = np.concatenate([self._weights, self._weights_of(frames)])
-        sound = self._sound[: (last - first) * self._hop]
-        ahead = np.repeat(self._weights[-1:], math.ceil(len(sound) / self._hop) - len(self._weights), axis=0)
-        weights = torch.from_numpy(np.concatenate([self._weights, ahead]))  # those ahead change nothing
-        kept = slice(frames.start - first, frames.stop - first)
-        states = self.model.encode_window(torch.from_numpy(sound))
-        faces = self.model.decode_window(states, weights, self._learnt, kept)
+        faces = [part[-len(frames) :] for part in self._step(frames.stop + self._steps.delay_frames)]
+        if self._config.rest_seconds <= 0:
+            return tuple(faces)
         share = np.array([self._share_at_rest(frame) for frame in frames], np.float32)
-        return self.model.settle(*faces, self._manner, torch.from_numpy(share))
+        weights = self._config.lip_distance_weights
+        return tuple(close_lips(part, self.names, weights, share) for part in faces)
+
+    def _step(self, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the model its sound up to frame `end`; returns faces of as many delayed frames."""
+        first, count = self._num_stepped, end - self._num_stepped
+        sound = self._sound[(first - self._first) * self._hop : (end - self._first) * self._hop]
+        samples = np.zeros(count * self._hop, np.float32)
+        samples[: len(sound)] = sound
+        mask = (np.arange(count) * self._hop < len(sound)).astype(np.float32)
+        emotion = np.zeros((1 + bool(self._weights.any()), count, len(self._feeling)), np.float32)
+        delayed = self._weights[-count:]  # frames before the first are padding
+        emotion[-1, count - len(delayed) :] = delayed
+        self._num_stepped = end
+        return self._steps(samples, mask, emotion)
 
     def _share_at_rest(self, frame: int) -> float:
         """`quiet_share` of an internal frame, by what is heard when it is decoded."""
         start = max(self._first, frame - self._rest_reach)
         end = None if self._finished else (frame + self._num_ahead - self._first) * self._hop
         sound = self._sound[(start - self._first) * self._hop : end]
-        return quiet_share(sound, self._hop, self.model.config.rest_seconds)[frame - start]
+        return quiet_share(sound, self._hop, self._config.rest_seconds)[frame - start]
 
-    def _hand_out(self, faces: tuple[torch.Tensor, torch.Tensor], end: int) -> np.ndarray:
+    def _hand_out(self, faces: tuple[np.ndarray, np.ndarray], end: int) -> np.ndarray:
         """Frames (n, C) at the asked rate, of settled faces up to the internal frame before `end`."""
-        rate_hz, first = self.model.config.frame_rate_hz, self._num_done
+        rate_hz, first = self._config.frame_rate_hz, self._num_done
         if self._last:
-            faces, first = tuple(map(torch.cat, zip(self._last, faces, strict=True))), first - 1
+            faces, first = tuple(map(np.concatenate, zip(self._last, faces, strict=True))), first - 1
         count = math.floor((end - 1) / rate_hz * self.fps + 1e-9) + 1
         if self._finished and end * self._hop >= self._num_heard:
             count = num_frames(self.heard_seconds, self.fps)
@@ -247,8 +275,16 @@ class FaceStream:
         self._num_sent = numbers.stop
         if not numbers:
             return np.zeros((0, len(self.names)), np.float32)
-        neutral, face = (interpolate(part, rate_hz, numbers, self.fps, first) for part in faces)
-        values = self.model.with_lips_of(neutral, face, self._manner, bool(self._weights.any())).numpy()
+        config, (before, after, weight) = (
+            self._config,
+            frames_around(len(faces[0]), rate_hz, numbers, self.fps, first),
+        )
+        weight = weight.astype(np.float32)[:, None]
+        neutral, face = (part[before] * (1.0 - weight) + part[after] * weight for part in faces)
+        values = match_lip_closure(
+            neutral, face, self._opening, self.names, config.lip_distance_weights, config.seal_distance,
+            bool(self._weights.any()),
+        )  # fmt: skip
         return values if self._life is None else self._live(values, numbers)
 
     def _live(self, values: np.ndarray, numbers: range) -> np.ndarray:
@@ -258,13 +294,13 @@ class FaceStream:
         for side in SIDES:  # a lid that closes is not wide
             wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")
             moved[:, wide] *= 1.0 - life[:, blink]
-        still = FaceClip(self.names, values, self.fps, self.model.config.lip_distance_weights)
+        still = FaceClip(self.names, values, self.fps, self._config.lip_distance_weights)
         return keep_lips(replace(still, values=moved.clip(0.0, 1.0)), still).values
 
     def _draw_life(self, motion: Mapping[str, float], seed: int) -> np.ndarray:
         """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C), ready to be repeated."""
         resting = np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32)
-        still = FaceClip(self.names, resting, self.fps, self.model.config.lip_distance_weights)
+        still = FaceClip(self.names, resting, self.fps, self._config.lip_distance_weights)
         sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed)
         life = enliven(still, sound, motion).values.copy()
         left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
@@ -273,7 +309,7 @@ class FaceStream:
 
     def _weights_of(self, frames: range) -> np.ndarray:
         """Emotion weights (K, E) of internal frames that are not decoded yet."""
-        passed = (np.arange(frames.start, frames.stop) - self._changed) / self.model.config.frame_rate_hz
+        passed = (np.arange(frames.start, frames.stop) - self._changed) / self._config.frame_rate_hz
         weights = self._before + transition(passed)[:, None] * (self._feeling - self._before)
         return weights.clip(min=0.0).astype(np.float32)
 

@@ -1,0 +1,236 @@
+"""The model frame by frame: what its layers need of earlier frames is carried from step to step.
+
+A step takes new frames of sound and gives as many frames of faces, `delay_frames` later. Frames before the
+sound and after it are padding (mask 0), so steps of any size give what the model gives for the whole sound.
+Only the built-in speech encoder, whose reach is bounded, can do so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.decoder_block_bilabial import BilabialBlock
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.hub.speech_encoder_bilabial import MEL_FLOOR, BilabialEncoderLayer
+from bilabial.steps import ModelSteps
+
+
+def stem_delay_frames(config: BilabialConfig) -> int:
+    """Internal frames after t whose sound the mel windows of frame t reach into."""
+    beyond = config.frame_hop_samples // 2 + config.mel_window_samples // 2 - config.frame_hop_samples
+    return max(0, math.ceil(beyond / config.frame_hop_samples))
+
+
+def delay_frames(config: BilabialConfig) -> int:
+    """Internal frames by which the faces of a step come later than its sound."""
+    return stem_delay_frames(config) + config.num_lookahead_frames
+
+
+def state_shapes(config: BilabialConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every state at the start, where all are zeros.
+
+    sound: samples. mask: (frames,). attention, conv: (layers, frames, E), what a layer's attention and
+    convolution look at. waiting: (frames, E), states of lower layers that wait for the last one. decoder:
+    (rows, frames, D), one row for each emotion.
+    """
+    size, ahead = config.encoder_size, sum_ahead(config)
+    half_window = config.frame_hop_samples // 2 + config.mel_window_samples // 2
+    longest = max(sum(config.encoder_attention_frames), sum(config.encoder_conv_frames))
+    return {
+        "sound": (stem_delay_frames(config) * config.frame_hop_samples + half_window,),
+        "mask": (delay_frames(config) + longest,),
+        "attention": (config.encoder_layers, sum(config.encoder_attention_frames), size),
+        "conv": (config.encoder_layers, sum(config.encoder_conv_frames), size),
+        "waiting": (ahead * sum(range(config.encoder_layers)), size),
+        "decoder": (1, config.num_decoder_frames, config.hidden_size),
+    }
+
+
+def sum_ahead(config: BilabialConfig) -> int:
+    """Frames that one encoder layer looks ahead."""
+    return config.encoder_attention_frames[1] + config.encoder_conv_frames[1]
+
+
+class BilabialStep(nn.Module):
+    """One step of a model: the graph of step.onnx."""
+
+    def __init__(self, model: BilabialModel):
+        super().__init__()
+        if model.config.audio_encoder_config is not None:
+            raise ValueError(
+                f"a stream needs the built-in speech encoder; "
+                f"{model.config.audio_encoder_config.model_type} hears the whole clip before it answers"
+            )
+        self.model, self.config = model, model.config
+
+    def forward(
+        self,
+        samples: torch.Tensor,
+        mask: torch.Tensor,
+        emotion: torch.Tensor,
+        style: torch.Tensor,
+        states: Sequence[torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        """Faces of T frames, delayed, then the next states in the order of `state_shapes`.
+
+        samples: (T * frame_hop_samples,) at the level of training. mask: (T,), 0 for padding. emotion:
+        (R, T, E) of the delayed frames; the first row must be neutral (zeros). style: a whole style vector.
+        Returns neutral (T, C) without style statistics, and coefficients (R, T, C) with them, both in 0..1.
+        """
+        sound, mask_before, attention, conv, waiting, decoder = states
+        sound = torch.cat([sound, samples])
+        masks = torch.cat([mask_before, mask])
+        speech_states, attention, conv, waiting = self.encode(sound, masks, mask, attention, conv, waiting)
+        learnt, stats = style.split([self.config.style_size, 2 * len(self.config.blendshapes)])
+        mask_now = self._masks(masks, mask, delay_frames(self.config))[None, :, None]
+        unclamped, decoder = self.decode(speech_states, mask_now, emotion, learnt, decoder)
+        rows = unclamped.clamp(0.0, 1.0)
+        faces = self.model._in_manner(rows, stats.float().view(2, -1), rows[:1])
+        return rows[0], faces, _last(sound, samples), _last(masks, mask), attention, conv, waiting, decoder
+
+    def _masks(self, masks: torch.Tensor, mask: torch.Tensor, delay: int, reach: int = 0) -> torch.Tensor:
+        """Mask of the frames that come `delay` later, and of `reach` frames before them: (reach + T,)."""
+        start = masks.shape[0] - mask.shape[0] - delay - reach
+        return masks[start : start + reach + mask.shape[0]]
+
+    def encode(
+        self,
+        sound: torch.Tensor,
+        masks: torch.Tensor,
+        mask: torch.Tensor,
+        attention: torch.Tensor,
+        conv: torch.Tensor,
+        waiting: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Speech states (1, T, layers * E) of delayed frames, and the next three states."""
+        config, count = self.config, mask.shape[0]
+        hidden, delay = self.stem(sound, count), stem_delay_frames(config)
+        kept, outputs, offset = ([], [], []), [], 0
+        for number, layer in enumerate(self.model.encoder.layers):
+            hidden = hidden + layer.first(hidden)
+            window = torch.cat([attention[number], hidden])
+            kept[0].append(_last(window, hidden))
+            hidden = self._attend(layer, window, masks, mask, delay)
+            delay += config.encoder_attention_frames[1]
+            window = torch.cat([conv[number], hidden])
+            kept[1].append(_last(window, hidden))
+            hidden = self._convolve(layer, window, masks, mask, delay)
+            delay += config.encoder_conv_frames[1]
+            hidden = layer.norm(hidden + layer.last(hidden))  # (T, E)
+            frames = sum_ahead(config) * (config.encoder_layers - 1 - number)
+            queue = torch.cat([waiting[offset : offset + frames], hidden])
+            outputs.append(queue[:count])
+            kept[2].append(_last(queue, hidden))
+            offset += frames
+        return torch.cat(outputs, -1)[None], torch.stack(kept[0]), torch.stack(kept[1]), torch.cat(kept[2])
+
+    def stem(self, sound: torch.Tensor, count: int) -> torch.Tensor:
+        """The encoder's first states (T, E) of sound that reaches back and ahead as far as they do."""
+        encoder, config = self.model.encoder, self.config
+        reach = count * config.frame_hop_samples + config.mel_window_samples
+        power = encoder.power(sound[None, :reach].float())  # (1, F, 2 T + 1)
+        mel = torch.einsum("bft,fm->bmt", power, encoder.mel_filters.float()).clamp(min=MEL_FLOOR).log()
+        return F.gelu(encoder.stem(mel.to(encoder.stem.weight.dtype)))[0].T
+
+    def _attend(
+        self,
+        layer: BilabialEncoderLayer,
+        window: torch.Tensor,
+        masks: torch.Tensor,
+        mask: torch.Tensor,
+        delay: int,
+    ) -> torch.Tensor:
+        """Frames (T, E) with what they attend to, of a window (before + T + after, E)."""
+        before, after = layer.attention_reach
+        count, total, size = mask.shape[0], window.shape[0], window.shape[1]
+        heads = layer.attention_in(layer.attention_norm(window)).view(total, 3, layer.heads, -1)
+        query, key, value = heads.permute(1, 2, 0, 3)  # (H, window, E / H)
+        query = query[:, before : before + count]
+        ahead = (
+            torch.arange(total, device=window.device)
+            - torch.arange(count, device=window.device)[:, None]
+            - before
+        )
+        near = (ahead >= -before) & (ahead <= after)  # (T, window)
+        there = self._masks(masks, mask, delay, before + after) > 0
+        seen = (near & there[None]) | (ahead == 0)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[None])
+        attended = attended.transpose(0, 1).reshape(count, size)
+        return window[before : before + count] + layer.attention_out(attended)
+
+    def _convolve(
+        self,
+        layer: BilabialEncoderLayer,
+        window: torch.Tensor,
+        masks: torch.Tensor,
+        mask: torch.Tensor,
+        delay: int,
+    ) -> torch.Tensor:
+        """Frames (T, E) with what their layer's convolution adds, of a window (before + T + after, E)."""
+        before, after = layer.conv_reach
+        there = self._masks(masks, mask, delay, before + after)[:, None].to(window.dtype)
+        inner = F.glu(layer.conv_in(layer.conv_norm(window)), dim=-1) * there
+        inner = F.silu(layer.conv(inner.T[None]))[0].T
+        return window[before : before + mask.shape[0]] + layer.conv_out(inner)
+
+    def decode(
+        self,
+        speech_states: torch.Tensor,
+        mask: torch.Tensor,
+        emotion: torch.Tensor,
+        style: torch.Tensor,
+        before: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Coefficients (R, T, C), not clamped, and what the decoder keeps (R, frames, D)."""
+        model, kept, offset = self.model, [], 0
+        hidden = model.projection(speech_states)  # (1, T, D)
+        condition = model._condition(emotion.shape[0], emotion, style, hidden)
+        hidden = hidden.expand(emotion.shape[0], -1, -1)
+        for block in model.decoder:
+            window = torch.cat([before[:, offset : offset + block.left], hidden * mask], dim=1)
+            kept.append(_last(window, hidden, 1))
+            hidden = self._modulate(block, window, hidden, condition)
+            offset += block.left
+        unclamped = model.head(model.norm(hidden)) + model.expression(condition)
+        unclamped = unclamped.float().masked_fill(~model._seen(hidden.device), 0.0)
+        return unclamped, torch.cat(kept, 1)
+
+    def _modulate(
+        self, block: BilabialBlock, window: torch.Tensor, hidden: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        """A decoder block (R, T, D) of a window that reaches back as far as it does."""
+        inner = block.norm(block.conv(window.transpose(1, 2)).transpose(1, 2))
+        scale, shift = block.modulation(condition).chunk(2, dim=-1)
+        inner = inner * (1.0 + scale) + shift
+        return hidden + block.narrow(F.gelu(block.widen(inner)))
+
+
+def _last(window: torch.Tensor, new: torch.Tensor, dim: int = 0) -> torch.Tensor:
+    """The end of a window that the next step needs again: all but as many frames as are new."""
+    return window.narrow(dim, new.shape[dim], window.shape[dim] - new.shape[dim])
+
+
+def model_steps(model: BilabialModel, style: torch.Tensor) -> ModelSteps:
+    """Steps of a model of torch, on its device. style: a whole style vector.
+
+    Raises ValueError for a model whose speech encoder needs whole clips.
+    """
+    step, shapes = BilabialStep(model), state_shapes(model.config)
+
+    @torch.no_grad()
+    def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = [torch.from_numpy(value).to(model.device, model.dtype) for value in feeds.values()]
+        given[0] = given[0].float()  # sound: half precision has no place for soft parts
+        given[4] = given[4].float()
+        outputs = [value.float().cpu().numpy() for value in step(*given[:4], given[4:])]
+        names = ("neutral", "coefficients", *(f"next_{name}" for name in shapes))
+        return dict(zip(names, outputs, strict=True))
+
+    return ModelSteps(run, shapes, delay_frames(model.config), style.float().cpu().numpy())
