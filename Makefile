@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 # torch is one version on PyPI and on PyTorch's own index; without an NVIDIA driver the latter's CPU build is taken.
 TORCH ?= torch==2.13.0
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
-# What the page loads (three.js, ...): from npm where there is one, else the page takes the same files from jsDelivr.
-PACKAGES := $(shell sed -n 's/.* = NpmPackage."\([^"]*\)", "\([^"]*\)".*/\1@\2/p' src/bilabial/npm.py)
-# What only tests need: axe-core looks for barriers on the page, Khronos' validator reads the GLB files.
-CHECKERS := axe-core@4.14.1 gltf-validator@2.0.0-dev.3.10
-NPM_INSTALL = npm install --silent --no-audit --no-fund --prefix $(VENV)/npm
+# What the page fetches (decoders, ...) comes from npm where there is one, else from jsDelivr. Tests need esbuild, which
+# bundles the page's scripts, axe-core, which looks for barriers on the page, and Khronos' validator of GLB files.
+APP := src/bilabial/app
+NPM_INSTALL = mkdir -p $(VENV)/npm && cp $(APP)/package.json $(APP)/package-lock.json $(VENV)/npm && \
+	npm ci --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: setup demo train-setup test lint clean
+.PHONY: setup demo train-setup test lint bundle clean
 
 setup: $(VENV)/.app $(VENV)/.npm
 
@@ -26,11 +26,16 @@ $(VENV)/.app: $(VENV)/.torch requirements.txt
 	$(BIN)/pip install --quiet --retries 1 -r requirements.txt
 	touch $@
 
-$(VENV)/.npm: $(VENV)/.torch src/bilabial/npm.py
-	-command -v npm >/dev/null && $(NPM_INSTALL) $(PACKAGES) && touch $@
+$(VENV)/.npm: $(VENV)/.torch $(APP)/package-lock.json
+	-command -v npm >/dev/null && $(NPM_INSTALL) --omit=dev && touch $@
 
-$(VENV)/.checkers: $(VENV)/.npm Makefile
-	-command -v npm >/dev/null && $(NPM_INSTALL) $(CHECKERS) && touch $@
+$(VENV)/.checkers: $(VENV)/.npm
+	-command -v npm >/dev/null && $(NPM_INSTALL) && touch $@
+
+# The page's scripts and three.js in one file, which is committed: run it after a change in $(APP)/static or package.json.
+bundle: $(VENV)/.checkers
+	cd $(APP) && PATH=$(abspath $(VENV))/npm/node_modules/.bin:$$PATH NODE_PATH=$(abspath $(VENV))/npm/node_modules \
+		npm run --silent build
 
 $(VENV)/.train: $(VENV)/.app pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[train]'

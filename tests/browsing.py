@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from bilabial.npm import THREE, NpmPackage
-from bilabial.player import HEAD
+from bilabial.app.npm import NpmPackage
+from bilabial.app.player import HEAD
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BROWSER_FLAGS = [
@@ -73,10 +73,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def three() -> None:
-    """three.js and the head can be loaded; tests that look at the head are skipped otherwise."""
+    """The head can be loaded; tests that look at it are skipped otherwise."""
     if not HEAD.is_file():
         pytest.skip(f"{HEAD.name} is missing")
-    need_npm(THREE)
 
 
 def need_npm(package: NpmPackage) -> None:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import EXAMPLE, write_video
 
+from bilabial.app.comparison import CAPTURE_FPS, compare, watch_lips
 from bilabial.audio import load_audio
 from bilabial.capture import Capture
 from bilabial.clip import FaceClip
-from bilabial.comparison import CAPTURE_FPS, compare, watch_lips
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
 

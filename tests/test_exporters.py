@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bilabial.app.npm import NPM_FOLDER
+from bilabial.app.player import HEAD
 from bilabial.clip import FaceClip
 from bilabial.exporters import GLB_BINARY, GLB_JSON, GLB_MAGIC, read_glb, to_glb, to_json, write_glb
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.npm import NPM_FOLDER
-from bilabial.player import HEAD
 
 VALIDATE = """
 const [folder, ...files] = process.argv.slice(1);

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from starlette.requests import Request
 
-from bilabial import limits
+from bilabial.app import limits
+from bilabial.app.folders import bytes_below, new_folder, private_folder, remove_old
+from bilabial.app.limits import LimitRequests, client_of, fetch
 from bilabial.audio import encode_wav
 from bilabial.errors import UserError
-from bilabial.folders import bytes_below, new_folder, private_folder, remove_old
-from bilabial.limits import LimitRequests, client_of, fetch
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -262,16 +262,16 @@ def test_no_text_holds_the_server(sound):
 
     `benchmarks/load.py --attack` sends 1,000 to the running app.
     """
-    import app
+    from bilabial.app import handlers
 
-    app.animate(sound, request=CHINESE)  # the model is loaded
+    handlers.animate(sound, request=CHINESE)  # the model is loaded
     chance, sentences, slowest = random.Random(0), [], 0.0
     for number in range(60):
         given = text(chance, 1_000_000)
         asked = [{"emotion": given}, {"seed": given}, {"style": given}, {"motion": [given]}][number % 4]
         begun = time.thread_time()
         try:
-            app.animate(sound, **asked, request=CHINESE)
+            handlers.animate(sound, **asked, request=CHINESE)
         except gr.Error as error:
             sentences.append(error.message)
         slowest = max(slowest, time.thread_time() - begun)
@@ -287,10 +287,10 @@ def test_no_text_holds_the_server(sound):
     ],
 )  # fmt: skip
 def test_what_the_panel_never_says_is_refused(schedule, code):
-    import app
+    from bilabial.app import animation
 
     with pytest.raises(UserError) as error:
-        app.only_feeling(schedule)
+        animation.parse_schedule(schedule)
     assert error.value.code == code
 
 
@@ -312,30 +312,30 @@ def test_schedules_have_limits(emotion, code):
 
 def test_every_file_has_a_size(tmp_path, monkeypatch):
     """However it came: uploaded, by address, or in base64."""
-    import app
+    from bilabial.app import animation, handlers
 
     for name in ("speech.wav", "face.csv", "film.mp4"):
         (tmp_path / name).write_bytes(bytes(3 * 2**20))
-    monkeypatch.setattr(app, "MAX_MEGABYTES", 2)
-    monkeypatch.setattr(app, "MAX_CURVES_MEGABYTES", 1)
+    monkeypatch.setattr(animation, "MAX_MEGABYTES", 2)
+    monkeypatch.setattr(animation, "MAX_CURVES_MEGABYTES", 1)
     with pytest.raises(gr.Error, match="speech.wav 超过 2 MB"):
-        app.animate(str(tmp_path / "speech.wav"), request=CHINESE)
+        handlers.animate(str(tmp_path / "speech.wav"), request=CHINESE)
     for name, limit in (("face.csv", 1), ("film.mp4", 2)):
         with pytest.raises(UserError) as error:
-            app.face_of(str(tmp_path / name))
+            animation.face_of(str(tmp_path / name))
         assert (error.value.code, error.value.parameters["limit"]) == ("file_large", limit)
 
 
 def test_results_are_kept_by_bytes_and_age(sound, monkeypatch):
     """A session holds a key; what is gone is said."""
-    import app
+    from bilabial.app.animation import KEPT_SECONDS, AnimationRequest, results
+    from bilabial.app.handlers import download, generate
 
-    _, key = app.generate([[0, {}]], None, sound, None, gr.Progress(), 1.0, "default", 1.0, None, 30, [],
-                          "", 0.0, 0.0, 0.0, 1.0, 1.0)  # fmt: skip
-    assert app.results.max_bytes <= 256 * 2**20 and app.results.max_seconds == app.KEPT_SECONDS
-    assert Path(app.download("npz", key)).is_file()
+    _, key = generate(AnimationRequest(sound), [[0, {}]], None)
+    assert results.max_bytes <= 256 * 2**20 and results.max_seconds == KEPT_SECONDS
+    assert Path(download("npz", key)).is_file()
     with pytest.raises(gr.Error, match="还没有可下载的内容"):
-        app.download("npz", "", CHINESE)
-    app.results.put(key, bytes(app.results.max_bytes + 1))  # nothing that large is kept
+        download("npz", "", CHINESE)
+    results.put(key, bytes(results.max_bytes + 1))  # nothing that large is kept
     with pytest.raises(gr.Error, match="这个结果已不在服务器上"):
-        app.download("npz", key, CHINESE)
+        download("npz", key, CHINESE)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from fastapi import Request
 
-from bilabial import live
 from bilabial.animator import Animator
+from bilabial.app import sessions as live_sessions
+from bilabial.app.i18n import TEXTS
+from bilabial.app.player import STATIC
+from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS, Sessions
 from bilabial.errors import UserError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS, Live
-from bilabial.translation import TEXTS, VIEWER
 
 ADDRESSES = itertools.count(1)
 
@@ -38,9 +39,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def visitors(tiny_model, clock) -> Live:
+def sessions(tiny_model, clock) -> Sessions:
     animator = Animator(tiny_model, BilabialFeatureExtractor())
-    return Live(lambda: animator, clock)
+    return Sessions(lambda: animator, clock)
 
 
 def sound(seconds: float, seed: int = 0) -> str:
@@ -48,10 +49,10 @@ def sound(seconds: float, seed: int = 0) -> str:
     return base64.b64encode(samples.tobytes()).decode()
 
 
-def begin(visitors: Live, client: str | None = None) -> str:
+def begin(sessions: Sessions, client: str | None = None) -> str:
     """The key of one more visitor, from an address of their own unless one is given."""
     client = f"192.0.2.{next(ADDRESSES)}" if client is None else client
-    return visitors.start("neutral", 1.0, {"default": 1.0}, client)["key"]
+    return sessions.start("neutral", 1.0, {"default": 1.0}, client)["key"]
 
 
 def request_from(host: str) -> Request:
@@ -64,86 +65,86 @@ def lips_and_jaw(answers: list[dict]) -> np.ndarray:
     return frames.reshape(-1, 52)[:, 14:40] / 65535
 
 
-def test_visitors_do_not_hear_each_other(visitors, clock):
-    alone = begin(visitors)
-    expected = lips_and_jaw([visitors.feed(alone, sound(0.5, seed)) for seed in range(4)])
-    first, second, together = begin(visitors), begin(visitors), []
+def test_visitors_do_not_hear_each_other(sessions, clock):
+    alone = begin(sessions)
+    expected = lips_and_jaw([sessions.feed(alone, sound(0.5, seed)) for seed in range(4)])
+    first, second, together = begin(sessions), begin(sessions), []
     for seed in range(4):
-        together.append(visitors.feed(first, sound(0.5, seed)))
-        visitors.feed(second, sound(0.3, 10 + seed))
+        together.append(sessions.feed(first, sound(0.5, seed)))
+        sessions.feed(second, sound(0.3, 10 + seed))
     assert len(expected) > 50
     assert np.abs(lips_and_jaw(together) - expected).max() < 0.03  # breath
     assert np.ptp(expected, axis=0).max() > 0.06
 
 
-def test_only_so_many_at_once(visitors):
-    keys = [begin(visitors) for _ in range(MAX_VISITORS)]
-    assert len(set(keys)) == MAX_VISITORS
+def test_only_so_many_at_once(sessions):
+    keys = [begin(sessions) for _ in range(MAX_SESSIONS)]
+    assert len(set(keys)) == MAX_SESSIONS
     with pytest.raises(ValueError, match="4 people are live now, the most this server can follow"):
-        begin(visitors)
-    visitors.stop(keys[0])
-    begin(visitors)
+        begin(sessions)
+    sessions.stop(keys[0])
+    begin(sessions)
 
 
-def test_who_says_nothing_has_left(visitors, clock):
-    quiet, speaking = begin(visitors), begin(visitors)
+def test_who_says_nothing_has_left(sessions, clock):
+    quiet, speaking = begin(sessions), begin(sessions)
     clock.seconds = IDLE_SECONDS - 1
-    visitors.feed(speaking, sound(0.1))
+    sessions.feed(speaking, sound(0.1))
     clock.seconds = IDLE_SECONDS + 1
-    assert len(visitors) == 1
+    assert len(sessions) == 1
     with pytest.raises(ValueError, match="nothing was heard for 10 s, or it was stopped"):
-        visitors.feed(quiet, sound(0.1))
-    visitors.feed(speaking, sound(0.1))
+        sessions.feed(quiet, sound(0.1))
+    sessions.feed(speaking, sound(0.1))
 
 
-def test_a_session_has_an_end(visitors, clock, monkeypatch):
+def test_a_session_has_an_end(sessions, clock, monkeypatch):
     """By sound, however late it comes."""
-    key = begin(visitors)
-    monkeypatch.setattr(live, "MAX_SECONDS", 2)
-    visitors.feed(key, sound(2.0))
+    key = begin(sessions)
+    monkeypatch.setattr(live_sessions, "MAX_SECONDS", 2)
+    sessions.feed(key, sound(2.0))
     with pytest.raises(UserError) as error:
-        visitors.feed(key, sound(0.1))
+        sessions.feed(key, sound(0.1))
     assert error.value.code == "live_long"
-    assert len(visitors) == 0
+    assert len(sessions) == 0
 
 
-def test_a_session_ends_by_the_clock(visitors, clock):
+def test_a_session_ends_by_the_clock(sessions, clock):
     """One who says little, from an hour's session on, and one who says nothing but feels much."""
-    key, codes = begin(visitors), []
+    key, codes = begin(sessions), []
     while not codes and clock.seconds < 3600:
         clock.seconds += IDLE_SECONDS - 1
         try:
-            visitors.feed(key, base64.b64encode(bytes(2)).decode())
+            sessions.feed(key, base64.b64encode(bytes(2)).decode())
         except UserError as error:
             codes.append(error.code)
     assert codes == ["live_long"] and MAX_SECONDS < clock.seconds < MAX_SECONDS + IDLE_SECONDS
-    assert len(visitors) == 0
+    assert len(sessions) == 0
 
 
 @pytest.mark.parametrize("what", ["feel", "empty feed"])
-def test_only_sound_keeps_a_seat(visitors, clock, what):
-    key = begin(visitors)
+def test_only_sound_keeps_a_seat(sessions, clock, what):
+    key = begin(sessions)
     for _ in range(4):
         clock.seconds += IDLE_SECONDS / 4
-        visitors.feel(key, "happy", 1.0) if what == "feel" else visitors.feed(key, "")
+        sessions.set_emotion(key, "happy", 1.0) if what == "feel" else sessions.feed(key, "")
     clock.seconds += 0.1
-    assert len(visitors) == 0
+    assert len(sessions) == 0
 
 
-def test_one_address_cannot_hold_every_seat(visitors, clock):
+def test_one_address_cannot_hold_every_seat(sessions, clock):
     """For a day it comes back as soon as it may; somebody else finds a seat every minute of it."""
     keys, refused = [], set()
     for _ in range(24 * 60):
         clock.seconds += 9.0
-        for key in keys[-MAX_VISITORS:]:
+        for key in keys[-MAX_SESSIONS:]:
             with suppress(UserError):
-                visitors.feed(key, base64.b64encode(bytes(2)).decode())
-        for _ in range(MAX_VISITORS):
+                sessions.feed(key, base64.b64encode(bytes(2)).decode())
+        for _ in range(MAX_SESSIONS):
             try:
-                keys.append(begin(visitors, "198.51.100.1"))
+                keys.append(begin(sessions, "198.51.100.1"))
             except UserError as error:
                 refused.add(error.code)
-        visitors.stop(begin(visitors, "203.0.113.5"))
+        sessions.stop(begin(sessions, "203.0.113.5"))
     assert refused == {"live_client"}
 
 
@@ -157,41 +158,41 @@ def test_others_are_heard_while_a_stream_is_made(tiny_model, clock):
             event.wait(60)
         return animator
 
-    visitors = Live(load, clock)
-    speaking = begin(visitors)
+    sessions = Sessions(load, clock)
+    speaking = begin(sessions)
     wait.append(threading.Event())
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(begin, visitors)
+        waiting = threads.submit(begin, sessions)
         try:
             assert entered.wait(60)
             clock.seconds += IDLE_SECONDS - 1  # a seat whose stream is made slowly is not taken away
-            frames = visitors.feed(speaking, sound(1.0))["frames"]
-            assert len(visitors) == 2
+            frames = sessions.feed(speaking, sound(1.0))["frames"]
+            assert len(sessions) == 2
         finally:
             wait[0].set()
-        assert frames and visitors.feed(waiting.result(), sound(0.5))
+        assert frames and sessions.feed(waiting.result(), sound(0.5))
 
 
-def test_a_stream_that_fails_gives_its_seat_back(visitors):
-    for _ in range(2 * MAX_VISITORS):
+def test_a_stream_that_fails_gives_its_seat_back(sessions):
+    for _ in range(2 * MAX_SESSIONS):
         with pytest.raises(UserError) as error:
-            visitors.start("hungry", 1.0, {}, "198.51.100.1")
+            sessions.start("hungry", 1.0, {}, "198.51.100.1")
         assert error.value.code == "emotion_name"
-    assert len(visitors) == 0
+    assert len(sessions) == 0
 
 
-def test_sound_comes_no_faster_than_it_is_spoken(visitors, clock):
-    key = begin(visitors)
-    visitors.feed(key, sound(2.9))
+def test_sound_comes_no_faster_than_it_is_spoken(sessions, clock):
+    key = begin(sessions)
+    sessions.feed(key, sound(2.9))
     with pytest.raises(ValueError, match="sound came faster than anybody speaks"):
-        visitors.feed(key, sound(0.2))
-    assert len(visitors) == 0
+        sessions.feed(key, sound(0.2))
+    assert len(sessions) == 0
 
 
-def test_the_page_gets_sentences(visitors):
-    start, feed, feel, stop = visitors.server_functions()
+def test_the_page_gets_sentences(sessions):
+    start, feed, feel, stop = sessions.server_functions()
     assert [one.__name__ for one in (start, feed, feel, stop)] == [
-        "live_start", "live_feed", "live_feel", "live_stop",
+        "live_start", "live_feed", "live_set_emotion", "live_stop",
     ]  # fmt: skip
     start = partial(start, request=request_from("192.0.2.1"))
     wrong = start({"emotion": "hungry", "intensity": 1.0, "style": {}})
@@ -211,45 +212,45 @@ def test_the_page_gets_sentences(visitors):
         {"key": "k", "sound": "", "client": "x"}, {"key": "k" * 10**6, "sound": "!" * 10**6},
     ],
 )  # fmt: skip
-def test_other_requests_are_refused_in_a_sentence(visitors, asked):
-    _, feed, _, _ = visitors.server_functions()
+def test_other_requests_are_refused_in_a_sentence(sessions, asked):
+    _, feed, _, _ = sessions.server_functions()
     answer = feed(asked)
     assert set(answer) == {"error", "chinese"} and len(answer["error"]) < 200
 
 
-def test_a_piece_is_no_longer_than_a_page_lets_wait(visitors, clock):
-    key, clock.seconds = begin(visitors), 9.0
+def test_a_piece_is_no_longer_than_a_page_lets_wait(sessions, clock):
+    key, clock.seconds = begin(sessions), 9.0
     with pytest.raises(UserError) as error:
-        visitors.feed(key, "A" * (live.MAX_SOUND + 4))
+        sessions.feed(key, "A" * (live_sessions.MAX_SOUND + 4))
     assert error.value.code == "live_fast"
 
 
 def test_every_sentence_is_also_chinese():
-    script = (VIEWER / "live.js").read_text()
+    script = (STATIC / "live.js").read_text()
     said = re.findall(r'\bt\("([^"]+)"', script) + re.findall(r'^  \w+Error: "([^"]+)"', script, re.MULTILINE)
     assert len(said) >= 9
     for sentence in said:
         assert sentence in TEXTS
 
 
-def test_many_threads_at_once(visitors):
+def test_many_threads_at_once(sessions):
     """Nobody gets in beyond the limit, and pieces of one visitor never mix."""
     keys, refused, counts = [], [], []
 
     def visit() -> None:
         try:
-            keys.append(begin(visitors))
+            keys.append(begin(sessions))
         except ValueError as error:
             refused.append(str(error))
 
     def speak() -> None:
-        counts.append(len(lips_and_jaw([visitors.feed(keys[0], sound(0.2))])))
+        counts.append(len(lips_and_jaw([sessions.feed(keys[0], sound(0.2))])))
 
     for work in (visit, speak):
         threads = [threading.Thread(target=work) for _ in range(10)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
-    assert len(keys) == MAX_VISITORS and len(refused) == 10 - MAX_VISITORS
-    visitors.stop(keys[1])
-    alone = begin(visitors)
-    assert sum(counts) == len(lips_and_jaw([visitors.feed(alone, sound(2.0))]))
+    assert len(keys) == MAX_SESSIONS and len(refused) == 10 - MAX_SESSIONS
+    sessions.stop(keys[1])
+    alone = begin(sessions)
+    assert sum(counts) == len(lips_and_jaw([sessions.feed(alone, sound(2.0))]))

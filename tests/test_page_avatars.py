@@ -9,9 +9,9 @@ import pytest
 from browsing import CHROMIUM, need_npm
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial.app.npm import DECODERS, NPM_FOLDER
+from bilabial.app.player import HEAD, write_page
 from bilabial.exporters import read_glb
-from bilabial.npm import DECODERS, NPM_FOLDER, THREE
-from bilabial.player import HEAD, write_page
 
 # Counts the textures that WebGL holds.
 COUNT_TEXTURES = """
@@ -32,12 +32,11 @@ def page(browser, tmp_path_factory):
     """A page to send, which needs no server; what it takes from jsDelivr comes from the installed package."""
     if not CHROMIUM:
         pytest.skip("no chromium found (apt-get install chromium)")
-    need_npm(THREE)
     clip, folder = FaceClip(ARKIT_BLENDSHAPES, np.zeros((30, 52)), 30), tmp_path_factory.mktemp("page")
     write_page(clip, np.zeros(16000, np.float32), folder / "face.html")
     with browser.new_context(viewport={"width": 600, "height": 500}) as context:
         page = context.new_page()
-        page.set_default_timeout(280000)
+        page.set_default_timeout(120000)
         page.add_init_script(COUNT_TEXTURES)
         page.route("https://cdn.jsdelivr.net/**", serve_package)
         page.goto((folder / "face.html").as_uri())
@@ -46,7 +45,7 @@ def page(browser, tmp_path_factory):
 
 
 def serve_package(route) -> None:
-    file = NPM_FOLDER / route.request.url.split("/npm/")[1].replace(f"@{THREE.version}", "")
+    file = NPM_FOLDER / route.request.url.split("/npm/")[1].replace(f"@{DECODERS.version}", "")
     headers = {"Access-Control-Allow-Origin": "*"}
     if file.is_file():
         route.fulfill(body=file.read_bytes(), headers=headers)
@@ -169,7 +168,7 @@ def test_compressed_avatars_are_read(page, tmp_path):
 
 def test_a_decoder_that_is_not_to_be_had_is_said(page, tmp_path):
     page.route("https://cdn.jsdelivr.net/**", abort := lambda route: route.abort())
-    path = write_glb(tmp_path / "m.glb", *with_meshopt(*avatar(["jawOpen"])))
+    path = write_glb(tmp_path / "m.glb", *with_draco(*avatar(["jawOpen"])))
     said = choose_avatar(page, path)
     page.unroute("https://cdn.jsdelivr.net/**", abort)
     assert said.startswith(

@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +15,10 @@ from conftest import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.animator import Animator
+from bilabial.app.player import STATIC, write_page
+from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
 from bilabial.audio import encode_wav, load_audio
 from bilabial.errors import UserError
-from bilabial.live import IDLE_SECONDS, MAX_SECONDS, MAX_VISITORS_OF_CLIENT
-from bilabial.player import VIEWER, write_page
 
 WATCH_MICROPHONES = """
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -125,8 +124,8 @@ def test_a_full_server_says_so_until_somebody_left(page, three, address):
 
     wait_for_head(page)
     asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
-    answers = [call("live_start", asked) for _ in range(MAX_VISITORS_OF_CLIENT + 1)]
-    full = str(UserError("live_client", count=MAX_VISITORS_OF_CLIENT))
+    answers = [call("live_start", asked) for _ in range(MAX_SESSIONS_OF_CLIENT + 1)]
+    full = str(UserError("live_client", count=MAX_SESSIONS_OF_CLIENT))
     assert answers[-1]["error"] == full
     left = threading.Event()
     with ThreadPoolExecutor() as others:
@@ -173,17 +172,15 @@ def test_stopped_while_the_browser_asks(page, three):
 
 def test_no_rounding_leads_beyond_the_newest_frame(page):
     """(m / 30) * 30 is more than m for some whole numbers m."""
-    script = (VIEWER / "player.js").read_text()
-    function = re.search(r"^function aroundPosition.*?^}", script, re.MULTILINE | re.DOTALL)[0]
     wrong = page.evaluate(
-        f"""() => {{ {function}
-        const numbers = Array.from({{ length: 9000 }}, (_, m) => m);
+        """() => {
+        const numbers = Array.from({ length: 9000 }, (_, m) => m);
         const beyond = numbers.filter((m) => (m / 30) * 30 > m).length;
-        const wrong = numbers.filter((m) => {{
-            const [before, after, weight] = aroundPosition((m / 30) * 30, m + 1);
+        const wrong = numbers.filter((m) => {
+            const [before, after, weight] = bilabial.aroundPosition((m / 30) * 30, m + 1);
             return before < 0 || after > m || weight < 0 || weight >= 1;
-        }}).length;
-        return [beyond, wrong]; }}"""
+        }).length;
+        return [beyond, wrong]; }"""
     )
     assert wrong[0] > 100 and wrong[1] == 0
 
@@ -252,4 +249,4 @@ def test_a_page_to_send_has_no_live_mode(browser, tmp_path):
 
 
 def test_the_page_states_the_limit():
-    assert f"up to {MAX_SECONDS // 60} minutes" in Path(VIEWER / "player.html").read_text()
+    assert f"up to {MAX_SECONDS // 60} minutes" in (STATIC / "player.html").read_text()

@@ -12,10 +12,10 @@ from browsing import generate, mouth_pixels, need_npm, seek, wait_for_curves, wa
 from conftest import EXAMPLE, ROOT
 
 from bilabial import FaceClip
+from bilabial.app.i18n import TEXTS
+from bilabial.app.npm import MEDIABUNNY, NPM_FOLDER
+from bilabial.app.player import BUNDLE, STATIC
 from bilabial.audio import encode_wav, load_audio
-from bilabial.npm import MEDIABUNNY, NPM_FOLDER
-from bilabial.player import SCRIPTS, VIEWER
-from bilabial.translation import TEXTS
 
 # Gradio dims a component while its event runs, and lets it come back slowly.
 OPAQUE = """() => {
@@ -145,12 +145,12 @@ class Texts(HTMLParser):
 
 
 def test_every_text_has_its_chinese():
-    scripts = "\n".join((VIEWER / name).read_text() for name in (*SCRIPTS, "feeling.js"))
+    scripts = "\n".join(path.read_text() for path in STATIC.glob("*.js") if path != BUNDLE)
     spoken = {json.loads(text) for text in re.findall(r'\bt\(\s*("[^"\n]+")', scripts)}
-    spoken |= Texts((VIEWER / "player.html").read_text()).found
+    spoken |= Texts((STATIC / "player.html").read_text()).found
     assert len(spoken) > 20
     assert spoken - TEXTS.keys() == set()
-    sources = [ROOT / "app.py", *(ROOT / "src" / "bilabial").rglob("*.py")]
+    sources = (ROOT / "src" / "bilabial").rglob("*.py")
     page = "".join(path.read_text() for path in sources)
     unused = {text for text in TEXTS.keys() - spoken if json.dumps(text) not in page + scripts}
     assert not [text for text in unused if not re.search("[0-9]", text)]  # limits are filled in elsewhere

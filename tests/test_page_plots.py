@@ -11,8 +11,9 @@ from browsing import CURVES, attach, download, generate, new_page, plotted, wait
 from conftest import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial.app.i18n import TEXTS
+from bilabial.app.player import PEAKS_HZ, STATIC
 from bilabial.audio import encode_m4a, encode_wav, load_audio
-from bilabial.player import PEAKS_HZ, VIEWER
 from bilabial.plots import sealed_stretches
 
 LIPS = "document.querySelector('.bilabial-lips')"
@@ -230,26 +231,17 @@ def test_lips_of_a_video_are_laid_over(page, clips):
     assert page.errors == []
 
 
-def test_a_video_is_captured_once(clips):
-    import app
+def test_a_video_is_captured_once_and_said(clips):
+    """Asked of the app and not of the page, where a busy browser may pass over a sentence."""
+    from bilabial.app import animation
 
     video = str(clips / "validation" / "grid" / "lbax4n.mp4")
     waveform = load_audio(video)
-    speech = app.Speech(app.animator()((16000, waveform)), waveform)
-    app.captured_lips(speech, video, lambda share, desc: None, None)
+    speech = animation.Speech(animation.animator()((16000, waveform)), waveform)
+    (step,) = animation.comparison_steps(speech, video)
+    assert step.text == "Capturing the video"
     key = (video, len(waveform) / 16000)
-    assert app.captures.of(key, lambda: pytest.fail("the video is captured again")).clip
-
-
-def test_watching_a_video_is_said(clips):
-    """Asked of the app and not of the page, where a busy browser may pass over a sentence."""
-    import app
-
-    video = str(clips / "validation" / "grid" / "lbax4n.mp4")
-    waveform, said = load_audio(video), []
-    speech = app.Speech(app.animator()((16000, waveform)), waveform)
-    app.captured_lips(speech, video, lambda share, desc: said.append(desc), None)
-    assert said == ["Watching the video"]
+    assert animation.captures.of(key, lambda: pytest.fail("the video is captured again")).clip
 
 
 def test_a_video_of_something_else_is_refused(page, clips):
@@ -281,12 +273,11 @@ def test_the_plots_speak_chinese_on_a_phone(browser, address):
 
 
 def test_every_text_of_the_plots_is_translated():
-    chinese = json.loads((VIEWER / "chinese.json").read_text())
-    script = "".join((VIEWER / name).read_text() for name in ("panel.js", "plots.js"))
+    script = "".join((STATIC / name).read_text() for name in ("panel.js", "plots.js"))
     spoken = re.findall(r"\bt\(\"([^\"]+)\"\)", script) + re.findall(r"^  \"([^\"]+)\": \[$", script, re.M)
     spoken += [*re.findall(r"new Panel\(.*?, \"([^\"]+)\"", script), HEAT_MAP]
     assert len(spoken) > 12
-    assert [text for text in spoken if text not in chinese] == []
+    assert [text for text in spoken if text not in TEXTS] == []
 
 
 def test_the_sound_is_not_shifted_and_seeks_exactly(browser, speech):

@@ -1,14 +1,17 @@
 import base64
 import hashlib
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
 from conftest import EXAMPLE
 
-from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip, npm, player
+from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
+from bilabial.app import npm, player
+from bilabial.app.comparison import Comparison
 from bilabial.audio import load_audio
-from bilabial.comparison import Comparison
 from bilabial.plots import sealed_stretches
 
 
@@ -62,12 +65,31 @@ def test_the_sums_are_those_of_the_installed_files(package):
 
 def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(npm, "NPM_FOLDER", tmp_path)
-    assert player.player_props("/file=")["three"]["base"] == "https://cdn.jsdelivr.net/npm/three@0.187.0"
+    cdn = f"https://cdn.jsdelivr.net/npm/three@{npm.DECODERS.version}"
+    assert player.player_props("/file=")["decoders"]["base"] == cdn
     (tmp_path / "three").mkdir()
     package = tmp_path / "three" / "package.json"
-    package.write_text('{"version": "0.186.0"}')
-    assert npm.THREE.folder() is None and player.served_files() == [player.HEAD]
-    package.write_text('{"version": "0.187.0"}')
-    assert player.player_props("/file=")["three"]["base"] == f"/file={package.parent}"
-    assert player.player_props(None)["three"]["base"] == npm.THREE.cdn  # the page to send
-    assert len(player.served_files()) == 1 + len(npm.THREE.modules) + len(npm.DECODERS.modules)
+    package.write_text('{"version": "0.1.0"}')
+    assert npm.DECODERS.folder() is None and player.served_files() == [player.BUNDLE, player.HEAD]
+    package.write_text(json.dumps({"version": npm.DECODERS.version}))
+    assert player.player_props("/file=")["decoders"]["base"] == f"/file={package.parent}"
+    assert player.player_props(None)["decoders"]["base"] == cdn  # the page to send
+    assert len(player.served_files()) == 2 + len(npm.DECODERS.modules)
+
+
+def test_the_bundle_is_what_the_scripts_give(tmp_path):
+    """`make bundle` writes it: the same bytes everywhere, with the versions of package.json."""
+    esbuild = npm.NPM_FOLDER / ".bin" / "esbuild"
+    folder, packages = player.STATIC.parent, json.loads((player.STATIC.parent / "package.json").read_text())
+    versions = packages["dependencies"] | packages["devDependencies"]
+    for name in ("esbuild", "three"):
+        package = npm.NPM_FOLDER / name / "package.json"
+        installed = json.loads(package.read_text())["version"] if package.is_file() else "not"
+        if installed != versions[name]:
+            pytest.skip(
+                f"{name} {versions[name]} is wanted (make test installs it, with npm), is: {installed}"
+            )
+    command = packages["scripts"]["build"].replace("static/bundle.js", str(tmp_path / "bundle.js")).split()
+    environment = os.environ | {"NODE_PATH": str(npm.NPM_FOLDER)}
+    subprocess.run([esbuild, *command[1:], "--log-level=warning"], cwd=folder, env=environment, check=True)
+    assert (tmp_path / "bundle.js").read_bytes() == player.BUNDLE.read_bytes(), "run `make bundle`"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from takes import TakeOptions, prepare_take
 
+from bilabial.app.comparison import compare, watch_lips
 from bilabial.audio import encode_wav, read_recording
-from bilabial.comparison import compare, watch_lips
 from bilabial.corpora import Take
 from bilabial.metrics import correlation
 from bilabial.quality import complaints, score_of

@@ -45,9 +45,10 @@ print(json.dumps({
 OPEN_APP = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import app, bilabial
+import bilabial
+from bilabial.app.page import build_demo
 assert bilabial.__file__.startswith(sys.argv[1]), "the package of the Space was not used"
-app.build_demo()
+build_demo()
 """
 
 

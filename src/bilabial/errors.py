@@ -1,7 +1,7 @@
 """What the package says to users: the English of every code of UserError, beside those of hub/.
 
 To add one: its English here (or in hub/errors_bilabial.py where a file there raises it), its Chinese in
-viewer/sentences.json under the same code, then `raise UserError(CODE, name=..., got=...)`.
+app/sentences.json under the same code, then `raise UserError(CODE, name=..., got=...)`.
 """
 
 from __future__ import annotations

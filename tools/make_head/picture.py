@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from bilabial.app.player import BUNDLE, HEAD, player_props
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.npm import THREE
-from bilabial.player import HEAD, player_props
-from bilabial.translation import VIEWER
 
 if TYPE_CHECKING:  # needed for pictures alone
     from playwright.sync_api import Page
 
-SCRIPTS = ("texts.js", "modules.js", "avatars.js", "morphs.js", "head.js")
 MOUTH, FACE = (-0.22, 10), (0.0, 28)  # how far up the camera aims, in head.height, and its field in degrees
 VIEWS = {  # degrees left, up; the whole face for a tracker of faces, else its lower half
     "front": (0, 0, *MOUTH),
@@ -38,20 +35,18 @@ SUPERSAMPLING = 2  # Chromium's software renderer leaves specks of dark pixels w
 PAGE = """<!doctype html><canvas></canvas><script>
 addEventListener("error", (event) => (window.failure = event.message));
 addEventListener("unhandledrejection", (event) => (window.failure = String(event.reason)));
-</script><script type="module">
-const element = document.body, props = %s;
-%s
-const three = await importModules(props.three, THREE_PARTS);
-const head = new Head(three, document.querySelector("canvas"));
+</script><script>%s</script><script type="module">
+const props = %s;
+const head = new bilabial.Head(document.querySelector("canvas"), props);
 head.resize(%d, %d);
 await head.load(await (await fetch("head.glb")).arrayBuffer(), props.names);
 head.restingRatio = 1;
-head.scene.background = new three.Color(0xe8eaee);
+head.scene.background = new bilabial.Color(0xe8eaee);
 window.picture = (values, left, up, aim, field) => {
   const target = head.centre.clone();
-  target.add(new three.Vector3(0, aim * head.height, 0.35 * head.height));
+  target.add(new bilabial.Vector3(0, aim * head.height, 0.35 * head.height));
   const [around, down] = [(left * Math.PI) / 180, ((90 - up) * Math.PI) / 180];
-  const place = new three.Spherical(4 * head.height, down, around);
+  const place = new bilabial.Spherical(4 * head.height, down, around);
   head.camera.fov = field;
   head.camera.updateProjectionMatrix();
   head.camera.position.setFromSpherical(place).add(target);
@@ -117,8 +112,6 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Cam
             route.fulfill(body=page_text, content_type="text/html; charset=utf-8")
         elif route.request.url == ADDRESS + "head.glb":
             route.fulfill(path=head)
-        elif route.request.url.startswith(THREE.cdn):
-            route.continue_()
         else:
             route.abort()
 
@@ -141,8 +134,6 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Cam
 
 def _page(size: int) -> str:
     props = player_props(None) | {"names": list(ARKIT_BLENDSHAPES)}
-    files = zip(THREE.modules, THREE.files(), strict=False)  # from its CDN where it is not installed
-    props["three"]["texts"] = {name: path.read_text() for name, path in files}
-    scripts = "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
     pixels = size * SUPERSAMPLING
-    return PAGE % (json.dumps(props).replace("</", "<\\/"), scripts, pixels, pixels)
+    script = BUNDLE.read_text(encoding="utf-8")
+    return PAGE % (script, json.dumps(props).replace("</", "<\\/"), pixels, pixels)

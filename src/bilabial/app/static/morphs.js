@@ -1,9 +1,11 @@
 // Morph targets added up in JavaScript, for browsers that draw without a graphics card: there a shader that visits all
 // targets of every vertex takes most of the time, and most targets move few vertices.
 
-class Morphs {
+import * as THREE from "three";
+
+export class Morphs {
   // Takes a mesh's relative targets over: its influences work as before, after apply().
-  constructor(THREE, mesh) {
+  constructor(mesh) {
     const { geometry } = mesh;
     this.influences = mesh.morphTargetInfluences;
     this.layers = [];

@@ -1,5 +1,13 @@
 // The 3D head: a scene with one avatar whose morph targets are found by their ARKit names.
 
+import * as THREE from "three";
+import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
+
+import { arkitName, readAvatar, releaseAvatar } from "./avatars.js";
+import { t } from "./i18n.js";
+import { Morphs } from "./morphs.js";
+
 const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
 const SLOW_FRAME = 60; // milliseconds
 const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
@@ -19,13 +27,14 @@ function drawnBySoftware() {
   return /swiftshader|llvmpipe|software|basic render/i.test(renderer);
 }
 
-class Head {
+export class Head {
   moving = false; // drawn as one of many pictures
   held = false;
 
-  // smooth: edges without steps also where there is no graphics card, which takes a third longer
-  constructor(THREE, canvas, smooth = false) {
-    this.THREE = THREE;
+  // files: {spellings, decoders} that avatars.js takes. smooth: edges without steps also where there is no graphics card,
+  // which takes a third longer
+  constructor(canvas, files, smooth = false) {
+    this.files = files;
     this.canvas = canvas;
     this.software = drawnBySoftware();
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: smooth || !this.software, alpha: true });
@@ -40,7 +49,7 @@ class Head {
     this.light(0xfff1e2, 2.7, 0.62, 0.42, 0.9); // key, with catch-lights in the eyes
     this.light(0xdfe8ff, 0.55, -1, 0.1, 0.8); // fill
     this.light(0xcfe0ff, 2.0, -0.8, 0.6, -0.8); // rim, from behind
-    this.controls = new THREE.OrbitControls(this.camera, canvas);
+    this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));
     this.controls.addEventListener("start", () => (this.held = true)); // turned by hand
@@ -50,30 +59,30 @@ class Head {
 
   // The room whose light falls on the head.
   furnish() {
-    const generator = new this.THREE.PMREMGenerator(this.renderer);
+    const generator = new THREE.PMREMGenerator(this.renderer);
     this.room?.dispose();
-    this.room = generator.fromScene(new this.THREE.RoomEnvironment(), 0.04);
+    this.room = generator.fromScene(new RoomEnvironment(), 0.04);
     this.scene.environment = this.room.texture;
     generator.dispose();
     this.changed = true;
   }
 
   light(colour, strength, x, y, z) {
-    const light = new this.THREE.DirectionalLight(colour, strength);
+    const light = new THREE.DirectionalLight(colour, strength);
     light.position.set(x, y, z);
     this.scene.add(light);
   }
 
   // Shows a GLB or VRM (ArrayBuffer); returns those of the names that it has no target for.
   async load(buffer, names) {
-    const gltf = await readAvatar(this.THREE, buffer);
+    const gltf = await readAvatar(buffer, this.files.decoders);
     const meshes = [];
     gltf.scene.traverse((node) => node.morphTargetDictionary && meshes.push(node));
     const targets = new Map(names.map((name) => [name, []]));
     for (const mesh of meshes) {
       mesh.frustumCulled = false;
       for (const [name, index] of Object.entries(mesh.morphTargetDictionary)) {
-        targets.get(arkitName(name))?.push([mesh.morphTargetInfluences, index, mesh]);
+        targets.get(arkitName(name, this.files.spellings))?.push([mesh.morphTargetInfluences, index, mesh]);
       }
     }
     const missing = names.filter((name) => !targets.get(name).length);
@@ -91,7 +100,7 @@ class Head {
     this.scene.add(this.avatar);
     this.frame();
     const relative = meshes.filter((mesh) => mesh.geometry.morphTargetsRelative);
-    this.morphs = this.software ? relative.map((mesh) => new Morphs(this.THREE, mesh)) : [];
+    this.morphs = this.software ? relative.map((mesh) => new Morphs(mesh)) : [];
     this.inside = meshes.filter((mesh) => /teeth|tongue/i.test(mesh.name) && mesh.material.color);
     this.inside = this.inside.map((mesh) => {
       mesh.material = mesh.material.clone(); // the skin of an avatar may have the same
@@ -104,8 +113,8 @@ class Head {
   // Aims at what the targets move: the face, also of an avatar with a body.
   frame() {
     this.avatar.updateMatrixWorld(true);
-    const box = new this.THREE.Box3();
-    const [point, move] = [new this.THREE.Vector3(), new this.THREE.Vector3()];
+    const box = new THREE.Box3();
+    const [point, move] = [new THREE.Vector3(), new THREE.Vector3()];
     for (const name of ["jawOpen", "browInnerUp", "mouthSmileLeft", "mouthSmileRight"]) {
       for (const [, index, mesh] of this.targets.get(name) ?? []) {
         const moves = mesh.geometry.morphAttributes.position[index];
@@ -115,7 +124,7 @@ class Head {
       }
     }
     if (box.isEmpty()) box.setFromObject(this.avatar);
-    this.centre = box.getCenter(new this.THREE.Vector3());
+    this.centre = box.getCenter(new THREE.Vector3());
     this.height = box.max.y - box.min.y;
     this.centre.y += 0.06 * this.height;
     this.centre.z = box.min.z;
@@ -126,7 +135,7 @@ class Head {
     const angle = (VIEWS[view] * Math.PI) / 180;
     const half = Math.tan((this.camera.fov * Math.PI) / 360);
     const distance = (SHOWN_FACES * this.height) / 2 / half / Math.min(1, this.camera.aspect * 1.15);
-    const direction = new this.THREE.Vector3(Math.sin(angle), 0.04, Math.cos(angle)).multiplyScalar(distance);
+    const direction = new THREE.Vector3(Math.sin(angle), 0.04, Math.cos(angle)).multiplyScalar(distance);
     this.view = view;
     this.controls.target.copy(this.centre);
     this.controls.minDistance = distance * 0.35;
@@ -139,7 +148,7 @@ class Head {
   // Turns around the head by angles (radians), to the right and up.
   turn(right, up) {
     const { minPolarAngle, maxPolarAngle, target } = this.controls;
-    const place = new this.THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
+    const place = new THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
     place.theta += right;
     place.phi = Math.min(Math.max(place.phi - up, minPolarAngle), maxPolarAngle);
     this.place(place);
@@ -147,7 +156,7 @@ class Head {
 
   zoom(factor) {
     const { minDistance, maxDistance, target } = this.controls;
-    const place = new this.THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
+    const place = new THREE.Spherical().setFromVector3(this.camera.position.clone().sub(target));
     place.radius = Math.min(Math.max(place.radius / factor, minDistance), maxDistance);
     this.place(place);
   }
@@ -174,7 +183,7 @@ class Head {
 
   // An avatar seen from a viewpoint, on a canvas of its own of so many pixels.
   async copy(width, height, { file, position, target }) {
-    const copy = new Head(this.THREE, document.createElement("canvas"), true);
+    const copy = new Head(document.createElement("canvas"), this.files, true);
     copy.restingRatio = 1;
     copy.resize(width, height);
     await copy.load(file, this.names);

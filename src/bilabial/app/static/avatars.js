@@ -1,32 +1,39 @@
 // Reads avatars: GLB and VRM files, also compressed ones, and finds their ARKit targets by name. Errors are sentences
 // for the person who chose the file.
 
+import { DRACOLoader } from "three/addons/loaders/DRACOLoader.js";
+import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
+
+import { t } from "./i18n.js";
+import { fileAddress } from "./packages.js";
+
 const UNREAD = ["KHR_texture_basisu"]; // extensions that need a decoder which the page does not load
-const MESHOPT = ["EXT_meshopt_compression", "KHR_meshopt_compression"];
 const DRACO = "KHR_draco_mesh_compression";
 const [MAGIC, JSON_CHUNK] = [0x46546c67, 0x4e4f534a]; // "glTF" and "JSON" (glTF 2.0, section 4.4)
 
-// The ARKit name that a spelling means, or null; the same as bilabial.names, with its table.
-function arkitName(name) {
+// The ARKit name that a spelling means, or null; the same as bilabial.names. spellings: its table.
+export function arkitName(name, spellings) {
   const parts = name.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
   for (let first = 0; first < parts.length; first++) {
     const spelling = parts.slice(first).join("");
-    if (!Object.hasOwn(props.spellings, spelling)) continue;
-    return arkitName(parts.slice(0, first).join("_")) ? null : props.spellings[spelling];
+    if (!Object.hasOwn(spellings, spelling)) continue;
+    return arkitName(parts.slice(0, first).join("_"), spellings) ? null : spellings[spelling];
   }
   return null;
 }
 
-// What GLTFLoader gives for a file (ArrayBuffer), with its morph targets named.
-async function readAvatar(THREE, buffer) {
+// What GLTFLoader gives for a file (ArrayBuffer), with its morph targets named. decoders: source of Draco's files.
+export async function readAvatar(buffer, decoders) {
   const tree = readTree(buffer);
   const needed = tree.extensionsRequired ?? [];
   const unread = needed.filter((extension) => UNREAD.includes(extension));
   if (unread.length) throw new Error(t("it needs {names}, which this page cannot read", { names: unread.join(", ") }));
-  const loader = new THREE.GLTFLoader();
+  const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
   let gltf, endDecoders;
   try {
-    endDecoders = await addDecoders(THREE, loader, [...needed, ...(tree.extensionsUsed ?? [])]);
+    const compressed = [...needed, ...(tree.extensionsUsed ?? [])].includes(DRACO);
+    endDecoders = compressed ? await addDraco(loader, decoders) : () => {};
   } catch (error) {
     throw new Error(t("it is compressed, and its decoder could not be loaded ({reason})", { reason: error.message }));
   }
@@ -55,20 +62,11 @@ function readTree(buffer) {
   }
 }
 
-// Loads what a compressed file needs; returns a function that ends it.
-async function addDecoders(THREE, loader, extensions) {
-  const path = (file) => Object.keys(props.decoders.modules).find((path) => path.endsWith(file));
-  if (extensions.some((extension) => MESHOPT.includes(extension))) {
-    const file = "meshopt_decoder.module.js";
-    loader.setMeshoptDecoder((await importModules(props.decoders, [file], [path(file)])).MeshoptDecoder);
-  }
-  if (!extensions.includes(DRACO)) return () => {};
-  const { DRACOLoader } = await importModules(props.decoders, ["DRACOLoader.js"], [path("DRACOLoader.js")]);
-  const [js, wasm] = await Promise.all(
-    ["draco_wasm_wrapper.js", "draco_decoder.wasm"].map(async (file) =>
-      URL.createObjectURL(await (await fetchFile(props.decoders, path(file))).blob()),
-    ),
-  );
+// Loads the decoder of a file that Draco compressed; returns a function that ends it.
+async function addDraco(loader, decoders) {
+  const path = (file) => Object.keys(decoders.modules).find((path) => path.endsWith(file));
+  const files = ["draco_wasm_wrapper.js", "draco_decoder.wasm"];
+  const [js, wasm] = await Promise.all(files.map((file) => fileAddress(decoders, path(file))));
   const draco = new DRACOLoader().setDecoderPath({ js, wasm });
   loader.setDRACOLoader(draco);
   return () => {
@@ -89,7 +87,7 @@ function nameTargets(node, { json, associations }) {
 }
 
 // Frees what an avatar holds on the graphics card.
-function releaseAvatar(avatar) {
+export function releaseAvatar(avatar) {
   avatar.traverse((node) => {
     node.geometry?.dispose();
     node.skeleton?.dispose();

@@ -1,6 +1,8 @@
 // Writes MP4 of the head with the sound: every frame is drawn at its exact time on a canvas of its own, so that the page
 // stays usable; the browser encodes (WebCodecs), mediabunny writes the file.
 
+import { t } from "./i18n.js";
+
 const MAX_VIDEO_FPS = 60;
 const VIDEO_HEIGHT = 1080; // pixels
 const SOFTWARE_VIDEO_HEIGHT = 720;
@@ -8,7 +10,7 @@ const VIDEO_CODECS = ["avc", "vp9", "av1"]; // the first that the browser encode
 const SOUND_CODECS = ["aac", "opus"];
 const SOUND_HZ = 48000;
 
-const encodesVideo = () => "VideoEncoder" in window && "AudioEncoder" in window; // not over plain HTTP
+export const encodesVideo = () => "VideoEncoder" in window && "AudioEncoder" in window; // not over plain HTTP
 
 // Lets clicks and drawing of the page happen; a timer would sleep in a hidden tab.
 const otherTasks = () =>
@@ -20,7 +22,7 @@ const otherTasks = () =>
 
 // head: what is recorded, from its viewpoint. pose(head, time): sets the face of a time. sound: ArrayBuffer of a sound
 // file. signal: an AbortSignal. progress: called with the share that is done. Returns a Blob.
-async function recordVideo({ mediabunny, head, viewpoint, pose, sound, numFrames, fps, background, signal, progress }) {
+export async function recordVideo({ mediabunny, head, viewpoint, pose, sound, numFrames, fps, background, signal, progress }) {
   const { Output, Mp4OutputFormat, BufferTarget, CanvasSource, AudioBufferSource, Quality } = mediabunny;
   const videoFps = Math.min(fps, MAX_VIDEO_FPS);
   const count = Math.ceil((numFrames / fps) * videoFps - 1e-6);

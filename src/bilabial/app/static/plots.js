@@ -1,5 +1,8 @@
 // What is drawn over time: the lips' distance above the sound, and the coefficients as curves or as a heat map.
 
+import { t } from "./i18n.js";
+import { Panel } from "./panel.js";
+
 const GROUPS = {
   "Jaw and lips": [
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
@@ -32,9 +35,9 @@ const HEAT_MAP = "All 52 as a heat map";
 const COLOURS = ["#c4606a", "#3b8ea5", "#d9962f", "#5f9e6e", "#8a6fb8", "#a9714b", "#5c7fd0", "#c26fa8"];
 const [PREDICTED, CAPTURED] = COLOURS;
 const FAINT = "rgba(127, 127, 127, 0.25)";
-const NO_FACE = 65535;
+export const NO_FACE = 65535;
 
-class Plots {
+export class Plots {
   constructor(element, clock) {
     const part = (name) => element.querySelector(`.bilabial-${name}`);
     this.area = part("plots");

@@ -18,9 +18,9 @@ from gradio_client.utils import is_http_url_like, strip_invalid_filename_charact
 from safehttpx import AsyncSecureTransport, async_validate_url
 from starlette.requests import Request
 
+from bilabial.app.folders import new_folder
+from bilabial.app.i18n import translate
 from bilabial.errors import UserError
-from bilabial.folders import new_folder
-from bilabial.translation import translate
 
 Message = MutableMapping[str, object]
 Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]

@@ -1,5 +1,8 @@
 // Live: the microphone's sound goes to the server in small pieces, and the faces that come back are drawn a little
-// later, as late as the network and the model need. Uses element, props, server, part, head and say of player.js.
+// later, as late as the network and the model need.
+
+import { aroundPosition, decode, everyFrame } from "./frames.js";
+import { isChinese, t } from "./i18n.js";
 
 const LIVE_HZ = 16000; // what the model hears
 const PIECE_SECONDS = 0.1;
@@ -30,9 +33,14 @@ const MICROPHONE = `registerProcessor("bilabial-microphone", class extends Audio
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 const encoded = (bytes) => btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
 
-class Live {
+class LiveSession {
+  // player: draws the face. server: the functions of bilabial.app.sessions.
+  constructor(player, server) {
+    Object.assign(this, { player, server });
+  }
+
   pieces = []; // Float32Arrays that wait for the server
-  numHeard = 0; // samples
+  numSamples = 0; // samples
   offsets = []; // ms from the start of the sound's clock to performance.now(), as each of the latest pieces says
   frames = []; // Float32Arrays of 52, the latest ones
   numFrames = 0;
@@ -54,7 +62,7 @@ class Live {
     if (this.ended) return this.leave();
     await this.listen();
     this.send().catch((error) => this.end(error.message));
-    everyPicture((now) => this.draw(now));
+    everyFrame((now) => this.draw(now));
   }
 
   async listen() {
@@ -70,14 +78,14 @@ class Live {
     const address = URL.createObjectURL(new Blob([MICROPHONE], { type: "text/javascript" }));
     await this.context.audioWorklet.addModule(address).finally(() => URL.revokeObjectURL(address));
     const node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => this.hear(data);
+    node.port.onmessage = ({ data }) => this.take(data);
     source.connect(node);
     await this.context.resume();
   }
 
-  hear(piece) {
-    this.numHeard += piece.length;
-    this.offsets.push(performance.now() - (1000 * this.numHeard) / LIVE_HZ);
+  take(piece) {
+    this.numSamples += piece.length;
+    this.offsets.push(performance.now() - (1000 * this.numSamples) / LIVE_HZ);
     this.offsets.splice(0, this.offsets.length - 50);
     this.pieces.push(piece);
     if (this.pieces.length * PIECE_SECONDS > MAX_WAITING_SECONDS) this.end(t("The server or the network is too slow for live mode."));
@@ -111,7 +119,7 @@ class Live {
   }
 
   draw(now) {
-    if (!element.isConnected) this.end("");
+    if (!this.player.element.isConnected) this.end("");
     if (this.ended) return false;
     if (this.lags.length) {
       const wanted = this.lags.toSorted((a, b) => b - a)[Math.min(1, this.lags.length - 1)]; // one late answer is chance
@@ -128,6 +136,7 @@ class Live {
     const first = this.numFrames - this.frames.length;
     const [before, after, weight] = aroundPosition(time * this.fps - first, this.frames.length);
     const values = Array.from(this.frames[before], (value, k) => value * (1 - weight) + this.frames[after][k] * weight);
+    const { canvas, head } = this.player;
     if (time !== this.drawn) head?.pose(this.names, values);
     if (head?.changed) head.render(true);
     this.drawn = time;
@@ -139,7 +148,7 @@ class Live {
   }
 
   async ask(what, asked) {
-    const answer = await server[`live_${what}`](asked).catch((error) => {
+    const answer = await this.server[`live_${what}`](asked).catch((error) => {
       if (!(error instanceof TypeError)) throw error; // browsers call a failed fetch so
     });
     if (!answer) throw new Error(t("The connection to the server was lost."));
@@ -171,62 +180,63 @@ const REFUSALS = {
   NotReadableError: "The microphone cannot be used; another program may have it.",
 };
 
-let live = null; // the Live that runs
-const liveButton = part("live");
-// what the page's controls ask for: {emotion, intensity, style}
+// What the page's controls ask for: {emotion, intensity, style}.
 const asked = () => window.bilabialAsked ?? { emotion: "neutral", intensity: 1, style: {} };
 
-function showLive(running) {
-  speaking = running;
-  part("heard").hidden = !running;
-  liveButton.setAttribute("aria-pressed", running);
-  liveButton.textContent = t(running ? "Stop" : "Live");
-}
+// The Live button of the player.
+export function mountLive(player, server) {
+  const { audio, canvas, part } = player;
+  const button = part("live");
 
-function endLive(reason) {
-  live = null;
-  showLive(false);
-  say(reason);
-  if (clip) drawnTime = -1; // the clip's face again
-  else head?.pose(props.names, props.names.map(() => 0));
-}
-
-async function startLive() {
-  if (!head) return say(t("The 3D head is not there yet."));
-  audio.pause();
-  say("");
-  showLive(true);
-  part("delay").textContent = t("listening");
-  let shown = 0;
-  live = Object.assign(new Live(), {
-    onend: endLive,
-    onlevel: (level) => (part("level").value = 1 + Math.log10(Math.max(level, 1e-3)) / 3), // -60 to 0 dB
-    ondelay: (delay) => {
-      if (performance.now() - shown < 500) return;
-      shown = performance.now();
-      part("delay").textContent = t("{delay} ms after you", { delay: Math.round(delay) });
-      canvas.dataset.delay = Math.round(delay);
-    },
-  });
-  const started = live;
-  started.style = JSON.stringify(asked().style);
-  try {
-    await started.start(asked());
-  } catch (error) {
-    started.end(t(REFUSALS[error.name] ?? error.message));
+  function showRunning(running) {
+    part("heard").hidden = !running;
+    button.setAttribute("aria-pressed", running);
+    button.textContent = t(running ? "Stop" : "Live");
   }
-  if (started.ended) started.microphone?.getTracks().forEach((track) => track.stop()); // it was stopped meanwhile
-}
 
-if (typeof server !== "undefined" && server.live_start) {
-  liveButton.hidden = false;
-  liveButton.onclick = () => (live ? live.end() : startLive());
-  audio.addEventListener("play", () => live?.end());
-  window.addEventListener("pagehide", () => live?.end());
-  window.addEventListener("bilabial-asked", () => {
-    if (!live?.key) return;
+  function onend(reason) {
+    player.live = null;
+    showRunning(false);
+    player.say(reason);
+    player.rest();
+  }
+
+  let shown = 0; // ms, when the delay was last shown
+  function ondelay(delay) {
+    if (performance.now() - shown < 500) return;
+    shown = performance.now();
+    part("delay").textContent = t("{delay} ms after you", { delay: Math.round(delay) });
+    canvas.dataset.delay = Math.round(delay);
+  }
+
+  async function start() {
+    if (!player.head) return player.say(t("The 3D head is not there yet."));
+    audio.pause();
+    player.say("");
+    showRunning(true);
+    part("delay").textContent = t("listening");
+    const onlevel = (level) => (part("level").value = 1 + Math.log10(Math.max(level, 1e-3)) / 3); // -60 to 0 dB
+    const session = Object.assign(new LiveSession(player, server), { onend, onlevel, ondelay, style: JSON.stringify(asked().style) });
+    player.live = session;
+    try {
+      await session.start(asked());
+    } catch (error) {
+      session.end(t(REFUSALS[error.name] ?? error.message));
+    }
+    if (session.ended) session.microphone?.getTracks().forEach((track) => track.stop()); // it was stopped meanwhile
+  }
+
+  function change() {
+    const session = player.live;
+    if (!session?.key) return;
     const { emotion, intensity, style } = asked();
-    live.ask("feel", { key: live.key, emotion, intensity }).catch((error) => say(error.message));
-    say(JSON.stringify(style) === live.style ? "" : t("The next Live has the style chosen now."));
-  });
+    session.ask("set_emotion", { key: session.key, emotion, intensity }).catch((error) => player.say(error.message));
+    player.say(JSON.stringify(style) === session.style ? "" : t("The next Live has the style chosen now."));
+  }
+
+  button.hidden = false;
+  button.onclick = () => (player.live ? player.live.end() : start());
+  audio.addEventListener("play", () => player.live?.end());
+  window.addEventListener("pagehide", () => player.live?.end());
+  window.addEventListener("bilabial-asked", change);
 }

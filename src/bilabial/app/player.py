@@ -1,4 +1,4 @@
-"""What the page's player is made of: the sound and every frame, for the 3D head and the plots of viewer/."""
+"""What the page's player is made of: the sound and every frame, for the 3D head and the plots of static/."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.app.comparison import Comparison
+from bilabial.app.i18n import TEXTS
+from bilabial.app.npm import DECODERS, MEDIABUNNY, PACKAGES
 from bilabial.audio import encode_m4a
 from bilabial.clip import FaceClip
-from bilabial.comparison import Comparison
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.names import SPELLINGS
-from bilabial.npm import DECODERS, MEDIABUNNY, PACKAGES, THREE
 from bilabial.plots import sealed_stretches
-from bilabial.translation import TEXTS, VIEWER
 
-# one script: later files use the earlier ones
-SCRIPTS = (
-    "texts.js", "modules.js", "avatars.js", "morphs.js", "head.js", "record.js", "panel.js", "plots.js",
-    "player.js", "live.js",
-)  # fmt: skip
-HEAD = VIEWER / "head.glb"
+STATIC = Path(__file__).parent / "static"
+BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
+HEAD = Path(__file__).parents[1] / "viewer" / "head.glb"
 LIP_STEPS_PER_MM = 100
 NO_FACE = 65535  # in place of a captured lip distance
 PEAKS_HZ = 50
@@ -31,13 +28,8 @@ NO_SOUND = 0.01  # peaks below it are not drawn large
 
 
 def served_files() -> list[Path]:
-    """Files that the page fetches: the head, and those of npm packages that are installed."""
-    return [HEAD, *(path for package in PACKAGES for path in package.files())]
-
-
-def player_script() -> str:
-    """The JavaScript of the component (js_on_load)."""
-    return "\n".join((VIEWER / name).read_text() for name in SCRIPTS)
+    """Files that the page fetches: scripts, the head, and those of npm packages that are installed."""
+    return [BUNDLE, HEAD, *(path for package in PACKAGES for path in package.files())]
 
 
 def player_props(file_address: str | None) -> dict:
@@ -46,7 +38,6 @@ def player_props(file_address: str | None) -> dict:
     file_address: what stands before the path of a served file; None: nothing is served.
     """
     return {
-        "three": THREE.source(file_address),
         "decoders": DECODERS.source(file_address),
         "mediabunny": MEDIABUNNY.source(file_address),
         "head_address": f"{file_address}{HEAD}",
@@ -105,26 +96,25 @@ def _peaks(waveform: np.ndarray) -> bytes:
 def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
     """Write one HTML file that plays the clip: the head, the sound (S,) at 16 kHz and all frames are in it.
 
-    So is three.js where it is installed; else the page takes it, checked, from jsDelivr, as it takes what an
-    MP4 needs when someone asks for one. Returns the path.
+    Only what an MP4 or a compressed avatar needs comes from jsDelivr, checked, when someone asks for one.
+    Returns the path.
     """
     props = player_props(None) | {
         "value": player_data(clip, waveform),
         "names": list(ARKIT_BLENDSHAPES),
         "head_address": f"data:model/gltf-binary;base64,{_base64(HEAD.read_bytes())}",
     }
-    files = zip(THREE.modules, THREE.files(), strict=False)  # no files where it is not installed
-    props["three"]["texts"] = {name: path.read_text() for name, path in files}
     given = json.dumps(props).replace("</", "<\\/")  # nothing in it ends the script
-    player, style = (VIEWER / "player.html").read_text(), (VIEWER / "player.css").read_text()
+    player, style = (STATIC / "player.html").read_text(), (STATIC / "player.css").read_text()
     path = Path(path)
     path.write_text(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Bilabial</title>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<style>body { margin: 0 auto; padding: 12px; max-width: 900px; font-family: sans-serif }\n"
-        f"#player {{ {style} }}</style></head><body><div id='player'>{player}</div><script type='module'>\n"
-        f"const element = document.querySelector('#player'), props = {given}, watch = () => {{}};\n"
-        f"{player_script()}</script></body></html>",
+        f"#player {{ {style} }}</style></head><body><div id='player'>{player}</div>"
+        f"<script>{BUNDLE.read_text(encoding='utf-8')}</script><script>\n"
+        f"bilabial.mountPlayer({{ element: document.querySelector('#player'), watch: () => {{}},\n"
+        f"props: {given} }});</script></body></html>",
         encoding="utf-8",
     )
     return path

@@ -1,6 +1,8 @@
 // A plot over time with a cursor at what is heard: a click or a drag seeks, arrow keys move by one frame.
 
-class Panel {
+import { t } from "./i18n.js";
+
+export class Panel {
   // target: where plotly draws, alone in its parent. label: English. clock: {seek(seconds), step(frames), end()}.
   constructor(target, label, clock) {
     this.target = target;

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bilabial.errors import SENTENCES, UserError
 
-VIEWER = Path(__file__).parent / "viewer"
-TEXTS: dict[str, str] = json.loads((VIEWER / "chinese.json").read_text(encoding="utf-8"))
-CHINESE: dict[str, str] = json.loads((VIEWER / "sentences.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parent
+TEXTS: dict[str, str] = json.loads((FOLDER / "chinese.json").read_text(encoding="utf-8"))
+CHINESE: dict[str, str] = json.loads((FOLDER / "sentences.json").read_text(encoding="utf-8"))
 MAX_SENTENCE = 500  # characters of an error without a code
 
 

@@ -1,0 +1,207 @@
+"""From a request to an animated clip: the steps, their checks, and what is kept for the next request."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import bilabial
+from bilabial import FaceClip
+from bilabial.app.comparison import Comparison, compare, watch_lips
+from bilabial.app.folders import private_folder
+from bilabial.audio import load_audio
+from bilabial.errors import UserError
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.kept import Kept
+
+if TYPE_CHECKING:
+    from bilabial.capture import Capture
+
+FOLDER = private_folder("bilabial")  # of uploads and results
+os.environ.setdefault("GRADIO_TEMP_DIR", str(FOLDER / "gradio"))  # read when gradio is imported
+
+KEPT_SECONDS = 3600  # how long uploads and results stay on the server
+MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
+MAX_MEGABYTES = 50  # of one uploaded file
+MAX_CURVES_MEGABYTES = 10  # of curves, which take many times their size in memory
+KEPT_RESULT_BYTES = 256 * 2**20  # for downloads: two minutes at 120 fps are 11 MB
+KEPT_FACE_BYTES = 32 * 2**20  # of references and captured videos, which are not captured again
+MAX_EMOTION_CHARACTERS = 100_000
+MAX_SEED_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class AnimationRequest:
+    """What an animation is made from. `handlers.animate` documents each field; `steps` checks them."""
+
+    audio: str | None
+    emotion: bilabial.Mixture | bilabial.Schedule = "neutral"
+    intensity: float = 1.0
+    style: str = "default"
+    amount: float = 1.0
+    reference: str | None = None
+    fps: float = 30
+    motion: Sequence[str] = ()
+    seed: str = ""
+    smoothing: float = 0.0
+    lip_offset: float = 0.0
+    symmetry: float = 0.0
+    mouth: float = 1.0
+    brows: float = 1.0
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What was generated: the face, and the sound it was made from, (S,) float32 at 16 kHz.
+
+    notes: what the user should know of it, as UserErrors.
+    """
+
+    clip: FaceClip
+    waveform: np.ndarray
+    notes: Sequence[UserError] = ()
+
+
+class Step(NamedTuple):
+    """What is done now. share: of the whole work that is behind, 0..1; seconds_left: an estimate."""
+
+    text: str
+    share: float
+    seconds_left: float
+
+
+class Pace:
+    """How long a kind of work takes for each second of media, as the last requests took."""
+
+    def __init__(self, seconds_per_second: float) -> None:
+        self._rate = seconds_per_second
+
+    def estimate(self, media_seconds: float) -> float:
+        """Seconds of work."""
+        return self._rate * media_seconds
+
+    def measure(self, media_seconds: float, start: float) -> None:
+        """Note that the work began at `start` (time.monotonic) and has just ended."""
+        self._rate += 0.3 * ((time.monotonic() - start) / max(media_seconds, 1.0) - self._rate)
+
+
+ANIMATING, CAPTURING = Pace(0.15), Pace(1.0)  # on two processor cores
+results: Kept[Speech] = Kept(KEPT_RESULT_BYTES, KEPT_SECONDS)
+faces: Kept[FaceClip] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
+captures: Kept[Capture] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
+
+
+@cache
+def animator() -> bilabial.Animator:
+    """The embedded default model, imported and loaded when first needed: the page opens seconds earlier."""
+    return bilabial.Animator.from_pretrained()
+
+
+def drop_old() -> None:
+    """Free the memory of what was kept for long enough."""
+    kept = [results, faces, captures]
+    kept += [animator().heard] if animator.cache_info().currsize else []
+    for one in kept:
+        one.drop_old()
+
+
+def check_size(path: str, max_megabytes: int) -> None:
+    """Raise UserError for a larger file, however it came."""
+    if Path(path).is_file() and Path(path).stat().st_size > max_megabytes * 2**20:
+        raise UserError("file_large", name=Path(path).name, limit=max_megabytes)
+
+
+def face_of(path: str) -> FaceClip:
+    """The face in a reference, captured once: an upload's path tells its content. Raises ValueError."""
+    from bilabial.animator import read_face
+
+    check_size(path, MAX_CURVES_MEGABYTES if path.lower().endswith((".csv", ".npz")) else MAX_MEGABYTES)
+    try:
+        return faces.of(path, lambda: read_face(Path(path)))
+    except UserError:
+        raise
+    except ValueError as error:  # visitors know their file's name, not where it lies here
+        raise ValueError(str(error).replace(path, Path(path).name)) from error
+
+
+def parse_seed(text: str) -> int | None:
+    """A whole number of 0 or more, None for an empty text. Raises UserError for anything else."""
+    text = text.strip()
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise UserError("seed_text", got=text)
+    if len(text) > MAX_SEED_DIGITS:
+        raise UserError("seed_long", count=len(text), limit=MAX_SEED_DIGITS)
+    return int(text)
+
+
+def parse_emotion(text: str) -> bilabial.Mixture | bilabial.Schedule:
+    """The emotion that programs name: a name, or JSON of a mixture or a schedule. Raises UserError."""
+    if len(text) > MAX_EMOTION_CHARACTERS:
+        raise UserError("emotion_long", count=len(text), limit=MAX_EMOTION_CHARACTERS)
+    try:
+        return json.loads(text) if text.strip()[:1] in ("{", "[") else text.strip()
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
+        raise UserError("emotion_text", got=text) from error
+
+
+def parse_schedule(schedule: object) -> bilabial.Mixture | bilabial.Schedule:
+    """What the page's panel says: a schedule, or the mixture of its only entry. Raises UserError."""
+    if not isinstance(schedule, list) or not schedule:
+        raise UserError("schedule_kind", got=schedule)
+    if len(schedule) > 1:
+        return schedule
+    if not isinstance(schedule[0], list) or len(schedule[0]) != 2:
+        raise UserError("schedule_entry", got=schedule[0])
+    return schedule[0][1]
+
+
+def steps(asked: AnimationRequest) -> Generator[Step, None, Speech]:
+    """Animate, telling each step before it is done. Raises ValueError or FileNotFoundError."""
+    if not asked.audio:
+        raise UserError("no_speech")
+    from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
+
+    notes: list[UserError] = []
+    yield Step("Reading the audio", 0.1, 1.0)
+    seed = parse_seed(asked.seed or "")
+    check_size(asked.audio, MAX_MEGABYTES)
+    waveform = load_audio(asked.audio, MAX_SECONDS, tell=notes.append)
+    seconds = len(waveform) / SAMPLING_RATE
+    untrained = animator().untrained_emotions(asked.emotion, asked.intensity)
+    style = {asked.style: asked.amount}
+    if asked.reference:
+        yield Step("Capturing the reference", 0.2, ANIMATING.estimate(seconds) + 5.0)
+        style = animator().reference_style(face_of(asked.reference), asked.amount)
+    yield Step("Animating", 0.5, ANIMATING.estimate(seconds))
+    start = time.monotonic()
+    amplitudes = {"mouth": asked.mouth, "brows": asked.brows}
+    adjustments = Adjustments(asked.smoothing / 1000, amplitudes, asked.lip_offset, asked.symmetry)
+    sound = (SAMPLING_RATE, waveform)
+    clip = animator()(
+        sound, asked.emotion, asked.intensity, style, asked.fps, asked.motion or [], seed, adjustments
+    )
+    ANIMATING.measure(seconds, start)
+    if untrained:
+        notes.append(animator().untrained_message(untrained))
+    return Speech(clip, waveform, notes)
+
+
+def comparison_steps(speech: Speech, video: str) -> Generator[Step, None, Comparison]:
+    """The lips of a video of the same speech. Raises ValueError or FileNotFoundError."""
+    seconds = len(speech.waveform) / SAMPLING_RATE  # by content: the path of an upload holds its hash
+    yield Step("Capturing the video", 0.6, CAPTURING.estimate(seconds))
+    check_size(video, MAX_MEGABYTES)
+    start = time.monotonic()
+    capture = captures.of((video, seconds), lambda: watch_lips(video, seconds))
+    CAPTURING.measure(seconds, start)
+    return compare(speech.clip, capture)

@@ -1,0 +1,173 @@
+"""What the page's buttons and the end point of programs do: plain values in and out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from bilabial.app.animation import (
+    FOLDER,
+    AnimationRequest,
+    Speech,
+    Step,
+    comparison_steps,
+    parse_emotion,
+    parse_schedule,
+    results,
+    steps,
+)
+from bilabial.app.comparison import Comparison
+from bilabial.app.folders import new_folder
+from bilabial.app.i18n import translate
+from bilabial.app.player import HEAD, player_data, write_page
+from bilabial.errors import UserError
+from bilabial.exporters import to_glb, to_json
+from bilabial.plots import sealed_stretches
+
+import gradio as gr  # isort: skip  # after animation.py, which says where its files go
+
+Result = TypeVar("Result")
+PROGRESS = gr.Progress()
+FORMATS = {
+    "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB", "html": "Web page",
+}  # fmt: skip
+
+
+def in_language(text: str | Exception, request: gr.Request | None) -> str:
+    """A text or an error in the visitor's language."""
+    return translate(text, request.headers.get("accept-language", "") if request else "")
+
+
+def page_error(error: Exception, request: gr.Request | None) -> gr.Error:
+    """The error as one of the page, in the visitor's language."""
+    return gr.Error(in_language(error, request), print_exception=False)
+
+
+def run(work: Generator[Step, None, Result], progress: gr.Progress, request: gr.Request | None) -> Result:
+    """Run the steps, shown as Gradio's progress. Raises gr.Error in a sentence."""
+    try:
+        while True:
+            step = next(work)
+            progress(step.share, desc=in_language(step.text, request))
+    except StopIteration as end:
+        return end.value
+    except (ValueError, FileNotFoundError) as error:
+        raise page_error(error, request) from error
+
+
+def generation_steps(
+    asked: AnimationRequest, schedule: object, video: str | None
+) -> Generator[Step, None, tuple[Speech, Comparison | None]]:
+    """What the page's button starts: the emotion is the panel's schedule, and a video is compared.
+
+    video: of the same speech; without audio, its sound is the speech.
+    """
+    asked = replace(asked, emotion=parse_schedule(schedule), audio=asked.audio or video)
+    speech = yield from steps(asked)
+    comparison = (yield from comparison_steps(speech, video)) if video else None
+    yield Step("Preparing the player", 0.9, 0.3)
+    return speech, comparison
+
+
+def generate(
+    asked: AnimationRequest,
+    schedule: object,
+    video: str | None,
+    request: gr.Request | None = None,
+    progress: gr.Progress = PROGRESS,
+) -> tuple[dict, str]:
+    """What the page shows, and the key of what is kept for downloads. Raises gr.Error in a sentence."""
+    speech, comparison = run(generation_steps(asked, schedule, video), progress, request)
+    for note in speech.notes:
+        gr.Warning(in_language(note, request))
+    data = player_data(speech.clip, speech.waveform, comparison)
+    key = secrets.token_urlsafe(16)
+    results.put(key, speech)
+    return data | {"made": time.time()}, key  # the same result anew is shown, and played, again
+
+
+def animate(
+    audio: str | None,
+    emotion: str = "neutral",
+    intensity: float = 1.0,
+    style: str = "default",
+    amount: float = 1.0,
+    reference: str | None = None,
+    fps: float = 30,
+    motion: list[str] | None = None,
+    seed: str = "",
+    smoothing: float = 0.0,
+    lip_offset: float = 0.0,
+    symmetry: float = 0.0,
+    mouth: float = 1.0,
+    brows: float = 1.0,
+    formats: list[str] | None = None,
+    progress: gr.Progress = PROGRESS,
+    request: gr.Request | None = None,
+) -> tuple[dict, list[str]]:
+    """Animate speech: audio becomes the 52 ARKit blendshape coefficients of every frame. Emotions are
+    neutral, calm, happy, sad, angry, fearful, disgusted, surprised and contempt.
+
+    Args:
+        audio: An audio or video file with speech, at most 120 s.
+        emotion: A name, or JSON: a mixture {"happy": 0.7, "sad": 0.3}, by second [[0, "calm"], [2, "sad"]].
+        intensity: Strength of the emotion, 0 to 1.5.
+        style: Name of a speaking style of the model.
+        amount: How much of the style, 0 to 1.5.
+        reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
+        fps: Frames per second of the result, 1 to 120.
+        motion: Motion beside speech: any of blink, gaze, brows, breath.
+        seed: A whole number for that motion; empty = from the audio.
+        smoothing: Milliseconds, 0 to 500.
+        lip_offset: Millimetres added to lips that are apart, -10 to 10.
+        symmetry: 0 to 1, how alike left and right become.
+        mouth: Amplitude of the mouth, 0 to 2.
+        brows: Amplitude of the brows, 0 to 2.
+        formats: Files to make: csv (Live Link Face), npz, json, glb (animated head), html (a page to send).
+
+    Returns:
+        A summary (frames, fps, duration_seconds, closed_seconds: how long the lips are closed), and the files
+        in the order of formats.
+    """
+    try:
+        parsed = parse_emotion(emotion)
+    except UserError as error:
+        raise page_error(error, request) from error
+    asked = AnimationRequest(
+        audio, parsed, intensity, style, amount, reference, fps, motion or (), str(seed), smoothing,
+        lip_offset, symmetry, mouth, brows,
+    )  # fmt: skip
+    speech = run(steps(asked), progress, request)
+    for note in speech.notes:
+        gr.Warning(in_language(note, request))
+    clip, folder = speech.clip, new_folder(FOLDER / "downloads")
+    closed = sum(end - start for start, end in sealed_stretches(clip.lip_distance_mm(), clip.fps))
+    summary = {"frames": len(clip), "fps": clip.fps, "duration_seconds": round(clip.duration_seconds, 3)}
+    files = [str(write_file(speech, kind, folder)) for kind in formats or []]
+    return summary | {"closed_seconds": round(closed, 3)}, files
+
+
+def write_file(speech: Speech, kind: str, folder: Path) -> Path:
+    """One of FORMATS in a folder."""
+    path = folder / ("bilabial_iPhone.csv" if kind == "csv" else f"bilabial.{kind}")
+    writers = {
+        "csv": speech.clip.to_csv,
+        "npz": speech.clip.to_npz,
+        "json": partial(to_json, speech.clip),
+        "glb": partial(to_glb, speech.clip, head=HEAD),
+        "html": partial(write_page, speech.clip, speech.waveform),
+    }
+    return writers[kind](path)
+
+
+def download(kind: str, key: str, request: gr.Request | None = None) -> str:
+    """The file of one download button, of a result by its key."""
+    speech = results.get(key)
+    if speech is None:
+        raise page_error(UserError("result_gone" if key else "no_result"), request)
+    return str(write_file(speech, kind, new_folder(FOLDER / "downloads")))

@@ -1,0 +1,59 @@
+"""Starts the page on a server: limits, the queue, and a thread that deletes what is too old."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+
+from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, animator, drop_old
+from bilabial.app.folders import bytes_below, remove_old
+from bilabial.app.limits import LimitRequests, client_of
+from bilabial.app.page import CLEANING_SECONDS, LANGUAGES, MAX_WAITING, UPLOAD_JS, build_demo
+from bilabial.errors import UserError
+
+import gradio as gr  # isort: skip  # after animation.py, which says where its files go
+
+MAX_KEPT_MEGABYTES = 4000  # of all files; further uploads are told to come back
+MAX_SESSIONS = 200  # whose last page values Gradio keeps; nothing that a visitor misses is in them
+MAX_WAITING_OF_CLIENT = 20  # requests of one address in the queue
+
+
+def clean(demo: gr.Blocks) -> None:
+    """Forget, and remove from the disk, what is older than it may be."""
+    drop_old()
+    remove_old(FOLDER, KEPT_SECONDS, set().union(*(block.keep_in_cache for block in demo.blocks.values())))
+
+
+def keep_clean(demo: gr.Blocks) -> None:
+    """Clean forever."""
+    while True:
+        time.sleep(CLEANING_SECONDS)
+        clean(demo)
+
+
+def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
+    """Why a request is not taken, before it is read."""
+    path, queues = request.url.path, demo._queue.event_queue_per_concurrency_id.values()
+    if path.endswith("/upload") and bytes_below(FOLDER) > MAX_KEPT_MEGABYTES * 2**20:
+        return UserError("uploads_full")
+    if path.endswith("/queue/join"):
+        waiting = [client_of(event.request) for queue in queues for event in queue.queue]
+        if waiting.count(client_of(request)) >= MAX_WAITING_OF_CLIENT:
+            return UserError("queue_client", count=MAX_WAITING_OF_CLIENT)
+    return None
+
+
+def launch() -> None:
+    """Serve the page until the process is stopped."""
+    threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
+    demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # nobody passes by the queue
+    threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
+    limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
+    demo.launch(
+        max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
+        state_session_capacity=MAX_SESSIONS, app_kwargs={"middleware": [limits]},
+    )  # fmt: skip

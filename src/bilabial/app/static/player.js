@@ -1,0 +1,238 @@
+// Plays a clip with the sound as the clock: the head, the plots and the audio element of player.html.
+
+import { Head } from "./head.js";
+import { aroundPosition, decode, everyFrame } from "./frames.js";
+import { setTexts, t, translate } from "./i18n.js";
+import { mountLive } from "./live.js";
+import { importModule } from "./packages.js";
+import { NO_FACE, Plots } from "./plots.js";
+import { encodesVideo, recordVideo } from "./record.js";
+
+const KEY_STEP = Math.PI / 36; // radians that an arrow key turns
+
+// The value with its arrays: frames (0..65535, frame by frame), lips and captured.lips (mm, null = no face), peaks
+// (0..255); and how long it lasts.
+function decodeClip(value) {
+  const millimetres = (text) => Array.from(decode(text, Uint16Array), (steps) => (steps === NO_FACE ? null : steps / 100));
+  const lips = millimetres(value.lips);
+  return {
+    ...value,
+    frames: decode(value.frames, Uint16Array),
+    lips,
+    captured: value.captured && { ...value.captured, lips: millimetres(value.captured.lips) },
+    peaks: decode(value.peaks, Uint8Array),
+    seconds: lips.length / value.fps,
+  };
+}
+
+// The coefficients of a clip at a time, between two frames; the last one holds.
+function valuesAt(clip, time) {
+  const count = clip.names.length;
+  const [before, after, weight] = aroundPosition(time * clip.fps, clip.frames.length / count);
+  const value = (frame, k) => clip.frames[frame * count + k] / 65535;
+  return clip.names.map((_, k) => value(before, k) * (1 - weight) + value(after, k) * weight);
+}
+
+// Whether there is plotly; a page that carries it may still be fetching it.
+async function plotlyLoaded() {
+  const script = document.querySelector("script[src*=plotly]");
+  if (!window.Plotly && script) await new Promise((resolve) => script.addEventListener("load", resolve));
+  return Boolean(window.Plotly);
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+export class Player {
+  head = null; // a Head once it is loaded
+  clip = null; // a decoded value
+  drawnTime = -1;
+  live = null; // the LiveSession that draws the face
+  recording = null; // AbortController of the video that is being made
+  mediabunny = null; // once it is loaded
+  chosenAvatar = null; // a file that was chosen before the head was there
+
+  // element: of player.html. props: value = null or what bilabial.app.player.player_data gives, those of player_props,
+  // names of all 52 coefficients, autoplay: whether the page may play a new clip at once.
+  constructor(element, props) {
+    Object.assign(this, { element, props });
+    [this.stage, this.audio, this.canvas, this.message, this.recordButton] = ["stage", "audio", "canvas", "message", "record"].map(this.part);
+    this.plots = new Plots(element, {
+      seek: (seconds) => (this.audio.currentTime = seconds),
+      step: (frames) => this.step(frames),
+      end: () => this.clip.seconds,
+    });
+    translate(element);
+    if (!props.autoplay) this.part("autoplay").closest("label").remove();
+    this.listen();
+    this.show();
+    this.loadHead();
+    everyFrame(() => this.follow());
+  }
+
+  part = (name) => this.element.querySelector(`.bilabial-${name}`);
+
+  listen() {
+    const { audio, canvas, element, part } = this;
+    canvas.onkeydown = (event) => this.press(event);
+    element.querySelectorAll("[data-view]").forEach((button) => (button.onclick = () => this.head?.look(button.dataset.view)));
+    part("rate").onchange = (event) => (audio.playbackRate = Number(event.target.value));
+    part("loop").onchange = (event) => (audio.loop = event.target.checked);
+    part("avatar").onclick = (event) => (event.target.value = ""); // the same file again, exported anew
+    part("avatar").onchange = ({ target: { files } }) => (this.head && files[0] ? this.swapAvatar(files[0]) : (this.chosenAvatar = files[0]));
+    this.recordButton.onclick = () => (this.recording ? this.recording.abort() : this.makeVideo());
+    audio.onloadeddata = () => (audio.playbackRate = Number(part("rate").value));
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+  }
+
+  say(text) {
+    this.message.textContent = text;
+  }
+
+  resize() {
+    this.head?.resize(this.stage.clientWidth, this.stage.clientHeight);
+  }
+
+  step(frames) {
+    const frame = Math.round(this.audio.currentTime * this.clip.fps) + frames;
+    this.audio.currentTime = Math.min(Math.max(frame, 0), this.clip.lips.length - 1) / this.clip.fps;
+  }
+
+  press(event) {
+    const { head, audio } = this;
+    const act = {
+      " ": () => audio.src && (audio.paused ? audio.play() : audio.pause()),
+      ArrowLeft: () => head?.turn(-KEY_STEP, 0),
+      ArrowRight: () => head?.turn(KEY_STEP, 0),
+      ArrowUp: () => head?.turn(0, KEY_STEP),
+      ArrowDown: () => head?.turn(0, -KEY_STEP),
+      "+": () => head?.zoom(1.1),
+      "=": () => head?.zoom(1.1), // + without shift
+      "-": () => head?.zoom(1 / 1.1),
+    }[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act();
+  }
+
+  follow() {
+    const { audio, canvas, clip, head } = this;
+    if (!this.element.isConnected) return false;
+    const time = audio.currentTime;
+    const moved = time !== this.drawnTime;
+    if (moved && clip) this.plots.move(time);
+    if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
+    const moving = !audio.paused || Boolean(this.live) || head?.held;
+    if (head && (head.changed || head.moving !== moving)) {
+      head.render(moving);
+      canvas.dataset.time = time.toFixed(4);
+    }
+    this.drawnTime = time;
+  }
+
+  async show() {
+    const { value } = this.props;
+    if (!value) return;
+    const { audio, canvas, part } = this;
+    this.clip = decodeClip(value);
+    canvas.dataset.clips = Number(canvas.dataset.clips ?? 0) + 1; // shown so far
+    audio.src = value.audio;
+    audio.playbackRate = Number(part("rate").value);
+    this.redraw();
+    if (this.head && !this.recording) this.say(""); // what was said of an avatar has been read
+    if (part("autoplay")?.checked) audio.play().catch(() => {}); // where the browser lets it
+    if (await plotlyLoaded()) await this.plots.show(this.clip);
+  }
+
+  // Draws the face of the clip anew.
+  redraw() {
+    this.drawnTime = -1;
+  }
+
+  // The face at rest; that of the clip, where there is one.
+  rest() {
+    const { names } = this.props;
+    if (this.clip) this.redraw();
+    else this.head?.pose(names, names.map(() => 0));
+  }
+
+  async loadHead() {
+    const { canvas, props } = this;
+    try {
+      const loaded = new Head(canvas, props);
+      const response = await fetch(props.head_address);
+      if (!response.ok) throw new Error(`the head's file: ${response.status}`);
+      await loaded.load(await response.arrayBuffer(), props.names);
+      this.head = loaded;
+      this.resize();
+      loaded.look("front");
+      this.say("");
+      if (this.chosenAvatar) await this.swapAvatar(this.chosenAvatar);
+    } catch (error) {
+      const reason = { reason: error.message };
+      this.say(t("The 3D head is not shown because this browser could not draw it ({reason}); sound and curves work.", reason));
+    }
+    this.redraw();
+  }
+
+  async swapAvatar(file) {
+    const { names } = this.props;
+    try {
+      const missing = await this.head.load(await file.arrayBuffer(), names);
+      const values = { file: file.name, found: names.length - missing.length, count: names.length };
+      const found = t("{file}: {found} of {count} coefficients found", values);
+      this.say(missing.length ? `${found}; ${t("not found: {names}", { names: missing.join(", ") })}.` : `${found}.`);
+    } catch (error) {
+      const values = { file: file.name, reason: error.message.replace(/\.$/, "") };
+      this.say(t("{file} cannot be used as an avatar: {reason}.", values));
+    }
+    this.redraw();
+  }
+
+  async makeVideo() {
+    if (!this.clip || !this.head) return this.say(t("There is no talking head to record yet."));
+    if (!encodesVideo()) return this.say(t("This browser cannot make an MP4 here: it needs WebCodecs, on a page with HTTPS."));
+    this.recording = new AbortController();
+    this.say(t("The video is being made; the page can be used meanwhile."));
+    try {
+      save(await recordVideo(await this.scene(this.recording.signal)), "bilabial.mp4");
+      this.say(t("The video is made: bilabial.mp4."));
+    } catch (error) {
+      const reason = { reason: error.message };
+      this.say(error.name === "AbortError" ? t("No video was made.") : t("The video could not be made ({reason}).", reason));
+    }
+    this.recording = null;
+    this.recordButton.textContent = t("MP4 video");
+  }
+
+  // What recordVideo takes: this clip, this head, this moment's camera.
+  async scene(signal) {
+    const { clip, head, props, recordButton, stage } = this;
+    const viewpoint = head.viewpoint; // before anything is waited for
+    this.mediabunny ??= await importModule(props.mediabunny, Object.keys(props.mediabunny.modules)[0]);
+    return {
+      ...clip,
+      viewpoint,
+      numFrames: clip.frames.length / clip.names.length,
+      mediabunny: this.mediabunny,
+      sound: await (await fetch(clip.audio)).arrayBuffer(),
+      head,
+      pose: (head, time) => head.pose(clip.names, valuesAt(clip, time)),
+      background: ["--middle", "--corner"].map((name) => getComputedStyle(stage).getPropertyValue(name)),
+      signal,
+      progress: (share) => (recordButton.textContent = t("Cancel ({percent} %)", { percent: Math.floor(100 * share) })),
+    };
+  }
+}
+
+// What gr.HTML gives to js_on_load: its element and props, watch, and server where there are server functions.
+export function mountPlayer({ element, props, watch, server }) {
+  setTexts(props.texts);
+  const player = new Player(element, props);
+  watch("value", () => player.show());
+  if (server?.live_start) mountLive(player, server);
+  return player;
+}
