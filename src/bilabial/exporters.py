@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+import bilabial
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, as_path
 from bilabial.names import arkit_name
 
 GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
+HEAD = Path(bilabial.__file__).parent / "viewer" / "head.glb"  # of the page, made by tools/make_head
 FLOAT = 5126  # glTF's componentType
 
 

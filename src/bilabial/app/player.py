@@ -13,6 +13,7 @@ from bilabial.app.i18n import TEXTS
 from bilabial.app.npm import DECODERS, MEDIABUNNY, PACKAGES
 from bilabial.audio import encode_m4a
 from bilabial.clip import FaceClip
+from bilabial.exporters import HEAD
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.names import SPELLINGS
@@ -20,7 +21,6 @@ from bilabial.plots import sealed_stretches
 
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
-HEAD = Path(__file__).parents[1] / "viewer" / "head.glb"
 LIP_STEPS_PER_MM = 100
 NO_FACE = 65535  # in place of a captured lip distance
 PEAKS_HZ = 50

@@ -43,8 +43,7 @@ def _json(clip: FaceClip, path: Path, options: WriteOptions) -> None:
 
 
 def _glb(clip: FaceClip, path: Path, options: WriteOptions) -> None:
-    from bilabial.exporters import to_glb
-    from bilabial.player import HEAD
+    from bilabial.exporters import HEAD, to_glb
 
     to_glb(clip, path, options.head or HEAD)
 
