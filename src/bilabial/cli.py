@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import typer
 
-from bilabial.commands import animate, convert, info
+from bilabial.commands import animate, convert, info, live, serve
 
 WRONG_INPUT = 2  # exit code; that of wrong options, too
 INTERRUPTED = 130
@@ -27,6 +27,8 @@ app = typer.Typer(
 app.command("animate")(animate.animate)
 app.command("convert")(convert.convert)
 app.command("info")(info.info)
+app.command("serve")(serve.serve)
+app.command("live")(live.live)
 
 
 def _show_version(asked: bool) -> None:

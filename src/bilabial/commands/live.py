@@ -1,0 +1,60 @@
+"""`bilabial live`: a microphone, a file or a server moves a face in an engine or an avatar program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bilabial.commands import parameters
+from bilabial.commands.parameters import load_animator
+from bilabial.commands.serve import IFacialMocap, LiveLink, MoveHead, Token, Vmc
+from bilabial.errors import UserError
+from bilabial.options import AnimateOptions
+
+
+def live(
+    mic: Annotated[bool, typer.Option("--mic", help="Take the microphone.")] = False,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which microphone: a number, or a part of its name.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Take a sound or video file.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Play the sound of that file, too.")] = False,
+    server: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Take the face that a `bilabial serve` shows.")
+    ] = None,
+    live_link: LiveLink = None,
+    vmc: Vmc = None,
+    ifacialmocap: IFacialMocap = None,
+    web: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Web pages: JSON over ws://HOST:PORT/v1/faces."),
+    ] = None,
+    move_head: MoveHead = True,
+    token: Token = None,
+    emotion: parameters.Emotion = "neutral",
+    intensity: parameters.Intensity = 1.0,
+    style: parameters.Style = None,
+    fps: parameters.Fps = "30",
+    motion: parameters.Motion = "all",
+    seed: parameters.Seed = None,
+    model: parameters.Model = None,
+) -> None:
+    """Move a face live: from a microphone, a file or a server, to Unreal, VRM avatars and web pages."""
+    if mic + (file is not None) + (server is not None) != 1:
+        raise UserError("live_source")
+    if not (live_link or vmc or ifacialmocap or web):
+        raise UserError("live_output")
+    try:
+        from bilabial.serve.live import Show
+    except ImportError as error:
+        raise UserError("serve_extra", error=error) from error
+    options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
+    with Show(live_link or (), vmc or (), ifacialmocap or (), web, token, move_head) as show:
+        if server is not None:
+            show.follow(server, token)
+        elif file is not None:
+            show.play(load_animator(model), file, options, play)
+        else:
+            show.listen(load_animator(model), device, options)

@@ -1,0 +1,85 @@
+"""`bilabial serve`: faces in real time for other programs, over a WebSocket."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from bilabial.commands import parameters
+from bilabial.commands.parameters import load_animator
+from bilabial.errors import UserError
+
+PORT = 8765
+
+LiveLink = Annotated[
+    list[str] | None,
+    typer.Option("--live-link", metavar="HOST[:PORT]", help="Unreal, as Live Link Face does (port 11111)."),
+]
+Vmc = Annotated[
+    list[str] | None,
+    typer.Option("--vmc", metavar="HOST[:PORT]", help="VRM avatars by OSC (39539; VSeeFace 39540)."),
+]
+IFacialMocap = Annotated[
+    list[str] | None,
+    typer.Option("--ifacialmocap", metavar="HOST[:PORT]", help="As the app iFacialMocap does (port 49983)."),
+]
+MoveHead = Annotated[
+    bool, typer.Option("--move-head/--still-head", help="Move the head gently, where an output has one.")
+]
+Token = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", envvar="BILABIAL_TOKEN", help="That clients must have; never in a URL."),
+]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need --token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = PORT,
+    token: Token = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Of web pages that may connect, beside those of this machine."),
+    ] = None,
+    max_streams: Annotated[int, typer.Option(min=1, help="At once.")] = 64,
+    step: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Seconds of sound computed together; less is sooner and dearer."),
+    ] = 0.1,
+    threads: Annotated[int | None, typer.Option(min=1, help="That compute; left out: all cores.")] = None,
+    live_link: LiveLink = None,
+    vmc: Vmc = None,
+    ifacialmocap: IFacialMocap = None,
+    move_head: MoveHead = True,
+    model: parameters.Model = None,
+) -> None:
+    """Serve faces over a WebSocket: speech in any pieces, frames with exact times (docs/serve.md)."""
+    try:
+        from bilabial.serve.app import Settings, build_app
+        from bilabial.serve.live import open_outputs
+        from bilabial.serve.run import build_server, listen
+    except ImportError as error:
+        raise UserError("serve_extra", error=error) from error
+    import torch
+
+    torch.set_num_threads(1)  # one stream a thread: streams do not wait for each other
+    outputs = open_outputs(live_link or (), vmc or (), ifacialmocap or ())
+    more = {} if threads is None else {"num_threads": threads}
+    settings = Settings(
+        host,
+        token,
+        tuple(origin or ()),
+        max_streams,
+        step,
+        outputs=tuple(outputs),
+        moves_head=move_head,
+        **more,
+    )
+    app = build_app(partial(load_animator, model), settings)
+    socket = listen(host, port)
+    name = f"[{host}]" if ":" in host else host
+    typer.echo(f"Listening at ws://{name}:{socket.getsockname()[1]}/v1/stream", err=True)
+    build_server(app).run(sockets=[socket])
