@@ -1,6 +1,6 @@
 """What each term of the objective buys: train the presets one after another, evaluate each, print one table.
 
-    python benchmarks/ablation.py --dataset data/grid --evaluate data/grid_strangers --output runs/ablation
+    python -m benchmarks.ablation --dataset data/grid --evaluate data/grid_strangers --output runs/ablation
 
 Everything but the loss weights is the same. With --card the table is written into a model card.
 """
@@ -11,10 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "train"))
+from bilabial.training.evaluation.tables import table, write_card
 
-from tables import table, write_card
+ROOT = Path(__file__).resolve().parents[1]
 
 UNSEALED = ("--seal_distance", "0")
 ROWS = (  # label, preset, options of the evaluation

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 
-from bilabial.audio import encode_wav, load_audio
+from bilabial.io.audio import encode_wav, load_audio
 
 if TYPE_CHECKING:
     from load import Visitor

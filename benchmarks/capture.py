@@ -1,23 +1,21 @@
 """What choices of capturing do: smoothing by MediaPipe's VIDEO mode, and interpolating numbers or pictures.
 
-python benchmarks/capture.py path/to/clips/*.mp4
+python -m benchmarks.capture path/to/clips/*.mp4
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 from mediapipe.tasks.python import vision
 
-from bilabial.capture import capture_video, find_landmarker
-from bilabial.faces import MAX_FACES, track_faces
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.metrics import best_lag_ms, correlation
-from bilabial.video import decode_frames
+from bilabial.io.capture import capture_video, find_landmarker
+from bilabial.io.faces import MAX_FACES, track_faces
+from bilabial.io.synchrony import correlation
+from bilabial.io.video import decode_frames
+from bilabial.training.evaluation.metrics import best_lag_ms
 
 MODES = {
     "IMAGE": (vision.RunningMode.IMAGE, 1),

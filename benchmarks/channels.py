@@ -1,6 +1,6 @@
 """Where the error of the mouth's channels lies, and what the best amplitudes could gain (maeD of metrics.py).
 
-    python benchmarks/channels.py --dataset data/natural data/grid --phones clips.json
+    python -m benchmarks.channels --dataset data/natural data/grid --phones clips.json
 
 Every channel without its clip median, over all clips of a data set: its share of the error that a constant
 mean pose makes, the model's error over the mean pose's, how far both move, how alike, and the one amplitude
@@ -10,22 +10,18 @@ docs/research_log.md.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
-
 import numpy as np
-from clip_figures import read_clip
 from datasets import concatenate_datasets
 
-from bilabial import metrics
 from bilabial.checkpoint import load_checkpoint
-from bilabial.data import load_rows, waveform_of
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.schema import load_rows, waveform_of
+from bilabial.training.evaluation import metrics
+from bilabial.training.evaluation.clip_figures import read_clip
 
 AMPLITUDES = np.linspace(0, 20, 201)  # tried on each channel
 Faces = list[np.ndarray]  # of each clip (T, channels), without medians

@@ -19,8 +19,8 @@ import numpy as np
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.recordings import read_capture, read_recording
-from bilabial.timecodes import to_timecode
+from bilabial.io.recordings import read_capture, read_recording
+from bilabial.io.timecodes import to_timecode
 
 SECONDS, FPS = 3.0, 50.0  # of the curves, and at which they are read
 NOON = 12 * 3600.0

@@ -1,6 +1,6 @@
 """Does training keep its data out of memory? The real trainer on data several times larger than its limit.
 
-    python benchmarks/footprint.py --dataset data/grid --copies 1 30 --limit_mb 1024
+    python -m benchmarks.footprint --dataset data/grid --copies 1 30 --limit_mb 1024
 
 Writes a data set of so many copies of the rows, a shard each, and runs train/train.py (preset tiny) on it
 from an empty cache, with RLIMIT_DATA at the limit: the kernel refuses a process more private writable memory

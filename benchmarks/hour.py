@@ -1,6 +1,6 @@
 """One hour of sound through Animator: memory and time, and how much of the time the level takes.
 
-python benchmarks/hour.py [--minutes 60] [--model path/to/model]
+python -m benchmarks.hour [--minutes 60] [--model path/to/model]
 
 The sound is the package's English example, repeated, in a FLAC file of 44.1 kHz stereo. Memory is what this
 process holds at most, libraries and model included; times are shares of the length of the sound.
@@ -8,22 +8,20 @@ process holds at most, libraries and model included; times are shares of the len
 
 import argparse
 import resource
-import sys
 import tempfile
 import time
 from fractions import Fraction
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
 
 import av
 import numpy as np
 import torch
 
 from bilabial import Animator
-from bilabial.audio import load_audio, resample
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.io.audio import load_audio, resample
+
+ROOT = Path(__file__).resolve().parents[1]
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 FILE_HZ, SHORT_SECONDS, REPEATS = 44100, 10, 5

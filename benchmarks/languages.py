@@ -1,37 +1,35 @@
 """Whether lips meet at p, b and m, and not on open vowels, in languages that no training heard.
 
-    python benchmarks/languages.py --kokoro models/kokoro --card model_card.md
+    python -m benchmarks.languages --kokoro models/kokoro --card model_card.md
 
-Every sentence of languages.json is spoken by two voices of Kokoro (train/voices.py --fetch_kokoro), the
-language's own or else English ones, and by espeak-ng. No face is needed: the synthesizers know when a p is
-heard, and the lips should meet at each.
+Every sentence of languages.json is spoken by two voices of Kokoro (train/pretrain/synthesize.py
+--fetch_kokoro), the language's own or else English ones, and by espeak-ng. No face is needed: the
+synthesizers know when a p is heard, and the lips should meet at each.
 """
 
 import json
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
-
 import numpy as np
 import torch
-from synthesizers import kokoro_phonemes, speak_espeak, speak_kokoro
-from tables import table, write_card
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from bilabial import metrics
-from bilabial.audio import resample
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips
+from bilabial.io.audio import resample
+from bilabial.training.data.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips
+from bilabial.training.evaluation import metrics
+from bilabial.training.evaluation.tables import table, write_card
+from bilabial.training.teachers.synthesizers import kokoro_phonemes, speak_espeak, speak_kokoro
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SENTENCES = ROOT / "benchmarks" / "languages.json"
 KOKORO_VOICES = {
@@ -46,7 +44,7 @@ Utterance = tuple[str, np.ndarray, list]  # language, waveform at 16 kHz, phones
 
 @dataclass
 class LanguageArguments:
-    kokoro: Path = field(metadata={"help": "Folder made by train/voices.py --fetch_kokoro."})
+    kokoro: Path = field(metadata={"help": "Folder made by train/pretrain/synthesize.py --fetch_kokoro."})
     model: str | None = field(
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
     )
@@ -100,7 +98,7 @@ def minima(model: BilabialModel, waveform: np.ndarray, phones: list) -> tuple[li
 
 def main(args: LanguageArguments) -> None:
     if not (args.kokoro / "model.onnx").is_file():
-        raise SystemExit(f"{args.kokoro} is no folder made by train/voices.py --fetch_kokoro")
+        raise SystemExit(f"{args.kokoro} is no folder made by train/pretrain/synthesize.py --fetch_kokoro")
     model, _ = load_checkpoint(args.model)
     jobs, found = draw_jobs(), {}
     with ProcessPoolExecutor(args.num_proc, multiprocessing.get_context("spawn")) as pool:

@@ -1,7 +1,7 @@
 """How the page fares when many generate at once.
 
-    python benchmarks/load.py --visitors 20 --seconds 120
-    python benchmarks/load.py --attack --seconds 60
+    python -m benchmarks.load --visitors 20 --seconds 120
+    python -m benchmarks.load --attack --seconds 60
 
 Starts the app on a free port of this machine and sends what as many browsers would: each visitor uploads ten
 seconds of speech, presses Generate, takes the result, and begins again. Prints a table: requests, failures,
@@ -24,15 +24,14 @@ import time
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-import attacks
 import httpx
 import numpy as np
 from tqdm import tqdm
 
-from bilabial.audio import SAMPLING_RATE, encode_wav, load_audio
+from benchmarks import attacks
+from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
+
+ROOT = Path(__file__).resolve().parents[1]
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 CLIP_SECONDS = 10

@@ -1,7 +1,7 @@
 """Is the data loader faster than the training steps it feeds, and does its memory stay flat?
 
-    python benchmarks/loader.py --dataset data/grid --workers 0 1 2 4
-    accelerate launch benchmarks/loader.py --dataset data/grid --workers 8 16 --batch_size 64 --compile
+    python -m benchmarks.loader --dataset data/grid --workers 0 1 2 4
+    accelerate launch -m benchmarks.loader --dataset data/grid --workers 8 16 --batch_size 64 --compile
 
 Windows per second that loaders with so many processes draw, beside the windows per second that are changed
 (augmentation.py) and that steps of the default model take, both on this device. Memory is what the loader's
@@ -9,23 +9,20 @@ processes have of their own (RssAnon); the rows themselves are memory-mapped fil
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
-
 import torch
 from accelerate import Accelerator
-from arguments import TrainArguments
 from torch.utils.data import DataLoader
 
-from bilabial.augmentation import Augmentation, augment
-from bilabial.data import TrainingOrder, TrainingWindows, collate, load_rows
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.augmentation import Augmentation, augment
+from bilabial.training.data.schema import load_rows
+from bilabial.training.data.windows import TrainingOrder, TrainingWindows, collate
+from bilabial.training.fit.arguments import TrainArguments
 
 WARM_UP_BATCHES = 4  # that a loader may have drawn while it started
 

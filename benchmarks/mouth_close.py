@@ -1,24 +1,21 @@
 """Tell the conventions of mouthClose apart: on captures, and on the same rewritten as ARKit and Audio2Face.
 
-    python benchmarks/mouth_close.py --dataset data/grid data/natural --live_link recording.csv
+    python -m benchmarks.mouth_close --dataset data/grid data/natural --live_link recording.csv
 
 A capture is rewritten by its landmarks: where the lips are sealed, mouthClose cancels the jaw, and elsewhere
 it leaves them as far apart as they are. For docs/design.md.
 """
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 
 from bilabial.clip import FaceClip
-from bilabial.conventions import AHEAD, AHEAD_OFFSET, CANCELLED, CONVENTIONS, LOW_JAW, convert, detect
-from bilabial.data import coefficients_of, load_rows
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
+from bilabial.io.mouth_close import AHEAD, AHEAD_OFFSET, CANCELLED, CONVENTIONS, LOW_JAW, convert, detect
+from bilabial.training.data.schema import coefficients_of, load_rows
 
 DRAWS, CLIPS_PER_DRAW = 200, (5, 10, 20)
 UNDECIDED = "does not tell"

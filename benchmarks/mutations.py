@@ -1,6 +1,6 @@
 """Damaged media through Animator and audio loading: only documented errors, no hang, nothing silently wrong.
 
-python benchmarks/mutations.py [--what media] [--count 1000] [--seed 0] [--keep FOLDER]
+python -m benchmarks.mutations [--what media] [--count 1000] [--seed 0] [--keep FOLDER]
 
 Sound in the common containers is damaged at random: bytes flipped, stretches zeroed, removed, doubled or
 exchanged for noise, numbers in headers overwritten, the end cut off. A file may give a face, or a UserError
@@ -21,14 +21,13 @@ from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-
 import av
 import numpy as np
 
 from benchmarks.curve_mutations import curve_mutants, read_curves
-from bilabial.audio import load_audio
+from bilabial.io.audio import load_audio
+
+ROOT = Path(__file__).resolve().parents[1]
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 SECONDS, MAX_SECONDS = 2.0, 60.0  # of the whole sound, and that are accepted

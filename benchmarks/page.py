@@ -1,6 +1,6 @@
 """How long a visitor waits: from Generate to a head that speaks, in a real browser.
 
-    python benchmarks/page.py
+    python -m benchmarks.page
 
 Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints a
 table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound, the
@@ -8,20 +8,15 @@ same once more with another feeling, and how many frames a second the head draws
 Needs the extra `test` and a Chromium.
 """
 
-import sys
 import tempfile
 import time
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 import numpy as np
 from browsing import BROWSER_FLAGS, CHROMIUM
-from load import EXAMPLE, start_app
 from playwright.sync_api import Page, sync_playwright
 
-from bilabial.audio import SAMPLING_RATE, encode_wav, load_audio
+from benchmarks.load import EXAMPLE, start_app
+from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
 
 LENGTHS_SECONDS = (10, 60)
 WATCHED_SECONDS = 5

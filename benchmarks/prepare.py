@@ -1,8 +1,8 @@
 """What preparing costs, what it keeps in memory, and that a kill costs nothing.
 
-    python benchmarks/prepare.py speed path/to/clips/*.mp4
-    python benchmarks/prepare.py memory path/to/clips/*.mp4 --num_takes 1000
-    python benchmarks/prepare.py kills path/to/clips/*.mp4 --num_kills 20
+    python -m benchmarks.prepare speed path/to/clips/*.mp4
+    python -m benchmarks.prepare memory path/to/clips/*.mp4 --num_takes 1000
+    python -m benchmarks.prepare kills path/to/clips/*.mp4 --num_kills 20
 
 All run train/prepare.py as a user does, on copies of the clips, with two processes.
 """
@@ -20,13 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
 import av
 import psutil
 
-from bilabial.capture import decode_frames
+from bilabial.io.capture import decode_frames
+
+ROOT = Path(__file__).resolve().parents[1]
 
 NUM_PROC = 2
 CUT_SECONDS = 0.4

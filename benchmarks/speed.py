@@ -1,6 +1,6 @@
 """How fast and how large: ratios to the length of the speech, best of several runs in one process.
 
-python benchmarks/speed.py [path/to/model]
+python -m benchmarks.speed [path/to/model]
 """
 
 import argparse
@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
 import numpy as np
 import torch
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SECONDS, REPEATS = 10, 20
 

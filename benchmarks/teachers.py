@@ -1,24 +1,24 @@
-"""What a teacher of train/teach.py knows of strangers: from phones, and from what Whisper hears.
+"""What the teacher of pseudo_label.py knows of strangers: from phones, and from what Whisper hears.
 
-    python benchmarks/teachers.py --captured data/grid_s1 --dataset data/grid data/natural \
+    python -m benchmarks.teachers --captured data/grid_s1 --dataset data/grid data/natural \
         --phones clips.json --listener openai/whisper-base --model default
 
 Fits on the captured rows and draws the faces of others; prints one row per teacher and data set.
 """
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
-
 import numpy as np
-from clip_figures import clip_metrics, read_clip, summarize
-from listener import Listener
-from tables import table
-from teach import (
+from transformers import HfArgumentParser
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.clip import interpolate_frames
+from bilabial.training.data.schema import load_rows, waveform_of
+from bilabial.training.evaluation.clip_figures import clip_metrics, read_clip, summarize
+from bilabial.training.evaluation.tables import table
+from bilabial.training.teachers.pseudo_label import (
     FPS,
     Coarticulation,
     TeachArguments,
@@ -29,11 +29,7 @@ from teach import (
     fit_network,
     load_earlier,
 )
-from transformers import HfArgumentParser
-
-from bilabial.checkpoint import load_checkpoint
-from bilabial.clip import interpolate_frames
-from bilabial.data import load_rows, waveform_of
+from bilabial.training.teachers.whisper_teacher import Listener
 
 SHARES = (0.0, 0.5, 0.75, 1.0)
 COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")

@@ -1,7 +1,6 @@
 """Shared parts of the tests: a tiny model, real speech, and the folder of real clips where there is one."""
 
 import os
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +11,9 @@ import torch
 from transformers import WhisperConfig, WhisperModel
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train"), str(ROOT)]
-
-from bilabial.audio import load_audio
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import load_audio
 
 pytest_plugins = ["browsing"]
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
@@ -46,7 +43,7 @@ def speech() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def whisper(tmp_path_factory) -> Path:
-    """Folder of a tiny Whisper with random weights, for train/listener.py."""
+    """Folder of a tiny Whisper with random weights, for src/bilabial/training/teachers/whisper_teacher.py."""
     folder = tmp_path_factory.mktemp("whisper")
     build_whisper(num_layers=5).save_pretrained(folder)
     return folder

@@ -6,17 +6,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from active_speaker import agreement, read_streams
-from align import predict_distance
 from conftest import ROOT
-from takes import TakeOptions, prepare_take
 
-from bilabial.audio import decode_audio, load_audio
 from bilabial.checkpoint import load_checkpoint
-from bilabial.corpora import Take
 from bilabial.errors import UserError
-from bilabial.quality import complaints, score_of
-from bilabial.video import decode_frames
+from bilabial.io.audio import decode_audio, load_audio
+from bilabial.io.video import decode_frames
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.quality import complaints, score_of
+from bilabial.training.prepare.active_speaker import agreement, read_streams
+from bilabial.training.prepare.align import predict_distance
+from bilabial.training.prepare.take_job import TakeOptions, prepare_take
 
 SPEAKER, OTHER = "lbax4n", "brbk7n"  # clips of two people
 EXAMPLES = ROOT / "src" / "bilabial" / "examples"

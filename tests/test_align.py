@@ -2,16 +2,24 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from align import AlignArguments, Peak, longest_stretch, main, measure, offsets_of_peaks
-from clip_figures import read_clip
 from datasets import Dataset
 
-from bilabial.capture import Capture
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
-from bilabial.corpora import Take
-from bilabial.data import SCHEMA, TrainingWindows, load_rows, row_of_take
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.capture import Capture
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.schema import SCHEMA, load_rows, row_of_take
+from bilabial.training.data.windows import TrainingWindows
+from bilabial.training.evaluation.clip_figures import read_clip
+from bilabial.training.prepare.align import (
+    AlignArguments,
+    Peak,
+    align_data_sets,
+    longest_stretch,
+    measure,
+    offsets_of_peaks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +81,10 @@ def test_the_script_writes_offsets_and_repeats_itself(model, speech, tmp_path):
     rows = [row(model, speech, -100.0), row(model, speech, -100.0, "b") | {"face": "taught"}]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
     pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
-    main(AlignArguments(dataset=[tmp_path]))
+    align_data_sets(AlignArguments(dataset=[tmp_path]))
     first = [r["av_offset_ms"] for r in load_rows(tmp_path, "train")]
     page = (tmp_path / "av_offset.html").read_bytes()
-    main(AlignArguments(dataset=[tmp_path]))
+    align_data_sets(AlignArguments(dataset=[tmp_path]))
     assert first == [r["av_offset_ms"] for r in load_rows(tmp_path, "train")]
     assert page == (tmp_path / "av_offset.html").read_bytes()
     assert first == [pytest.approx(-100, abs=10), 0.0]
@@ -101,8 +109,7 @@ def test_training_and_evaluation_undo_the_offset(model, speech, late_ms):
 
 def test_a_real_row_shifted_by_a_known_time(clips, model, tmp_path):
     """Captured lips of a GRID clip, moved by -120 ms: the difference is found within 20 ms."""
-    from prepare import PrepareArguments
-    from prepare import main as prepare
+    from bilabial.training.prepare.pipeline import PrepareArguments, prepare
 
     folder = clips / "validation" / "grid"
     prepare(PrepareArguments(source=folder, output=tmp_path, reader="grid", validation_share=0.999, limit=2))

@@ -1,20 +1,20 @@
 """Gains of a style: as far as captured faces move, per coefficient, left and right alike, and in width."""
 
-import amplitude
 import numpy as np
 import pytest
 import torch
-from amplitude import Pair
 from conftest import build_random
 from test_data import row
 from test_finetune import TINY
 from test_robust_training import write_rows
 
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.head_landmarks import head_landmarks, mouth_measures
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.io.head_landmarks import head_landmarks, mouth_measures
+from bilabial.training.fit import amplitude
+from bilabial.training.fit.amplitude import Pair
 
 PUCKER = ARKIT_BLENDSHAPES.index("mouthPucker")
 
@@ -79,21 +79,21 @@ def filmed(speech, tmp_path) -> tuple[str, str, float]:
 def test_the_model_then_moves_as_far_as_the_faces(filmed, speech, tmp_path):
     start, data, spread = filmed
     assert spread > amplitude.LEAST_SPREAD
-    amplitude.main(amplitude.AmplitudeArguments([data], tmp_path / "out", start))
+    amplitude.scale_amplitude(amplitude.AmplitudeArguments([data], tmp_path / "out", start))
     louder, _ = load_checkpoint(tmp_path / "out" / "model")
     assert 1.2 < louder.config.style_gains["default"][PUCKER] < 1.8
     moved = louder.animate(torch.from_numpy(speech[:64000]), 16000, fps=50.0).numpy()
     assert moved[:, PUCKER].std() > 1.15 * spread
     first = str(tmp_path / "out" / "model")
-    amplitude.main(amplitude.AmplitudeArguments([data], tmp_path / "again", first))
+    amplitude.scale_amplitude(amplitude.AmplitudeArguments([data], tmp_path / "again", first))
     again, _ = load_checkpoint(tmp_path / "again" / "model")
     assert again.config.style_gains == louder.config.style_gains  # not gains of gains
 
 
 def test_what_cannot_be_measured_is_refused(filmed, speech, tmp_path):
     start, _, _ = filmed
-    with pytest.raises(SystemExit, match="--style must be one of default, other, got 'opera'"):
-        amplitude.main(amplitude.AmplitudeArguments(["none"], tmp_path, start, style="opera"))
+    with pytest.raises(ValueError, match="--style must be one of default, other, got 'opera'"):
+        amplitude.scale_amplitude(amplitude.AmplitudeArguments(["none"], tmp_path, start, style="opera"))
     old = str(write_rows(tmp_path / "old", train=[row("a", speech[:32000])]))
-    with pytest.raises(SystemExit, match="no row has lips"):
-        amplitude.main(amplitude.AmplitudeArguments([old], tmp_path / "new", start))
+    with pytest.raises(ValueError, match="no row has lips"):
+        amplitude.scale_amplitude(amplitude.AmplitudeArguments([old], tmp_path / "new", start))

@@ -14,12 +14,12 @@ from conftest import EXAMPLE
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, Animator, FaceClip
 from bilabial.animator import UntrainedEmotionWarning
-from bilabial.audio import load_audio
 from bilabial.checkpoint import save_checkpoint
 from bilabial.hub.blendshapes_bilabial import SEALED_MM
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import load_audio
 from bilabial.motion import Adjustments
 
 

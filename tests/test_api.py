@@ -13,7 +13,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from bilabial import FaceClip
-from bilabial.exporters import read_glb
+from bilabial.io.exporters import read_glb
 
 
 @pytest.fixture(scope="module")

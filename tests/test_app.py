@@ -27,11 +27,11 @@ from PIL import Image
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.player import HEAD
-from bilabial.audio import load_audio, resample
-from bilabial.capture import find_landmarker
 from bilabial.errors import UserError
-from bilabial.exporters import read_glb, to_glb, write_glb
-from bilabial.faces import track_faces
+from bilabial.io.audio import load_audio, resample
+from bilabial.io.capture import find_landmarker
+from bilabial.io.exporters import read_glb, to_glb, write_glb
+from bilabial.io.faces import track_faces
 
 
 def test_upload_generate_look_and_download(page, tmp_path, three):

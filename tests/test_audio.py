@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from conftest import EXAMPLE, write_video
 
-from bilabial.audio import SoundWarning, decode_wav, encode_m4a, encode_wav, load_audio, resample
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.loudness_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
+from bilabial.io.audio import SoundWarning, decode_wav, encode_m4a, encode_wav, load_audio, resample
 
 
 def tone(seconds: float = 1.0, rate: int = 16000, hz: float = 220.0) -> np.ndarray:

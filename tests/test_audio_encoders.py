@@ -5,14 +5,11 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-import checks
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import start
 import torch
-from arguments import parse_arguments
 from datasets import Dataset
 from safetensors.torch import load_file
 from test_data import row
@@ -28,13 +25,16 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-import train
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.data import SCHEMA, TrainingWindows, collate
 from bilabial.hub.audio_encoders_bilabial import ENCODER_CLASSES, BilabialAudioEncoder, states_at_frames
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.data.windows import TrainingWindows, collate
+from bilabial.training.fit import initialization, train
+from bilabial.training.fit.arguments import parse_arguments
+from bilabial.training.publishing import checks
 
 PIECE = 16000  # samples that the tiny Whisper hears at a time: 50 positions of 320
 
@@ -250,7 +250,7 @@ def trained_step(rows: Dataset, *options: object) -> tuple[BilabialModel, torch.
     """One step of the trainer: the model, the optimizer, and what the encoder's weights were before."""
     given = ["--dataset", "x", "--output", "y", "--preset", "tiny", *map(str, options)]
     args, fields = parse_arguments(given)
-    model = start.build_model(rows, args, fields)
+    model = initialization.build_model(rows, args, fields)
     before = weights_of(model.audio_encoder.encoder)
     optimizer = train.build_optimizer(model, args)
     windows = TrainingWindows(rows, model.config, 30, None)
@@ -331,8 +331,8 @@ def test_a_run_of_the_trainer(pretrained, speech, tmp_path):
 
 def test_another_family_is_refused(tmp_path):
     Wav2Vec2BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(SystemExit) as refused:
-        start.audio_encoder_config(str(tmp_path))
+    with pytest.raises(ValueError) as refused:
+        initialization.audio_encoder_config(str(tmp_path))
     assert str(refused.value) == (
         f"--audio_encoder {tmp_path} is a wav2vec2-bert; supported are wav2vec2, hubert, wavlm, whisper"
     )
@@ -341,8 +341,8 @@ def test_another_family_is_refused(tmp_path):
 
 
 def test_a_missing_encoder_is_named(tmp_path):
-    with pytest.raises(SystemExit, match="--audio_encoder .*nothing"):
-        start.audio_encoder_config(str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="--audio_encoder .*nothing"):
+        initialization.audio_encoder_config(str(tmp_path / "nothing"))
 
 
 def test_every_family_has_its_class():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bilabial.augmentation import (
+from bilabial.hub import loudness_bilabial
+from bilabial.training.data.augmentation import (
     Augmentation,
     Changes,
     among_noises,
@@ -29,7 +30,6 @@ from bilabial.augmentation import (
     warp_formants,
     white_noise,
 )
-from bilabial.hub import loudness_bilabial
 
 NOTHING = Augmentation(
     formant_ratio=(1, 1), gate_share=0, reverb_share=0, noise_share=0, babble_share=0, hum_share=0,

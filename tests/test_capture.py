@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from conftest import write_video
 
-from bilabial import capture
-from bilabial.audio import decode_audio
-from bilabial.capture import capture_video, download_landmarker, find_landmarker, watch_faces
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.video import blend_frames, decode_frames
+from bilabial.io import capture
+from bilabial.io.audio import decode_audio
+from bilabial.io.capture import capture_video, download_landmarker, find_landmarker, watch_faces
+from bilabial.io.video import blend_frames, decode_frames
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_no_face(tmp_path):
 
 
 def test_no_video_stream(tmp_path, speech):
-    from bilabial.audio import encode_wav
+    from bilabial.io.audio import encode_wav
 
     path = tmp_path / "sound.wav"
     path.write_bytes(encode_wav(speech))

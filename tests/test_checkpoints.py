@@ -4,14 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
-import checkpoints
 import pytest
-import teach
-from checkpoints import check_model_folder, replace_model
 from safetensors import SafetensorError
-from teach import TeachArguments
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.training.fit import checkpoints
+from bilabial.training.fit.checkpoints import check_model_folder, replace_model
+from bilabial.training.teachers import pseudo_label
+from bilabial.training.teachers.pseudo_label import TeachArguments
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def test_teaching_into_a_folder_of_ones_own(tmp_path):
     mine = tmp_path / "data" / "grid" / "data" / "train.parquet"
     mine.parent.mkdir(parents=True)
     mine.touch()
-    with pytest.raises(SystemExit, match="grid is in the way: a data set would take the place of"):
-        teach.main(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))
+    with pytest.raises(ValueError, match="grid is in the way: a data set would take the place of"):
+        pseudo_label.pseudo_label(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))
     with pytest.raises(ValueError, match="grid is in the way"):
-        teach.write_rows(iter([]), tmp_path)
+        pseudo_label.write_rows(iter([]), tmp_path)
     assert mine.is_file()
 
 
 def test_teaching_into_a_project(tmp_path):
     (tmp_path / "README.md").write_text("my project")
-    with pytest.raises(SystemExit, match="holds a README.md and no data set"):
-        teach.main(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))
+    with pytest.raises(ValueError, match="holds a README.md and no data set"):
+        pseudo_label.pseudo_label(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))

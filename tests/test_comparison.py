@@ -6,10 +6,10 @@ import pytest
 from conftest import EXAMPLE, write_video
 
 from bilabial.app.comparison import CAPTURE_FPS, compare, watch_lips
-from bilabial.audio import load_audio
-from bilabial.capture import Capture
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.audio import load_audio
+from bilabial.io.capture import Capture
 
 
 def opening(times: np.ndarray) -> np.ndarray:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bilabial.capture import capture_video
 from bilabial.clip import FaceClip
-from bilabial.conventions import CONVENTIONS, convert, detect
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.capture import capture_video
+from bilabial.io.mouth_close import CONVENTIONS, convert, detect
 
 NAMES = ("jawOpen", "mouthClose")
 WORDS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a")

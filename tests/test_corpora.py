@@ -7,12 +7,12 @@ from datasets import load_dataset
 from test_recordings import beat
 from test_train import run
 
-from bilabial.audio import encode_wav, load_audio
 from bilabial.clip import FaceClip
-from bilabial.corpora import read_takes
-from bilabial.data import waveform_of
-from bilabial.facegood import FACEGOOD_BLENDSHAPES
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.audio import encode_wav, load_audio
+from bilabial.io.facegood import FACEGOOD_BLENDSHAPES
+from bilabial.training.data.corpora import read_takes
+from bilabial.training.data.schema import waveform_of
 
 
 def grid(tmp_path, speakers=("s1",)):

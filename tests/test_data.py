@@ -5,30 +5,28 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 
-from bilabial.articulation_prior import articulate
-from bilabial.audio import encode_wav
-from bilabial.augmentation import Augmentation, Changes, augment
-from bilabial.capture import UNSEEN_BLENDSHAPES, Capture
 from bilabial.clip import FaceClip
-from bilabial.corpora import Take
-from bilabial.data import (
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.io.audio import encode_wav
+from bilabial.io.capture import UNSEEN_BLENDSHAPES, Capture
+from bilabial.training.data.articulation_prior import articulate
+from bilabial.training.data.augmentation import Augmentation, Changes, augment
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.emotions import express
+from bilabial.training.data.phones import articulation
+from bilabial.training.data.schema import (
     FEATURES,
     SCHEMA,
     BrokenRow,
-    TrainingWindows,
-    collate,
     dataset_card,
     load_rows,
     read_row,
     row_of_take,
     update_rows,
-    upper_face_rests,
     waveform_of,
 )
-from bilabial.emotions import express
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.phones import articulation
+from bilabial.training.data.windows import TrainingWindows, collate, upper_face_rests
 
 SOUND = ("input_values", "attention_mask", "voices", "changes")
 SILENT = Augmentation(silence_share=1.0, digital_share=1.0)

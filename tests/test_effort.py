@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from effort import GAIN_RANGE, effort_gains, voice_cues
+
+from bilabial.training.teachers.vocal_effort import GAIN_RANGE, effort_gains, voice_cues
 
 
 def voice(pitch_hz: float, slope_db: float, seconds: float = 1.0) -> np.ndarray:

@@ -4,14 +4,13 @@ import json
 
 import pytest
 from conftest import ROOT
-from evaluate import evaluate
-from prepare import PrepareArguments
-from prepare import main as prepare
-from silence import lip_distance_mm, quiet_sounds
-from tables import WEIGHTS, table, tables
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, weights_sha256
-from bilabial.data import load_rows
+from bilabial.training.data.schema import load_rows
+from bilabial.training.evaluation.evaluate import evaluate
+from bilabial.training.evaluation.silence import lip_distance_mm, quiet_sounds
+from bilabial.training.evaluation.tables import WEIGHTS, table, tables
+from bilabial.training.prepare.pipeline import PrepareArguments, prepare
 
 CARD = (ROOT / "model_card.md").read_text()
 

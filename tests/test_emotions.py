@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.emotions import (
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
+from bilabial.training.data.emotions import (
     CORPUS_EMOTIONS,
     EMOTION_UNITS,
     OPENING,
@@ -11,7 +12,6 @@ from bilabial.emotions import (
     express,
     prototype,
 )
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 
 
 def face(**curves: list[float]) -> np.ndarray:

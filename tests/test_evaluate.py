@@ -6,16 +6,32 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from clip_figures import Clip, clip_metrics, read_clip
-from evaluate import EvaluateArguments, at_rest_in_silence, main, measure_clips, pool, summarize_data
-from tables import CAPTIONS, METRICS, SHAPE, WEIGHTS, leading_table, table, tables, write_tables
 from test_align import row
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
-from bilabial.data import SCHEMA
-from bilabial.head_landmarks import head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.io.head_landmarks import head_landmarks
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.evaluation.clip_figures import Clip, clip_metrics, read_clip
+from bilabial.training.evaluation.evaluate import (
+    EvaluateArguments,
+    at_rest_in_silence,
+    evaluate_data_sets,
+    measure_clips,
+    pool,
+    summarize_data,
+)
+from bilabial.training.evaluation.tables import (
+    CAPTIONS,
+    METRICS,
+    SHAPE,
+    WEIGHTS,
+    leading_table,
+    table,
+    tables,
+    write_tables,
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +109,7 @@ def test_everything_is_in_json_and_card(model, speech, tmp_path):
     card = tmp_path / "card.md"
     card.write_text("<!-- metrics -->\n<!-- /metrics -->\n")
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
-    main(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=[card]))
+    evaluate_data_sets(EvaluateArguments(folders, tmp_path / "metrics.json", changes=True, card=[card]))
     scores = json.loads((tmp_path / "metrics.json").read_text())
     assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS} - {SHAPE, "phone groups"}  # no lips, no phones
     assert scores["together"]["model"]["num_without_lips"] == 2
@@ -155,5 +171,5 @@ def test_each_table_goes_to_the_places_that_a_card_has(tmp_path):
 
 @pytest.mark.parametrize("name", ["together", WEIGHTS])
 def test_a_data_set_may_not_be_called_like_a_table(tmp_path, name):
-    with pytest.raises(SystemExit, match=f"two tables would be called '{name}'"):
-        main(EvaluateArguments([str(tmp_path / name)], tmp_path / "metrics.json"))
+    with pytest.raises(ValueError, match=f"two tables would be called '{name}'"):
+        evaluate_data_sets(EvaluateArguments([str(tmp_path / name)], tmp_path / "metrics.json"))

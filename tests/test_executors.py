@@ -7,8 +7,8 @@ import sys
 
 import psutil
 import pytest
-from conftest import ROOT
-from executors import DIED, check_executor, run
+
+from bilabial.training.prepare.executors import DIED, check_executor, run
 
 # A module of its own: workers import what they do, and this one is quick to import.
 WORK = """
@@ -65,7 +65,7 @@ def test_workers_end_with_the_run_that_started_them(tmp_path):
     """A run that is killed alone, and not with its group, leaves no process behind."""
     script = tmp_path / "script.py"
     script.write_text(
-        f"import sys, time\nsys.path.insert(0, {str(ROOT / 'train')!r})\nfrom executors import run\n"
+        "import time\nfrom bilabial.training.prepare.executors import run\n"
         "def work(seconds):\n    print('begun', flush=True)\n    time.sleep(seconds)\n"
         "if __name__ == '__main__':\n    list(run(work, [60], 'processes', 1, 'log'))\n"
     )
@@ -90,7 +90,7 @@ def test_ray_is_asked_for_by_its_extra():
 
 def test_workers_are_made_anew(tmp_path, work, monkeypatch):
     """A process does so many jobs and no more: what it keeps of each does not add up."""
-    monkeypatch.setattr("executors.JOBS_PER_WORKER", 2)
+    monkeypatch.setattr("bilabial.training.prepare.executors.JOBS_PER_WORKER", 2)
     jobs = [str(tmp_path / f"pid_{k}") for k in range(12)]
     assert all(why is None for _, why in run(work, jobs, "processes", 2, tmp_path / "log"))
     pids = [(tmp_path / f"pid_{k}").read_text() for k in range(12)]

@@ -10,8 +10,8 @@ import pytest
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.app.player import HEAD
 from bilabial.clip import FaceClip
-from bilabial.exporters import GLB_BINARY, GLB_JSON, GLB_MAGIC, read_glb, to_glb, to_json, write_glb
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.exporters import GLB_BINARY, GLB_JSON, GLB_MAGIC, read_glb, to_glb, to_json, write_glb
 
 VALIDATE = """
 const [folder, ...files] = process.argv.slice(1);

@@ -6,17 +6,16 @@ import shutil
 import numpy as np
 import pytest
 from conftest import ROOT
-from expression import CAPTIONS, emotion_in_name, measure, tables
-from onlooker import SHOWN_UNITS, measure_separability, shown_faces
-from prepare import PrepareArguments
-from prepare import main as prepare
-from tables import WEIGHTS
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL
-from bilabial.data import load_rows
-from bilabial.emotions import ACTION_UNITS, PROTOTYPES
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.training.data.emotions import ACTION_UNITS, PROTOTYPES
+from bilabial.training.data.schema import load_rows
+from bilabial.training.evaluation.emotion_classifier import SHOWN_UNITS, measure_separability, shown_faces
+from bilabial.training.evaluation.expression import CAPTIONS, emotion_in_name, measure, tables
+from bilabial.training.evaluation.tables import WEIGHTS
+from bilabial.training.prepare.pipeline import PrepareArguments, prepare
 
 CARD = (ROOT / "model_card.md").read_text()
 NUM_OWN = 8  # clips of the training speaker: an onlooker's idea of how a face varies

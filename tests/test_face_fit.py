@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from bilabial.capture import capture_video
-from bilabial.face_fit import DROPPED, FITTED, fit_coefficients, neutral_face
-from bilabial.head_landmarks import LIPS, POINTS, head_landmarks, mouth_measures, remove_pose
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.io.capture import capture_video
+from bilabial.io.face_fit import DROPPED, FITTED, fit_coefficients, neutral_face
+from bilabial.io.head_landmarks import LIPS, POINTS, head_landmarks, mouth_measures, remove_pose
 
 FPS = 25.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bilabial.face_tracks import NO_FACE, join_faces
+from bilabial.io.face_tracks import NO_FACE, join_faces
 
 
 def box(x: float, y: float = 0.0, size: float = 100.0) -> np.ndarray:

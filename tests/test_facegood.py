@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.facegood import FACEGOOD_BLENDSHAPES, arkit_coefficients, capture_of_weights, lip_gap
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OPEN_GAP, SEALED_GAP
+from bilabial.io.facegood import FACEGOOD_BLENDSHAPES, arkit_coefficients, capture_of_weights, lip_gap
 
 NAMES = [*sorted({term for terms in FACEGOOD_BLENDSHAPES.values() for term in terms}), "eye_blink1_l"]
 

@@ -3,29 +3,28 @@
 import json
 from pathlib import Path
 
-import mean
 import numpy as np
 import pytest
 import torch
-from arguments import parse_arguments
-from before_after import kept_conditions
 from conftest import build_random
 from datasets import Dataset
-from rehearsal import Rehearsal
-from sources import Source, sources_of_model, write_sources
-from start import build_model, load_initial
 from test_data import row
 from test_robust_training import on_cpu, run_here, write_rows  # noqa: F401
 from test_train import run
 from transformers import HfArgumentParser
 
-import train
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.data import TrainingWindows, collate
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.sources import Source, sources_of_model, write_sources
+from bilabial.training.data.windows import TrainingWindows, collate
+from bilabial.training.evaluation.compare import kept_conditions
+from bilabial.training.fit import average, train
+from bilabial.training.fit.arguments import parse_arguments
+from bilabial.training.fit.initialization import build_model, load_initial
+from bilabial.training.fit.learning_without_forgetting import Rehearsal
 
 TINY = {
     "encoder_size": 16, "encoder_layers": 1, "encoder_heads": 2, "encoder_conv_frames": [2, 1],
@@ -94,7 +93,7 @@ def test_a_preset_may_change_the_objective_but_no_size(initial, dataset, tmp_pat
     assert model.config.closure_weight == 3.0 and model.config.hidden_size == 16
     for change in ({"hidden_size": 32}, {"style_size": 32}, {"encoder_conv_frames": [3, 1]}):
         (tmp_path / "mine.json").write_text(json.dumps({"model": change}))
-        with pytest.raises(SystemExit, match="has other sizes than the preset asks for .* none"):
+        with pytest.raises(ValueError, match="has other sizes than the preset asks for .* none"):
             start_from(initial, dataset, "--preset", tmp_path / "mine.json")
 
 
@@ -113,13 +112,13 @@ def test_a_preset_may_shorten_the_reach(initial, dataset, tmp_path, speech):
 
 def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
     for nothing in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(SystemExit, match="is no Bilabial model|neither a folder nor a Hub id"):
+        with pytest.raises(ValueError, match="is no Bilabial model|neither a folder nor a Hub id"):
             start_from(nothing, dataset)
-    with pytest.raises(SystemExit, match="give no --audio_encoder with it"):
+    with pytest.raises(ValueError, match="give no --audio_encoder with it"):
         start_from(initial, dataset, "--audio_encoder", tmp_path)
     for option in (["--rehearsal_share", "0.5"], ["--only_emotions"]):
         args, _ = parse_arguments(["--dataset", "x", "--output", "y", *option])
-        with pytest.raises(SystemExit, match=f"{option[0]} keeps .* give a model to start from"):
+        with pytest.raises(ValueError, match=f"{option[0]} keeps .* give a model to start from"):
             load_initial(args)
 
 
@@ -216,10 +215,10 @@ def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu
     assert (surprise - 0.8).abs().mean() < 0.5 * (told[0][:, jaw] - 0.8).abs().mean()
 
 
-def average(*options: object) -> None:
+def run_average(*options: object) -> None:
     """The script's main, in this process."""
-    parser = HfArgumentParser(mean.MeanArguments)
-    mean.main(*parser.parse_args_into_dataclasses([str(one) for one in options]))
+    parser = HfArgumentParser(average.MeanArguments)
+    average.average(*parser.parse_args_into_dataclasses([str(one) for one in options]))
 
 
 def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
@@ -229,7 +228,7 @@ def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
     earlier = Source("earlier speech", "CC0", 1, 2.0)
     write_sources(tmp_path / "before", [earlier])
     options = ["--models", runs["rehearsed"], tmp_path / "before", "--weights", 2, 1, "--dataset", dataset]
-    run("mean.py", *options, "--output", tmp_path)
+    run("pretrain/average_checkpoints.py", *options, "--output", tmp_path)
     result = tmp_path / "model"
     after, middle = (load_checkpoint(path)[0] for path in (runs["rehearsed"], result))
     assert middle.config.styles == after.config.styles
@@ -272,17 +271,17 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
         ([other, "default"], [1, 1], "default has the styles .*, but "),
     ):
         options = ["--models", *models, "--weights", *weights, "--dataset", dataset, "--output", tmp_path]
-        with pytest.raises(SystemExit, match=message):
-            average(*options)
+        with pytest.raises(ValueError, match=message):
+            run_average(*options)
         assert (tmp_path / "model" / "config.json").read_text() == earlier
-    with pytest.raises(SystemExit, match="is not written"):
+    with pytest.raises(ValueError, match="is not written"):
         options = ["--models", initial, initial, "--weights", 1, 1, "--dataset", tmp_path]
-        average(*options, "--output", tmp_path)
+        run_average(*options, "--output", tmp_path)
 
 
 def test_a_report_compares(initial, dataset, runs, tmp_path):
     options = ["--before", initial, "--after", runs["rehearsed"], "--dataset", dataset]
-    text = run("before_after.py", *options, "--output", tmp_path / "report.html").stdout
+    text = run("compare.py", *options, "--output", tmp_path / "report.html").stdout
     assert "Held-out clips" in text and all(f"| {name} |" in text for name in ("captured", "before", "after"))
     assert "| style default |" in text and "| happy, default |" in text and "style me" not in text
     page = (tmp_path / "report.html").read_text()

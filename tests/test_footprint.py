@@ -13,16 +13,16 @@ import pyarrow.parquet
 from conftest import ROOT
 from test_data import row
 
-from bilabial.data import SCHEMA
+from bilabial.training.data.schema import SCHEMA
 
 ROWS, FEW, MANY = 80, 2, 10  # 9 s each; shards of that many rows
 READER = """
 import json, sys
 from pathlib import Path
 
-import train
-from arguments import parse_arguments
-from start import build_model
+from bilabial.training.fit import train
+from bilabial.training.fit.arguments import parse_arguments
+from bilabial.training.fit.initialization import build_model
 
 def own_bytes():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -42,8 +42,7 @@ print(json.dumps({"bytes": splits["train"].data.nbytes, "own": peak}))
 
 def read_all(folder: Path, **environment: str) -> dict:
     """What the trainer does with a data set, and a window of every row, in a process with a new cache."""
-    code = os.pathsep.join(str(ROOT / name) for name in ("src", "train"))
-    own = {"PYTHONPATH": code, "HF_HOME": str(folder / "cache")}
+    own = {"PYTHONPATH": str(ROOT / "src"), "HF_HOME": str(folder / "cache")}
     command = [sys.executable, "-c", READER, "--dataset", str(folder), "--preset", "tiny"]
     command += ["--output", str(folder / "run"), "--augment", "False"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | own | environment)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from browsing import CHROMIUM, three  # noqa: F401 (a fixture)
 
-from bilabial.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
 from tools.make_head.glb import read_mesh
 from tools.make_head.landmarks import (
     HEAD,

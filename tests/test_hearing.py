@@ -6,12 +6,12 @@ from conftest import build_random
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.speech_encoder_bilabial import BilabialSpeechEncoder
-from bilabial.phones import ARTICULATION
+from bilabial.training.data.phones import ARTICULATION
 
 pytest.importorskip("hama")
 
-from hearing import Hearing
-from recogniser import (
+from bilabial.training.teachers.encoder_distillation import Hearing
+from bilabial.training.teachers.phone_recognizer import (
     BLOCK_SIZE,
     NUM_BLOCKS,
     STATE_SIZE,

@@ -11,29 +11,34 @@ import subprocess
 import sys
 from pathlib import Path
 
-import card
-import evaluate
 import numpy as np
-import publish
 import pyarrow
 import pyarrow.parquet
 import pytest
-import space
 import torch
-from checks import check_card, check_code, check_figures, check_measured, check_work_tree, try_out
 from conftest import ROOT, build_random
-from evaluate import EvaluateArguments
 from huggingface_hub import ModelCard, SpaceCard
-from licences import check_licence, read_sources
-from publish import PublishArguments
-from sources import Source
 from test_align import row
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.data.sources import Source
+from bilabial.training.evaluation import evaluate
+from bilabial.training.evaluation.evaluate import EvaluateArguments
+from bilabial.training.publishing import card, publish, space
+from bilabial.training.publishing.checks import (
+    check_card,
+    check_code,
+    check_figures,
+    check_measured,
+    check_work_tree,
+    try_out,
+)
+from bilabial.training.publishing.licenses import check_licence, read_sources
+from bilabial.training.publishing.publish import PublishArguments
 
 
 def tiny_settings() -> BilabialConfig:
@@ -83,7 +88,7 @@ def test_a_clean_interpreter_computes_the_same(tiny_model, tmp_path):
 def test_a_folder_without_its_code_is_found_out(tiny_model, tmp_path):
     folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
     (folder / "lips_bilabial.py").unlink()
-    with pytest.raises(RuntimeError, match="does not load in a clean interpreter"):
+    with pytest.raises(ValueError, match="does not load in a clean interpreter"):
         try_out(folder)
 
 
@@ -180,7 +185,9 @@ def trained(tmp_path_factory, speech) -> Path:
     table = pyarrow.Table.from_pylist([row(load_checkpoint()[0], speech)], schema=SCHEMA)
     pyarrow.parquet.write_table(table, folder / "me" / "data" / "validation-00000-of-00001.parquet")
     model_folder = str(folder / "model")
-    evaluate.main(EvaluateArguments([str(folder / "me")], folder / "metrics.json", model=model_folder))
+    evaluate.evaluate_data_sets(
+        EvaluateArguments([str(folder / "me")], folder / "metrics.json", model=model_folder)
+    )
     return folder
 
 
@@ -197,7 +204,7 @@ def own(trained, tmp_path) -> Path:
 
 def publish_own(run: Path, **options: object) -> None:
     given = {"repo_id": "me/my-face", "model": run / "model", "output": run / "out"}
-    publish.main(PublishArguments(dry_run=True, allow_dirty=True, **(given | options)))
+    publish.publish(PublishArguments(dry_run=True, allow_dirty=True, **(given | options)))
 
 
 def test_an_own_model_gets_a_card_from_its_figures(own):
@@ -251,7 +258,7 @@ def test_the_space_speaks_with_the_own_model(trained, tmp_path):
     "chrome, reason", [(None, "CalledProcessError"), ("#!/bin/sh\nexec sleep 60\n", "TimeoutExpired")]
 )
 def test_plots_are_left_out_where_they_cannot_be_drawn(
-    trained, tmp_path, monkeypatch, capsys, chrome, reason
+    trained, tmp_path, monkeypatch, caplog, chrome, reason
 ):
     """Without a Chrome, and with one that never answers."""
     if chrome:
@@ -263,7 +270,7 @@ def test_plots_are_left_out_where_they_cannot_be_drawn(
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "chrome"))
     (tmp_path / "out").mkdir()
     assert not card.draw(json.loads((trained / "metrics.json").read_text()), tmp_path / "out")
-    assert f"the card gets no plots: kaleido drew none ({reason})" in capsys.readouterr().out
+    assert f"the card gets no plots: kaleido drew none ({reason})" in caplog.text
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -416,14 +423,14 @@ def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
 
 def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
     monkeypatch.setattr(publish, "EMBEDDED_MODEL", tmp_path / "pretrained")
-    publish.main(PublishArguments(model=own / "model", embed=True))
+    publish.publish(PublishArguments(model=own / "model", embed=True))
     assert load_checkpoint(tmp_path / "pretrained")[0].config.styles == ["default", "other"]
     assert read_sources(tmp_path / "pretrained") == read_sources(own / "model")
     (own / "model" / "sources.json").unlink()
     with pytest.raises(FileNotFoundError, match="lacks sources.json"):
-        publish.main(PublishArguments(model=own / "model", embed=True))
+        publish.publish(PublishArguments(model=own / "model", embed=True))
     with pytest.raises(ValueError, match="--embed needs the --model"):
-        publish.main(PublishArguments(embed=True))
+        publish.publish(PublishArguments(embed=True))
 
 
 # --- The work tree
@@ -438,7 +445,7 @@ def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     given = PublishArguments(repo_id="me/x", dry_run=True, model=tmp_path / "none")
     with pytest.raises(ValueError, match="is not under git .*; --allow_dirty does without"):
-        publish.main(given)
+        publish.publish(given)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("1\n")
     git(tmp_path, "init", "-q")
@@ -456,10 +463,10 @@ def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     (tmp_path / "src" / "a.py").write_text("2\n")
     (tmp_path / "src" / "new.py").write_text("3\n")
     with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
-        publish.main(given)
+        publish.publish(given)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="git is not installed, which .*; --allow_dirty does without"):
-        publish.main(given)
+        publish.publish(given)
 
 
 # --- The command

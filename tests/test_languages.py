@@ -5,8 +5,8 @@ import json
 from conftest import ROOT
 
 from benchmarks.languages import SENTENCES, draw_jobs, in_arpabet
-from bilabial.metrics import BILABIALS, LABIALS, OPEN_VOWELS
-from bilabial.phones import ipa_of, is_phone
+from bilabial.training.data.phones import ipa_of, is_phone
+from bilabial.training.evaluation.metrics import BILABIALS, LABIALS, OPEN_VOWELS
 
 ARPABET = (
     "AA AE AH AO AW AX AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"

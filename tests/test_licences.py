@@ -1,6 +1,7 @@
 import pytest
-from licences import check_licence, forbids_commerce, hub_licence
-from sources import Source
+
+from bilabial.training.data.sources import Source
+from bilabial.training.publishing.licenses import check_licence, forbids_commerce, hub_licence
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from starlette.requests import Request
 from bilabial.app import limits
 from bilabial.app.folders import bytes_below, new_folder, private_folder, remove_old
 from bilabial.app.limits import LimitRequests, client_of, fetch
-from bilabial.audio import encode_wav
 from bilabial.errors import UserError
+from bilabial.io.audio import encode_wav
 
 
 class Answers(BaseHTTPRequestHandler):

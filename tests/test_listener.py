@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import build_whisper
-from heard import HeardFace, another_voice
-from listener import LAYERS, Listener, multiplies_bfloat16
 from transformers import WhisperFeatureExtractor
+
+from bilabial.training.teachers.whisper_regressor import HeardFace, another_voice
+from bilabial.training.teachers.whisper_teacher import LAYERS, Listener, multiplies_bfloat16
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,10 @@ def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(listener):
 
 
 def test_what_is_no_listener_is_said_in_one_sentence(tmp_path):
-    with pytest.raises(SystemExit, match=f"{tmp_path} cannot be loaded as a Whisper model: "):
+    with pytest.raises(ValueError, match=f"{tmp_path} cannot be loaded as a Whisper model: "):
         Listener(str(tmp_path))
     build_whisper(num_layers=2).save_pretrained(tmp_path)
-    with pytest.raises(SystemExit, match="has 2 layers; whisper-base or larger is needed"):
+    with pytest.raises(ValueError, match="has 2 layers; whisper-base or larger is needed"):
         Listener(str(tmp_path))
 
 

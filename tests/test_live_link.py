@@ -8,9 +8,9 @@ import pytest
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.live_link import read_live_link
-from bilabial.recordings import read_capture
-from bilabial.timecodes import to_timecode
+from bilabial.io.live_link import read_live_link
+from bilabial.io.recordings import read_capture
+from bilabial.io.timecodes import to_timecode
 
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
 SLOPE = 0.1  # of the jaw, a second

@@ -8,15 +8,15 @@ import av
 import numpy as np
 import pytest
 from datasets import load_dataset
-from prepare import PrepareArguments
 from test_train import run
 from transformers import HfArgumentParser
 
-from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
-from bilabial.corpora import read_takes
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.timecodes import to_timecode
+from bilabial.io.audio import encode_wav
+from bilabial.io.timecodes import to_timecode
+from bilabial.training.data.corpora import read_takes
+from bilabial.training.prepare.pipeline import PrepareArguments
 
 NOON = 12 * 3600.0
 

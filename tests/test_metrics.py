@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bilabial import metrics
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.training.evaluation import metrics
 
 ALL = np.ones(52, bool)
 

@@ -2,7 +2,7 @@ import pytest
 
 from bilabial.app.player import player_props
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.names import SPELLINGS, arkit_name, columns_by_name, spellings_of
+from bilabial.io.names import SPELLINGS, arkit_name, columns_by_name, spellings_of
 
 # The page is tested with the same ones.
 SPELLED = {

@@ -12,9 +12,9 @@ import torch
 from conftest import build_random
 
 from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
-from bilabial.exporters import to_glb
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.io.exporters import to_glb
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 
 LONGEST_SENTENCE = 1500  # characters; names that are accepted are listed

@@ -11,7 +11,7 @@ from browsing import CHROMIUM, need_npm
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.npm import DECODERS, NPM_FOLDER
 from bilabial.app.player import HEAD, write_page
-from bilabial.exporters import read_glb
+from bilabial.io.exporters import read_glb
 
 # Counts the textures that WebGL holds.
 COUNT_TEXTURES = """

@@ -17,8 +17,8 @@ from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.animator import Animator
 from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
-from bilabial.audio import encode_wav, load_audio
 from bilabial.errors import UserError
+from bilabial.io.audio import encode_wav, load_audio
 
 WATCH_MICROPHONES = """
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);

@@ -15,7 +15,7 @@ from bilabial import FaceClip
 from bilabial.app.i18n import TEXTS
 from bilabial.app.npm import MEDIABUNNY, NPM_FOLDER
 from bilabial.app.player import BUNDLE, STATIC
-from bilabial.audio import encode_wav, load_audio
+from bilabial.io.audio import encode_wav, load_audio
 
 # Gradio dims a component while its event runs, and lets it come back slowly.
 OPAQUE = """() => {

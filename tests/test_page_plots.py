@@ -13,7 +13,7 @@ from conftest import EXAMPLE
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.i18n import TEXTS
 from bilabial.app.player import PEAKS_HZ, STATIC
-from bilabial.audio import encode_m4a, encode_wav, load_audio
+from bilabial.io.audio import encode_m4a, encode_wav, load_audio
 from bilabial.plots import sealed_stretches
 
 LIPS = "document.querySelector('.bilabial-lips')"

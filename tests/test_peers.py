@@ -7,23 +7,17 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-PEERS = ROOT / "benchmarks" / "peers"
-sys.path.insert(0, str(PEERS))
-
-import compare
-import packages
-import report
-from clip_figures import Clip
-from peer_energy import OPEN_JAW, jaw_open
-from tables import write_card
-
-from bilabial.head_landmarks import head_landmarks
+from benchmarks.peers import compare, packages, report
+from benchmarks.peers.peer_energy import OPEN_JAW, jaw_open
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.head_landmarks import head_landmarks
+from bilabial.training.evaluation.clip_figures import Clip
+from bilabial.training.evaluation.tables import write_card
 
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
 FPS = 25.0
 PHONES = [("B", 0.5, 0.6), ("AA", 1.2, 1.4)]
-ENERGY = compare.Peer("energy envelope", lambda: [sys.executable, str(PEERS / "peer_energy.py")])
+ENERGY = compare.Peer("energy envelope", lambda: [sys.executable, "-m", "benchmarks.peers.peer_energy"])
 
 
 @pytest.fixture

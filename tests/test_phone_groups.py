@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from phone_groups import GROUPS, Phones, tell_apart
+
+from bilabial.training.evaluation.phone_groups import GROUPS, Phones, tell_apart
 
 NAMES = [names[0] for names in GROUPS.values()] * 3 + ["K", "SIL"]
 

@@ -15,12 +15,12 @@ from conftest import EXAMPLE, build_random
 from test_timeline import media, remux
 from transformers import pipeline
 
-from bilabial.audio import load_audio
-from bilabial.audio import resample as resample_as_the_package
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.pipeline_bilabial import decode, download, resample
+from bilabial.io.audio import load_audio
+from bilabial.io.audio import resample as resample_as_the_package
 
 TASK = "audio-to-blendshapes"
 

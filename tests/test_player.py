@@ -11,7 +11,7 @@ from conftest import EXAMPLE
 from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
 from bilabial.app import npm, player
 from bilabial.app.comparison import Comparison
-from bilabial.audio import load_audio
+from bilabial.io.audio import load_audio
 from bilabial.plots import sealed_stretches
 
 

@@ -13,18 +13,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-import shards
 from conftest import ROOT
 from datasets import load_dataset
-from prepare import PrepareArguments, tell_lost_notes
-from prepare import main as prepare
-from quality_report import write_report
-from shards import check_output, replace_folder, write_shards
-from verdicts import Verdict
 
-from bilabial.data import update_rows
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.quality import Quality
+from bilabial.training.data.quality import Quality
+from bilabial.training.data.schema import update_rows
+from bilabial.training.prepare import shards
+from bilabial.training.prepare.filtering import Verdict
+from bilabial.training.prepare.pipeline import PrepareArguments, prepare, tell_lost_notes
+from bilabial.training.prepare.report import write_report
+from bilabial.training.prepare.shards import check_output, replace_folder, write_shards
 
 CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a")
 COPY = "zz"  # of the first clip, under another name
@@ -87,10 +86,10 @@ def test_the_report_stands_alone(whole):
     assert (whole / "report.html").stat().st_size < 6e6
 
 
-def test_another_threshold_captures_nothing_again(source, whole, tmp_path, capsys):
+def test_another_threshold_captures_nothing_again(source, whole, tmp_path, caplog):
     shutil.copytree(whole, tmp_path / "grid", copy_function=shutil.copy2)
     prepare(options(source, tmp_path / "grid", min_score=0.0, rows_per_shard=100))
-    assert "5 takes, 5 done before" in capsys.readouterr().out
+    assert "5 takes, 5 done before" in caplog.text
     assert {path.name for path in (tmp_path / "grid" / "data").iterdir()} == {
         "train-00000-of-00001.parquet",
         "validation-00000-of-00001.parquet",
@@ -244,11 +243,11 @@ def test_nothing_of_ones_own_is_replaced(tmp_path):
     assert (tmp_path / "data" / "a.parquet").is_file()
 
 
-def test_lost_notes_are_told(whole, tmp_path, capsys):
+def test_lost_notes_are_told(whole, tmp_path, caplog):
     folder = shutil.copytree(whole, tmp_path / "grid")
     tell_lost_notes(folder)
-    assert capsys.readouterr().out == ""
+    assert not caplog.messages
     rows = load_dataset(str(folder))
     update_rows(folder, "av_offset_ms", {next(iter(rows.values()))[0]["id"]: 12.0})
     tell_lost_notes(folder)
-    assert capsys.readouterr().out == "the rows had what train/align.py wrote; run it again on the new ones\n"
+    assert caplog.messages == ["the rows had what train/align.py wrote; run it again on the new ones"]

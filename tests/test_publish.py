@@ -8,22 +8,22 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import publish
 import pyarrow.parquet
 import pytest
 import torch
-from checks import TRY_OUT, open_app
 from conftest import ROOT, build_random
 from hub_server import PART_BYTES, READ_TOKEN, TOKEN, LocalHub
 from huggingface_hub import HfApi, ModelCard, constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from test_align import row
-from upload import Release, check_token, push
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.data import SCHEMA
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.publishing import publish
+from bilabial.training.publishing.checks import TRY_OUT, open_app
+from bilabial.training.publishing.upload import HubError, Release, check_token, push
 
 WAVEFORM = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
 LOAD_DATA = """
@@ -162,15 +162,15 @@ def test_the_space_opens(hub, published, tmp_path):
     open_app(folder)
 
 
-def test_the_same_again_changes_nothing(hub, published, prepared, monkeypatch, capsys):
+def test_the_same_again_changes_nothing(hub, published, prepared, monkeypatch, caplog):
     """Even the plot and the card are the same bytes."""
     names = ("me/bilabial", "model"), ("me/face", "dataset")
     before = [list(hub.repository(*name).commits) for name in names]
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     given = {"repo_id": "me/bilabial", "dataset": prepared, "dataset_repo_id": "me/face", "tag": "v0.1.0"}
-    publish.main(publish.PublishArguments(allow_dirty=True, **given))
-    assert capsys.readouterr().out.count("/tree/v0.1.0 (it was there already)") == 2
+    publish.publish(publish.PublishArguments(allow_dirty=True, **given))
+    assert caplog.text.count("/tree/v0.1.0 (it was there already)") == 2
     assert [hub.repository(*name).commits for name in names] == before
 
 
@@ -244,13 +244,13 @@ def test_a_public_repository_is_not_taken_for_private(hub, api, tmp_path):
 
 
 def test_tokens_that_do_not_do(hub, tmp_path):
-    with pytest.raises(RuntimeError, match="does not accept the token .*; run `hf auth login`"):
+    with pytest.raises(HubError, match="does not accept the token .*; run `hf auth login`"):
         check_token(HfApi(endpoint=hub.url, token="wrong"))
     given = release(tmp_path / "one", "unwritten", config="1")
-    with pytest.raises(RuntimeError, match="me/unwritten: the token may not write there"):
+    with pytest.raises(HubError, match="me/unwritten: the token may not write there"):
         push(HfApi(endpoint=hub.url, token=READ_TOKEN), given)
     others = Release("model", "you/model", given.folder, "Publish", "")
-    with pytest.raises(RuntimeError, match="you/model: the token may not write there .no rights"):
+    with pytest.raises(HubError, match="you/model: the token may not write there .no rights"):
         push(HfApi(endpoint=hub.url, token=TOKEN), others)
     assert not {("models", "me/unwritten"), ("models", "you/model")} & hub.repositories.keys()
 
@@ -260,7 +260,7 @@ def test_without_a_token_or_a_server_it_is_one_sentence(hub, tmp_path):
     assert done.returncode == 1 and done.stderr.strip().startswith("publish: there is no token for the Hub; ")
     with LocalHub() as gone:
         pass
-    with pytest.raises(RuntimeError, match="^the connection to the Hub broke .*Connection refused"):
+    with pytest.raises(HubError, match="^the connection to the Hub broke .*Connection refused"):
         check_token(HfApi(endpoint=gone.url, token=TOKEN))
     assert ("models", "me/never") not in hub.repositories
 
@@ -281,9 +281,7 @@ def test_a_cut_leaves_nothing_half_published(cut_hub, tmp_path, where):
     push(api, first)
     before = list(cut_hub.repository("me/cut").commits)
     cut_hub.cut = lambda method, path: where in path
-    with pytest.raises(
-        RuntimeError, match="me/cut: the connection to the Hub broke .*command goes on"
-    ) as cut:
+    with pytest.raises(HubError, match="me/cut: the connection to the Hub broke .*command goes on") as cut:
         push(api, given, tag="v1")
     assert "Error while uploading" not in str(cut.value)  # but what happened to it
     assert cut_hub.repository("me/cut").commits == before and cut_hub.repository("me/cut").tags == {}

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from align import measure
 from conftest import write_video
 
-from bilabial.audio import decode_audio
-from bilabial.capture import Capture, capture_video
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
-from bilabial.corpora import Take
-from bilabial.data import row_of_take
-from bilabial.doubles import find_doubles, prints_of
-from bilabial.faces import BONES, View
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.quality import LIMITS, complaints, jitter, marks_of, quality_of, score_of
-from bilabial.video import decode_frames
+from bilabial.io.audio import decode_audio
+from bilabial.io.capture import Capture, capture_video
+from bilabial.io.faces import BONES, View
+from bilabial.io.video import decode_frames
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.duplicates import find_doubles, prints_of
+from bilabial.training.data.quality import LIMITS, complaints, jitter, marks_of, quality_of, score_of
+from bilabial.training.data.schema import row_of_take
+from bilabial.training.prepare.align import measure
 
 FPS, KEPT = 50.0, 50.0  # frames per second; the score that prepare.py asks for
 
@@ -158,7 +158,7 @@ def still(capture: Capture) -> Capture:
 
 
 def test_many_prints_are_compared_in_blocks(monkeypatch):
-    monkeypatch.setattr("bilabial.doubles.BLOCK", 3)
+    monkeypatch.setattr("bilabial.training.data.duplicates.BLOCK", 3)
     rng = np.random.default_rng(0)
     names = ARKIT_BLENDSHAPES
     clips = [FaceClip(names, rng.uniform(0, 1, (150, 52)).astype(np.float32), FPS) for _ in range(10)]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bilabial.clip import FaceClip
-from bilabial.exporters import to_json
-from bilabial.facegood import NAMES
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.names import arkit_name
-from bilabial.recordings import read_capture, read_recording
+from bilabial.io.exporters import to_json
+from bilabial.io.facegood import NAMES
+from bilabial.io.names import arkit_name
+from bilabial.io.recordings import read_capture, read_recording
 
 ALPHABETICAL_51 = sorted(name for name in ARKIT_BLENDSHAPES if name != "tongueOut")
 

@@ -22,16 +22,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from arguments import PRESETS, parse_arguments
-from checkpoints import Progress, newest
 from conftest import EXAMPLE, ROOT
 from safetensors.torch import load_file
 from test_data import row
 
-import train
 from bilabial.animator import Animator
-from bilabial.augmentation import Augmentation, speech_level_db
-from bilabial.data import SCHEMA, BrokenRow
+from bilabial.training.data.augmentation import Augmentation, speech_level_db
+from bilabial.training.data.schema import SCHEMA, BrokenRow
+from bilabial.training.fit import train
+from bilabial.training.fit.arguments import PRESETS, parse_arguments
+from bilabial.training.fit.checkpoints import Progress, newest
 
 TRAIN = str(ROOT / "train" / "train.py")
 STEPS = 80  # of the run that is killed; a checkpoint after each second
@@ -83,7 +83,7 @@ def on_cpu(monkeypatch):
 
 def run_here(*options: object) -> None:
     """The training script's main, in this process."""
-    train.main(*parse_arguments([str(one) for one in options]))
+    train.train(*parse_arguments([str(one) for one in options]))
 
 
 def weights_of(run: Path) -> dict:
@@ -240,7 +240,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(dataset, preset, whole, tmp_path)
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]
     run_here(*options, "--stop_after_steps", 2)
     said = "checkpoint of step 4 could not be written .* of step 2 is kept"
-    with full_disk(), pytest.raises(SystemExit, match=said):
+    with full_disk(), pytest.raises(ValueError, match=said):
         run_here(*options)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_0000002"]
     run_here(*options)
@@ -252,7 +252,7 @@ def test_a_full_disk_keeps_the_last_model(dataset, preset, tmp_path):
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--max_steps", 2]
     run_here(*options)
     kept = weights_of(tmp_path)
-    with full_disk(), pytest.raises(SystemExit, match="model could not be written .*; the last checkpoint"):
+    with full_disk(), pytest.raises(ValueError, match="model could not be written .*; the last checkpoint"):
         run_here(*options)
     assert all(value.equal(kept[name]) for name, value in weights_of(tmp_path).items())
     assert not (tmp_path / "model.partial").exists()
@@ -267,7 +267,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(dataset, preset, tmp
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path, "--learning_rate", 1e30]
     options += ["--eval_steps", eval_steps, "--warmup_steps", 1]
     run_here(*options, "--stop_after_steps", 1)
-    with pytest.raises(SystemExit, match=f"{said}; the checkpoint of step 1 is kept"):
+    with pytest.raises(ValueError, match=f"{said}; the checkpoint of step 1 is kept"):
         run_here(*options)
     kept = load_file(tmp_path / "checkpoints" / "step_0000001" / "model.safetensors")
     assert all(value.isfinite().all() for value in kept.values()) and not (tmp_path / "model").exists()
@@ -307,10 +307,10 @@ def test_a_changed_preset_is_no_resumption(dataset, preset, tmp_path):
     options = ["--dataset", dataset, "--preset", mine, "--output", tmp_path / "run"]
     run_here(*options, "--stop_after_steps", 1)
     mine.write_text(json.dumps(fields | {"learning_rate": 2e-3}))
-    with pytest.raises(SystemExit, match=r"other arguments \(learning_rate was 0.001, is 0.002\); give an"):
+    with pytest.raises(ValueError, match=r"other arguments \(learning_rate was 0.001, is 0.002\); give an"):
         run_here(*options)
     mine.write_text(json.dumps(fields | {"model": fields["model"] | {"closure_weight": 2.0}}))
-    with pytest.raises(SystemExit, match=r"'closure_weight': 2.0"):
+    with pytest.raises(ValueError, match=r"'closure_weight': 2.0"):
         run_here(*options)
     mine.write_text(json.dumps(fields))
     run_here(*options, "--num_workers", 1)  # which changes nothing that is computed
@@ -338,7 +338,7 @@ def test_patience_ends_a_run_and_takes_the_best(dataset, preset, tmp_path, capsy
 
 def test_patience_needs_clips_to_wait_for(rows, preset, tmp_path):
     data = write_rows(tmp_path / "set", train=rows[:2])
-    with pytest.raises(SystemExit, match="has no split 'validation' for --patience"):
+    with pytest.raises(ValueError, match="has no split 'validation' for --patience"):
         run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run", "--patience", 1)
 
 
@@ -359,14 +359,14 @@ def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
 def test_a_precision_that_is_not_supported(dataset, preset, tmp_path, monkeypatch):
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run"]
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(SystemExit, match="--mixed_precision fp16 is not supported; give .* bf16 or no"):
+    with pytest.raises(ValueError, match="--mixed_precision fp16 is not supported; give .* bf16 or no"):
         run_here(*options)
     assert not (tmp_path / "run").exists()
 
 
 def test_compiling_without_a_compiler(dataset, preset, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match="--compile needs a C.. compiler, and there is no .* on the PATH"):
+    with pytest.raises(ValueError, match="--compile needs a C.. compiler, and there is no .* on the PATH"):
         run_here("--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--compile")
     assert not (tmp_path / "run").exists()
 

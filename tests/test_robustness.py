@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
-from robustness import (
+
+from bilabial.hub.loudness_bilabial import speech_level_db
+from bilabial.training.evaluation.robustness import (
     BABBLE,
     CHANGES,
     changed,
@@ -10,8 +12,6 @@ from robustness import (
     with_babble,
     with_noise,
 )
-
-from bilabial.hub.loudness_bilabial import speech_level_db
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bilabial import shape_metrics
-from bilabial.head_landmarks import LIPS, head_landmarks
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.head_landmarks import LIPS, head_landmarks
+from bilabial.training.evaluation import shape_metrics
 
 FPS = 50.0
 

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from silence import (
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.loudness_bilabial import quiet_share
+from bilabial.training.evaluation.silence import (
     measure_quiet,
     measure_rest,
     quiet_sounds,
     rest_ms,
     speech_end_samples,
 )
-
-from bilabial.checkpoint import load_checkpoint
-from bilabial.hub.loudness_bilabial import quiet_share
 
 
 def test_quiet_sounds_repeat():

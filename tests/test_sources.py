@@ -2,10 +2,17 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from datasets import Dataset, concatenate_datasets
-from sources import Source, join_sources, sources_of, sources_of_files, sources_of_model, write_sources
 from test_data import row
 
-from bilabial.data import SCHEMA
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.data.sources import (
+    Source,
+    join_sources,
+    sources_of,
+    sources_of_files,
+    sources_of_model,
+    write_sources,
+)
 
 
 def entry(source: str, licence: str = "CC0", rows: int = 1, seconds: float = 1.0) -> Source:

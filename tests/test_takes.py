@@ -5,14 +5,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from takes import TakeOptions, prepare_take
 
 from bilabial.app.comparison import compare, watch_lips
-from bilabial.audio import encode_wav, read_recording
-from bilabial.corpora import Take
-from bilabial.metrics import correlation
-from bilabial.quality import complaints, score_of
-from bilabial.timeline import Gap, cut_gaps
+from bilabial.io.audio import encode_wav, read_recording
+from bilabial.io.synchrony import correlation
+from bilabial.io.timeline import Gap, cut_gaps
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.quality import complaints, score_of
+from bilabial.training.prepare.take_job import TakeOptions, prepare_take
 
 LOST = (1.0, 1.2)  # seconds
 

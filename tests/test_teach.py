@@ -7,26 +7,35 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import teach
 import torch
 from conftest import EXAMPLE
-from teach import FPS, Coarticulation, TeachArguments, Teacher, face_of, fit_filter, fit_network, labial_share
 
-from bilabial.audio import encode_wav, load_audio
-from bilabial.capture import UNSEEN_BLENDSHAPES
-from bilabial.data import (
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.io.audio import encode_wav, load_audio
+from bilabial.io.capture import UNSEEN_BLENDSHAPES
+from bilabial.training.data.phones import ARTICULATION, articulation
+from bilabial.training.data.schema import (
     FEATURES,
     SCHEMA,
-    TrainingWindows,
     coefficients_of,
     encode_sound,
     load_rows,
     waveform_of,
 )
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.phones import ARTICULATION, articulation
-from bilabial.speech import READERS
+from bilabial.training.data.speech_corpora import READERS
+from bilabial.training.data.windows import TrainingWindows
+from bilabial.training.teachers import pseudo_label
+from bilabial.training.teachers.pseudo_label import (
+    FPS,
+    Coarticulation,
+    TeachArguments,
+    Teacher,
+    face_of,
+    fit_filter,
+    fit_network,
+    labial_share,
+)
 
 SECONDS = 2.0
 JAW, CLOSE, PUCKER = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose", "mouthPucker"))
@@ -89,7 +98,7 @@ def captured(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def voices(tmp_path) -> Path:
-    """Two utterances as voices.py leaves them."""
+    """Two utterances as synthesize.py leaves them."""
     folder = tmp_path / "voices" / "speech"
     folder.mkdir(parents=True)
     for number in (0, 1):
@@ -148,8 +157,10 @@ def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
     own, earlier = face_of(alone, phones, sound, 51), tiny_model.animate(sound, 16000, fps=FPS).numpy()
     earlier = earlier[[*range(50), 49]]  # it has no frame beyond the sound
     both = face_of(alone._replace(model=tiny_model), phones, sound, 51)
-    mouth = teach.MOUTH.numpy()
-    apart = np.min([teach._distance(face) for face in (own, earlier, both)], axis=0) > 0.1  # nothing to seal
+    mouth = pseudo_label.MOUTH.numpy()
+    apart = (
+        np.min([pseudo_label._distance(face) for face in (own, earlier, both)], axis=0) > 0.1
+    )  # nothing to seal
     rest = ~mouth & (np.arange(52) != ARKIT_BLENDSHAPES.index("tongueOut"))  # closed lips hold the tongue in
     assert apart.sum() > 10 and np.array_equal(both[:, rest], own[:, rest])
     assert np.allclose(both[apart][:, mouth], (own + earlier)[apart][:, mouth] / 2, atol=1e-6)
@@ -158,12 +169,12 @@ def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
 def test_an_earlier_model_is_one_that_can_be_loaded(captured, voices, tmp_path):
     (tmp_path / "empty").mkdir()
     arguments = {"captured": [captured], "output": tmp_path / "taught", "voices": voices, "steps": 2}
-    with pytest.raises(SystemExit, match="^--model: .*empty.* config.json"):
-        teach.main(TeachArguments(**arguments, model=str(tmp_path / "empty")))
+    with pytest.raises(ValueError, match="^--model: .*empty.* config.json"):
+        pseudo_label.pseudo_label(TeachArguments(**arguments, model=str(tmp_path / "empty")))
     assert not arguments["output"].exists()
-    teach.main(TeachArguments(**arguments, model="default"))
+    pseudo_label.pseudo_label(TeachArguments(**arguments, model="default"))
     assert len(load_rows(arguments["output"], "train")) == 2
-    assert teach.load_earlier("default").config.seal_distance == 0.0
+    assert pseudo_label.load_earlier("default").config.seal_distance == 0.0
 
 
 def test_the_filter_alone_recovers_the_rule(captured):
@@ -177,9 +188,9 @@ def test_the_network_keeps_to_the_rule(captured):
     rows = list(load_rows(captured, "train"))
     teacher = Coarticulation()
     fit_filter(teacher, rows)
-    before = teach.measure(Teacher(teacher.eval()), rows)
+    before = pseudo_label.measure(Teacher(teacher.eval()), rows)
     fit_network(teacher, rows, TeachArguments(captured=[], output=Path(), steps=60))
-    after = teach.measure(Teacher(teacher), rows)
+    after = pseudo_label.measure(Teacher(teacher), rows)
     follows_the_rule(teacher)
     assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
     assert before["r0"] > 0.9 and after["r0"] > 0.9
@@ -187,7 +198,7 @@ def test_the_network_keeps_to_the_rule(captured):
 
 def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     output = tmp_path / "taught"
-    teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=5))
+    pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=5))
     rows = load_rows(output)
     assert set(rows) == {"train"} and rows["train"].features == FEATURES
     assert rows["train"]["style"] == ["x"] * 2  # the face is that of the one style captured
@@ -211,12 +222,12 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
 
 def test_what_a_listener_hears_is_most_of_the_face(captured, voices, tmp_path, whisper):
     arguments = {"captured": [captured], "voices": voices, "steps": 5}
-    teach.main(TeachArguments(**arguments, output=tmp_path / "phones"))
-    teach.main(TeachArguments(**arguments, output=tmp_path / "both", listener=str(whisper)))
+    pseudo_label.pseudo_label(TeachArguments(**arguments, output=tmp_path / "phones"))
+    pseudo_label.pseudo_label(TeachArguments(**arguments, output=tmp_path / "both", listener=str(whisper)))
     alone, both = (coefficients_of(load_rows(tmp_path / name, "train")[0]) for name in ("phones", "both"))
     assert len(both) == len(alone) == 101 and 0 <= both.min() <= both.max() <= 1
     # the sound is noise, which says nothing of the face: that share is nearly the mean face
-    share = 1.0 - teach.HEARD_SHARE
+    share = 1.0 - pseudo_label.HEARD_SHARE
     assert both[:, PUCKER].std() == pytest.approx(share * alone[:, PUCKER].std(), rel=0.2)
 
 
@@ -227,11 +238,11 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
     (folder / "metadata.csv").write_text("source,licence\nSomebody's prompts,CC0\n")
     (folder / "anna" / "nothing.wav").write_bytes(encode_wav(np.zeros(32000, np.float32)))
     arguments = TeachArguments(captured=[captured], output=tmp_path / "taught", recordings=folder, steps=2)
-    with pytest.raises(SystemExit, match="no phones are heard in .*spoken"):
-        teach.main(arguments)
+    with pytest.raises(ValueError, match="no phones are heard in .*spoken"):
+        pseudo_label.pseudo_label(arguments)
     speech = load_audio(EXAMPLE)
     (folder / "anna" / "words.wav").write_bytes(encode_wav(speech))
-    teach.main(arguments)
+    pseudo_label.pseudo_label(arguments)
     (row,) = load_rows(arguments.output, "train")
     assert (row["id"], row["speaker"], row["source"]) == (
         "spoken/anna/words",
@@ -245,8 +256,12 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
 
 def test_effort_opens_the_mouth_and_keeps_its_seals():
     face = rule(spoken(np.random.default_rng(3)), 100, FPS).astype(np.float32)
-    soft, loud, usual = (teach.with_effort(torch.from_numpy(face), gain).numpy() for gain in (0.8, 1.3, 1.0))
-    distance = {name: teach._distance(of) for name, of in (("soft", soft), ("usual", face), ("loud", loud))}
+    soft, loud, usual = (
+        pseudo_label.with_effort(torch.from_numpy(face), gain).numpy() for gain in (0.8, 1.3, 1.0)
+    )
+    distance = {
+        name: pseudo_label._distance(of) for name, of in (("soft", soft), ("usual", face), ("loud", loud))
+    }
     assert np.allclose(distance["soft"], 0.8 * distance["usual"], atol=0.02)
     apart = distance["usual"] < 0.6  # beyond it a jaw is wide open
     assert np.allclose(distance["loud"][apart], 1.3 * distance["usual"][apart], atol=0.02)
@@ -257,25 +272,27 @@ def test_a_taught_row_opens_as_far_as_its_voice_works(captured, voices):
     teacher = Coarticulation().eval()
     fit_filter(teacher, list(load_rows(captured, "train")))
     speech = next(iter(READERS["voices"](voices)))
-    soft, loud = (teach.taught_row(Teacher(teacher), speech, gain, "x")["lip_gap"] for gain in (0.8, 1.3))
+    soft, loud = (
+        pseudo_label.taught_row(Teacher(teacher), speech, gain, "x")["lip_gap"] for gain in (0.8, 1.3)
+    )
     assert 1.3 < np.std(loud) / np.std(soft) < 1.9  # 1.6, and wide open jaws
 
 
 def test_effort_is_heard_against_the_same_speaker(voices):
     speeches = list(READERS["voices"](voices))
-    gains = teach.gains_of(speeches)
+    gains = pseudo_label.gains_of(speeches)
     assert set(gains) == {speech.id for speech in speeches}
     assert all(0.75 <= gain <= 1.4 for gain in gains.values())
-    assert set(teach.gains_of(speeches[:1]).values()) == {1.0}
+    assert set(pseudo_label.gains_of(speeches[:1]).values()) == {1.0}
 
 
 def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
     output = tmp_path / "taught"
-    teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=2))
+    pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=2))
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     (voices / "speech" / "flite_00001.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match="flite_00001.wav"):
-        teach.main(TeachArguments(captured=[captured], output=output, voices=voices, steps=3))
+        pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=3))
     kept = {path: path.read_bytes() for path in before}
     assert kept == before and len(load_rows(output, "train")) == 2
 
@@ -283,27 +300,27 @@ def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
 def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
     arguments = {"captured": [captured], "output": tmp_path / "taught"}
     with pytest.raises(
-        SystemExit, match="no speech was found; give --voices, --emodb, --labelled or --recordings"
+        ValueError, match="no speech was found; give --voices, --emodb, --labelled or --recordings"
     ):
-        teach.main(TeachArguments(**arguments))
+        pseudo_label.pseudo_label(TeachArguments(**arguments))
     with pytest.raises(
-        SystemExit, match="metadata.csv must hold one line below the columns source and licence"
+        ValueError, match="metadata.csv must hold one line below the columns source and licence"
     ):
-        teach.main(TeachArguments(**arguments, labelled=tmp_path))
-    teach.main(TeachArguments(**arguments, voices=voices, steps=2))
+        pseudo_label.pseudo_label(TeachArguments(**arguments, labelled=tmp_path))
+    pseudo_label.pseudo_label(TeachArguments(**arguments, voices=voices, steps=2))
     taught = {"captured": [tmp_path / "taught"], "output": tmp_path / "again", "voices": voices}
-    with pytest.raises(SystemExit, match="no captured rows with phone times; run train/phones.py first"):
-        teach.main(TeachArguments(**taught))
+    with pytest.raises(ValueError, match="no captured rows with phone times; run"):
+        pseudo_label.pseudo_label(TeachArguments(**taught))
 
 
 def test_held_out_speakers_are_a_split_of_their_own(captured, tmp_path):
     """A speaker is in one split alone, whatever else is there."""
     names = [f"speaker{number}" for number in range(40)]
-    draws = {name: teach.split_of(name, 0.25) for name in names}
+    draws = {name: pseudo_label.split_of(name, 0.25) for name in names}
     assert 4 <= sum(split == "validation" for split in draws.values()) <= 16
-    assert all(teach.split_of(name, 0.0) == "train" for name in names)
+    assert all(pseudo_label.split_of(name, 0.0) == "train" for name in names)
     given = load_rows(captured)["train"].select(range(2)).to_list()
     rows = [row | {"speaker": name, "id": f"{name}/{k}"} for name in names for k, row in enumerate(given)]
-    assert teach.write_rows(iter(rows), tmp_path / "set", 0.25) == 80
+    assert pseudo_label.write_rows(iter(rows), tmp_path / "set", 0.25) == 80
     for split, of_split in load_rows(tmp_path / "set").items():
         assert {draws[name] for name in of_split["speaker"]} == {split}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.timecodes import (
+from bilabial.io.timecodes import (
     between,
     counted_hz,
     interval_of_times,

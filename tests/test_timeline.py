@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from bilabial.audio import SoundWarning, decode_audio, load_audio, read_recording
 from bilabial.errors import UserError
-from bilabial.media import media_seconds
+from bilabial.io.audio import SoundWarning, decode_audio, load_audio, read_recording
+from bilabial.io.media import media_seconds
 
 CLICKS = (0.5, 1.2, 1.7)  # onsets of bursts in `bursts`, in seconds
 

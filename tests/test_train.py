@@ -11,24 +11,24 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import start
-from arguments import PRESETS, check_same_run, parse_arguments
 from conftest import ROOT, write_video
 from datasets import Dataset, load_dataset
-from recogniser import start_from_recogniser
 from safetensors.torch import load_file
-from sources import Source, write_sources
 from test_data import row
 from transformers import HubertConfig, HubertModel
 
-import train
-from bilabial.audio import encode_wav
 from bilabial.clip import FaceClip
-from bilabial.data import SCHEMA, TrainingWindows
-from bilabial.facegood import FACEGOOD_BLENDSHAPES
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import encode_wav
+from bilabial.io.facegood import FACEGOOD_BLENDSHAPES
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.data.sources import Source, write_sources
+from bilabial.training.data.windows import TrainingWindows
+from bilabial.training.fit import initialization, train
+from bilabial.training.fit.arguments import PRESETS, check_same_run, parse_arguments
+from bilabial.training.teachers.phone_recognizer import start_from_recogniser
 
 TRAIN = ROOT / "train"
 CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a", "bbal6n", "bbal7s")
@@ -157,7 +157,7 @@ def test_misspelt_presets_are_refused(tmp_path, text, message):
 def test_every_preset_is_known():
     for preset in PRESETS.glob("*.json"):
         parse_arguments(["--dataset", "x", "--output", "y", "--preset", preset.stem])
-    with pytest.raises(SystemExit, match="no preset 'best'; there are default, finetune, mse"):
+    with pytest.raises(ValueError, match="no preset 'best'; there are default, finetune, mse"):
         parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
 
 
@@ -202,7 +202,7 @@ def test_several_data_sets_are_one(two_sets, first_run):
     args, fields = arguments(two_sets, "--taught_weight", 0.25)
     splits = train.load_splits(args)
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 4, "validation": 2}
-    model = start.build_model(splits["train"], args, fields)
+    model = initialization.build_model(splits["train"], args, fields)
     assert model.head.bias[ARKIT_BLENDSHAPES.index("jawOpen")].item() == pytest.approx(0.1, abs=1e-6)
     windows = TrainingWindows(splits["train"], model.config, 30, None, taught_weight=args.taught_weight)
     assert [float(windows[index]["label_mask"].max()) for index in range(4)] == [1, 1, 0.25, 0.25]
@@ -212,7 +212,7 @@ def test_several_data_sets_are_one(two_sets, first_run):
 @pytest.mark.parametrize("share", [0.0, 0.6])
 def test_the_priors_emotions_count_as_trained(two_sets, share):
     args, fields = arguments(two_sets, "--emotion_share", share)
-    config = start.build_model(train.load_splits(args)["train"], args, fields).config
+    config = initialization.build_model(train.load_splits(args)["train"], args, fields).config
     assert config.trained_emotions == (list(EMOTIONS) if share else ["neutral"])
     assert ("noseSneerLeft" in config.unseen_blendshapes) == (share == 0.0)
     assert "tongueOut" in config.unseen_blendshapes
@@ -227,7 +227,7 @@ def test_the_tongue_is_moved_by_the_prior_where_rows_have_th(two_sets, names, on
     table = pyarrow.Table.from_pylist([rows[0] | {"phones": phones}, rows[1]], schema=SCHEMA)
     args, fields = arguments(two_sets, "--articulation_prior", str(on).lower())
     rows = {"train": Dataset(table)}
-    model = start.build_model(rows["train"], args, fields)
+    model = initialization.build_model(rows["train"], args, fields)
     assert ("tongueOut" not in model.config.unseen_blendshapes) == moved
     windows, held_out = train.build_windows(rows, model.config, args)
     tongue = ARKIT_BLENDSHAPES.index("tongueOut")
@@ -278,8 +278,8 @@ def test_hearing_needs_an_encoder_of_the_recognisers_sizes(two_sets, tmp_path, o
     sizes |= {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     HubertModel(HubertConfig(**sizes)).save_pretrained(tmp_path)
     args, fields = arguments(two_sets, *(tmp_path if one == "ENCODER" else one for one in options))
-    with pytest.raises(SystemExit, match=message):
-        start.build_model(train.load_splits(args)["train"], args, fields)
+    with pytest.raises(ValueError, match=message):
+        initialization.build_model(train.load_splits(args)["train"], args, fields)
 
 
 def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
@@ -348,7 +348,7 @@ def test_a_run_is_not_resumed_on_other_rows(two_sets, first_run):
     args.precision = json.loads((first_run / "arguments.json").read_text())["precision"]  # as main decided
     check_same_run(args, fields, 1, rows)
     rows["train"] = rows["train"].select(range(3))
-    with pytest.raises(SystemExit, match="rows was '6 of .*', is '5 of .*give another --output"):
+    with pytest.raises(ValueError, match="rows was '6 of .*', is '5 of .*give another --output"):
         check_same_run(args, fields, 1, rows)
 
 
@@ -359,11 +359,11 @@ def test_a_calibration_is_checked(tmp_path, written, message):
     path = tmp_path / "calibration.json"
     if written:
         path.write_text(written)
-    with pytest.raises(SystemExit, match=f"is not what calibrate.py writes.*{message}|{message}"):
+    with pytest.raises(ValueError, match=f"is not what calibrate.py writes.*{message}|{message}"):
         parse_arguments(["--dataset", "x", "--output", "y", "--calibration", str(path)])
 
 
 @pytest.mark.parametrize("name, value", [("batch_size", 0), ("eval_steps", 0), ("window_seconds", 0)])
 def test_counts_of_nothing_are_refused(name, value):
-    with pytest.raises(SystemExit, match=f"--{name} must be at least"):
+    with pytest.raises(ValueError, match=f"--{name} must be at least"):
         parse_arguments(["--dataset", "x", "--output", "y", f"--{name}", str(value)])

@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT
 
 from bilabial.app.i18n import CHINESE, TEXTS, translate
-from bilabial.audio import load_audio
 from bilabial.errors import SENTENCES, MissingFileError, UserError
 from bilabial.hub.conditions_bilabial import mixture_weights
+from bilabial.io.audio import load_audio
 
 HUGE = "+/=. " * 200_000
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synthesizers
-import voices
-from synthesizers import ESPEAK_LANGUAGES, ESPEAK_VARIANTS, FLITE_VOICES, join_signs
-from voices import SENTENCES, VoicesArguments
 
-from bilabial.audio import load_audio
-from bilabial.phones import ARTICULATION, articulation
+from bilabial.io.audio import load_audio
+from bilabial.training.data.phones import ARTICULATION, articulation
+from bilabial.training.teachers import synthesize, synthesizers
+from bilabial.training.teachers.synthesize import SENTENCES, VoicesArguments
+from bilabial.training.teachers.synthesizers import (
+    ESPEAK_LANGUAGES,
+    ESPEAK_VARIANTS,
+    FLITE_VOICES,
+    join_signs,
+)
 
 ENGINES = {"flite": synthesizers.speak_flite, "espeak": synthesizers.speak_espeak}
 TEXT = {
@@ -64,19 +68,19 @@ def test_nothing_said_is_silence():
 
 def test_jobs_follow_from_the_seed_and_cover_the_engines(tmp_path):
     args = VoicesArguments(tmp_path, num_flite=30, num_espeak=60)
-    jobs = voices.draw_jobs(args)
-    assert jobs == voices.draw_jobs(args)
-    assert jobs[:30] != voices.draw_jobs(VoicesArguments(tmp_path, num_flite=30, seed=1))
+    jobs = synthesize.draw_jobs(args)
+    assert jobs == synthesize.draw_jobs(args)
+    assert jobs[:30] != synthesize.draw_jobs(VoicesArguments(tmp_path, num_flite=30, seed=1))
     assert [one["engine"] for one in jobs] == ["flite"] * 30 + ["espeak"] * 60
     assert len({one["id"] for one in jobs}) == 90 and len({one["text"] for one in jobs}) > 50
     assert {one["voices"][0] for one in jobs[:30]} == set(FLITE_VOICES)
     assert {one["language"] for one in jobs[30:]} == set(ESPEAK_LANGUAGES)
-    assert all(voices.SPEEDS[0] <= one["speed"] <= voices.SPEEDS[1] for one in jobs)
+    assert all(synthesize.SPEEDS[0] <= one["speed"] <= synthesize.SPEEDS[1] for one in jobs)
     assert json.loads(json.dumps(jobs)) == jobs
 
 
 def test_half_of_the_texts_are_words_in_any_order(tmp_path):
-    jobs = voices.draw_jobs(VoicesArguments(tmp_path, num_flite=200))
+    jobs = synthesize.draw_jobs(VoicesArguments(tmp_path, num_flite=200))
     sentences = (SENTENCES / "en.txt").read_text()
     known = set(re.findall(r"[\w'’-]+", sentences.lower()))
     scrambled = [job["text"] for job in jobs if job["text"][:20] not in sentences]
@@ -86,7 +90,9 @@ def test_half_of_the_texts_are_words_in_any_order(tmp_path):
         assert 5 <= len(words) == len(set(words)) < 13 and set(words) <= known
     assert len({word for text in scrambled for word in text.split(" ")}) > 300
     mandarin, rng = (SENTENCES / "zh.txt").read_text().splitlines(), np.random.default_rng(0)
-    assert {part for _ in range(40) for part in voices._draw_text(mandarin, rng).split(" ")} <= set(mandarin)
+    assert {part for _ in range(40) for part in synthesize._draw_text(mandarin, rng).split(" ")} <= set(
+        mandarin
+    )
 
 
 def test_sentences():
@@ -153,14 +159,14 @@ def test_espeak_has_every_variant():
 @pytest.mark.parametrize("engine, voice", [("flite", "slt"), ("espeak", "en-us")])
 def test_speed_shortens(engine, voice):
     need(engine)
-    slow, fast = (ENGINES[engine](job(engine, voice, speed=speed)) for speed in voices.SPEEDS)
+    slow, fast = (ENGINES[engine](job(engine, voice, speed=speed)) for speed in synthesize.SPEEDS)
     assert len(slow[0]) > 1.3 * len(fast[0])
 
 
 def test_kokoro_speaks_with_phones():
     folder = Path(os.environ.get("BILABIAL_TEST_KOKORO", "models/kokoro"))
     if not (folder / "model.onnx").is_file():
-        pytest.skip("BILABIAL_TEST_KOKORO names no folder of train/voices.py --fetch_kokoro")
+        pytest.skip("BILABIAL_TEST_KOKORO names no folder of train/pretrain/synthesize.py --fetch_kokoro")
     need("espeak")
     pytest.importorskip("onnxruntime")
     phonemes = synthesizers.kokoro_phonemes(TEXT["en"], "en-us")
@@ -170,12 +176,12 @@ def test_kokoro_speaks_with_phones():
 def test_what_is_spoken_is_not_spoken_again(tmp_path):
     """A run that was stopped leaves the plan and finished utterances; the next one only speaks the others."""
     need("flite")
-    voices.main(VoicesArguments(tmp_path, num_flite=3, num_proc=1))
+    synthesize.synthesize(VoicesArguments(tmp_path, num_flite=3, num_proc=1))
     (tmp_path / "speech" / "flite_00001.json").unlink()
     (tmp_path / "speech" / "flite_00001.wav").write_bytes(b"half")
     kept = tmp_path / "speech" / "flite_00000.wav"
     before = kept.stat().st_mtime_ns
-    voices.main(VoicesArguments(tmp_path, num_flite=3, num_proc=1, seed=1))  # the plan stays
+    synthesize.synthesize(VoicesArguments(tmp_path, num_flite=3, num_proc=1, seed=1))  # the plan stays
     assert kept.stat().st_mtime_ns == before and not list(tmp_path.rglob("*.partial"))
     spoken = [json.loads(path.read_text()) for path in sorted((tmp_path / "speech").glob("*.json"))]
     plan = [json.loads(line) for line in (tmp_path / "jobs.jsonl").read_text().splitlines()]
@@ -201,5 +207,5 @@ def test_espeaks_stops_begin_with_their_closure(speed):
 
 
 def test_kokoro_needs_its_folder(tmp_path):
-    with pytest.raises(SystemExit, match="--num_kokoro needs --kokoro"):
-        voices.main(VoicesArguments(output=tmp_path, num_kokoro=1))
+    with pytest.raises(ValueError, match="--num_kokoro needs --kokoro"):
+        synthesize.synthesize(VoicesArguments(output=tmp_path, num_kokoro=1))

@@ -1,6 +1,6 @@
 """Bilabial and its peers on the same clips: one table per data set and one over all clips together.
 
-    python benchmarks/peers/compare.py --dataset data/natural data/grid --phones clips.json \
+    python -m benchmarks.peers.compare --dataset data/natural data/grid --phones clips.json \
         --output peers.json --card model_card.md --report peers.html
 
 Each peer is installed with pinned versions into a folder below --cache and runs in a process of its own, on
@@ -20,25 +20,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "train")]
-
 import numpy as np
 import torch
-from clip_figures import Clip, clip_metrics, lip_motion, read_clip, summarize
-from packages import HEADAUDIO, OPENFACEFX, PYLIPSYNC, PeerError, install_node, install_python, last_error
-from report import lips_figure, page, write_figures
-from tables import write_card
 
-from bilabial import metrics
-from bilabial.audio import encode_wav
+from benchmarks.peers.packages import (
+    HEADAUDIO,
+    OPENFACEFX,
+    PYLIPSYNC,
+    PeerError,
+    install_node,
+    install_python,
+    last_error,
+)
+from benchmarks.peers.report import lips_figure, page, write_figures
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import interpolate_frames
-from bilabial.data import load_rows, waveform_of
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import encode_wav
+from bilabial.training.data.schema import load_rows, waveform_of
+from bilabial.training.evaluation import metrics
+from bilabial.training.evaluation.clip_figures import Clip, clip_metrics, lip_motion, read_clip, summarize
+from bilabial.training.evaluation.tables import write_card
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 MAPPING_CODE = "import json; from openfacefx.retarget import PRESETS; print(json.dumps(PRESETS['arkit']))"
 OURS = "Bilabial"
@@ -84,22 +91,22 @@ def peers(cache: Path, model: str | None) -> list[Peer]:
 
     def openfacefx(mode: str) -> list[str]:
         python = install_python(OPENFACEFX, cache / "openfacefx")
-        return [str(python), str(HERE / "peer_openfacefx.py"), mode]
+        return [str(python), "-m", "benchmarks.peers.peer_openfacefx", mode]
 
     def pylipsync() -> list[str]:
-        return [str(install_python(PYLIPSYNC, cache / "pylipsync")), str(HERE / "peer_pylipsync.py")]
+        return [str(install_python(PYLIPSYNC, cache / "pylipsync")), "-m", "benchmarks.peers.peer_pylipsync"]
 
     def headaudio() -> list[str]:
         folder = install_node(HEADAUDIO, cache / "headaudio")
         return ["node", str(HERE / "peer_headaudio.mjs"), str(folder)]
 
     return [
-        Peer(OURS, lambda: [this, str(HERE / "peer_bilabial.py"), *([model] if model else [])]),
+        Peer(OURS, lambda: [this, "-m", "benchmarks.peers.peer_bilabial", *([model] if model else [])]),
         Peer("OpenFaceFX (phone times)", lambda: openfacefx("phones")),
         Peer("OpenFaceFX (audio only)", lambda: openfacefx("energy")),
         Peer("pylipsync (uLipSync)", pylipsync),
         Peer("HeadAudio", headaudio),
-        Peer("energy envelope", lambda: [this, str(HERE / "peer_energy.py")]),
+        Peer("energy envelope", lambda: [this, "-m", "benchmarks.peers.peer_energy"]),
     ]
 
 
@@ -150,7 +157,7 @@ def measure(peer: Peer, job: Path, cases: list[Case], mapping: Callable[[], dict
     split = 2  # interpreter and script; then job and result, then what is the peer's own
     command = [*command[:split], str(job), str(result_path), *command[split:]]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads)
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads, cwd=ROOT)
     except OSError as error:
         raise PeerError(f"{peer.name} could not run: {command[0]} cannot be started.") from error
     if done.returncode or not result_path.exists():

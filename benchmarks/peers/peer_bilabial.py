@@ -1,15 +1,12 @@
-"""Bilabial itself: python peer_bilabial.py JOB RESULT [MODEL]."""
+"""Bilabial itself: python -m benchmarks.peers.peer_bilabial JOB RESULT [MODEL]."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-
-from job import work
-
-from bilabial.audio import decode_wav
+from benchmarks.peers.job import work
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.audio import decode_wav
 
 model, _ = load_checkpoint(sys.argv[3] if len(sys.argv) > 3 else None)
 

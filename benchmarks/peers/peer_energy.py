@@ -1,9 +1,10 @@
-"""The least a peer has to beat, loudness that opens the jaw: python peer_energy.py JOB RESULT."""
+"""The least a peer has to beat, a level that opens the jaw: -m benchmarks.peers.peer_energy JOB RESULT."""
 
 import wave
 
 import numpy as np
-from job import work
+
+from benchmarks.peers.job import work
 
 WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01
 RANGE_DB = 40.0  # below the clip's loud frames (their 95th percentile): the jaw is shut

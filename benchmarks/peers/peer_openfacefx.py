@@ -1,12 +1,13 @@
-"""OpenFaceFX, from phone times or from loudness: python peer_openfacefx.py JOB RESULT phones|energy."""
+"""OpenFaceFX, from phone times or levels: -m benchmarks.peers.peer_openfacefx JOB RESULT phones|energy."""
 
 import sys
 
 import numpy as np
-from job import work
 from openfacefx import generate_from_alignment
 from openfacefx.alignment import PhonemeSegment
 from openfacefx.energy import generate_from_energy
+
+from benchmarks.peers.job import work
 
 FPS = 60.0  # OpenFaceFX' own default
 SILENCES = ("SIL", "SP", "SPN", "NSN", "")

@@ -1,10 +1,11 @@
-"""uLipSync's port for Python: python peer_pylipsync.py JOB RESULT."""
+"""uLipSync's port for Python: python -m benchmarks.peers.peer_pylipsync JOB RESULT."""
 
 import wave
 
 import numpy as np
-from job import work
 from pylipsync import PhonemeAnalyzer
+
+from benchmarks.peers.job import work
 
 # uLipSync's A, E, I, O, U under the names VRM 1.0 gives these vowels -> the same vowels of Oculus' 15.
 VISEMES = {"aa": "aa", "ee": "E", "ih": "I", "oh": "O", "ou": "U"}

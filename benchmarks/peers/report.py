@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from bilabial.metrics import BILABIALS
+from bilabial.training.evaluation.metrics import BILABIALS
 
 CAPTURED, PREDICTED, SHADE = "#8a8a8a", "#c4606a", "rgba(196, 96, 106, 0.18)"
 ROW_PIXELS = 120

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bilabial.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number, as_path
@@ -22,6 +21,7 @@ from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
 from bilabial.incremental import model_steps
+from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
@@ -207,7 +207,7 @@ def read_face(path: Path) -> FaceClip:
     if path.suffix.lower() in readers:
         return readers[path.suffix.lower()](path)
     try:
-        from bilabial.capture import reference_clip
+        from bilabial.io.capture import reference_clip
     except ImportError as error:
         raise UserError("reference_capture", error=error) from error
     return reference_clip(path)

@@ -21,8 +21,8 @@ import numpy as np
 from bilabial.errors import MissingFileError, UserError, as_number, as_path, quote
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
-from bilabial.live_link import read_live_link
-from bilabial.timecodes import to_timecode
+from bilabial.io.live_link import read_live_link
+from bilabial.io.timecodes import to_timecode
 
 LIVE_LINK_ROTATIONS = (
     "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
@@ -192,7 +192,7 @@ class FaceClip:
     def from_csv(cls, path: str | Path, fps: float | None = None) -> FaceClip:
         """Read a Live Link Face CSV (`read_live_link`): frames lie where the timecodes of its rows say.
 
-        In holes of the recording they are interpolated; `bilabial.recordings.read_capture` tells those.
+        In holes of the recording they are interpolated; `bilabial.io.recordings.read_capture` tells those.
         Rotations are left out. fps: frame rate of rows that lie evenly; None = by the timecodes. Raises
         ValueError naming what is wrong.
         """

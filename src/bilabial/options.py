@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bilabial.errors import UserError
-from bilabial.timecodes import NTSC_FPS
+from bilabial.io.timecodes import NTSC_FPS
 
 if TYPE_CHECKING:
     from bilabial.animator import Style

@@ -18,10 +18,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bilabial.animator import Animator
-from bilabial.audio import encode_wav
 from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.io.audio import encode_wav
 from bilabial.serve import connection as rules
 from bilabial.serve.app import Settings, build_app
 from bilabial.serve.protocol import Kind, unpack_frames

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from bilabial.audio import resample
 from bilabial.errors import UserError
+from bilabial.io.audio import resample
 from bilabial.serve.sound import PcmReader, mulaw_table
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 30011)

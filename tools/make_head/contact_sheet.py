@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from phones import find_spikes, load_recogniser, phones_of_spikes
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from synthesizers import speak_flite
 from transformers import HfArgumentParser
 
 from bilabial.animator import Animator
-from bilabial.audio import decode_audio
 from bilabial.clip import FaceClip
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.media import open_media
-from bilabial.phones import Phone, ipa_of, seals_lips
+from bilabial.io.audio import decode_audio
+from bilabial.io.media import open_media
+from bilabial.training.data.phones import Phone, ipa_of, seals_lips
+from bilabial.training.teachers.phone_times import find_spikes, load_recogniser, phones_of_spikes
+from bilabial.training.teachers.synthesizers import speak_flite
 from tools.make_head.picture import VIEWS, Draw, open_head
 
 SENTENCE = "My father and two thin sheep move the fish."
@@ -164,9 +164,9 @@ def film(voice: Voice, seconds: Iterable[float], size: int) -> list[Image.Image 
     """The filmed frames at times of the sound, cut to the lower half of the face where one is found."""
     if voice.video is None:
         return [None for _ in seconds]
-    from bilabial.capture import find_landmarker
-    from bilabial.faces import find_faces
-    from bilabial.video import decode_frames
+    from bilabial.io.capture import find_landmarker
+    from bilabial.io.faces import find_faces
+    from bilabial.io.video import decode_frames
 
     wanted = [max(0.0, time + voice.offset_seconds) for time in seconds]
     nearest: list[tuple[float, np.ndarray] | None] = [None] * len(wanted)

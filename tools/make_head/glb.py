@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.exporters import read_glb
-from bilabial.exporters import write_glb as write_container
+from bilabial.io.exporters import read_glb
+from bilabial.io.exporters import write_glb as write_container
 
 MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out

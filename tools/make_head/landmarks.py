@@ -17,12 +17,13 @@ from pathlib import Path
 import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
-from tables import table
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from bilabial.capture import find_landmarker
-from bilabial.head_landmarks import (
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.capture import find_landmarker
+from bilabial.io.exporters import HEAD
+from bilabial.io.head_landmarks import (
     LIPS,
     NUM_LANDMARKS,
     OUTER_EYES,
@@ -31,12 +32,11 @@ from bilabial.head_landmarks import (
     mouth_measures,
     remove_pose,
 )
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.metrics import correlation
+from bilabial.io.synchrony import correlation
+from bilabial.training.evaluation.tables import table
 from tools.make_head.glb import Mesh, read_mesh
 from tools.make_head.picture import Camera, open_head
 
-HEAD = PATH.with_name("head.glb")
 SKIN = "skin"  # the mesh on which landmarks lie
 SIZE = 400  # pixels of a picture; MediaPipe looks at a face in 256
 # Of each pair of left and right one name; each is posed alone and in mixtures
@@ -193,7 +193,7 @@ def check_landmarks(head: HeadLandmarks, poses: np.ndarray, seen: np.ndarray) ->
 
 
 def write_landmarks(path: Path, head: HeadLandmarks, skin_map: SkinMap) -> None:
-    """What bilabial.head_landmarks reads, and the map for the next time."""
+    """What bilabial.io.head_landmarks reads, and the map for the next time."""
     np.savez_compressed(
         path,
         names=np.array(ARKIT_BLENDSHAPES),

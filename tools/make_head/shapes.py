@@ -15,9 +15,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from transformers import HfArgumentParser
 
-from bilabial.exporters import read_glb
-from bilabial.head_landmarks import PATH
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
+from bilabial.io.exporters import HEAD, read_glb
 from tools.make_head.glb import Mesh, read_mesh
 from tools.make_head.mouth import mirrored_name
 
@@ -30,7 +29,7 @@ TURNED = ("jawLeft", "mouthLeft")  # shapes whose name ends in a side and which 
 
 @dataclass
 class HeadShapesArguments:
-    head: Path = field(default=PATH.with_name("head.glb"), metadata={"help": "GLB written by head.py."})
+    head: Path = field(default=HEAD, metadata={"help": "GLB written by head.py."})
     lip_heights: Path | None = field(
         default=None, metadata={"help": ".npz with the lips' heights of another mesh, to compare."}
     )

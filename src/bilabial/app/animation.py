@@ -17,13 +17,13 @@ import bilabial
 from bilabial import FaceClip
 from bilabial.app.comparison import Comparison, compare, watch_lips
 from bilabial.app.folders import private_folder
-from bilabial.audio import load_audio
 from bilabial.errors import UserError
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.io.audio import load_audio
 from bilabial.kept import Kept
 
 if TYPE_CHECKING:
-    from bilabial.capture import Capture
+    from bilabial.io.capture import Capture
 
 FOLDER = private_folder("bilabial")  # of uploads and results
 os.environ.setdefault("GRADIO_TEMP_DIR", str(FOLDER / "gradio"))  # read when gradio is imported

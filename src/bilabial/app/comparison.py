@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from bilabial.audio import decode_audio, media_name, open_media
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.metrics import correlation, lag_peak
+from bilabial.io.audio import decode_audio, media_name, open_media
+from bilabial.io.synchrony import correlation, lag_peak
 
 if TYPE_CHECKING:
-    from bilabial.capture import Capture
+    from bilabial.io.capture import Capture
 
 CAPTURE_FPS = 50.0
 MAX_DIFFERENCE_SECONDS = 0.5  # what encoders and cameras add to the ends of a recording
@@ -53,7 +53,7 @@ def watch_lips(video: str | Path, seconds: float) -> Capture:
             name=media_name(video), seconds=lasts, speech=seconds, limit=MAX_DIFFERENCE_SECONDS,
         )  # fmt: skip
     try:
-        from bilabial.capture import capture_video
+        from bilabial.io.capture import capture_video
     except ImportError as error:
         raise UserError("video_capture", error=error) from error
     return capture_video(video, CAPTURE_FPS, start_seconds=start, duration_seconds=seconds)

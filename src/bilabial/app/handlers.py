@@ -26,7 +26,7 @@ from bilabial.app.folders import new_folder
 from bilabial.app.i18n import translate
 from bilabial.app.player import HEAD, player_data, write_page
 from bilabial.errors import UserError
-from bilabial.exporters import to_glb, to_json
+from bilabial.io.exporters import to_glb, to_json
 from bilabial.plots import sealed_stretches
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go

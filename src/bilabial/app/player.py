@@ -11,12 +11,12 @@ import numpy as np
 from bilabial.app.comparison import Comparison
 from bilabial.app.i18n import TEXTS
 from bilabial.app.npm import DECODERS, MEDIABUNNY, PACKAGES
-from bilabial.audio import encode_m4a
 from bilabial.clip import FaceClip
-from bilabial.exporters import HEAD
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.names import SPELLINGS
+from bilabial.io.audio import encode_m4a
+from bilabial.io.exporters import HEAD
+from bilabial.io.names import SPELLINGS
 from bilabial.plots import sealed_stretches
 
 STATIC = Path(__file__).parent / "static"

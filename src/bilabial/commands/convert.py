@@ -37,8 +37,8 @@ def convert(
     as_json: parameters.Json = False,
 ) -> None:
     """Convert recorded curves to another format, rate or meaning of mouthClose."""
-    from bilabial.conventions import convert as to_our_convention
-    from bilabial.recordings import read_track
+    from bilabial.io.mouth_close import convert as to_our_convention
+    from bilabial.io.recordings import read_track
 
     track = read_track(source)
     clip = FaceClip(track.names, track.frames(), track.fps)

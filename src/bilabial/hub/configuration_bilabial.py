@@ -23,7 +23,8 @@ class BilabialConfig(PreTrainedConfig):
         for. channel_means, channel_spreads: mean and standard deviation of every blendshape in neutral
         speech of the default style, which other styles are measured by (styles_bilabial.py); None = not
         measured. style_gains: by the name of a style, how many times as far every blendshape moves about
-        channel_means as the decoder says (train/amplitude.py); styles without an entry: as the decoder says.
+        channel_means as the decoder says (train/pretrain/scale_amplitude.py); styles without an entry: as the
+        decoder says.
     Sound:
         sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
     Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,

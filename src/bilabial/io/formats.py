@@ -37,13 +37,13 @@ def _npz(clip: FaceClip, path: Path, options: WriteOptions) -> None:
 
 
 def _json(clip: FaceClip, path: Path, options: WriteOptions) -> None:
-    from bilabial.exporters import to_json
+    from bilabial.io.exporters import to_json
 
     to_json(clip, path)
 
 
 def _glb(clip: FaceClip, path: Path, options: WriteOptions) -> None:
-    from bilabial.exporters import HEAD, to_glb
+    from bilabial.io.exporters import HEAD, to_glb
 
     to_glb(clip, path, options.head or HEAD)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bilabial.audio import load_audio
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.io.audio import load_audio
 from bilabial.serve.app import build_watch_app
 from bilabial.serve.outputs import ifacialmocap as ifm
 from bilabial.serve.outputs import live_link as link

@@ -1,0 +1,146 @@
+"""A FaceClip as files that other programs open: JSON by frames, and a head with the animation in it (GLB)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+
+import bilabial
+from bilabial.clip import FaceClip
+from bilabial.errors import MissingFileError, as_path
+from bilabial.io.names import arkit_name
+
+GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
+HEAD = Path(bilabial.__file__).parent / "viewer" / "head.glb"  # of the page, made by tools/make_head
+FLOAT = 5126  # glTF's componentType
+
+
+def to_json(clip: FaceClip, path: str | Path) -> Path:
+    """Write names and frames in the layout of LAM's JSON: a list of weights and a time for every frame.
+
+    `names`, `metadata` {fps, frame_count, blendshape_names}, `frames` [{weights, time, rotation}].
+    Returns the path.
+    """
+    frames = [
+        {"weights": [round(float(value), 6) for value in row], "time": round(float(time), 6), "rotation": []}
+        for time, row in zip(clip.times, clip.values, strict=True)
+    ]
+    names = list(clip.names)
+    metadata = {"fps": clip.fps, "frame_count": len(clip), "blendshape_names": names}
+    path = Path(path)
+    path.write_text(json.dumps({"names": names, "metadata": metadata, "frames": frames}))
+    return path
+
+
+def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
+    """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
+
+    head: a GLB whose morph targets have ARKit's names in any spelling (bilabial.io.names), in the extras of a
+    mesh or, as VRM writes them, of its primitives; targets that the clip lacks stay at 0. Raises ValueError
+    for what is no GLB, for one with other buffers than its own, and for a head without any of the clip's
+    names.
+    """
+    scene, binary = read_glb(head)
+    try:
+        return write_glb(path, *_animated(clip, scene, binary, head))
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{head} is a GLB whose scene is no glTF 2.0 ({type(error).__name__} {error})"
+        ) from error
+
+
+def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> tuple[dict, bytes]:
+    """The scene with the clip as its animation, and the binary part with the curves at its end."""
+    buffers = scene.get("buffers", [])
+    if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
+        raise ValueError(
+            f"{head} keeps data outside its one binary part; a GLB without compression is accepted"
+        )
+    meshes = [_target_names(mesh) for mesh in scene.get("meshes", [])]
+    nodes = [
+        (number, meshes[node["mesh"]])
+        for number, node in enumerate(scene.get("nodes", []))
+        if "mesh" in node and set(meshes[node["mesh"]]) & set(clip.names)
+    ]
+    if not nodes:
+        raise ValueError(f"{head} has no mesh with a target named like one of the clip's coefficients")
+    times = clip.times.astype(np.float32)
+    binary = _append(scene, binary, times, {"min": [float(times[0])], "max": [float(times[-1])]})
+    clock, samplers, channels, written = len(scene["accessors"]) - 1, [], [], {}
+    for node, targets in nodes:
+        if tuple(targets) not in written:
+            curves = [clip[name] if name in clip.names else np.zeros(len(clip)) for name in targets]
+            binary = _append(scene, binary, np.stack(curves, axis=1).astype(np.float32).ravel(), {})
+            written[tuple(targets)] = len(samplers)
+            output = len(scene["accessors"]) - 1
+            samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
+        channels.append({"sampler": written[tuple(targets)], "target": {"node": node, "path": "weights"}})
+    animation = {"name": "speech", "samplers": samplers, "channels": channels}
+    scene["animations"] = [*scene.get("animations", []), animation]
+    return scene, binary
+
+
+def read_glb(path: str | Path) -> tuple[dict, bytes]:
+    """The scene and the binary part of a GLB.
+
+    Raises FileNotFoundError, or ValueError when it is none, or not all of one.
+    """
+    path = as_path(path)
+    if not path.is_file():
+        raise MissingFileError("file_missing", name=path)
+    content = path.read_bytes()
+    if len(content) < 20 or struct.unpack("<II", content[:8]) != (GLB_MAGIC, 2):
+        raise ValueError(f"{path} is not a GLB (binary glTF 2.0)")
+    size = struct.unpack("<I", content[8:12])[0]
+    if size > len(content):
+        raise ValueError(f"{path} is cut off: it has {len(content)} of the {size} bytes that it says it has")
+    chunks, start = {}, 12
+    while start + 8 <= len(content):
+        length, kind = struct.unpack("<II", content[start : start + 8])
+        chunks[kind] = content[start + 8 : start + 8 + length]
+        start += 8 + length
+    try:
+        scene = dict(json.loads(chunks[GLB_JSON]))
+        return scene, chunks.get(GLB_BINARY, b"")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is a GLB whose scene cannot be read ({type(error).__name__} {error})"
+        ) from error
+
+
+def _target_names(mesh: dict) -> list[str]:
+    """ARKit's name for each morph target of a mesh, empty where it has none."""
+    extras = [part.get("extras") for part in (mesh, *mesh["primitives"])]
+    given = [one.get("targetNames") for one in extras if isinstance(one, dict)]
+    lists = [[arkit_name(str(name)) for name in names] for names in given if isinstance(names, list)]
+    named = max(lists, key=lambda names: len(set(names)), default=[])
+    count = len(mesh["primitives"][0].get("targets", []))
+    return [name or "" for name in named[:count]] + [""] * (count - len(named))
+
+
+def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:
+    """Write a GLB of a scene and its one buffer. Returns the path."""
+    binary += b"\0" * (-len(binary) % 4)
+    scene["buffers"] = [{"byteLength": len(binary)}]
+    text = json.dumps(scene, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    size = 12 + 8 + len(text) + 8 + len(binary)
+    path = Path(path)
+    with path.open("wb") as file:
+        file.write(struct.pack("<III", GLB_MAGIC, 2, size))
+        for kind, chunk in ((GLB_JSON, text), (GLB_BINARY, binary)):
+            file.write(struct.pack("<II", len(chunk), kind) + chunk)
+    return path
+
+
+def _append(scene: dict, binary: bytes, values: np.ndarray, bounds: dict) -> bytes:
+    """Add numbers (N,) float32 to a scene as an accessor; returns the binary part with them at its end."""
+    binary += b"\0" * (-len(binary) % 4)
+    view = {"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes}
+    scene.setdefault("bufferViews", []).append(view)
+    accessor = {"bufferView": len(scene["bufferViews"]) - 1, "componentType": FLOAT, "type": "SCALAR"}
+    scene.setdefault("accessors", []).append(accessor | {"count": len(values), **bounds})
+    return binary + values.tobytes()

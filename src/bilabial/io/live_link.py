@@ -1,0 +1,117 @@
+"""CSV of Live Link Face, also as spreadsheets save it: one row a frame, its timecode first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bilabial.errors import UserError
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.names import columns_by_name
+from bilabial.io.tables import Line, read_table
+from bilabial.io.timecodes import rising_times, seconds_of_times, times_of_timecodes
+from bilabial.io.tracks import Track, even_track, track_of_rows
+
+TIMES = ("timecode", "time", "timestamp", "seconds")  # names of the column of times
+COUNT = "blendshapecount"
+SINGLE_FRAME_FPS = 30.0  # of a file with one frame, whose timecode tells no rate
+NUM_LISTED = 5  # of the names that a file lacks
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The rows of a file in which a face was seen, with their line numbers; columns: ARKit name -> column."""
+
+    columns: dict[str, int]
+    time_column: int | None
+    rows: list[Line]
+
+    def times(self) -> np.ndarray:
+        """When the rows were, (N,) float64 seconds since midnight or of the file's own clock.
+
+        NaN where a row does not say. Raises UserError for what is neither timecodes nor numbers.
+        """
+        if self.time_column is None:
+            raise UserError("csv_times")
+        cells = [row[self.time_column].strip() for _, row in self.rows]
+        numbers = [_number(cell) for cell in cells]
+        if all(number is not None or not cell for number, cell in zip(numbers, cells, strict=True)):
+            times = np.array([np.nan if number is None else number for number in numbers])
+            return seconds_of_times(times) if len(times) > 1 else times
+        return times_of_timecodes(cells)
+
+
+def read_sheet(path: str | Path) -> Sheet:
+    """The rows and columns of a Live Link Face CSV. Raises UserError naming the file and what is wrong."""
+    (_, header), *rows = read_table(path) or [(1, [])]
+    plain = [re.sub("[^a-z]", "", name.lower()) for name in header]
+    try:
+        columns = columns_by_name(header)
+    except UserError as error:
+        raise error.in_file(path) from error
+    missing = [name for name in ARKIT_BLENDSHAPES if name not in columns]
+    if missing:
+        more = [f"and {len(missing) - NUM_LISTED} more"] if len(missing) > NUM_LISTED else []
+        told = [*missing[:NUM_LISTED], *more]
+        raise UserError("csv_columns", path=Path(path), missing=told, columns=", ".join(header) or "none")
+    for number, row in rows:
+        if any(map(str.strip, row[len(header) :])):
+            counts = {"count": len(row), "columns": len(header)}
+            raise UserError("csv_cells", path=Path(path), line=number, **counts)
+    count = plain.index(COUNT) if COUNT in plain else None
+    rows = [(number, row + [""] * (len(header) - len(row))) for number, row in rows]
+    seen = [line for line in rows if _shows_a_face(line[1], columns, count)]
+    if not seen:
+        raise UserError("csv_empty", path=Path(path))
+    return Sheet(columns, next((plain.index(name) for name in TIMES if name in plain), None), seen)
+
+
+def read_live_link(path: str | Path, fps: float | None = None) -> Track:
+    """The 52 coefficients of a Live Link Face CSV where its timecodes say; rotations are left out.
+
+    Cells may be separated by commas, semicolons or tabs, numbers may have decimal commas and be percents.
+    Rows without any coefficient are frames without a face. fps: the rate of rows that lie evenly, whatever
+    their timecodes; None = by their timecodes. Raises UserError naming the file and what is wrong.
+    """
+    sheet = read_sheet(path)
+    values = np.array([_values(path, line, sheet.columns) for line in sheet.rows])
+    try:
+        if fps is None and len(values) == 1:
+            fps = SINGLE_FRAME_FPS
+        if fps is not None:
+            return even_track(ARKIT_BLENDSHAPES, values, fps)
+        times = rising_times(sheet.times())
+        return track_of_rows(ARKIT_BLENDSHAPES, values, times - times[0])
+    except UserError as error:
+        raise error.in_file(path) from error
+
+
+def _shows_a_face(row: list[str], columns: dict[str, int], count: int | None) -> bool:
+    """Whether a row has coefficients; the app counts 0 of them where it sees no face."""
+    cells = {row[column].strip() for column in columns.values()}
+    if count is not None and row[count].strip() == "0":
+        return any(_number(cell) != 0.0 for cell in cells - {""})
+    return cells != {""}
+
+
+def _values(path: str | Path, line: Line, columns: dict[str, int]) -> list[float]:
+    number, row = line
+    values = [_number(row[columns[name]]) for name in ARKIT_BLENDSHAPES]
+    for name, value in zip(ARKIT_BLENDSHAPES, values, strict=True):
+        if value is None:
+            cell = row[columns[name]]
+            raise UserError("csv_row", path=Path(path), line=number, column=name, got=cell)
+        if not np.isfinite(value):
+            raise UserError("csv_not_finite", path=Path(path), line=number, column=name, got=value)
+    return values
+
+
+def _number(cell: str) -> float | None:
+    """A number with a decimal point or comma, None for anything else."""
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError:
+        return None

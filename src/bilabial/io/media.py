@@ -1,0 +1,149 @@
+"""A media file: opening it, its frames as far as they can be decoded, and what it says of its length."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from bilabial.errors import MissingFileError, UserError, as_path
+from bilabial.io.timeline import UNTIMED_FORMATS
+
+STREAMED_BYTES = 0x7FFF0000  # a WAV file that declares as much was written to a pipe
+MediaSource = str | Path | bytes
+
+
+def open_media(source: MediaSource) -> av.container.InputContainer:
+    """Open an audio or video file with PyAV. Raises FileNotFoundError, or ValueError when it is not media."""
+    name = media_name(source)
+    if isinstance(source, (str, Path)) and not as_path(source).is_file():
+        raise MissingFileError("file_missing", name=name)
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    if size == 0:
+        raise UserError("file_empty", name=name)
+    file = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
+    try:
+        return av.open(file, metadata_errors="replace")  # titles in other encodings than UTF-8 are no fault
+    except av.FFmpegError as error:
+        raise UserError("media_unknown", name=name) from error
+
+
+def has_sound(source: MediaSource) -> bool:
+    """Whether a media file has an audio stream. Raises as `open_media`."""
+    with open_media(source) as container:
+        return bool(container.streams.audio)
+
+
+def audio_streams(source: MediaSource) -> list[int]:
+    """Numbers of the audio streams of a media file, counted from 0, the one that players take first.
+
+    Those that the file marks as default come before the others. Raises as `open_media`.
+    """
+    with open_media(source) as container:
+        streams = container.streams.audio
+        return sorted(
+            range(len(streams)), key=lambda number: not streams[number].disposition & Disposition.default
+        )
+
+
+def audio_stream(
+    source: MediaSource, container: av.container.InputContainer, number: int | None = None
+) -> av.AudioStream:
+    """An audio stream of an open media file by its number, None = the first of `audio_streams`.
+
+    Raises UserError for a number that is not there, for no audio stream at all, or for an unknown codec.
+    """
+    name, streams = media_name(source), container.streams.audio
+    if not streams:
+        raise UserError("audio_missing", name=name)
+    number = audio_streams(source)[0] if number is None and len(streams) > 1 else number or 0
+    if not 0 <= number < len(streams):
+        raise UserError("audio_stream", name=name, count=len(streams), last=len(streams) - 1, got=number)
+    if streams[number].codec_context is None:
+        raise UserError("audio_damaged", name=name, error="unknown codec")
+    return streams[number]
+
+
+def media_seconds(source: MediaSource) -> float:
+    """How long a media file lasts by its headers, or by its packets where those say nothing or guess.
+
+    Raises as `open_media`.
+    """
+    with open_media(source) as container:
+        if container.duration and container.format.name not in UNTIMED_FORMATS:
+            return container.duration / av.time_base
+        times = [0.0]
+        for stream in container.streams.audio[:1]:
+            packets = (packet for packet in _packets(container, stream, []) if packet.pts is not None)
+            times += [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
+        return max(times)
+
+
+def media_name(source: MediaSource) -> str:
+    """How error messages call the source: the file's name, or how many bytes were given."""
+    return f"{len(source)} bytes of media" if isinstance(source, bytes) else Path(source).name
+
+
+def declared_seconds(
+    source: MediaSource, container: av.container.InputContainer, stream: av.AudioStream
+) -> float:
+    """What the headers say of the length of the sound, 0 where they are silent or only guess."""
+    if container.format.name in UNTIMED_FORMATS:
+        return 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    else:
+        seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+    if container.format.name == "wav" and stream.bit_rate:
+        seconds += _missing_riff_bytes(source, container.size) * 8 / stream.bit_rate
+    return max(0.0, seconds)
+
+
+def _missing_riff_bytes(source: MediaSource, size: int) -> int:
+    """How many bytes a WAV file declares beyond its end: FFmpeg takes what is there for all of it."""
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        declared = int.from_bytes(file.read(8)[4:], "little") + 8
+    return max(0, declared - size) if declared < STREAMED_BYTES else 0
+
+
+def audio_frames(
+    source: MediaSource,
+    container: av.container.InputContainer,
+    stream: av.AudioStream,
+    errors: list[av.FFmpegError],
+) -> Iterator[av.AudioFrame]:
+    """The frames that can be decoded; `errors` takes what stood in the way of others."""
+    links = _ogg_links(source) if container.format.name == "ogg" and len(container.streams) == 1 else []
+    if len(links) > 1:  # FFmpeg reads on over the joints only where rate and channels stay
+        for link in links:
+            with open_media(link) as other:
+                for stream in other.streams.audio[:1]:
+                    yield from audio_frames(link, other, stream, errors)
+        return
+    for packet in _packets(container, stream, errors):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError as error:
+            errors.append(error)
+
+
+def _ogg_links(source: MediaSource) -> list[bytes]:
+    """The files of one stream each that an Ogg file was joined of: each begins with a first page."""
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    starts = [match.start() for match in re.finditer(rb"OggS\x00\x02", content)]
+    return [content[first:last] for first, last in itertools.pairwise([*starts, len(content)])]
+
+
+def _packets(
+    container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
+) -> Iterator[av.Packet]:
+    """The packets that can be read; `errors` takes what ended them too early."""
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:
+        errors.append(error)

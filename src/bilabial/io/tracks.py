@@ -1,0 +1,108 @@
+"""Curves of a recording at their own times: rows may begin late, come unevenly, or be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bilabial.errors import UserError
+from bilabial.hub.frames_bilabial import check_fps
+from bilabial.io.timecodes import interval_of_times, rising_times, standard_fps
+
+MAX_STEP, MAX_STEP_SECONDS = 2.5, 0.06  # between rows, in usual ones and at least; longer ones are holes
+ON_GRID_SECONDS = 1e-3  # rows nearer to a frame's time are that frame: clocks are no better
+OVERSHOOT, UNDERSHOOT = 1.5, -0.2  # what solvers write beyond 0..1; it is clipped
+PERCENT = (5.0, 101.0)  # between them the largest of curves in percent
+LATEST_START_SECONDS = 3600.0
+MIN_COVERED = 0.05  # of a recording's time; one with longer holes is two recordings
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """N rows of C curves. Frames are read from it at any time.
+
+    names: of ARKIT_BLENDSHAPES. times: (N,) float64 seconds, strictly rising, 0 = where the recording's clock
+    begins; the first row may be later. values: (N, C) float64 in 0..1. fps: of rows, none missing.
+    """
+
+    names: tuple[str, ...]
+    times: np.ndarray
+    values: np.ndarray
+    fps: float
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Curves at times (T,) seconds: (T, C) float32, linear between rows, the nearest row outside them."""
+        return _interpolate(self.times, self.values, times)
+
+    def seen(self, times: np.ndarray) -> np.ndarray:
+        """(T,) bool: whether rows tell about a time; not before them, after them, and in holes.
+
+        A row tells about what lies up to the next one. Where that is more than MAX_STEP intervals away, it
+        tells about half an interval; the last one about a whole.
+        """
+        row = np.searchsorted(self.times, times + 1e-6, side="right") - 1
+        interval, steps = 1.0 / self.fps, np.append(np.diff(self.times), 0.0)
+        whole = steps <= max(MAX_STEP * interval, MAX_STEP_SECONDS)
+        reach = np.where(whole, np.maximum(steps, interval), interval / 2)
+        last = row.clip(min=0)
+        return (row >= 0) & (times < self.times[last] + reach[last] - 1e-6)
+
+    def frames(self) -> np.ndarray:
+        """(T, C) float32: the curves at k / fps seconds, from 0 to the last row."""
+        grid = np.round(self.times * self.fps) / self.fps
+        times = np.where(np.abs(grid - self.times) < ON_GRID_SECONDS, grid, self.times)
+        count = max(1, round(self.times[-1] * self.fps) + 1)
+        return _interpolate(times, self.values, np.arange(count) / self.fps)
+
+
+def track_of_rows(names: Sequence[str], values: np.ndarray, times: np.ndarray) -> Track:
+    """A Track of rows (N, C) at times (N,) seconds, NaN where a row's time is not known.
+
+    Values in percent become 0..1. Raises UserError for fewer than two rows, times that do not tell when the
+    rows were, rates outside 1..240, and values of another range.
+    """
+    values = in_unit_range(names, values)
+    if len(values) < 2:
+        raise UserError("curves_few")
+    times = rising_times(times)
+    fps = check_fps(standard_fps(1.0 / interval_of_times(times)))
+    if not -LATEST_START_SECONDS < times[0] < LATEST_START_SECONDS or times[-1] < 0:
+        raise UserError("times_start", first=times[0], last=times[-1])
+    covered = np.minimum(np.diff(times), 2 / fps).sum() / (times[-1] - times[0])
+    if covered < MIN_COVERED:
+        raise UserError("times_uncovered", share=covered, seconds=times[-1] - times[0])
+    return Track(tuple(names), times, values, fps)
+
+
+def even_track(names: Sequence[str], values: np.ndarray, fps: float) -> Track:
+    """A Track of rows (N, C) without times, at a frame rate of 1..240. Raises UserError for others."""
+    fps = check_fps(fps)
+    return Track(tuple(names), np.arange(len(values)) / fps, in_unit_range(names, values), fps)
+
+
+def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
+    """Curves (N, C) in 0..1, given so or in percent; a little beyond is clipped.
+
+    Curves are in percent where the largest of most rows is above OVERSHOOT. Raises UserError for numbers
+    that are not finite, and for those of another range.
+    """
+    if not np.isfinite(values).all():
+        raise UserError("curves_not_finite")
+    largest = values.max(axis=1, initial=0.0)
+    moving = largest[largest > 0]
+    typical, highest = (np.median(moving), moving.max()) if len(moving) else (0.0, 0.0)
+    percent = typical > OVERSHOOT and PERCENT[0] < highest <= PERCENT[1]
+    scaled = values / 100 if percent else values
+    outside = (scaled > OVERSHOOT) | (scaled < UNDERSHOOT)
+    if outside.any():
+        row, column = np.unravel_index(np.argmax(np.where(outside, np.abs(values), -1.0)), values.shape)
+        value = float(values[row, column])
+        raise UserError("curves_range", name=names[column], value=value, frame=int(row) + 1)
+    return np.clip(scaled, 0.0, 1.0)
+
+
+def _interpolate(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
+    columns = [np.interp(new_times, times, curve) for curve in values.T]
+    return np.stack(columns, axis=1).astype(np.float32)

@@ -1,0 +1,36 @@
+"""What every script of train/ does: parse the command line, call one function, print what it logs."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from transformers import HfArgumentParser
+
+Arguments = TypeVar("Arguments")
+
+
+def run(arguments: type[Arguments], function: Callable[[Arguments], object], prefix: str = "") -> None:
+    """Call `function` with the command line as `arguments`, a dataclass. prefix: of an error's sentence."""
+    with exit_with_errors(prefix):
+        function(HfArgumentParser(arguments).parse_args_into_dataclasses()[0])
+
+
+@contextmanager
+def exit_with_errors(prefix: str = "") -> Iterator[None]:
+    """Print what the package logs, and end the process with the sentence of an error that a user can mend."""
+    log_to_stdout()
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"{prefix}{error}") from error
+
+
+def log_to_stdout() -> None:
+    """Print what the package logs at level INFO."""
+    logger = logging.getLogger("bilabial")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

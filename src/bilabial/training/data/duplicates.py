@@ -1,0 +1,109 @@
+"""Takes that are there twice, also re-encoded: told by prints of their sound and of their face.
+
+A print is the course of the sound's bands, or of the face's coefficients, over 64 stretches of a take. Those
+of two copies correlate, whatever their bit rate, frame rate or size. A copy that was cut differently is not
+found.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.io.capture import Capture
+
+NUM_STRETCHES = 64
+FRAME_SAMPLES = 320  # 20 ms of sound
+BAND_EDGES_HZ = np.geomspace(100.0, 6000.0, 9)
+SOUND_RANGE_DB = 40.0  # below the loudest; what is softer an encoder may throw away
+LEAST_SPREAD = 0.01  # of a coefficient that counts in a print
+# What MediaPipe sees best of mouth, lids, gaze and brows
+CHANNELS = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthStretchLeft",
+    "mouthLowerDownLeft", "mouthUpperUpLeft", "eyeBlinkLeft", "eyeLookInLeft", "eyeLookUpLeft", "browInnerUp",
+)  # fmt: skip
+SAME_R = {"sound": 0.95, "face": 0.85}
+SAME_SECONDS = 0.15  # what encoders add to a take or cut from it
+BLOCK = 2048  # takes compared at once
+
+
+@dataclass(frozen=True)
+class Prints:
+    """Of one take: its length in seconds, and 64 x N int8 each of sound and face, base64."""
+
+    seconds: float
+    sound: str
+    face: str
+
+
+@dataclass(frozen=True)
+class Double:
+    """A take is a copy of that at the place `first`, by its `kind` (sound or face); r: how like they are."""
+
+    first: int
+    kind: str
+    r: float
+
+
+def prints_of(waveform: np.ndarray, capture: Capture) -> Prints:
+    """waveform: (S,) float32 at 16 kHz. capture: the face on the same clock."""
+    face = capture.clip.select(CHANNELS).values
+    face = face / np.maximum(face.std(axis=0), LEAST_SPREAD)
+    return Prints(round(len(waveform) / SAMPLING_RATE, 3), _packed(_bands(waveform)), _packed(face))
+
+
+def find_doubles(prints: Sequence[Prints]) -> dict[int, Double]:
+    """The takes that are copies of one earlier in the sequence, by place; of several, the likest.
+
+    Only takes of the same length are compared, each with all of them: the work grows with the square.
+    """
+    order = np.argsort([one.seconds for one in prints], kind="stable")
+    seconds = np.array([prints[place].seconds for place in order])
+    doubles: dict[int, Double] = {}
+    for kind in SAME_R:
+        vectors = np.array([_unpacked(getattr(prints[place], kind)) for place in order])
+        for start in range(0, len(order), BLOCK):
+            end = np.searchsorted(seconds, seconds[start : start + BLOCK][-1] + SAME_SECONDS, side="right")
+            r = vectors[start : start + BLOCK] @ vectors[start:end].T
+            for i, k in zip(*np.nonzero(np.triu(r, 1) > SAME_R[kind]), strict=True):
+                if seconds[start + k] - seconds[start + i] <= SAME_SECONDS:
+                    first, second = sorted((int(order[start + i]), int(order[start + k])))
+                    found = Double(first, kind, float(r[i, k]))
+                    doubles[second] = max(doubles.get(second, found), found, key=lambda double: double.r)
+    return doubles
+
+
+def _bands(waveform: np.ndarray) -> np.ndarray:
+    """Level of eight bands in dB, over the softest that counts and against their mean: (frames, 8).
+
+    The mean is the loudness, in whose course two sentences of a speaker are too much alike.
+    """
+    count = max(1, len(waveform) // FRAME_SAMPLES)
+    padded = np.pad(waveform, (0, max(0, FRAME_SAMPLES - len(waveform))))[: count * FRAME_SAMPLES]
+    frames = padded.reshape(count, FRAME_SAMPLES) * np.hanning(FRAME_SAMPLES)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    edges = np.round(BAND_EDGES_HZ / SAMPLING_RATE * FRAME_SAMPLES).astype(int)
+    level = 10 * np.log10(np.add.reduceat(power, edges, axis=1)[:, :-1] + 1e-12)
+    heard = np.maximum(level - level.max() + SOUND_RANGE_DB, 0.0)
+    return heard - heard.mean(axis=1, keepdims=True)
+
+
+def _packed(values: np.ndarray) -> str:
+    """The print of a course (T, N): means over 64 stretches, against the take's mean, as int8 in base64."""
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+    edges = np.linspace(0.0, len(values), NUM_STRETCHES + 1)
+    left = np.minimum(edges.astype(int), len(values) - 1)
+    at_edges = sums[left] + (edges - left)[:, None] * values[left]
+    course = np.diff(at_edges, axis=0)
+    course -= course.mean(axis=0)
+    return base64.b64encode(np.round(course * 127 / max(np.abs(course).max(), 1e-6)).astype(np.int8)).decode()
+
+
+def _unpacked(text: str) -> np.ndarray:
+    """A vector of length 1, or of zeros."""
+    vector = np.frombuffer(base64.b64decode(text), np.int8).astype(np.float32)
+    return vector / max(np.linalg.norm(vector), 1.0)

@@ -1,0 +1,116 @@
+"""Where the data of a model come from and under which terms: OUTPUT/model/sources.json.
+
+train.py writes it, a list of {"source", "licence", "rows", "seconds"}: of the rows that the model was trained
+on, and of the model that it started from. What terms allow is told by licenses.py.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+from datasets import Dataset
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+
+from bilabial.checkpoint import EMBEDDED_MODEL
+
+SOURCES_FILE = "sources.json"
+COLUMNS = ["id", "source", "licence", "valid", "fps"]
+ROWS_PER_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A collection that a model learnt from, or that a data set holds: its name, terms and amount."""
+
+    source: str
+    licence: str
+    rows: int
+    seconds: float
+
+
+def sources_of(rows: Dataset) -> list[Source]:
+    """The sources of the rows of a data set."""
+    return _count(rows.select_columns(COLUMNS).with_format("arrow").iter(batch_size=ROWS_PER_BATCH))
+
+
+def sources_of_files(files: Iterable[Path]) -> list[Source]:
+    """The sources of the rows in a data set's Parquet files."""
+    return _count(
+        batch for path in files for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=COLUMNS)
+    )
+
+
+def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Source]:
+    """Rows and seconds by source and licence; a row that is given twice counts once.
+
+    Ids alone do not tell: collections of two people may hold files of one name.
+    """
+    totals: dict[tuple[str, str], list[float]] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for batch in batches:
+        frames = pyarrow.compute.list_value_length(batch["valid"]).to_pylist()
+        columns = [batch[name].to_pylist() for name in ("id", "source", "licence", "fps")]
+        for name, source, licence, fps, count in zip(*columns, frames, strict=True):
+            if (name, source, licence) not in seen:
+                seen.add((name, source, licence))
+                total = totals.setdefault((source, licence), [0, 0.0])
+                total[0] += 1
+                total[1] += count / fps
+    return [Source(*key, int(rows), round(seconds, 1)) for key, (rows, seconds) in sorted(totals.items())]
+
+
+def sources_of_model(name: str) -> list[Source]:
+    """The sources of a model in a folder or on the Hub; of one that names none, an entry that says so.
+
+    "default" is the embedded model.
+    """
+    folder = EMBEDDED_MODEL if name == "default" else Path(name)
+    if folder.is_dir():
+        path = folder / SOURCES_FILE
+    else:
+        try:
+            path = Path(hf_hub_download(name, SOURCES_FILE))
+        except EntryNotFoundError:
+            path = None
+    if path is None or not path.is_file():
+        return [Source(f"the model {name}, which does not name its sources", "unknown", 0, 0.0)]
+    return parse_sources(path)
+
+
+def parse_sources(path: Path) -> list[Source]:
+    """What a sources.json holds. Raises ValueError where it is none."""
+    try:
+        return [Source(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} must be a list of {{source, licence, rows, seconds}}, but: {error}"
+        ) from error
+
+
+def join_sources(own: list[Source], earlier: list[Source]) -> list[Source]:
+    """Both lists in one; of a source and licence in both, the entry with more rows."""
+    joined: dict[tuple[str, str], Source] = {}
+    for entry in (*own, *earlier):
+        key = entry.source, entry.licence
+        if key not in joined or entry.rows > joined[key].rows:
+            joined[key] = entry
+    return list(joined.values())
+
+
+def write_sources(folder: Path, sources: list[Source]) -> Path:
+    """Write FOLDER/sources.json, whole or not at all; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SOURCES_FILE
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump([asdict(one) for one in sources], file, indent=1, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    return path

@@ -1,0 +1,1 @@
+"""Metrics, and the evaluations that are written to metrics.json."""

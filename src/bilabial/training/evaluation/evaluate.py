@@ -1,0 +1,231 @@
+"""Evaluate a model on prepared data sets and write metrics.json.
+
+--phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
+the name is the last part of a row's id. Without a note the row's own phones and offset count, as
+align_phones.py and align.py wrote them. Several data sets are also pooled, and the lips are looked at where
+nobody speaks. Every clip is spoken as a stranger's: neutral and in the default style, whatever its row says
+(compare.py asks for the style of its person). The shape of the mouth is measured on rows that know the lips
+of their film (column `lips`); others are left out there and counted (num_without_lips). With --card the
+tables of model cards, and the first table of a README, are written anew.
+
+metrics.json tells by the SHA-256 of model.safetensors whose figures it holds; publish.py takes no others.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm import tqdm
+
+from bilabial.checkpoint import load_checkpoint, weights_sha256
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.lips_bilabial import close_lips
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.schema import load_rows, waveform_of
+from bilabial.training.evaluation import metrics, shape_metrics
+from bilabial.training.evaluation.clip_figures import (
+    MOUTH_AND_JAW,
+    Clip,
+    clip_metrics,
+    leading_figures,
+    lip_motion,
+    read_clip,
+    summarize,
+)
+from bilabial.training.evaluation.phone_groups import Phones, tell_apart
+from bilabial.training.evaluation.robustness import correlations, cost_of_changes
+from bilabial.training.evaluation.silence import measure_quiet, measure_rest
+from bilabial.training.evaluation.tables import (
+    CAPTIONS,
+    CLIP_FIGURES,
+    LEADING_ROWS,
+    METRICS,
+    SHAPE,
+    WEIGHTS,
+    leading_table,
+    tables,
+    write_tables,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_RESTS = 20  # clips per data set whose end is listened to
+REST_MARGIN_SECONDS = 0.15  # before and after speech, for lips to open and to come to rest
+Results = dict[str, dict[str, dict]]  # per prediction and clip, see clip_metrics
+
+
+@dataclass
+class EvaluateArguments:
+    dataset: list[str] = field(metadata={"help": "Folders or Hub ids of data sets made by prepare.py."})
+    output: Path = field(metadata={"help": "The metrics.json to write."})
+    model: str | None = field(
+        default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
+    )
+    split: str = field(default="validation", metadata={"help": "The split to evaluate."})
+    seal_distance: float | None = field(
+        default=None, metadata={"help": "Another one than the model's; 0 = none."}
+    )
+    phones: Path | None = field(
+        default=None, metadata={"help": "JSON with phone times and audio-video offsets."}
+    )
+    changes: bool = field(
+        default=False, metadata={"help": "Also measure r0 on noisy, clipped, telephoned ... sound."}
+    )
+    card: list[Path] = field(
+        default_factory=list,
+        metadata={"help": "Model card, and README, whose tables are written anew."},
+    )
+
+
+def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
+    """The captured face (T, 52) with its lips closed where nobody speaks; unchanged without phone times.
+
+    The best that a mouth can do which is asked to be closed in silence: many people's is not.
+    """
+    spoken = metrics.speaking_frames(len(clip.labels), clip.fps, clip.phones)
+    margin = round(REST_MARGIN_SECONDS * clip.fps)
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(spoken, margin, mode="edge"), 2 * margin + 1)
+    share = torch.from_numpy(1.0 - near.any(axis=1).astype(np.float32))
+    face = torch.from_numpy(clip.labels)
+    return close_lips(face, ARKIT_BLENDSHAPES, model.config.lip_distance_weights, share).numpy()
+
+
+def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Results:
+    """Metrics of the model, beside two ceilings and two that must look bad.
+
+    "capture" is the captured coefficients themselves, "capture at rest" the same with lips closed in silence,
+    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label. "film" says
+    how the filmed lips move, where a row knows them.
+    """
+    results: Results = {}
+    for row in tqdm(rows, unit="clip"):
+        clip = read_clip(row, notes)
+        predicted = model.animate(waveform_of(row), SAMPLING_RATE, fps=clip.fps).cpu().numpy()
+        predictions = {
+            "model": predicted,
+            "capture": clip.labels,
+            "capture at rest": at_rest_in_silence(clip, model),
+            "rolled": np.roll(predicted, len(predicted) // 2, axis=0),
+            "mean pose": np.tile(clip.labels.mean(axis=0), (len(clip.labels), 1)),
+        }
+        for name, prediction in predictions.items():
+            results.setdefault(name, {})[clip.id] = clip_metrics(clip, prediction, model)
+        if clip.lips is not None:
+            results.setdefault("film", {})[clip.id] = lip_motion(clip.lips, clip)
+            results["model"][clip.id]["phones"] = phones_of(clip, predicted)
+    return results
+
+
+def phones_of(clip: Clip, predicted: np.ndarray) -> Phones:
+    """The coefficients of mouth and jaw at the clip's phones."""
+    count = min(len(predicted), len(clip.labels))
+    both = np.column_stack([clip.labels[:count, MOUTH_AND_JAW], predicted[:count, MOUTH_AND_JAW]])
+    both[~clip.valid[:count]] = np.nan
+    names, means = shape_metrics.phone_means(both, clip.fps, clip.phones)
+    captured, ours = np.split(means, 2, axis=1)
+    return Phones(names, captured, ours)
+
+
+def summarize_data(results: Results) -> dict:
+    """What metrics.json says of a data set: a row for each prediction, and the model's own per clip.
+
+    "intervals": 95 % intervals over clips of the leading figures, where the shape of the lips is known.
+    """
+    clips = {
+        clip_id: {k: result[k] for k in CLIP_FIGURES if k in result}
+        for clip_id, result in results["model"].items()
+    }
+    return pool([results]) | {"clips": clips}
+
+
+def evaluate(model: BilabialModel, rows: Iterable[dict], notes: dict) -> dict:
+    """Both at once, for one data set."""
+    return summarize_data(measure_clips(model, rows, notes))
+
+
+def pool(data: Iterable[Results]) -> dict[str, dict]:
+    """One row for each prediction over the clips and phones of several data sets together."""
+    data = list(data)
+    rows = {
+        name: [result for results in data for result in results.get(name, {}).values()]
+        for name in dict.fromkeys(name for results in data for name in results)
+    }
+    summaries = {name: summarize(of_row) for name, of_row in rows.items()}
+    if "film" not in rows:
+        return summaries
+    intervals = {
+        name: shape_metrics.bootstrap_intervals(rows[name], leading_figures) for name in LEADING_ROWS
+    }
+    return summaries | {"intervals": intervals}
+
+
+def tell_phones_apart(data: Iterable[Results]) -> dict[str, dict]:
+    """The table of phone groups over the clips of several data sets together."""
+    clips = [result for results in data for result in results["model"].values()]
+    return tell_apart([result["phones"] for result in clips if "phones" in result])
+
+
+def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict) -> dict[str, dict]:
+    """Median r0 per change of the sound and data set, and what it costs against clean sound."""
+    r0 = {}
+    for name, rows in data.items():
+        clips, waveforms = [read_clip(row, notes) for row in rows], [waveform_of(row) for row in rows]
+        r0[name] = correlations(model, waveforms, [(clip.gap, clip.valid, clip.fps) for clip in clips])
+    return cost_of_changes(r0)
+
+
+def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
+    """The rows to evaluate by the data set's name, those that show a face.
+
+    Raises ValueError for a name that is taken, and where no row shows a face.
+    """
+    data: dict[str, Dataset] = {}
+    for source in datasets:
+        name = Path(source).name
+        if name in data or name in (WEIGHTS, *CAPTIONS):
+            raise ValueError(f"two tables would be called {name!r}; rename the data set {source}")
+        data[name] = load_rows(source, split).filter(any, input_columns="valid")
+        if not len(data[name]):
+            raise ValueError(f"no row of {source} shows a face")
+    return data
+
+
+def some_waveforms(data: Iterable[Dataset]) -> Iterator[np.ndarray]:
+    """The sound of at most 20 clips of each data set, evenly drawn."""
+    for rows in data:
+        for index in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MAX_RESTS)).round().astype(int)):
+            yield waveform_of(rows[int(index)])
+
+
+def evaluate_data_sets(args: EvaluateArguments) -> None:
+    try:
+        model, _ = load_checkpoint(args.model)
+        rows = load_data(args.dataset, args.split)
+        notes = json.loads(args.phones.read_text()) if args.phones else {}
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(str(error)) from error
+    if args.seal_distance is not None:
+        model.config.seal_distance = args.seal_distance
+    results = {name: measure_clips(model, of_name, notes) for name, of_name in rows.items()}
+    scores = {WEIGHTS: {"sha256": weights_sha256(args.model), "split": args.split}}
+    scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
+    if len(results) > 1:
+        scores["together"] = pool(results.values())
+    if groups := tell_phones_apart(results.values()):
+        scores["phone groups"] = groups
+    scores["without speech"] = measure_quiet(model)
+    scores["after speech"] = measure_rest(model, some_waveforms(rows.values()))
+    if args.changes:
+        scores["changed sound"] = measure_changes(model, rows, notes)
+    args.output.write_text(json.dumps(scores, indent=1) + "\n")
+    written = {SHAPE: leading_table(scores), METRICS: tables(scores)}
+    logger.info("\n\n".join(filter(None, written.values())))
+    for card in args.card:
+        write_tables(card, written)

@@ -1,0 +1,140 @@
+"""What recordings go through before they are heard: quiet, clipped, resampled, telephoned, in noise.
+
+Every change takes and gives (S,) float32 at 16 kHz; the result is brought to speech level again, as the app
+does. Noise is drawn with a fixed seed.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from bilabial.hub.lips_bilabial import lip_distance
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import resample
+from bilabial.io.synchrony import correlation
+from bilabial.training.data.augmentation import (
+    babble,
+    clipped,
+    coloured_noise,
+    draw_music,
+    reverberate,
+    telephone,
+    white_noise,
+)
+
+SNR_DB = 10.0
+CLIPPED_DB = torch.tensor([6.0])
+NUM_BABBLERS = 5
+ROOM_SECONDS, ROOM_DIRECT_DB = torch.tensor([0.5]), torch.tensor([0.0])  # T60; direct sound to reverberation
+
+
+def quieter(waveform: np.ndarray) -> np.ndarray:
+    """30 dB down, and kept in 16 bits as a file would."""
+    return (np.round(waveform * 10 ** (-30 / 20) * 32767) / 32767).astype(np.float32)
+
+
+def round_trip(waveform: np.ndarray) -> np.ndarray:
+    """To 44.1 kHz and back."""
+    return _fit(resample(resample(waveform, SAMPLING_RATE, 44100), 44100), len(waveform))
+
+
+def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
+    """Noise 10 dB below the speech: 0 dB per octave is white, -3 pink."""
+    level = speech_level_db(waveform) - SNR_DB
+    if level < -100:
+        return waveform
+    white = white_noise(torch.tensor([len(waveform)]), len(waveform))
+    return waveform + coloured_noise(white, torch.tensor([db_per_octave]), torch.tensor([level]))[0].numpy()
+
+
+def in_a_room(waveform: np.ndarray) -> np.ndarray:
+    """Across a living room: reverberation as loud as the speaker, dying away by 60 dB in half a second."""
+    white = white_noise(torch.tensor([1]), SAMPLING_RATE)
+    return reverberate(torch.from_numpy(waveform)[None], white, ROOM_SECONDS, ROOM_DIRECT_DB)[0].numpy()
+
+
+def with_music(waveform: np.ndarray) -> np.ndarray:
+    """Synthetic music 10 dB below the speech."""
+    music = torch.from_numpy(draw_music(np.random.default_rng(len(waveform)), len(waveform)))[None]
+    level = torch.tensor([speech_level_db(waveform) - SNR_DB])
+    return waveform + babble(music, level)[0].float().numpy()
+
+
+def with_babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """Other recordings at once, repeated to its length, together 10 dB below the speech."""
+    together = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
+    level = torch.tensor([speech_level_db(waveform) - SNR_DB])
+    return waveform + babble(torch.from_numpy(together)[None], level)[0].float().numpy()
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "clean": lambda waveform: waveform,
+    "30 dB quieter": quieter,
+    "6 dB over, clipped": lambda waveform: clipped(torch.from_numpy(waveform)[None], CLIPPED_DB)[0].numpy(),
+    "44.1 kHz and back": round_trip,
+    "telephone": lambda waveform: telephone(torch.from_numpy(waveform)[None])[0].numpy(),
+    "white noise, 10 dB": lambda waveform: with_noise(waveform, 0.0),
+    "pink noise, 10 dB": lambda waveform: with_noise(waveform, -3.0),
+    "room": in_a_room,
+    "room, then pink noise": lambda waveform: with_noise(in_a_room(waveform), -3.0),
+    "music, 10 dB": with_music,
+}
+BABBLE = f"babble of {NUM_BABBLERS}, {SNR_DB:g} dB"  # needs other recordings
+
+
+def changed(waveforms: Sequence[np.ndarray], index: int) -> dict[str, np.ndarray]:
+    """One of several recordings after every change; the next ones babble where there are any."""
+    waveform = waveforms[index]
+    sounds = {name: change(waveform) for name, change in CHANGES.items()}
+    steps = range(1, min(NUM_BABBLERS, len(waveforms) - 1) + 1)
+    others = [waveforms[(index + step) % len(waveforms)] for step in steps]
+    if others:
+        sounds[BABBLE] = with_babble(waveform, others)
+    return {name: normalize_level(sound) for name, sound in sounds.items()}
+
+
+def correlations(
+    model: BilabialModel,
+    waveforms: Sequence[np.ndarray],
+    captured: Sequence[tuple[np.ndarray, np.ndarray, float]],
+) -> dict[str, list[float]]:
+    """r0 of each recording after each change. captured: gap (T,), valid (T,) and fps of each."""
+    r0: dict[str, list[float]] = {}
+    for index, (gap, valid, fps) in enumerate(tqdm(captured, unit="clip")):
+        for name, sound in changed(waveforms, index).items():
+            predicted = model.animate(sound, SAMPLING_RATE, fps=fps)
+            distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
+            ok = valid[: len(distance)]
+            distance = distance.cpu().numpy()[: len(ok)]
+            r0.setdefault(name, []).append(correlation(distance[ok], gap[: len(ok)][ok]))
+    return r0
+
+
+def cost_of_changes(r0: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    """Rows of a table: per change the median r0 of each data set, and of all, and what it loses to clean.
+
+    The cost is the median of the clips' own losses. r0: of each clip, by data set and change, in one order.
+    """
+    if len(r0) > 1:
+        names = dict.fromkeys(name for of_data in r0.values() for name in of_data)
+        names = [name for name in names if all(name in of_data for of_data in r0.values())]
+        pooled = {name: [r for of_data in r0.values() for r in of_data[name]] for name in names}
+        r0 = r0 | {"together": pooled}
+    rows: dict[str, dict[str, float]] = {}
+    for data, of_data in r0.items():
+        clean = np.array(of_data["clean"])
+        for name, values in of_data.items():
+            row = {
+                f"r0 {data}": float(np.median(values)),
+                f"cost {data}": float(np.median(clean - values)),
+                f"num_clips {data}": len(values),
+            }
+            rows.setdefault(name, {}).update(row)
+    return rows
+
+
+def _fit(waveform: np.ndarray, num_samples: int) -> np.ndarray:
+    return np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))

@@ -1,0 +1,1 @@
+"""The training loop, and what is fitted to data beside it."""

@@ -1,0 +1,242 @@
+"""Arguments of train.py: the command line over a preset over defaults, and the record a run keeps of them."""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from datasets import Dataset
+from transformers import HfArgumentParser
+
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.training.fit.checkpoints import check_model_folder
+
+PRESETS = Path(__file__).resolve().parents[4] / "train" / "presets"  # of a checkout
+LEAST = {"batch_size": 1, "max_steps": 1, "eval_steps": 1, "window_seconds": 0.1}
+# Arguments that do not change what a run computes; what data it computes from is told by their rows
+FREE = ("dataset", "output", "stop_after_steps", "num_workers")
+
+
+@dataclass
+class TrainArguments:
+    dataset: list[str] = field(
+        metadata={"help": "Folders or Hub ids of data sets made by prepare.py or pseudo_label.py."}
+    )
+    output: Path = field(metadata={"help": "Folder of the run: checkpoints, logs and the model."})
+    preset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Name in train/presets, or path of a .json file; left out: finetune with --init_from, "
+            "else default."
+        },
+    )
+    calibration: Path | None = field(
+        default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
+    )
+    audio_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of a wav2vec2, hubert, wavlm or whisper to build upon."},
+    )
+    freeze_encoder: bool = field(
+        default=False,
+        metadata={"help": "Keep the weights of a pretrained encoder: faster, and safer with little data."},
+    )
+    only_emotions: bool = field(
+        default=False,
+        metadata={"help": "Learn only what multiplies an emotion; neutral speech stays as it is."},
+    )
+    encoder_learning_rate: float = field(
+        default=3e-4, metadata={"help": "Peak rate of a built-in encoder that starts from weights."}
+    )
+    audio_encoder_learning_rate: float = field(
+        default=2e-5, metadata={"help": "Its peak rate: that of HuBERT's authors (fairseq, base_10h.yaml)."}
+    )
+    init_from: str | None = field(
+        default=None,
+        metadata={"help": "Model to start from: 'default' (the embedded one), a folder or a Hub id."},
+    )
+    rehearsal_share: float = field(
+        default=0.0,
+        metadata={"help": "Of the windows, in which the model repeats what it knew when it started."},
+    )
+    hearing_weight: float = field(
+        default=0.0,
+        metadata={"help": "Of learning to hear from a phone recogniser (needs hama==1.7.0); 0 = do not."},
+    )
+    listener: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder of a Whisper to learn to hear from, too: openai/whisper-base."},
+    )
+    taught_weight: float = field(
+        default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
+    )
+    emotion_share: float = field(
+        default=0.6,
+        metadata={"help": "Of neutral windows, given an emotion that the data lack (emotions.py); 0 = none."},
+    )
+    articulation_prior: bool = field(
+        default=True,
+        metadata={
+            "help": "Give labels what no capture shows: the tongue at th, the lower lip under the teeth at f "
+            "and v (articulation_prior.py), in rows with phones."
+        },
+    )
+    music: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of music without words, to which a face rests and behind which speech is learnt; "
+            "half of the music in training is synthetic, without a folder all of it."
+        },
+    )
+    default_share: float = field(
+        default=0.5,
+        metadata={"help": "Of the windows of a named style, given as the default one: the mean of all."},
+    )
+    max_steps: int = field(
+        default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
+    )
+    batch_size: int = field(default=16, metadata={"help": "Windows per process and step."})
+    window_seconds: float = field(
+        default=2.4, metadata={"help": "Length of a window; several times the model's reach."}
+    )
+    learning_rate: float = field(default=1e-3, metadata={"help": "Peak rate; warmed up, then a cosine to 0."})
+    warmup_steps: int = field(default=200, metadata={"help": "Steps to the peak rate."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's, on matrices only."})
+    max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are scaled down to this norm."})
+    augment: bool = field(
+        default=True, metadata={"help": "Change gain, noise, tilt, formants and tempo of windows."}
+    )
+    eval_steps: int = field(default=500, metadata={"help": "Steps between validations and checkpoints."})
+    patience: int = field(
+        default=0,
+        metadata={
+            "help": "Stop after so many validations without a lower loss, take the best; 0 = the last."
+        },
+    )
+    precision: Literal["auto", "bf16", "fp32"] = field(
+        default="auto",
+        metadata={
+            "help": "Of forward and backward; auto = bf16 where `accelerate launch --mixed_precision bf16` "
+            "or the GPU says so."
+        },
+    )
+    compile: bool = field(
+        default=False,
+        metadata={"help": "torch.compile the model, which pays on a GPU; needs a C++ compiler."},
+    )
+    num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
+    seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
+    stop_after_steps: int | None = field(
+        default=None, metadata={"help": "End here and leave the rest to another run."}
+    )
+
+
+def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
+    """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
+    selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    selector.add_argument("--preset")
+    selector.add_argument("--init_from", "--init-from")  # HfArgumentParser takes both spellings
+    selected = selector.parse_known_args(argv)[0]
+    name = selected.preset or ("finetune" if selected.init_from else "default")
+    path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
+        raise ValueError(f"no preset {name!r}; there are {names}, or give the path of a .json file")
+    preset = json.loads(path.read_text())
+    model_fields = preset.pop("model", {})
+    for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
+        unknown = sorted(set(keys) - {known.name for known in fields(owner)})
+        if unknown:
+            raise ValueError(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
+    parser = HfArgumentParser(TrainArguments)
+    parser.set_defaults(**{"preset": name, **preset})
+    args = parser.parse_args_into_dataclasses(argv)[0]
+    for name, least in LEAST.items():
+        if getattr(args, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    return args, model_fields | (read_calibration(args.calibration) if args.calibration else {})
+
+
+def read_calibration(path: Path) -> dict:
+    """The fields of the configuration that calibrate.py wrote. Raises ValueError for another file."""
+    try:
+        calibration = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"--calibration {path} is not what calibrate.py writes ({error})") from error
+    unknown = sorted(set(calibration) - {known.name for known in fields(BilabialConfig)})
+    if unknown:
+        raise ValueError(
+            f"--calibration {path} is not what calibrate.py writes: it sets {', '.join(unknown)}"
+        )
+    return calibration
+
+
+def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "fp32"]:
+    """What "auto" means here. Raises ValueError for another precision of `accelerate launch`."""
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" also where nobody said anything
+    if launched not in ("no", "bf16"):
+        raise ValueError(f"--mixed_precision {launched} is not supported; give accelerate launch bf16 or no")
+    if args.precision != "auto":
+        return args.precision
+    return "bf16" if launched == "bf16" or gpu_has_bf16 else "fp32"
+
+
+def check_compiler(args: TrainArguments) -> None:
+    """Raise ValueError when --compile is given and there is no compiler for the code that it generates."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if args.compile and shutil.which(compiler) is None:
+        raise ValueError(
+            f"--compile needs a C++ compiler, and there is no {compiler} on the PATH; install it "
+            "(apt-get install g++), name another one in CXX, or leave --compile out"
+        )
+
+
+def print_of_rows(rows: Mapping[str, Dataset]) -> str:
+    """What tells the rows of a run from others: how many, and a sum over what they are and whose."""
+    columns = ["id", "fps", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
+    digest = hashlib.sha256()
+    for split, of_split in sorted(rows.items()):
+        digest.update(split.encode())
+        for batch in of_split.select_columns(columns).iter(batch_size=1000):
+            digest.update(json.dumps([batch[name] for name in columns]).encode())
+    return f"{sum(map(len, rows.values()))} of {digest.hexdigest()[:12]}"
+
+
+def check_same_run(
+    args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
+) -> None:
+    """Raise ValueError when OUTPUT holds a run of other arguments or rows: to resume it would be neither.
+
+    Also where it holds what is of no run, which this one would replace.
+    """
+    try:
+        check_model_folder(args.output / "model")
+    except ValueError as error:
+        raise ValueError(str(error)) from error
+    facts = {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
+    record = json.dumps(asdict(args) | facts, default=str, indent=2)
+    path = args.output / "arguments.json"
+    if not path.is_file():
+        if (args.output / "checkpoints").exists():
+            raise ValueError(f"{args.output}/checkpoints is of no run that began here; give another --output")
+        args.output.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(record)
+        partial.rename(path)
+        return
+    before, now = json.loads(path.read_text()), json.loads(record)
+    changed = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in before | now
+        if key not in FREE and before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{args.output} holds a run with other arguments ({'; '.join(changed)}); give another --output"
+        )

@@ -1,0 +1,109 @@
+"""The weighted mean of models that have one history, as a model of its own.
+
+Training on one face loses some of how the mouth follows other voices. The mean of the weights before and
+after gives it back and keeps most of what was learnt (docs/research_log.md; Wortsman et al. 2022, "Robust
+fine-tuning of zero-shot models", CVPR). That holds between a model and one that started from it, or two that
+started from the same. The first model is the one that knows most; styles and configuration are its.
+OUTPUT/model is the result, as of train.py, and replaces what was there.
+"""
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from datasets import concatenate_datasets
+from safetensors import SafetensorError
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.schema import load_rows
+from bilabial.training.data.sources import join_sources, sources_of_model
+from bilabial.training.fit.checkpoints import check_model_folder, replace_model
+from bilabial.training.fit.initialization import measure_channels, weights_for
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class MeanArguments:
+    models: list[str] = field(metadata={"help": "Folders or Hub ids; default is the embedded model."})
+    weights: list[float] = field(metadata={"help": "One a model, above 0; their sum is taken for 1."})
+    dataset: list[str] = field(metadata={"help": "Rows that say how the mean's default style moves."})
+    output: Path = field(metadata={"help": "Folder whose model/ is written."})
+
+
+def check_arguments(args: MeanArguments) -> None:
+    """Raise ValueError where weights and models do not belong together."""
+    if len(args.models) < 2 or len(args.weights) != len(args.models):
+        raise ValueError(
+            f"{len(args.models)} models and {len(args.weights)} weights were given; a mean takes two models "
+            "or more and a weight for each"
+        )
+    if not all(math.isfinite(weight) and weight > 0 for weight in args.weights):
+        given = ", ".join(f"{weight:g}" for weight in args.weights)
+        raise ValueError(f"--weights {given}: each must be a number above 0")
+
+
+def load_models(names: list[str]) -> list[BilabialModel]:
+    """The models. Raises ValueError where one cannot be loaded or knows what the first does not."""
+    models = []
+    for name in names:
+        try:
+            models.append(load_checkpoint(name)[0])
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--models: {error}") from error
+        first, own = models[0].config, models[-1].config
+        known = {
+            "emotions": own.emotions == first.emotions,
+            "blendshapes": own.blendshapes == first.blendshapes,
+            "styles": own.styles == first.styles[: len(own.styles)],
+            "trained_emotions": set(own.trained_emotions) <= set(first.trained_emotions),
+            "unseen_blendshapes": set(own.unseen_blendshapes) >= set(first.unseen_blendshapes),
+        }
+        for part, fits in known.items():
+            if not fits:
+                raise ValueError(
+                    f"{name} has the {part} {getattr(own, part)}, but {names[0]} {getattr(first, part)}; "
+                    "give the model first that started from the other"
+                )
+    return models
+
+
+def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
+    """The first model's kind with the mean of all weights, summed in float64, in evaluation mode.
+
+    Others may lack its last styles and channels, and reach further (`start.weights_for`). Raises ValueError
+    naming a weight where other sizes differ.
+    """
+    mean = BilabialModel(models[0].config)
+    states = [weights_for(model, mean.config) for model in models]
+    shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in states]
+    for other in shapes[1:]:
+        differing = sorted(name for name, _ in shapes[0].items() ^ other.items())
+        if differing:
+            raise ValueError(f"models of different sizes have no mean ({differing[0]})")
+    shares = np.array(weights) / sum(weights)
+    summed = {
+        name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True))
+        for name in states[0]
+    }
+    mean.load_state_dict(summed)
+    return mean.eval()
+
+
+def average(args: MeanArguments) -> None:
+    check_arguments(args)
+    models = load_models(args.models)
+    folder = args.output / "model"
+    try:
+        check_model_folder(folder)
+        rows = concatenate_datasets([load_rows(name, split="train") for name in args.dataset])
+        mean = mean_of(models, args.weights)
+        measure_channels(mean, rows)
+        sources = [source for name in args.models for source in sources_of_model(name)]
+        replace_model(mean, join_sources(sources, []), folder)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ValueError(f"{folder} is not written: {error}") from error
+    logger.info(f"wrote {folder}")

@@ -1,0 +1,128 @@
+"""Checkpoints of a run and the model it ends with, each a folder that is there whole or not at all.
+
+A checkpoint is written beside the others as `partial` and then renamed, and only after that the one before
+is removed: whenever a run is killed, the newest `step_*` is a whole one.
+"""
+
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+from bilabial.checkpoint import save_checkpoint
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.sources import Source, write_sources
+from bilabial.training.prepare.shards import replace_folder
+
+PARTIAL, PROGRESS = "partial", "progress.json"
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps made, and when the loss on held-out windows was lowest."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+
+    def note(self, loss: float) -> None:
+        """Take in a validation loss, measured at this step."""
+        if loss < self.best_loss:
+            self.best_step, self.best_loss = self.step, loss
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    return folder / f"step_{step:07d}"
+
+
+def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_best: bool = False) -> None:
+    """Write a checkpoint, then remove the others, except the best one when asked to.
+
+    Raises ValueError when it cannot be written; what was there stays.
+    """
+    partial, target = folder / PARTIAL, folder_of(folder, progress.step)
+    try:
+        accelerator.save_state(str(partial))
+        if accelerator.is_main_process:
+            (partial / PROGRESS).write_text(json.dumps(asdict(progress)))
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own
+        if accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+        last = newest(folder)
+        kept = f"the one of step {last.step} is kept" if last else "there is none yet"
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the checkpoint of step {progress.step} could not be written to {folder} ({reason}); {kept}, "
+            "and the same command goes on from it"
+        ) from error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        partial.rename(target)
+        kept = {target, folder_of(folder, progress.best_step)} if keep_best else {target}
+        for old in set(folder.glob("step_*")) - kept:
+            if (old / PROGRESS).is_file():
+                shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def newest(folder: Path) -> Progress | None:
+    """Where a run may go on, or None."""
+    saved = sorted(folder.glob("step_*"))
+    return Progress(**json.loads((saved[-1] / PROGRESS).read_text())) if saved else None
+
+
+def resume(accelerator: Accelerator, folder: Path) -> Progress:
+    """Load the newest checkpoint, if any, and clear away what a killed run had begun to write."""
+    if accelerator.is_main_process:
+        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    progress = newest(folder)
+    if progress is None:
+        return Progress()
+    accelerator.load_state(str(folder_of(folder, progress.step)))
+    accelerator.print(f"resumed at step {progress.step}")
+    return progress
+
+
+def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> None:
+    """Write a model that AutoModel loads, with its sources, in the place of what was in the folder.
+
+    There is a whole one at any time, where the file system can swap two names. Raises OSError or
+    SafetensorError when it cannot be written, and ValueError where the folder holds something else; what was
+    there stays.
+    """
+    check_model_folder(folder)
+    partial = folder.with_name(f"{folder.name}.{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        save_checkpoint(model, BilabialFeatureExtractor(), partial)
+        write_sources(partial, sources)
+    except (OSError, SafetensorError):
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    replace_folder(folder, partial)
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise ValueError where `replace_model` would remove what is no model of Bilabial."""
+    for path in (folder, folder.with_name(f"{folder.name}.{PARTIAL}")):
+        if path.exists() and not is_model(path):
+            raise ValueError(
+                f"{path} is in the way: a model would take its place, and it is none; give another --output"
+            )
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is empty or holds a model of Bilabial, also one that a killed run began to write."""
+    if not folder.is_dir():
+        return False
+    try:
+        return json.loads((folder / "config.json").read_text())["model_type"] == BilabialConfig.model_type
+    except (OSError, ValueError, LookupError, TypeError):  # its code is written before its config
+        return all(path.name.endswith("_bilabial.py") for path in folder.iterdir())

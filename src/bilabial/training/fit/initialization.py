@@ -1,0 +1,227 @@
+"""How the weights of a run start: from nothing, a phone recogniser, a pretrained encoder, another model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.articulation_prior import TONGUE_MASK, shows_tongue
+from bilabial.training.data.schema import phone_names, read_row, waveform_of
+from bilabial.training.data.windows import PRIOR_MASK
+from bilabial.training.fit.arguments import TrainArguments
+from bilabial.training.teachers.phone_recognizer import start_from_recogniser
+
+MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+EMOTION_WEIGHTS = ("modulation.weight", "expression.weight")  # (out, emotions and style), in that order
+CHANNEL_ROWS = 200  # rows that say how the default style moves
+
+
+def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
+    """Configuration of a pretrained encoder. Raises ValueError where there is none, or another family's."""
+    if name is None:
+        return None
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--audio_encoder {name}: {error}") from error
+    if config.model_type not in AUDIO_ENCODERS:
+        families = ", ".join(AUDIO_ENCODERS)
+        raise ValueError(f"--audio_encoder {name} is a {config.model_type}; supported are {families}")
+    return config
+
+
+def load_audio_encoder(model: BilabialModel, name: str) -> None:
+    """Fill the weights of a pretrained encoder in."""
+    pretrained = AutoModel.from_pretrained(name)  # in half precision, where it is stored so
+    if model.audio_encoder.family == "whisper":
+        pretrained = pretrained.encoder
+    model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
+
+
+def load_initial(args: TrainArguments) -> BilabialModel | None:
+    """The model of --init_from. Raises ValueError where there is none, or something else to start from."""
+    if args.init_from is None:
+        if args.rehearsal_share:
+            raise ValueError("--rehearsal_share keeps what --init_from knew; give a model to start from")
+        if args.only_emotions:
+            raise ValueError("--only_emotions keeps what --init_from knew; give a model to start from")
+        return None
+    if args.audio_encoder:
+        raise ValueError("--init_from brings its own encoder; give no --audio_encoder with it")
+    try:
+        return load_checkpoint(args.init_from)[0]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--init_from: {error}") from error
+
+
+def build_model(
+    rows: Dataset, args: TrainArguments, model_fields: dict, initial: BilabialModel | None = None
+) -> BilabialModel:
+    """The model at step 0, for the styles, emotions and channels of the data and of the initial model."""
+    model = BilabialModel(config_of_run(rows, args, model_fields, initial))
+    if initial:
+        copy_weights(initial, model)
+    else:
+        start_at_mean_pose(model, rows)
+        if args.audio_encoder:
+            load_audio_encoder(model, args.audio_encoder)
+    if args.hearing_weight:
+        start_hearing(model, keep=initial is not None)
+    if args.freeze_encoder:
+        freeze_encoder(model)
+    if args.rehearsal_share:
+        hold_styles(model, set(initial.config.styles) - set(rows.unique("style")))
+    if args.only_emotions:
+        hold_all_but_emotions(model)
+    return model
+
+
+def config_of_run(
+    rows: Dataset, args: TrainArguments, model_fields: dict, initial: BilabialModel | None
+) -> BilabialConfig:
+    """What the initial model's configuration says, else the defaults; over it the preset; and the data's."""
+    seen = np.any([row["channel_mask"] for row in captured(rows)], axis=0)
+    if args.emotion_share:
+        seen = seen | PRIOR_MASK.astype(bool)
+    if args.articulation_prior and shows_tongue(phone_names(rows)):
+        seen = seen | TONGUE_MASK.astype(bool)
+    known = initial.config if initial else BilabialConfig()
+    emotions = {*rows.unique("emotion"), *(known.trained_emotions if initial else ())}
+    fields = {
+        **known.to_dict(),
+        **model_fields,
+        "styles": [*known.styles, *sorted(set(rows.unique("style")) - set(known.styles))],
+        "trained_emotions": [name for name in EMOTIONS if name in emotions or args.emotion_share > 0],
+    }
+    if args.audio_encoder:
+        fields["audio_encoder_config"] = audio_encoder_config(args.audio_encoder)
+    config = BilabialConfig.from_dict(fields)
+    unseen = known.unseen_blendshapes if initial else config.blendshapes
+    visible = {name for name, one in zip(config.blendshapes, seen, strict=True) if one}
+    config.unseen_blendshapes = [name for name in unseen if name not in visible]
+    return config
+
+
+def captured(rows: Dataset) -> Iterator[dict]:
+    """The first rows of captured faces (`read_row`), one in memory at a time."""
+    indices = np.flatnonzero(np.array(rows["face"]) == "captured")[:MEAN_POSE_ROWS]
+    rows = rows.with_format("arrow")
+    return (read_row(rows, int(index)) for index in indices)
+
+
+@torch.no_grad()
+def start_at_mean_pose(model: BilabialModel, rows: Dataset) -> None:
+    """Let a fresh model answer with about the mean of the captured faces."""
+    poses = [row["coefficients"][row["valid"]].mean(axis=0) for row in captured(rows) if row["valid"].any()]
+    model.head.bias.copy_(torch.from_numpy(np.mean(poses, axis=0)))
+    model.head.weight.mul_(0.1)
+
+
+def start_hearing(model: BilabialModel, keep: bool) -> None:
+    """Start the built-in encoder from the recogniser, or only see that it could be. Raises ValueError."""
+    if model.config.audio_encoder_config is not None:
+        raise ValueError("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
+    own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    try:
+        start_from_recogniser(model.encoder)
+    except ValueError as error:
+        raise ValueError(str(error)) from error
+    if keep:
+        model.encoder.load_state_dict(own)
+
+
+def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
+    """Let a model compute what the initial one does (`weights_for`). Raises ValueError where sizes differ."""
+    old = weights_for(initial, model.config)
+    for name, value in model.state_dict().items():
+        if getattr(old.get(name), "shape", None) != value.shape:
+            raise ValueError(
+                f"--init_from has other sizes than the preset asks for ({name}); a run that starts from a "
+                "model has that model's sizes: give a preset without any, or none"
+            )
+    model.load_state_dict(old)
+
+
+@torch.no_grad()
+def weights_for(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
+    """The initial model's weights as a configuration with more styles or a shorter reach has them.
+
+    A style that it lacks is its default style's; channels that it never saw move start at 0; what the
+    encoder's layers cannot reach any more is cut off.
+    """
+    weights = shorten_reach(initial, config)
+    vectors = weights["style_embedding.weight"]
+    added = len(config.styles) - len(vectors)
+    weights["style_embedding.weight"] = torch.cat([vectors, *[vectors[:1]] * added])
+    new = [config.blendshapes.index(name) for name in initial.config.unseen_blendshapes]
+    for name in ("head.weight", "head.bias", "expression.weight"):
+        weights[name] = weights[name].clone()
+        weights[name][new] = 0.0
+    return weights
+
+
+def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
+    """The initial model's weights, of each convolution of its encoder only what a configuration reaches."""
+    first, last = (
+        was - now
+        for was, now in zip(initial.config.encoder_conv_frames, config.encoder_conv_frames, strict=True)
+    )
+    weights = initial.state_dict()
+    if min(first, last) < 0:
+        return weights
+    for name, value in weights.items():
+        if name.startswith("encoder.layers.") and name.endswith(".conv.weight"):
+            weights[name] = value[..., first : value.shape[-1] - last]
+    return weights
+
+
+def hold_styles(model: BilabialModel, names: set[str]) -> None:
+    """Keep the vectors of these styles as they are, while the others' learn."""
+    free = torch.tensor([[float(name not in names)] for name in model.config.styles])
+    model.style_embedding.weight.register_hook(lambda gradient: gradient * free.to(gradient.device))
+
+
+def freeze_encoder(model: BilabialModel) -> None:
+    """Keep what the model hears with as it is."""
+    if model.config.audio_encoder_config is None:
+        model.encoder.requires_grad_(False)
+    else:
+        model.audio_encoder.freeze()
+
+
+def hold_all_but_emotions(model: BilabialModel) -> None:
+    """Keep every weight as it is but those that emotions are multiplied by."""
+    free = torch.arange(len(model.config.emotions) + model.config.style_size) < len(model.config.emotions)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith(EMOTION_WEIGHTS))
+        if parameter.requires_grad:
+            parameter.register_hook(lambda gradient: gradient * free.to(gradient.device))
+
+
+@torch.no_grad()
+def measure_channels(model: BilabialModel, rows: Dataset) -> None:
+    """Note in the configuration how the default style moves, which other styles are measured by.
+
+    Means are the decoder's own, about which gains of styles apply; spreads are those with the gains.
+    """
+    model.eval()
+    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, CHANNEL_ROWS).round().astype(int)))
+    sounds = [waveform_of(row) for row in some]
+    gains, model.config.style_gains = model.config.style_gains, None
+    plain = _frames_of(model, sounds)
+    model.config.channel_means = [round(value, 5) for value in plain.mean(dim=0).tolist()]
+    model.config.style_gains = gains
+    moved = _frames_of(model, sounds) if gains else plain
+    model.config.channel_spreads = [round(value, 5) for value in moved.std(dim=0).tolist()]
+
+
+def _frames_of(model: BilabialModel, sounds: list[np.ndarray]) -> torch.Tensor:
+    rate = model.config.frame_rate_hz
+    return torch.cat([model.animate(sound, SAMPLING_RATE, fps=rate) for sound in sounds])

@@ -1,0 +1,1 @@
+"""Videos and recorded curves -> rows of a data set, with a quality report."""

@@ -1,0 +1,137 @@
+"""Who does the jobs: processes of this machine, or a Ray cluster.
+
+A job makes a file; what comes back is why it did not. It runs in a process of another's making, so that one
+that crashes its process, or fails in a way nobody foresaw, costs itself alone. Such a job is tried once more.
+"""
+
+import importlib.util
+import itertools
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import torch
+
+import bilabial
+
+DIED = "its worker died"
+JOBS_PER_WORKER = 200  # after which a process is made anew: it keeps some 0.1 MB of each video
+
+Function = Callable[[object], None]
+Results = Iterator[tuple[object, str | None]]
+
+
+def check_executor(executor: str) -> None:
+    """Raises ValueError when it is not installed."""
+    if executor == "ray" and not importlib.util.find_spec("ray"):
+        raise ValueError("--executor ray needs Ray; install it with: pip install -e '.[ray]'")
+
+
+def run(function: Function, jobs: Sequence[object], executor: str, num_proc: int, log: Path) -> Results:
+    """Do `function(job)` for each job; yields each that is done with None, or with why it failed twice.
+
+    executor: "processes", `num_proc` of them on this machine with their stderr in the file `log`, or "ray":
+    on the cluster that $RAY_ADDRESS names, else on one of this machine alone. Function and jobs are pickled.
+    """
+    failed = []
+    for job, failure in _run_once(function, jobs, executor, num_proc, log):
+        if failure:
+            failed.append(job)
+        else:
+            yield job, None
+    yield from _run_once(function, failed, executor, num_proc, log)
+
+
+def _run_once(function: Function, jobs: Sequence[object], executor: str, num_proc: int, log: Path) -> Results:
+    if not jobs:
+        return iter(())
+    if executor == "ray":
+        return _run_on_ray(function, jobs)
+    return _run_in_processes(function, jobs, num_proc, log)
+
+
+def _run_in_processes(function: Function, jobs: Iterable[object], num_proc: int, log: Path) -> Results:
+    # spawn: MediaPipe's threads do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    new_worker = partial(
+        ProcessPoolExecutor, 1, context, _start_worker, (log,), max_tasks_per_child=JOBS_PER_WORKER
+    )
+    workers = queue.SimpleQueue()  # a pool for each process: whose process dies is known
+    for _ in range(num_proc):
+        workers.put(new_worker())
+
+    def do(job: object) -> tuple[object, str | None]:
+        worker = workers.get()
+        try:
+            return job, worker.submit(_attempt, function, job).result()
+        except BrokenProcessPool:
+            worker = new_worker()
+            return job, DIED
+        finally:
+            workers.put(worker)
+
+    try:
+        with ThreadPool(num_proc) as threads:
+            yield from threads.imap_unordered(do, jobs)
+    finally:
+        for _ in range(num_proc):
+            workers.get().shutdown(cancel_futures=True)
+
+
+def _run_on_ray(function: Function, jobs: Sequence[object]) -> Results:
+    import ray  # an optional extra
+
+    if not ray.is_initialized():
+        # workers run this very package, wherever they are
+        ray.init(log_to_driver=False, logging_level="WARNING", runtime_env={"py_modules": [bilabial]})
+    context = ray.data.DataContext.get_current()
+    context.max_errored_blocks = -1  # a worker that dies costs its block, of one job, and not the others
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # of plans and progress; a dead worker is told
+
+    def do(row: dict) -> dict:
+        return {"number": row["number"], "failure": _attempt(function, pickle.loads(row["job"])) or ""}
+
+    rows = [{"number": number, "job": pickle.dumps(job)} for number, job in enumerate(jobs)]
+    tasks = ray.data.from_items(rows, override_num_blocks=len(rows))
+    left = dict(enumerate(jobs))
+    done = tasks.map(do, num_cpus=1, max_calls=JOBS_PER_WORKER, ray_remote_args_fn=lambda: {"max_retries": 0})
+    for row in done.iter_rows():
+        yield left.pop(row["number"]), row["failure"] or None
+    yield from zip(left.values(), itertools.repeat(DIED))
+
+
+def _attempt(function: Function, job: object) -> str | None:
+    """Do a job here; returns what went wrong, whatever it was: it must not end the others."""
+    try:
+        function(job)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _start_worker(log: Path) -> None:
+    """Compute on one thread, send what libraries print on stderr to a file, end with the parent process.
+
+    There are as many processes as cores (Ray sets the threads of its own workers). MediaPipe's four lines a
+    video would hide the progress; a killed run would leave idle processes behind.
+    """
+    torch.set_num_threads(1)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

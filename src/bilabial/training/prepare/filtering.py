@@ -1,0 +1,56 @@
+"""Which takes stay in the data set, which are dropped, and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from bilabial.training.data.duplicates import find_doubles
+from bilabial.training.data.quality import Quality, complaints, score_of
+from bilabial.training.prepare.take_job import Job, Outcome
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a take is worth. id: the take's. score: 0 to 100. quality: None where there is no row to measure.
+
+    remarks: what is wrong, the worst first. reason: why it was dropped, None for a take that stays. kind: of
+    the worst: "copy", "no row", or the name of a measure.
+    """
+
+    id: str
+    score: float
+    quality: Quality | None
+    remarks: list[str]
+    reason: str | None
+    kind: str | None
+
+    def to_dict(self) -> dict:
+        """For summary.json."""
+        return asdict(self)
+
+
+def judge(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: float) -> list[Verdict]:
+    """A verdict for each job. A copy of another take scores 0; the better of the two is no copy."""
+    scores = [score_of(outcome.quality) if outcome.quality else 0.0 for outcome in outcomes]
+    best_first = sorted(
+        (place for place, outcome in enumerate(outcomes) if outcome.prints),
+        key=lambda place: (-scores[place], jobs[place].take.id),
+    )
+    copies = {}
+    for place, double in find_doubles([outcomes[place].prints for place in best_first]).items():
+        first = jobs[best_first[double.first]].take.id
+        copies[best_first[place]] = f"a copy of {first} by its {double.kind} (r {double.r:.2f})"
+    return [
+        _verdict(job.take.id, outcome, scores[place], copies.get(place), min_score)
+        for place, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True))
+    ]
+
+
+def _verdict(name: str, outcome: Outcome, score: float, copy: str | None, min_score: float) -> Verdict:
+    if outcome.quality is None:
+        return Verdict(name, 0.0, None, [], outcome.reason, "no row")
+    spoken = complaints(outcome.quality)
+    remarks = [copy] * bool(copy) + list(spoken.values())
+    score = 0.0 if copy else round(score, 1)
+    reason = f"score {score:.0f}: {', '.join(remarks)}" if score < min_score else None
+    kind = "copy" if copy else next(iter(spoken), None)
+    return Verdict(name, score, outcome.quality, remarks, reason, kind)

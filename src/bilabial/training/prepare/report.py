@@ -1,0 +1,221 @@
+"""The report of a prepared data set: one HTML file with its plots inside, for a desk and for a phone."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from bilabial.training.data.quality import LIMITS, Limit, Quality
+from bilabial.training.prepare.filtering import Verdict
+from bilabial.training.prepare.take_job import write_whole
+
+KEPT, DROPPED, INK = "#3f7fb5", "#c4606a", "#808080"
+GRID = "rgba(127, 127, 127, 0.25)"
+MAX_TAKES, MAX_OPEN = 500, 10  # takes that are listed, and that are listed without being asked for
+STYLE = """
+:root { color-scheme: light dark }
+body { margin: 0 auto; padding: 12px; max-width: 1100px; font: 16px/1.45 system-ui, sans-serif }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin: 1.6em 0 .4em }
+.plots { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)) }
+.plots > div { min-width: 0 }
+.tiles { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)) }
+.tiles div { border: 1px solid #8884; border-radius: 8px; padding: 8px 12px }
+.tiles b { display: block; font-size: 1.5em }
+details { border: 1px solid #8884; border-radius: 8px; padding: 6px 12px; margin: 6px 0 }
+summary { cursor: pointer; overflow-wrap: anywhere }
+.score { display: inline-block; min-width: 2.2em; font-weight: bold }
+dl { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 2px 12px; margin: 8px 0 }
+dd { margin: 0; overflow-wrap: anywhere }
+.faint { opacity: .7 } .kept { color: #3f7fb5 } .dropped { color: #c4606a }
+"""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A histogram of one measure over the takes. measure: the name of an attribute of Quality."""
+
+    measure: str
+    title: str
+    scale: float = 1.0  # from the measure's unit to the plot's
+
+
+PLOTS = (
+    Plot("face_share", "frames with a face (%)", 100.0),
+    Plot("eye_distance", "size of the face: between the eyes (pixels)"),
+    Plot("jitter", "jitter (% of the eye distance)", 100.0),
+    Plot("brightest", "exposure: lightest parts of the face (%)", 100.0),
+    Plot("darkest", "exposure: darkest parts of the face (%)", 100.0),
+    Plot("moving_share", "coefficients that move (%)", 100.0),
+    Plot("av_offset_ms", "lips late by (ms); negative: early"),
+    Plot("agreement", "how well the lips follow the sound (r)"),
+    Plot("level_db", "level of the speech (dB)"),
+    Plot("clipped_share", "clipped: samples at full scale (%)", 100.0),
+    Plot("lost_share", "lost sound: silence in the place of lost packets (%)", 100.0),
+    Plot("missing_share", "cut files: missing at the end (%)", 100.0),
+    Plot("opening", "opening of the lips (% of the eye distance)", 100.0),
+    Plot("sealed_share", "frames with closed lips (%)", 100.0),
+    Plot("closures_per_second", "closures of the lips per second"),
+    Plot("seconds", "length (s)"),
+)
+OTHER_KINDS = {
+    "copy": "copies",
+    "no row": "nothing to capture",
+    "av_error_ms": "lips and sound apart",
+    "agreement_ratio": "lips that do not follow the sound",
+    "offset_trust": "lips and sound whose offset cannot be told",
+    "picture_share": "pictures that end early",
+}
+
+
+def write_report(path: Path, title: str, verdicts: Sequence[Verdict], min_score: float) -> None:
+    """Write the page; what a table leaves out is in summary.json."""
+    measured = [verdict for verdict in verdicts if verdict.quality]
+    dropped = sorted((verdict for verdict in verdicts if verdict.reason), key=lambda verdict: verdict.score)
+    kept = sorted((verdict for verdict in verdicts if not verdict.reason), key=lambda verdict: verdict.score)
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        _tiles(verdicts, min_score),
+        "<h2>Dropped, and why</h2>",
+        _kinds(dropped),
+        _takes(dropped),
+        "<h2>Kept, the worst first</h2>",
+        _takes(kept),
+    ]
+    if measured:
+        score = _histogram(Plot("score", "score"), measured, lambda verdict: verdict.score, None)
+        parts += [
+            "<h2>Measures of all takes</h2><p><b class='kept'>Kept</b> and <b class='dropped'>dropped</b> "
+            "takes. A take's score begins to fall at the dotted line and is 0 at the solid one.</p>",
+            _plots([score, *(_measure_histogram(plot, measured) for plot in PLOTS)]),
+            "<h2>Coefficients that do not move</h2>",
+            f"<div>{_html(_dead_channels(measured))}</div>",
+        ]
+    write_whole(path, _page(title, "\n".join(parts)).encode())
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
+        f"<body>{body}</body></html>"
+    )
+
+
+def _tiles(verdicts: Sequence[Verdict], min_score: float) -> str:
+    qualities = [verdict.quality for verdict in verdicts if verdict.quality and not verdict.reason]
+    num_dropped = sum(verdict.reason is not None for verdict in verdicts)
+    numbers = {
+        "takes": len(verdicts),
+        "kept": len(verdicts) - num_dropped,
+        "dropped": num_dropped,
+        "minutes kept": f"{sum(quality.seconds for quality in qualities) / 60:.1f}",
+        "score needed, of 100": f"{min_score:g}",
+    }
+    tiles = (f"<div><b>{number}</b>{name}</div>" for name, number in numbers.items())
+    return f"<div class='tiles'>{''.join(tiles)}</div>"
+
+
+def _kinds(dropped: Sequence[Verdict]) -> str:
+    """How many takes were dropped for which kind of reason."""
+    titles = OTHER_KINDS | {plot.measure: plot.title.split(" (")[0] for plot in PLOTS}
+    counts = Counter(titles[verdict.kind] for verdict in dropped)
+    entries = (f"<dt>{escape(kind)}</dt><dd>{count}</dd>" for kind, count in counts.most_common())
+    return f"<dl>{''.join(entries)}</dl>"
+
+
+def _takes(verdicts: Sequence[Verdict]) -> str:
+    """A list of takes that unfold their measures; a long one unfolds itself."""
+    takes = [_take(verdict) for verdict in verdicts[:MAX_TAKES]]
+    more = "".join(takes[MAX_OPEN:])
+    if len(verdicts) > MAX_TAKES:
+        more += f"<p class='faint'>and {len(verdicts) - MAX_TAKES} more, all in summary.json</p>"
+    folded = f"<details><summary>{len(verdicts) - MAX_OPEN} more</summary>{more}</details>" if more else ""
+    return "".join(takes[:MAX_OPEN]) + folded
+
+
+def _take(verdict: Verdict) -> str:
+    said = verdict.reason if verdict.quality is None else ", ".join(verdict.remarks)
+    head = f"<span class='score'>{verdict.score:.0f}</span> {escape(verdict.id)}"
+    if said:
+        head += f"<br><span class='faint'>{escape(said)}</span>"
+    measures = _measures(verdict.quality) if verdict.quality else ""
+    return f"<details><summary>{head}</summary>{measures}</details>"
+
+
+def _measures(quality: Quality) -> str:
+    values = {plot.title: _text(getattr(quality, plot.measure), plot.scale) for plot in PLOTS}
+    values["chosen"] = "; ".join(quality.notes) or "nothing to choose"
+    values["sound lost"] = (
+        ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in quality.gaps) or "none"
+    )
+    values["coefficients that do not move"] = ", ".join(quality.dead_channels) or "none"
+    entries = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
+    return f"<dl>{''.join(entries)}</dl>"
+
+
+def _text(value: float | None, scale: float) -> str:
+    return "not measured" if value is None else f"{value * scale:.3g}"
+
+
+def _measure_histogram(plot: Plot, verdicts: Sequence[Verdict]) -> go.Figure:
+    return _histogram(
+        plot, verdicts, lambda verdict: getattr(verdict.quality, plot.measure), LIMITS.get(plot.measure)
+    )
+
+
+def _histogram(
+    plot: Plot, verdicts: Sequence[Verdict], value_of: Callable[[Verdict], float | None], limit: Limit | None
+) -> go.Figure:
+    """How many takes, kept and dropped, have which value."""
+    figure = go.Figure()
+    measured = [(value_of(verdict), verdict.reason is None) for verdict in verdicts]
+    for name, kept, colour in (("kept", True, KEPT), ("dropped", False, DROPPED)):
+        values = [value * plot.scale for value, stays in measured if value is not None and stays is kept]
+        figure.add_histogram(x=values, name=name, marker_color=colour, bingroup=1, nbinsx=30)
+    not_measured = sum(value is None for value, _ in measured)
+    title = f"{plot.title}<br>{not_measured} not measured" if not_measured else plot.title
+    if limit:
+        figure.add_vline(limit.good * plot.scale, line={"dash": "dot", "color": INK, "width": 1})
+        figure.add_vline(limit.useless * plot.scale, line={"color": INK, "width": 1})
+    return _styled(figure, title)
+
+
+def _dead_channels(verdicts: Sequence[Verdict]) -> go.Figure:
+    """In how many takes each coefficient never moves."""
+    counts = Counter(name for verdict in verdicts for name in verdict.quality.dead_channels)
+    names = [name for name, _ in counts.most_common()][::-1]
+    figure = go.Figure()
+    shares = [100 * counts[name] / len(verdicts) for name in names]
+    figure.add_bar(x=shares, y=names, orientation="h", marker_color=KEPT)
+    figure.update_yaxes(automargin=True, tickmode="linear")
+    return _styled(figure, "takes in which it does not move (%)", height=80 + 18 * len(names))
+
+
+def _styled(figure: go.Figure, title: str, height: int = 230) -> go.Figure:
+    return figure.update_layout(
+        title={"text": title, "font_size": 13, "x": 0.5},
+        height=height,
+        barmode="stack",
+        showlegend=False,
+        margin={"l": 40, "r": 10, "t": 50, "b": 30},
+        paper_bgcolor="rgba(0, 0, 0, 0)",  # readable on light and on dark pages
+        plot_bgcolor="rgba(127, 127, 127, 0.08)",
+        font_color=INK,
+        xaxis_gridcolor=GRID,
+        yaxis_gridcolor=GRID,
+        dragmode=False,  # a finger scrolls the page
+    )
+
+
+def _plots(figures: Sequence[go.Figure]) -> str:
+    return f"<div class='plots'>{''.join(f'<div>{_html(figure)}</div>' for figure in figures)}</div>"
+
+
+def _html(figure: go.Figure) -> str:
+    options = {"displayModeBar": False, "responsive": True}
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=options)

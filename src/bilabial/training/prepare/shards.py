@@ -1,0 +1,101 @@
+"""Kept rows joined to the Parquet files of a data set, which `datasets` loads or streams."""
+
+import ctypes
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from bilabial.training.data.schema import ROWS_PER_GROUP, SCHEMA, missing_columns
+
+PARTIAL = "data.partial"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
+
+
+def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_shard: int) -> None:
+    """Write FOLDER/data/SPLIT-00000-of-00002.parquet and so on; the old data give way whole or not at all.
+
+    splits: the files that hold the rows of each split, one row each. A file gets at most `rows_per_shard`.
+    """
+    partial = begin_data(folder)
+    for split, paths in splits.items():
+        count = -(-len(paths) // rows_per_shard)
+        for number in range(count):
+            name = f"{split}-{number:05d}-of-{count:05d}.parquet"
+            write_shard(paths[number * rows_per_shard :][:rows_per_shard], partial / name)
+    replace_folder(folder / "data", partial)
+
+
+def begin_data(folder: Path) -> Path:
+    """FOLDER/data.partial, empty, for files that `replace_folder` puts in the place of FOLDER/data.
+
+    Raises ValueError as `check_shards`.
+    """
+    check_shards(folder)
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    (folder / PARTIAL).mkdir(parents=True)
+    return folder / PARTIAL
+
+
+def check_output(folder: Path) -> None:
+    """Raise ValueError where a data set in this folder would take the place of something else."""
+    check_shards(folder)
+    if (folder / "README.md").exists() and not ((folder / ".takes").exists() or (folder / "data").exists()):
+        raise ValueError(f"{folder} holds a README.md and no data set; give a folder for the data set alone")
+
+
+def check_shards(folder: Path) -> None:
+    """Raise ValueError where `write_shards` would remove what is no data of ours.
+
+    That is anything in FOLDER/data without the columns of a data set, and anything in FOLDER/data.partial
+    that is no Parquet file: those of a killed run may be cut off.
+    """
+    for path in sorted((folder / "data").glob("*")):
+        if path.suffix == ".partial":  # of a killed align.py or align_phones.py
+            continue
+        if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
+            raise _in_the_way(path, "a data set", folder / "data")
+    for path in sorted((folder / PARTIAL).glob("*")):
+        if path.suffix != ".parquet" or not path.is_file():
+            raise _in_the_way(path, "a data set that is being written", folder / PARTIAL)
+
+
+def _in_the_way(path: Path, new: str, folder: Path) -> ValueError:
+    return ValueError(
+        f"{path} is in the way: {new} would take the place of {folder}, which is none; give another folder"
+    )
+
+
+def write_shard(paths: Sequence[Path], target: Path) -> None:
+    """Join files of one row each to one file, holding a row group at a time."""
+    with pyarrow.parquet.ParquetWriter(target, SCHEMA) as writer:
+        for start in range(0, len(paths), ROWS_PER_GROUP):
+            tables = [pyarrow.parquet.read_table(path) for path in paths[start : start + ROWS_PER_GROUP]]
+            writer.write_table(pyarrow.concat_tables(tables).combine_chunks())
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Put the folder `new` in the place of `folder`, in one step where the file system can swap two names.
+
+    Where it cannot (not Linux, some network file systems), a kill between two renames leaves FOLDER missing
+    and `new` in place, until the next run.
+    """
+    if not folder.exists():
+        new.rename(folder)
+    elif _swap(folder, new):
+        shutil.rmtree(new)
+    else:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as old:
+            folder.rename(Path(old) / folder.name)
+            new.rename(folder)
+
+
+def _swap(first: Path, second: Path) -> bool:
+    """Swap two names in one step; False where that cannot be done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    names = os.fsencode(first), os.fsencode(second)
+    return bool(rename) and rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0

@@ -1,0 +1,231 @@
+"""One take, prepared: its row and its quality, kept in files of its own that appear whole or not at all.
+
+KEY.json holds the outcome (`Outcome`), KEY.parquet the row where there is one. KEY stands for the take, its
+files and the options; the outcome is written last, so a take is done when it is there, whoever did it.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import pyarrow
+import pyarrow.parquet
+
+from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.frames_bilabial import check_fps
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.audio import LEAST_MISSING_SECONDS, Recording, read_recording
+from bilabial.io.capture import Capture, capture_track, watch_faces
+from bilabial.io.media import has_sound
+from bilabial.io.recordings import read_capture
+from bilabial.io.timeline import Gap, cut_gaps
+from bilabial.training.data.corpora import Take
+from bilabial.training.data.duplicates import Prints, prints_of
+from bilabial.training.data.quality import Quality, quality_of
+from bilabial.training.data.schema import SCHEMA, row_of_take, waveform_of
+from bilabial.training.prepare.active_speaker import agreement, find_pair, read_streams, stretch_of
+from bilabial.training.prepare.align import find_peak, predict_distance
+
+KEPT_VERSION = 6  # of the two files; kept takes of another version are prepared again
+NO_MODEL = "none"
+LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
+MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
+
+
+@dataclass(kw_only=True)
+class TakeOptions:
+    """What the outcome of a take depends on, besides the take."""
+
+    fps: float = field(
+        default=50.0, metadata={"help": "Frames per second of the labels; 50 is the model's own rate."}
+    )
+    interpolation: Literal["coefficients", "frames"] = field(
+        default="coefficients",
+        metadata={"help": "What is interpolated to that rate: numbers, or images (the patent)."},
+    )
+    capture_method: Literal["fit", "mediapipe"] = field(
+        default="fit",
+        metadata={"help": "How a face becomes coefficients: fitted to its landmarks, or MediaPipe's own."},
+    )
+    max_seconds: float = field(default=3600.0, metadata={"help": "Drop a take that lasts longer."})
+    audio_stream: int | None = field(
+        default=None,
+        metadata={
+            "help": "Which audio stream of a video is the speech, counted from 0; left out: of several, "
+            "the one that fits the lips."
+        },
+    )
+    landmarker: Path | None = field(
+        default=None, metadata={"help": "The face_landmarker.task file, else looked for."}
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder or Hub id of the model that tells which face and sound fit and how late the lips "
+            "are; left out: the embedded default; 'none': nothing of it is measured."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """Paths become absolute: workers of a cluster start elsewhere. Raises ValueError for a wrong rate."""
+        check_fps(self.fps)
+        if self.audio_stream is not None and self.audio_stream < 0:
+            raise ValueError(f"audio_stream must be 0 or more, got {self.audio_stream}")
+        if self.landmarker:
+            self.landmarker = self.landmarker.resolve()
+        if self.model and Path(self.model).is_dir():
+            self.model = str(Path(self.model).resolve())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a take. reason: why it is of no use, None where it has a row, quality and prints."""
+
+    reason: str | None = None
+    quality: Quality | None = None
+    prints: Prints | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A take to prepare. outcome: where its outcome is kept."""
+
+    take: Take
+    options: TakeOptions
+    outcome: Path
+
+    @property
+    def row(self) -> Path:
+        """Where its row is kept."""
+        return self.outcome.with_suffix(".parquet")
+
+    @property
+    def done(self) -> bool:
+        return self.outcome.is_file()
+
+
+def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
+    """The job of a take; its key stands for the take, size and time of its files, and the options."""
+    stats = [path.stat() for path in take.files]
+    marks = [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
+    labels = {name: value for name, value in asdict(take).items() if name != "split"}
+    given = {name: value for name, value in asdict(options).items() if name != "landmarker"}
+    key = hashlib.sha256(json.dumps([KEPT_VERSION, labels, given, marks], default=str).encode()).hexdigest()
+    return Job(take, options, folder / f"{key[:20]}.json")
+
+
+def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
+    """One take -> one row of FEATURES, and its quality. Raises ValueError saying why there is none."""
+    recording, capture, chosen = (_read_curves if take.curves else _read_video)(take, options)
+    capture, waveform = outside_gaps(capture, recording.gaps), recording.waveform
+    row = row_of_take(take, waveform, capture)
+    quality = quality_of(waveform, capture, None, recording.gaps, recording.missing_seconds)
+    quality = replace(quality, **chosen, **_sync(row, options.model))
+    return row, Outcome(quality=quality, prints=prints_of(waveform, capture))
+
+
+def outside_gaps(capture: Capture, gaps: Sequence[Gap]) -> Capture:
+    """The capture with the frames invalid whose sound was lost: the face spoke, and silence is heard."""
+    times, valid = capture.clip.times, capture.valid.copy()
+    for gap in gaps:
+        valid &= (times < gap.start_seconds) | (times >= gap.start_seconds + gap.seconds)
+    return replace(capture, valid=valid)
+
+
+def keep_take(job: Job) -> None:
+    """Prepare the take of a job and keep what comes of it; one that is done is left alone."""
+    if job.done:
+        return
+    try:
+        row, outcome = prepare_take(job.take, job.options)
+    except ValueError as reason:
+        write_whole(job.outcome, json.dumps({"reason": str(reason)}).encode())
+        return
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row], schema=SCHEMA), sink)
+    write_whole(job.row, sink.getvalue())
+    write_whole(job.outcome, json.dumps(asdict(outcome)).encode())
+
+
+def read_outcome(job: Job) -> Outcome:
+    """What `keep_take` kept of a job that is done."""
+    kept = json.loads(job.outcome.read_bytes())
+    if kept["reason"]:
+        return Outcome(kept["reason"])
+    return Outcome(None, Quality(**kept["quality"]), Prints(**kept["prints"]))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; two who write it at once do not disturb each other."""
+    partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
+    """The sound and the face of a video that fit each other, and what Quality tells of the choice."""
+    own = take.audio is None or has_sound(take.video)
+    model = _load_model(options.model)
+    recordings = read_streams(
+        take.video if own else take.audio, options.max_seconds, options.audio_stream, model is not None
+    )
+    film = watch_faces(
+        take.video,
+        options.fps,
+        **stretch_of(recordings.values()),
+        interpolation=options.interpolation,
+        landmarker=options.landmarker,
+    )
+    choice = find_pair(film, recordings, options.fps, model)
+    recording = recordings[choice.audio_stream]
+    capture = capture_track(
+        film, choice.track, options.fps, **stretch_of([recording]), method=options.capture_method
+    )
+    stream = choice.audio_stream if own else None
+    chosen = {"audio_stream": stream, "num_audio_streams": len(recordings), "num_faces": choice.num_faces}
+    return recording, capture, chosen
+
+
+def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
+    """The stretch of sound and face that a take asks for, of equal length; nothing is chosen."""
+    recording = read_recording(take.audio, options.max_seconds, options.audio_stream)
+    first, start_seconds = round(take.start_seconds * SAMPLING_RATE), take.start_seconds
+    asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
+    piece = recording.waveform[first : first + round(asked * SAMPLING_RATE)]
+    if not len(piece):
+        raise ValueError(f"{take.audio.name} has no sound from {start_seconds:.1f} s on")
+    seconds = len(piece) / SAMPLING_RATE
+    missing = recording.missing_seconds if take.duration_seconds is None else asked - seconds
+    missing = missing if missing > LEAST_MISSING_SECONDS else 0.0
+    gaps = cut_gaps(recording.gaps, start_seconds, seconds)
+    capture = read_capture(
+        take.curves, options.fps, take.mouth_close, start_seconds - take.curves_late_seconds, seconds
+    )
+    return Recording(piece, start_seconds, gaps, missing), capture, {}
+
+
+def _sync(row: dict, source: str | None) -> dict[str, float | None]:
+    """What Quality tells of how lips and sound fit; nothing without a model."""
+    model = _load_model(source)
+    if model is None:
+        return {}
+    fps = float(row["fps"])
+    distance = predict_distance(waveform_of(row), fps, model)
+    peak = find_peak(row, distance, MAX_LAG_SECONDS)
+    return {
+        "av_offset_ms": peak.offset_ms if peak.trust >= LEAST_TRUST else None,
+        "offset_trust": peak.trust,
+        "agreement": agreement(distance, row["lip_gap"], row["valid"], fps),
+    }
+
+
+@functools.cache
+def _load_model(source: str | None) -> BilabialModel | None:
+    """One model a process. None for NO_MODEL."""
+    return None if source == NO_MODEL else load_checkpoint(source)[0]

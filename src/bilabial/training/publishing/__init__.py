@@ -1,0 +1,1 @@
+"""Checks, card and upload of models, data sets and Spaces."""

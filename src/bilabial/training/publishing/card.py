@@ -1,0 +1,255 @@
+"""The card of a model: README.md of its repository, with figures from metrics.json and metadata for the Hub.
+
+The embedded model has a card of its own, model_card.md; every other model gets one from the template here.
+"""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import plotly.graph_objects as go
+from huggingface_hub import EvalResult, ModelCard
+from plotly.subplots import make_subplots
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.training.data.sources import Source
+from bilabial.training.evaluation.tables import leading_table
+from bilabial.training.publishing.licenses import forbids_commerce, sources_table
+
+logger = logging.getLogger(__name__)
+
+PLOT = "figures.png"
+DRAW = """
+import sys, plotly.io
+plotly.io.from_json(sys.stdin.read()).write_image(sys.argv[1], width=1100, height=420, scale=1)
+"""
+DRAW_SECONDS = 120  # it takes 3 to 10
+TASK = "audio-to-blendshapes"
+TAGS = [TASK, "talking-face", "lip-sync", "arkit", "blendshapes", "speech-driven-animation"]
+INDEXED = {  # figures of the model index, and what they are called there
+    "width_r": "Correlation of the mouth's width with the film's",
+    "width_gain": "Size of its changes beside the film's",
+    "width_contrast": "Width at rounded minus spread phones, in 1/100 outer-eye distances",
+    "lip_motion_explained": "Share of the lips' motion explained",
+    "gap_r": "Correlation of the mouth's opening with the film's",
+    "gap_gain": "Size of its changes beside the film's, of the opening",
+    "r0": "Correlation of lip distance with the captured gap",
+    "lag_ms": "Lag of the lips in ms, positive: late",
+    "maeD": "Mouth MAE without the clips' medians",
+    "AUC": "Closure on /p b m/ told from open vowels, area under the curve",
+    "closure_recall": "Share of sealed frames that are closed",
+    "false_closure": "Share of open frames that are closed",
+    "J": "Closure on /p b m/ beyond that on open vowels",
+    "lve": "LVE over BEAT-51",
+    "mve": "MVE over BEAT-51",
+}
+COLOURS = {"model": "#c4606a", "capture": "#5b8c5a", "rolled": "#999999", "mean pose": "#cccccc"}
+TEMPLATE = """---
+license: {licence}
+library_name: transformers
+tags: [{tags}]
+---
+
+# {name}: speech to ARKit blendshapes, with lips that close
+
+Speech at 16 kHz, an emotion and a style become the 52 ARKit blendshape coefficients of every frame. Made with
+Bilabial, from the data below.
+
+## How to use
+
+```python
+from transformers import AutoModel, pipeline
+
+model = AutoModel.from_pretrained("REPOSITORY", trust_remote_code=True)
+coefficients = model.animate(waveform, sampling_rate=16000, emotion="neutral", style=None, fps=30)
+# (frames, 52) float32 in 0..1; columns are model.config.blendshapes; frame k is at k / fps seconds
+
+animate = pipeline("{task}", model="REPOSITORY", trust_remote_code=True)
+face = animate("speech.wav", emotion="happy", intensity=1.0, fps=30)  # "names", "fps" and "coefficients"
+```
+
+## Model
+
+{parameters:.1f} M parameters. {hearing} Emotions heard in training: {trained}. {untrained}Styles: {styles}.
+
+## Data and licences
+
+{sources}
+
+The terms of these sources hold for what is made of them: name them where you pass this model on.
+
+## Channels
+
+{masks}
+
+## Figures
+
+Of clips that training did not see. Medians over clips; closure on frames and phones is pooled. The shape of
+the mouth is that of the coefficients on the viewer's head against the landmarks of the film, the pose of the
+head removed: `width_r` and `width_gain` are the correlation of its width and the ratio of standard deviations
+(1: the size that people move), `width_contrast` the width at rounded minus spread phones in 1/100 of the
+outer-eye distance, `lip_motion_explained` the share of the motion of 40 points; `gap_` is the opening between
+the lips, `outer_` that between their outer edges. *capture* is the captured coefficients themselves (the
+ceiling), *rolled* the model's own prediction moved by half a clip, *mean pose* a constant face; a good figure
+has to be far from the last two. `r0` is the
+correlation of lip distance with the captured gap, `r0_speech` the same while somebody speaks, `lag_ms` how
+late the lips are, `maeD` the error of the mouth without each clip's medians, `cloC` and `ctl` the share of
+/p b m/ and of open vowels with closed lips, `J` their difference; `num_*` count clips, frames and phones.
+
+<!-- shape and closure -->
+{shape}
+<!-- /shape and closure -->
+
+<!-- metrics -->
+{tables}
+<!-- /metrics -->
+
+## Limits
+
+{limits}
+
+## Attribution
+
+Made with Bilabial (Apache-2.0), whose objective follows a patent application by China Unicom (2024); who uses
+it commercially should look into that. Faces are captured with MediaPipe FaceLandmarker where the data are
+videos.
+"""
+
+
+def write_template(
+    name: str, model: BilabialModel, sources: list[Source], scores: dict, tables: str, licence: str
+) -> str:
+    """The card of a model that has none. scores, tables: metrics.json, as it is and in Markdown."""
+    config = model.config
+    untrained = [one for one in config.emotions if one not in config.trained_emotions]
+    return TEMPLATE.format(
+        name=name,
+        licence=licence,
+        tags=", ".join(TAGS),
+        task=TASK,
+        parameters=model.num_parameters() / 1e6,
+        hearing=_hearing(config),
+        trained=", ".join(config.trained_emotions),
+        untrained=f"Others change nothing: {', '.join(untrained)}. " if untrained else "",
+        styles=", ".join(config.styles),
+        sources=sources_table(sources),
+        masks=_masks(config),
+        shape=leading_table(scores),
+        tables=tables,
+        limits="\n".join(f"- {limit}" for limit in _limits(config, sources, scores)),
+    )
+
+
+def _hearing(config: BilabialConfig) -> str:
+    if config.lookahead_seconds is None:
+        return f"A {config.audio_encoder_config.model_type} encoder hears the whole clip before it answers."
+    return (
+        f"A frame hears {config.history_seconds:.2f} s of the past and {config.lookahead_seconds:.2f} s of "
+        "the future, so that a recording may be computed in pieces."
+    )
+
+
+def _masks(config: BilabialConfig) -> str:
+    names = [name for name in ARKIT_BLENDSHAPES if name in config.unseen_blendshapes]
+    if not names:
+        return "Every coefficient moved in the training data, or in the prior of emotions."
+    still = ", ".join(f"`{name}`" for name in names)
+    others = len(config.blendshapes) - len(names)
+    return f"Neither training data nor the prior of emotions moved {still}: they stay 0. {others} are learnt."
+
+
+def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list[str]:
+    """What the numbers themselves say of where the model ends."""
+    minutes = sum(one.seconds for one in sources) / 60
+    limits = [f"Learnt from {minutes:.0f} minutes; voices and faces unlike these are not measured."]
+    few = [name for name, row in _data(scores).items() if row.get("num_bilabials", 0) < 50]
+    if few:
+        limits.append(
+            f"Fewer than 50 /p b m/ stand behind cloC, ctl, J of {', '.join(few)}: indications only."
+        )
+    if any(forbids_commerce(one.licence) for one in sources):
+        limits.append("Some of the data forbid commercial use; see their licences above.")
+    limits += ["No head motion.", "Mouths that stay open in pauses are closed: silence means rest."]
+    return limits
+
+
+def complete(
+    text: str, repo_id: str, scores: dict, licence: str | None, datasets: list[str], plot: bool
+) -> str:
+    """A card for a repository: its name, licence, data sets, model index and plot filled in."""
+    card = ModelCard(text.replace("REPOSITORY", repo_id))
+    card.data.model_name = repo_id.split("/")[1]
+    card.data.eval_results = model_index(scores)
+    if licence:
+        card.data.license = licence
+    if datasets:
+        card.data.datasets = datasets
+    if plot:
+        end = "<!-- /metrics -->"
+        picture = f"![r0 of every clip, and how often lips close that should, and should not]({PLOT})"
+        card.text = card.text.replace(end, f"{end}\n\n{picture}", 1)
+    return f"{card}"
+
+
+def model_index(scores: dict) -> list[EvalResult]:
+    """The model's own figures per data set, as the Hub shows them."""
+    return [
+        EvalResult(
+            task_type=TASK,
+            task_name="Speech to ARKit blendshapes",
+            dataset_type=name,
+            dataset_name=name,
+            dataset_split=scores.get("weights", {}).get("split", "validation"),
+            metric_type=figure,
+            metric_name=title,
+            metric_value=round(row[figure], 4),
+        )
+        for name, row in _data(scores).items()
+        for figure, title in INDEXED.items()
+        if figure in row
+    ]
+
+
+def draw(scores: dict, folder: Path) -> bool:
+    """Draw figures.png into a folder: r0 of every clip, and the shares of closed lips.
+
+    Returns False, with a sentence, where there is no kaleido or no Chrome to draw with. A process of its own
+    draws: kaleido waits forever for a Chrome that started and does not answer.
+    """
+    command, silent = [sys.executable, "-c", DRAW, str(folder / PLOT)], subprocess.DEVNULL
+    given = {"input": plot(scores).to_json(), "text": True, "stdout": silent, "stderr": silent}
+    try:
+        subprocess.run(command, check=True, timeout=DRAW_SECONDS, **given)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        logger.info(f"the card gets no plots: kaleido drew none ({type(error).__name__}); it needs a Chrome")
+        return False
+    return True
+
+
+def plot(scores: dict) -> go.Figure:
+    """Left: r0 of the model on every clip, beside the medians of what it must be far from; right: closure."""
+    figure = make_subplots(1, 2, subplot_titles=("r0 of lip distance, every clip", "share of closed lips"))
+    data = [name for name, entries in scores.items() if "clips" in entries]
+    clips = [(name, clip["r0"]) for name in data for clip in scores[name]["clips"].values() if "r0" in clip]
+    names, values = zip(*clips, strict=True) if clips else ((), ())
+    figure.add_trace(go.Box(x=names, y=values, name="the model", marker_color=COLOURS["model"]), 1, 1)
+    for other in ("capture", "rolled", "mean pose"):
+        medians = [scores[name].get(other, {}).get("r0") for name in data]
+        marks = {"symbol": "line-ew-open", "size": 40, "color": COLOURS[other], "line": {"width": 3}}
+        figure.add_trace(go.Scatter(x=data, y=medians, mode="markers", name=other, marker=marks), 1, 1)
+    for column, title, colour in (
+        ("closure_recall", "sealed frames", COLOURS["capture"]),
+        ("false_closure", "open frames", COLOURS["rolled"]),
+    ):
+        shares = [scores[name]["model"].get(column) for name in data]
+        figure.add_trace(go.Bar(x=data, y=shares, name=f"{title} closed", marker_color=colour), 1, 2)
+    figure.update_yaxes(range=[-1, 1], row=1, col=1).update_yaxes(range=[0, 1], row=1, col=2)
+    return figure.update_layout(template="plotly_white", margin={"l": 40, "r": 20, "t": 40, "b": 40})
+
+
+def _data(scores: dict) -> dict[str, dict]:
+    """The model's rows of a metrics.json, by data set."""
+    return {name: entries["model"] for name, entries in scores.items() if "clips" in entries}

@@ -1,0 +1,72 @@
+"""Where training data come from, under which terms, and which licence a model made of them may carry.
+
+`train.py` writes sources.json beside the weights (sources.py). A source whose terms forbid commercial use
+keeps a model from a licence that allows it. This guards against oversight and is no legal advice.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bilabial.training.data.sources import SOURCES_FILE, Source, parse_sources
+
+NON_COMMERCIAL = re.compile(
+    r"\bnc\b|\bno[nt]?\b.*commerc|noncommerc|research|academic|educat|personal|evaluation"
+)
+# Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
+HUB_LICENCES = {
+    "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0",
+    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0",
+    "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gpl-3.0", "mit",
+    "odbl", "unknown",
+}  # fmt: skip
+SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
+
+
+def forbids_commerce(licence: str) -> bool:
+    """Whether the name of a licence says that money may not be made: CC BY-NC 4.0, "research only", ..."""
+    return bool(NON_COMMERCIAL.search(re.sub(r"[\s_-]+", " ", licence.lower())))
+
+
+def hub_licence(licence: str) -> str:
+    """The Hub's identifier of a licence as a corpus writes it: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
+    written = re.sub(r"[\s_-]+", "-", licence.lower().strip()).removesuffix("-international")
+    identifier = SPELLINGS.get(written, written)
+    return identifier if identifier in HUB_LICENCES else "other"
+
+
+def read_sources(model: Path) -> list[Source]:
+    """The sources of the model in a folder.
+
+    Raises FileNotFoundError where they were not recorded, ValueError where the record is none.
+    """
+    path = model / SOURCES_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{model} lacks {SOURCES_FILE}, which train.py writes: nobody could tell whose data it has"
+        )
+    sources = parse_sources(path)
+    if not sources:
+        raise ValueError(f"{path} names no source")
+    return sources
+
+
+def sources_table(sources: Iterable[Source]) -> str:
+    """A Markdown table of sources, their licences and how much they gave."""
+    lines = [
+        f"| {one.source} | {one.licence if one.licence != 'unknown' else 'not stated'} "
+        f"| {one.rows:,} | {one.seconds / 60:.1f} |"
+        for one in sources
+    ]
+    return "\n".join(["| source | licence | clips | minutes |", "|---|---|---|---|", *lines])
+
+
+def check_licence(sources: Iterable[Source], licence: str, allow_non_commercial: bool) -> list[str]:
+    """What speaks against publishing a model of these sources under a licence: a list of sentences."""
+    bound = [f"{one.source} ({one.licence})" for one in sources if forbids_commerce(one.licence)]
+    if not bound or forbids_commerce(licence) or allow_non_commercial:
+        return []
+    return [
+        f"the model learnt from {', '.join(bound)}, which forbids commercial use, and {licence} allows it; "
+        "give a licence like --licence cc-by-nc-4.0, or --allow_non_commercial if you may all the same"
+    ]

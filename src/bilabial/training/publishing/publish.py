@@ -1,0 +1,293 @@
+"""Check a trained model, a data set and the Space, and publish them on the Hub.
+
+A model's repository holds weights, code, feature extractor and a card written from metrics.json; a data set's
+its Parquet files; a Space the app with that model inside. Nothing is uploaded unless all checks of everything
+asked for pass. Each upload is one commit, and with --tag a revision; doing it again changes nothing. A dry
+run writes the same files to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
+"""
+
+import json
+import logging
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+from huggingface_hub import DatasetCard, HfApi, ModelCard
+from tqdm import tqdm
+
+from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.training.data.schema import missing_columns
+from bilabial.training.data.sources import SOURCES_FILE, Source, sources_of_files
+from bilabial.training.evaluation.tables import leading_table, tables
+from bilabial.training.publishing.card import complete, draw, write_template
+from bilabial.training.publishing.checks import (
+    check_card,
+    check_code,
+    check_figures,
+    check_measured,
+    check_use,
+    check_weights,
+    check_work_tree,
+    code_revision,
+    open_app,
+)
+from bilabial.training.publishing.licenses import check_licence, hub_licence, read_sources
+from bilabial.training.publishing.space import build_space
+from bilabial.training.publishing.upload import Release, check_token, push
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[4]  # the checkout: its app, card and commit are published
+TAG = re.compile(r"\w[\w.+-]*")
+DRY_RUN = ".dry_run"  # in what a dry run wrote, so that the next one may replace it
+OWN_LICENCE = "apache-2.0"  # that of the code
+
+
+@dataclass
+class PublishArguments:
+    repo_id: str | None = field(
+        default=None, metadata={"help": "Repository of the model, name/model; made if missing."}
+    )
+    model: Path | None = field(
+        default=None, metadata={"help": "Folder of the model; left out: the embedded default."}
+    )
+    metrics: Path | None = field(
+        default=None,
+        metadata={"help": "What evaluate.py wrote; left out: metrics.json in or beside the model's folder."},
+    )
+    card: Path | None = field(
+        default=None,
+        metadata={"help": "Becomes README.md; left out: model_card.md, or for --model one that is written."},
+    )
+    licence: str | None = field(
+        default=None,
+        metadata={"help": "Of model and Space, as the Hub calls it; left out: the card's, else apache-2.0."},
+    )
+    allow_non_commercial: bool = field(
+        default=False,
+        metadata={"help": "Publish under that licence although data of the model forbid commercial use."},
+    )
+    dataset: Path | None = field(default=None, metadata={"help": "Folder of a data set to publish."})
+    dataset_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/data."})
+    space: bool = field(default=False, metadata={"help": "Publish the app, with the model in it."})
+    space_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/space."})
+    tag: str | None = field(default=None, metadata={"help": "Also tag the commits, like v0.1.0."})
+    message: str | None = field(default=None, metadata={"help": "Of the commits."})
+    private: bool = field(default=False, metadata={"help": "Make the repositories private ones."})
+    dry_run: bool = field(default=False, metadata={"help": "Check and write to --output, upload nothing."})
+    allow_dirty: bool = field(default=False, metadata={"help": "Publish code that is in no commit of git."})
+    embed: bool = field(default=False, metadata={"help": "Make --model this package's default; no upload."})
+    output: Path = field(default=Path("build/hub"), metadata={"help": "Folder that a dry run writes."})
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.model is None or self.model.resolve() == EMBEDDED_MODEL.resolve()
+
+
+def check_arguments(args: PublishArguments) -> None:
+    """Raise ValueError for a command that cannot be meant."""
+    if not (args.repo_id or args.dataset or args.space):
+        raise ValueError("nothing to publish: give --repo_id, --dataset or --space")
+    wanted = {"repo_id": bool(args.repo_id), "dataset_repo_id": args.dataset, "space_repo_id": args.space}
+    for name, asked in wanted.items():
+        value = getattr(args, name)
+        if asked and not (value and HUB_ID.fullmatch(value)):
+            raise ValueError(f"{name} must look like name/model, got {value!r}")
+        if value and not asked:
+            raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
+    if args.dry_run:
+        check_dry_run(args)
+    if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
+        raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
+
+
+def check_dry_run(args: PublishArguments) -> None:
+    """Raise ValueError where the copies of a dry run would take the place of what none wrote."""
+    given = [path.resolve() for path in (args.model, args.dataset) if path]
+    wanted = {"model": args.repo_id, "dataset": args.dataset, "space": args.space}
+    for target in (args.output / kind for kind, asked in wanted.items() if asked):
+        if any(path.is_relative_to(target.resolve()) for path in given):
+            raise ValueError(
+                f"a dry run replaces {target}, which holds what is to be published; give another --output"
+            )
+        empty = target.is_dir() and not any(target.iterdir())
+        if target.exists() and not empty and not (target / DRY_RUN).is_file():
+            raise ValueError(f"{target} is in the way, no dry run wrote it; give another --output")
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise ValueError that names every problem, if there is one."""
+    if problems:
+        raise ValueError("not published: " + "; ".join(problems))
+
+
+def read_metrics(args: PublishArguments) -> dict:
+    """The figures of the model. Raises ValueError where they are missing, another model's or no numbers."""
+    folder = args.model or EMBEDDED_MODEL
+    places = [args.metrics] if args.metrics else [folder / "metrics.json", folder.parent / "metrics.json"]
+    found = next((path for path in places if path.is_file()), None)
+    path = found or places[-1]
+    advice = f"python train/evaluate.py --model {folder} --dataset DATA --output {path} writes it"
+    if found is None:
+        raise ValueError(f"not published: there is no {path}; {advice}")
+    try:
+        scores = json.loads(path.read_text())
+        refuse([f"{problem}; {advice}" for problem in check_measured(scores, weights_sha256(folder))])
+        refuse(check_figures(scores))
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not published: {path} is not of train/evaluate.py ({error!r})") from error
+    return scores
+
+
+def tell_unknown(sources: list[Source]) -> None:
+    """Say which sources state no licence."""
+    unknown = [one.source for one in sources if one.licence == "unknown"]
+    if unknown:
+        logger.info(
+            f"no licence is stated for {', '.join(unknown)}; the column licence of metadata.csv takes it"
+        )
+
+
+def build_model(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a model's repository. Raises ValueError when a check fails."""
+    model, feature_extractor = load_checkpoint(args.model)
+    scores = read_metrics(args)
+    sources = read_sources(args.model or EMBEDDED_MODEL)
+    tell_unknown(sources)
+    source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
+    if source and not source.is_file():
+        raise ValueError(f"there is no card {source}")
+    name, licence = args.repo_id.split("/")[1], args.licence or OWN_LICENCE
+    text = (
+        source.read_text()
+        if source
+        else write_template(name, model, sources, scores, tables(scores), licence)
+    )
+    figures = leading_table(scores), tables(scores)
+    problems = check_card(source.name if source else "the card", text, *figures) + check_weights(model)
+    refuse(problems or check_licence(sources, args.licence or card_licence(text), args.allow_non_commercial))
+    save_checkpoint(model, feature_extractor, folder, with_code=True)
+    refuse(check_code(folder) or check_use(folder, model))
+    datasets = [args.dataset_repo_id] if args.dataset_repo_id else []
+    has_plot = draw(scores, folder)
+    (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
+    shutil.copyfile((args.model or EMBEDDED_MODEL) / SOURCES_FILE, folder / SOURCES_FILE)
+    (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.licence, datasets, has_plot))
+
+
+def card_licence(text: str) -> str:
+    """The licence that a card's metadata name."""
+    return str(ModelCard(text).data.license)
+
+
+def build_dataset(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a data set's repository: links to its Parquet files, and its card.
+
+    The card carries the licences of the rows' own sources. Raises ValueError when a check fails.
+    """
+    files, card = sorted((args.dataset / "data").glob("*.parquet")), args.dataset / "README.md"
+    if not files or not card.is_file():
+        raise ValueError(f"{args.dataset} is no data set: prepare.py writes README.md and data/*.parquet")
+    (folder / "data").mkdir(parents=True)
+    for path in tqdm(files, unit="file", desc="checking rows"):
+        check_rows(path)
+        (folder / "data" / path.name).symlink_to(path.resolve())
+    sources = sources_of_files(files)
+    tell_unknown(sources)
+    head = DatasetCard(card.read_text())
+    head.data.license = sorted({hub_licence(one.licence) for one in sources})
+    (folder / "README.md").write_text(f"{head}")
+
+
+def check_rows(path: Path) -> None:
+    """Raise ValueError unless a Parquet file has the columns of a data set, a row, and only numbers."""
+    file = pyarrow.parquet.ParquetFile(path)
+    missing = missing_columns(file.schema_arrow.names)
+    if missing:
+        raise ValueError(f"{path} was not made by train/prepare.py: it lacks {', '.join(missing)}")
+    if not file.metadata.num_rows:
+        raise ValueError(f"{path} holds no row")
+    for batch in file.iter_batches(columns=["id", "coefficients"]):
+        values = pyarrow.compute.list_flatten(batch["coefficients"], recursive=True)
+        if values.null_count or not pyarrow.compute.all(pyarrow.compute.is_finite(values)).as_py():
+            raise ValueError(f"{path} holds coefficients that are not numbers")
+
+
+def build_app(args: PublishArguments, folder: Path) -> None:
+    """Write the files of a Space, and open its page. Raises ValueError if that fails."""
+    own = None
+    if not args.is_embedded:
+        own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
+        refuse(check_weights(own[0]))
+        refuse(check_licence(read_sources(args.model), licence, args.allow_non_commercial))
+    build_space(ROOT, folder, own, args.repo_id, args.licence)
+    open_app(folder)
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+
+
+def build_releases(args: PublishArguments, folder: Path) -> list[Release]:
+    """Check and write everything that is asked for, each kind in a folder of its own."""
+    description = f"Made with Bilabial {code_revision(ROOT)}."
+    releases = []
+    if args.repo_id:
+        build_model(args, folder / "model")
+        releases.append(("model", args.repo_id, "Publish weights, code and card"))
+    if args.dataset:
+        build_dataset(args, folder / "dataset")
+        releases.append(("dataset", args.dataset_repo_id, "Publish the data set"))
+    if args.space:
+        build_app(args, folder / "space")
+        releases.append(("space", args.space_repo_id, "Publish the app"))
+    return [
+        Release(kind, repo_id, folder / kind, args.message or message, description)
+        for kind, repo_id, message in releases
+    ]
+
+
+def keep(release: Release, output: Path) -> None:
+    """Copy what a dry run made, in the place of what an earlier one left."""
+    shutil.rmtree(output / release.kind, ignore_errors=True)
+    shutil.copytree(release.folder, output / release.kind, symlinks=True)
+    (output / release.kind / DRY_RUN).touch()
+
+
+def embed(args: PublishArguments) -> None:
+    """Make a model, and the record of whose data it learnt from, this package's default."""
+    if args.is_embedded:
+        raise ValueError("--embed needs the --model that becomes the default")
+    model, feature_extractor = load_checkpoint(args.model)
+    read_sources(args.model)
+    save_checkpoint(model, feature_extractor, EMBEDDED_MODEL, with_code=False)
+    shutil.copyfile(args.model / SOURCES_FILE, EMBEDDED_MODEL / SOURCES_FILE)
+    logger.info(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
+
+
+def publish(args: PublishArguments) -> None:
+    if args.embed:
+        embed(args)
+        return
+    check_arguments(args)
+    if not args.allow_dirty:
+        refuse(check_work_tree(ROOT))
+    api = HfApi()
+    if not args.dry_run:
+        check_token(api)
+    with tempfile.TemporaryDirectory() as temporary:
+        releases = build_releases(args, Path(temporary))
+        for release in releases:
+            files = [path for path in release.folder.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            logger.info(f"{release.kind} {release.repo_id}: {len(files)} files, {size:,} bytes")
+        for release in releases:
+            if args.dry_run:
+                keep(release, args.output)
+            else:
+                logger.info(f"published: {push(api, release, args.private, args.tag)}")
+    if args.dry_run:
+        logger.info(f"dry run: all checks passed, the files are in {args.output}; nothing was uploaded")

@@ -1,0 +1,1 @@
+"""Models and synthesizers that the embedded model learns from."""

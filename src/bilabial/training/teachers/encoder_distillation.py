@@ -1,0 +1,91 @@
+"""What teaches the speech encoder to hear: the states of a phone recogniser, and phones with known times.
+
+The encoder's states are to be the recogniser's; the phones are read off them by a linear head that training
+throws away, as are the middle states of a larger listener (whisper_teacher.py). Both teachers listen to the
+sound before noise, rooms and telephones are laid over it, so the encoder learns to hear through them.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bilabial.training.data.phones import ARTICULATION
+from bilabial.training.teachers.phone_recognizer import STATE_SIZE, PhoneRecogniser
+from bilabial.training.teachers.whisper_teacher import Listener
+
+SCALE_MOMENTUM = 0.01  # of the running mean and spread of the recogniser's states
+
+
+class Scale(nn.Module):
+    """Running mean and spread of states, per dimension."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("square", torch.ones(size))
+        self.register_buffer("count", torch.zeros(()))
+
+    def note(self, states: torch.Tensor) -> None:
+        """Take (B, T, size) into the estimates."""
+        self.count += 1
+        momentum = torch.maximum(1 / self.count, torch.tensor(SCALE_MOMENTUM, device=states.device))
+        self.mean.lerp_(states.mean((0, 1)), momentum)
+        self.square.lerp_((states**2).mean((0, 1)), momentum)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Without mean and in units of the spread."""
+        return (states - self.mean) / (self.square - self.mean**2).clamp(min=1e-4).sqrt()
+
+
+class Hearing(nn.Module):
+    """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and `listened`.
+
+    listener: Hub id or folder of a Whisper whose states are to be told as well; None = not.
+    """
+
+    def __init__(self, device: torch.device | str, listener: str | None = None):
+        super().__init__()
+        self.phones = nn.Linear(STATE_SIZE, len(ARTICULATION))
+        self.scale = Scale(STATE_SIZE)
+        # in lists: the weights of teachers are no part of what is trained
+        self.recogniser = [PhoneRecogniser(device)]
+        self.listener = [Listener(listener, device)] if listener else []
+        if listener:
+            self.listened = nn.Linear(STATE_SIZE, self.listener[0].state_size)
+            self.listened_scale = Scale(self.listener[0].state_size)
+
+    def forward(
+        self,
+        speech_states: torch.Tensor,
+        clean: torch.Tensor,
+        attention_mask: torch.Tensor,
+        articulation: torch.Tensor,
+        articulation_mask: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """clean: (B, S) sound before augmentation, zeros where nobody speaks; articulation: (B, T, A) with
+        mask (B, T).
+
+        Returns mean squared errors of the states in units of their spread, and binary cross-entropy of the
+        articulation.
+        """
+        with torch.autocast(clean.device.type, enabled=False):
+            heard = self.recogniser[0](clean)  # (B, T, 576)
+        num_frames, speech_states = heard.shape[1], speech_states.float()
+        inside = attention_mask[:, :: attention_mask.shape[1] // num_frames][:, :num_frames, None]
+        if self.training:
+            self.scale.note(heard)  # first: the encoder's share its numbers
+        error = (self.scale(speech_states) - self.scale(heard)) ** 2 * inside
+        logits = self.phones(speech_states)
+        entropy = F.binary_cross_entropy_with_logits(logits.float(), articulation, reduction="none")
+        losses = {
+            "states": error.sum() / (inside.sum() * STATE_SIZE).clamp(min=1),
+            "phones": (entropy.mean(-1) * articulation_mask).sum() / articulation_mask.sum().clamp(min=1),
+        }
+        if self.listener:
+            listened = self.listener[0](clean)[:, :num_frames]
+            if self.training:
+                self.listened_scale.note(listened)
+            told = self.listened(speech_states[:, : listened.shape[1]]).float()
+            error = (told - self.listened_scale(listened)) ** 2 * inside[:, : listened.shape[1]]
+            losses["listened"] = error.sum() / (inside.sum() * listened.shape[-1]).clamp(min=1)
+        return losses

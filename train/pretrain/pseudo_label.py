@@ -1,0 +1,18 @@
+"""Give speech without video the face that a captured speaker would have made.
+
+    python train/pretrain/pseudo_label.py --captured data/grid_s1 --voices data/voices --emodb data/emodb \
+        --output data/taught
+
+The options are explained by --help, the method in bilabial.training.teachers.pseudo_label.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+
+from bilabial.training.command_line import run
+from bilabial.training.teachers.pseudo_label import TeachArguments, pseudo_label
+
+if __name__ == "__main__":
+    run(TeachArguments, pseudo_label)
