@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import typer
 
-from bilabial.commands import animate, convert, info, live, serve
+from bilabial.commands import animate, convert, info, live, rig, serve
 
 WRONG_INPUT = 2  # exit code; that of wrong options, too
 INTERRUPTED = 130
@@ -29,6 +29,7 @@ app.command("convert")(convert.convert)
 app.command("info")(info.info)
 app.command("serve")(serve.serve)
 app.command("live")(live.live)
+app.add_typer(rig.app)
 
 
 def _show_version(asked: bool) -> None:

@@ -22,12 +22,13 @@ from bilabial.errors import MissingFileError, UserError, as_number, as_path, quo
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
 from bilabial.hub.frames_bilabial import check_fps, num_frames
 from bilabial.io.live_link import read_live_link
-from bilabial.io.timecodes import to_timecode
+from bilabial.io.timecodes import DAY_SECONDS, to_timecode
 
 LIVE_LINK_ROTATIONS = (
     "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll",
     "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
 )  # fmt: skip
+SIDES = ("Left", "Right")
 # Live Link Face writes JawRight before JawLeft and MouthRight before MouthLeft; otherwise Apple's order.
 LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
@@ -163,16 +164,19 @@ class FaceClip:
             raise UserError("npz_kinds", path=Path(path))
         return cls([str(name) for name in names], values, fps.item(), _lip_weights(path, archive))
 
-    def to_csv(self, path: str | Path) -> Path:
+    def to_csv(
+        self, path: str | Path, start_seconds: float = 0.0, eye_degrees: np.ndarray | None = None
+    ) -> Path:
         """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
 
-        Returns the path.
+        start_seconds: since midnight, when the first frame is. eye_degrees: yaw to the subject's left and
+        pitch up of the left, then the right eye, (T, 4); None = 0. Returns the path.
         """
         path = Path(path)
         columns = [
             self[name] if name in self.names else np.zeros(len(self)) for name in LIVE_LINK_BLENDSHAPES
         ]
-        rotations = ["0.0000000000"] * len(LIVE_LINK_ROTATIONS)
+        rotations = _live_link_rotations(len(self), eye_degrees)
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(
@@ -184,8 +188,9 @@ class FaceClip:
                 ]
             )
             count = len(LIVE_LINK_BLENDSHAPES) + len(LIVE_LINK_ROTATIONS)
-            for time, row in zip(self.times, np.stack(columns, axis=1), strict=True):
-                writer.writerow([to_timecode(time), count, *(f"{value:.10f}" for value in row), *rotations])
+            for time, row in zip(self.times, np.column_stack([*columns, rotations]), strict=True):
+                timecode = to_timecode((start_seconds + time) % DAY_SECONDS)
+                writer.writerow([timecode, count, *(f"{value:.10f}" for value in row)])
         return path
 
     @classmethod
@@ -198,6 +203,17 @@ class FaceClip:
         """
         track = read_live_link(path, fps)
         return cls(track.names, track.frames(), track.fps)
+
+
+def _live_link_rotations(num_frames: int, eye_degrees: np.ndarray | None) -> np.ndarray:
+    """LIVE_LINK_ROTATIONS (T, 9) in radians; yaw to the subject's right and pitch down are positive there."""
+    rotations = np.zeros((num_frames, len(LIVE_LINK_ROTATIONS)))
+    if eye_degrees is not None:
+        columns = [
+            LIVE_LINK_ROTATIONS.index(f"{side}Eye{turn}") for side in SIDES for turn in ("Yaw", "Pitch")
+        ]
+        rotations[:, columns] = -np.radians(eye_degrees)
+    return rotations
 
 
 def _names_of(given: object) -> tuple[str, ...]:

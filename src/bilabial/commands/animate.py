@@ -10,10 +10,17 @@ import typer
 
 from bilabial.clip import FaceClip
 from bilabial.commands import parameters
-from bilabial.commands.parameters import STREAM, load_animator, print_json, targets_of, write_bytes
+from bilabial.commands.parameters import (
+    STREAM,
+    load_animator,
+    print_json,
+    targets_of,
+    write_bytes,
+    write_options,
+)
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
-from bilabial.io.formats import WriteOptions, encode_clip, formats_of, write_clip
+from bilabial.io.formats import encode_clip, formats_of, write_clip
 from bilabial.options import AnimateOptions
 
 Inputs = Annotated[
@@ -33,11 +40,14 @@ def animate(
     seed: parameters.Seed = None,
     model: parameters.Model = None,
     head: parameters.Head = None,
+    rig: parameters.Rig = None,
+    start: parameters.Start = None,
+    node: parameters.Node = "Face",
     as_json: parameters.Json = False,
 ) -> None:
     """Animate speech: write the 52 coefficients of every frame."""
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
-    arguments, write_options = options.arguments(), WriteOptions(head)
+    arguments, written = options.arguments(), write_options(head, rig, start, node)
     to_stdout = output == STREAM
     if to_stdout and (len(inputs) > 1 or as_json or len(formats_of(format_names or "")) > 1):
         raise UserError("stdout_one")
@@ -46,10 +56,10 @@ def animate(
     for source, paths in zip(inputs, targets, strict=True):
         clip = animator(_sound(source), **arguments)
         if to_stdout:
-            write_bytes(encode_clip(clip, formats_of(format_names)[0], write_options))
+            write_bytes(encode_clip(clip, formats_of(format_names)[0], written))
         for name, path in paths.items():
             make_folder(path.parent)
-            write_clip(clip, path, name, write_options)
+            write_clip(clip, path, name, written)
         summaries.append(_summary(source, paths, clip))
         _tell_progress(len(summaries), len(inputs))
     if as_json:

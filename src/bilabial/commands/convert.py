@@ -9,10 +9,10 @@ import typer
 
 from bilabial.clip import FaceClip
 from bilabial.commands import parameters
-from bilabial.commands.parameters import STREAM, print_json, targets_of, write_bytes
+from bilabial.commands.parameters import STREAM, print_json, targets_of, write_bytes, write_options
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
-from bilabial.io.formats import WriteOptions, encode_clip, formats_of, write_clip
+from bilabial.io.formats import encode_clip, formats_of, write_clip
 from bilabial.options import fps_of
 
 Source = Annotated[Path, typer.Argument(metavar="A", help="A file of curves: CSV, JSON or NPZ.")]
@@ -34,6 +34,9 @@ def convert(
     fps: Rate = None,
     mouth_close: MouthClose = None,
     head: parameters.Head = None,
+    rig: parameters.Rig = None,
+    start: parameters.Start = None,
+    node: parameters.Node = "Face",
     as_json: parameters.Json = False,
 ) -> None:
     """Convert recorded curves to another format, rate or meaning of mouthClose."""
@@ -46,7 +49,7 @@ def convert(
         clip = to_our_convention(clip, mouth_close)
     if fps is not None:
         clip = clip.resample(fps_of(fps))
-    options = WriteOptions(head)
+    options = write_options(head, rig, start, node)
     if target == STREAM:
         names = formats_of(format_names or "")
         if as_json or len(names) > 1:

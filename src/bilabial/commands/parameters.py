@@ -11,7 +11,8 @@ import typer
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
-from bilabial.io.formats import FORMATS, format_of_path, formats_of, paths_of
+from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, formats_of, paths_of
+from bilabial.rig import RigProfile
 
 if TYPE_CHECKING:
     from bilabial.animator import Animator
@@ -68,6 +69,14 @@ Model = Annotated[
 Head = Annotated[
     Path | None, typer.Option(metavar="GLB", help="The avatar that the format glb animates; left out: ours.")
 ]
+Rig = Annotated[
+    str | None,
+    typer.Option(metavar="RIG", help="Whose names and shapes: one of `bilabial rig list`, or its JSON file."),
+]
+Start = Annotated[
+    str | None, typer.Option(metavar="HH:MM:SS:FF", help="Timecode of the first frame; ; for drop-frame.")
+]
+Node = Annotated[str, typer.Option(metavar="PATH", help="The face's node in Unity and Godot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout.")]
 
 
@@ -91,6 +100,11 @@ def targets_of(sources: list[str], output: str, formats: str | None) -> list[dic
             first = sources[stems.index(stem)]
             raise UserError("output_twice", first=first, second=sources[number], name=stem)
     return [paths_of(Path(output), stem, names) for stem in stems]
+
+
+def write_options(head: Path | None, rig: str | None, start: str | None, node: str) -> WriteOptions:
+    """What the formats want beside the clip. Raises UserError for a rig that is none."""
+    return WriteOptions(head, RigProfile.load(rig) if rig else None, start, node)
 
 
 def load_animator(model: str | None) -> Animator:

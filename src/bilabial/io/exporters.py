@@ -11,7 +11,9 @@ import numpy as np
 import bilabial
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, as_path
+from bilabial.io.frame_clock import FrameClock
 from bilabial.io.names import arkit_name
+from bilabial.io.vrm import expressions_of, target_names
 
 GLB_MAGIC, GLB_JSON, GLB_BINARY = 0x46546C67, 0x4E4F534A, 0x004E4942  # glTF 2.0, section 4.4
 HEAD = Path(bilabial.__file__).parent / "viewer" / "head.glb"  # of the page, made by tools/make_head
@@ -38,9 +40,10 @@ def to_json(clip: FaceClip, path: str | Path) -> Path:
 def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
     """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
 
-    head: a GLB whose morph targets have ARKit's names in any spelling (bilabial.io.names), in the extras of a
-    mesh or, as VRM writes them, of its primitives; targets that the clip lacks stay at 0. Raises ValueError
-    for what is no GLB, for one with other buffers than its own, and for a head without any of the clip's
+    head: a GLB whose morph targets have the clip's names, or ARKit's in any spelling (bilabial.io.names), in
+    the extras of a mesh or, as VRM writes them, of its primitives; or a VRM whose expressions have the clip's
+    names. Targets that the clip lacks stay at 0. Raises ValueError for what is no GLB, for one with other
+    buffers than its own, and for a head without any of the clip's
     names.
     """
     scene, binary = read_glb(head)
@@ -59,25 +62,25 @@ def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> t
         raise ValueError(
             f"{head} keeps data outside its one binary part; a GLB without compression is accepted"
         )
-    meshes = [_target_names(mesh) for mesh in scene.get("meshes", [])]
+    curves = [_curves(clip, scene, number) for number in range(len(scene.get("meshes", [])))]
     nodes = [
-        (number, meshes[node["mesh"]])
+        (number, node["mesh"])
         for number, node in enumerate(scene.get("nodes", []))
-        if "mesh" in node and set(meshes[node["mesh"]]) & set(clip.names)
+        if "mesh" in node and curves[node["mesh"]] is not None
     ]
     if not nodes:
         raise ValueError(f"{head} has no mesh with a target named like one of the clip's coefficients")
-    times = clip.times.astype(np.float32)
+    times = FrameClock.of(clip.fps).seconds(len(clip)).astype(np.float32)
     binary = _append(scene, binary, times, {"min": [float(times[0])], "max": [float(times[-1])]})
     clock, samplers, channels, written = len(scene["accessors"]) - 1, [], [], {}
-    for node, targets in nodes:
-        if tuple(targets) not in written:
-            curves = [clip[name] if name in clip.names else np.zeros(len(clip)) for name in targets]
-            binary = _append(scene, binary, np.stack(curves, axis=1).astype(np.float32).ravel(), {})
-            written[tuple(targets)] = len(samplers)
+    for node, mesh in nodes:
+        key = curves[mesh].tobytes()
+        if key not in written:
+            binary = _append(scene, binary, curves[mesh].ravel(), {})
+            written[key] = len(samplers)
             output = len(scene["accessors"]) - 1
             samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
-        channels.append({"sampler": written[tuple(targets)], "target": {"node": node, "path": "weights"}})
+        channels.append({"sampler": written[key], "target": {"node": node, "path": "weights"}})
     animation = {"name": "speech", "samplers": samplers, "channels": channels}
     scene["animations"] = [*scene.get("animations", []), animation]
     return scene, binary
@@ -111,14 +114,25 @@ def read_glb(path: str | Path) -> tuple[dict, bytes]:
         ) from error
 
 
-def _target_names(mesh: dict) -> list[str]:
-    """ARKit's name for each morph target of a mesh, empty where it has none."""
-    extras = [part.get("extras") for part in (mesh, *mesh["primitives"])]
-    given = [one.get("targetNames") for one in extras if isinstance(one, dict)]
-    lists = [[arkit_name(str(name)) for name in names] for names in given if isinstance(names, list)]
-    named = max(lists, key=lambda names: len(set(names)), default=[])
-    count = len(mesh["primitives"][0].get("targets", []))
-    return [name or "" for name in named[:count]] + [""] * (count - len(named))
+def _curves(clip: FaceClip, scene: dict, mesh: int) -> np.ndarray | None:
+    """Weights (T, targets) of a mesh, by the targets' names or a VRM's expressions; None where none moves."""
+    names = target_names(scene["meshes"][mesh])
+    curves, moved = np.zeros((len(clip), len(names)), np.float32), False
+    for target, given in enumerate(names):
+        name = given if given in clip.names else arkit_name(given)
+        if name in clip.names:
+            curves[:, target], moved = clip[name], True
+    for name, binds in expressions_of(scene).items():
+        for (number, target), weight in binds.items():
+            if (
+                name in clip.names
+                and number == mesh
+                and target < len(names)
+                and names[target] not in clip.names
+            ):
+                curves[:, target] += weight * clip[name]
+                moved = True
+    return curves if moved else None
 
 
 def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:

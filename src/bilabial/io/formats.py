@@ -4,56 +4,166 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
+from bilabial.io.curve_files import to_audio2face, to_beat, to_frame_table, to_parquet
+from bilabial.io.engine_files import to_godot, to_unity, to_usd
 from bilabial.io.files import replacing
+from bilabial.io.frame_clock import FrameClock
+from bilabial.io.names import columns_by_name
+from bilabial.io.visemes import to_rhubarb_json, to_rhubarb_table, to_viseme_json, to_viseme_table
+from bilabial.io.vrma import to_vrma
+from bilabial.rig import RigProfile
+from bilabial.rig_shapes import LIVE_LINK_EYES, eye_rotations
 
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """What some formats want beside the clip. head: a GLB whose face the GLB format animates."""
+    """What formats want beside the clip.
+
+    head: a GLB whose face the GLB format animates. rig: whose shapes and names are written, None = those of
+    the format. start: timecode HH:MM:SS:FF of the first frame. node: path of the face in Unity and Godot.
+    title: the animation's name, None = that of the file.
+    """
 
     head: Path | None = None
+    rig: RigProfile | None = None
+    start: str | None = None
+    node: str = "Face"
+    title: str | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file. suffix: of its files. title: for users. write: makes a file at a path."""
+    """A kind of file.
+
+    suffix: of its files. title: for users. write: makes a file of a clip in the rig's names at a path; its
+    last argument is the clip before. rig: the profile it is written in where the user names none. readers:
+    what opens it. loses: what of a clip is not in it.
+    """
 
     suffix: str
     title: str
-    write: Callable[[FaceClip, Path, WriteOptions], object]
+    write: Callable[[FaceClip, Path, WriteOptions, FaceClip], object]
+    rig: str | None = None
+    readers: str = ""
+    loses: str = ""
 
 
-def _csv(clip: FaceClip, path: Path, options: WriteOptions) -> None:
-    clip.to_csv(path)
+def _csv(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
+    named = columns_by_name(clip.names)
+    if "jawOpen" not in named:
+        raise UserError("format_names", name="csv", names=clip.names)
+    plain = FaceClip(list(named), clip.values[:, list(named.values())], clip.fps)
+    clock = FrameClock.of(clip.fps, options.start)
+    plain.to_csv(path, clock.start_seconds, eye_rotations(arkit, LIVE_LINK_EYES))
 
 
-def _npz(clip: FaceClip, path: Path, options: WriteOptions) -> None:
+def _npz(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
     clip.to_npz(path)
 
 
-def _json(clip: FaceClip, path: Path, options: WriteOptions) -> None:
+def _json(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
     from bilabial.io.exporters import to_json
 
     to_json(clip, path)
 
 
-def _glb(clip: FaceClip, path: Path, options: WriteOptions) -> None:
+def _glb(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
     from bilabial.io.exporters import HEAD, to_glb
 
     to_glb(clip, path, options.head or HEAD)
 
 
+def _vrma(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
+    profile = options.rig or RigProfile.load("vrm")
+    turned = profile.eye_rotations(arkit)
+    gaze = None if turned is None else (turned[:, :2] + turned[:, 2:]) / 2
+    to_vrma(clip, path, gaze)
+
+
+def _unity(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
+    to_unity(clip, path, options.node, options.title or "speech")
+
+
+def _godot(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
+    to_godot(clip, path, options.node, options.title or "speech")
+
+
+def _of_visemes(write: Callable[..., object], default: str) -> Callable[..., object]:
+    """A writer of visemes with the resting and the closed one of the rig."""
+
+    def written(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
+        profile = options.rig or RigProfile.load(default)
+        if profile.rest is None:
+            raise UserError("format_visemes", name=profile.name)
+        write(clip, path, profile.rest, profile.closed)
+
+    return written
+
+
 FORMATS = {
-    "csv": Format(".csv", "Live Link Face CSV", _csv),
-    "json": Format(".json", "JSON, names and frames of weights", _json),
-    "npz": Format(".npz", "numpy archive of a FaceClip", _npz),
-    "glb": Format(".glb", "GLB of a head with the animation", _glb),
-}
+    "csv": Format(
+        ".csv", "Live Link Face CSV", _csv, None,
+        "Unreal Live Link Face importers, pandas", "rates are told by timecodes alone",
+    ),
+    "json": Format(
+        ".json", "JSON of LAM: names and frames of weights", _json, None, "any JSON reader",
+        "start timecode, turned eyes",
+    ),
+    "npz": Format(".npz", "numpy archive of a FaceClip", _npz, None, "numpy", "start timecode, turned eyes"),
+    "glb": Format(
+        ".glb", "GLB of a head with the animation", _glb, None,
+        "Blender, three.js, Unity (glTFast), Godot, Unreal", "start timecode, turned eyes",
+    ),
+    "a2f": Format(
+        ".a2f.json", "Audio2Face JSON", lambda clip, path, *_: to_audio2face(clip, path), "audio2face",
+        "Omniverse Audio2Face importers", "start timecode, turned eyes",
+    ),
+    "beat": Format(
+        ".beat.json", "BEAT JSON", lambda clip, path, *_: to_beat(clip, path), None,
+        "readers of BEAT and LAM", "start timecode, turned eyes; rates are told by times",
+    ),
+    "maya": Format(
+        ".maya.csv", "CSV with frame, timecode, seconds and a column a curve",
+        lambda clip, path, options, _: to_frame_table(clip, path, options.start), None,
+        "Maya and MotionBuilder scripts, spreadsheets", "turned eyes",
+    ),
+    "parquet": Format(
+        ".parquet", "Parquet table",
+        lambda clip, path, options, _: to_parquet(clip, path, options.start), None,
+        "pandas, polars, DuckDB, datasets", "turned eyes",
+    ),
+    "vrma": Format(
+        ".vrma", "VRM Animation", _vrma, "vrm",
+        "UniVRM, three-vrm, VRM viewers", "start timecode; what the rig has no expressions for",
+    ),
+    "unity": Format(".anim", "Unity AnimationClip", _unity, None, "Unity", "start timecode, turned eyes"),
+    "godot": Format(".tres", "Godot 4 Animation", _godot, None, "Godot 4", "start timecode, turned eyes"),
+    "usd": Format(
+        ".usda", "USD SkelAnimation", lambda clip, path, options, _: to_usd(clip, path, options.start), None,
+        "usdview, Omniverse, Maya, Houdini, Unreal", "turned eyes",
+    ),
+    "visemes": Format(
+        ".visemes.json", "15 visemes: weights of frames, and cues", _of_visemes(to_viseme_json, "oculus"),
+        "oculus", "any JSON reader", "all but the mouth; what happens behind the lips",
+    ),
+    "visemes-tsv": Format(
+        ".visemes.tsv", "15 visemes: rows of start, end, viseme, intensity",
+        _of_visemes(to_viseme_table, "oculus"), "oculus", "any table reader", "the same; mixtures of visemes",
+    ),
+    "rhubarb": Format(
+        ".rhubarb.json", "Rhubarb JSON, with intensities", _of_visemes(to_rhubarb_json, "rhubarb"), "rhubarb",
+        "plug-ins of Rhubarb Lip Sync", "the same; mixtures of shapes",
+    ),
+    "rhubarb-tsv": Format(
+        ".rhubarb.tsv", "Rhubarb TSV", _of_visemes(to_rhubarb_table, "rhubarb"), "rhubarb",
+        "plug-ins of Rhubarb Lip Sync", "the same; intensities",
+    ),
+}  # fmt: skip
 
 
 def formats_of(text: str) -> list[str]:
@@ -81,10 +191,13 @@ def write_clip(
 
     Raises UserError for an unknown format and for a target that cannot be written.
     """
-    path = Path(path)
+    path, options = Path(path), options or WriteOptions()
     name = format_of_path(path) if name is None else name
+    kind, options = FORMATS[name], replace(options, title=options.title or path.name.split(".")[0])
+    rig = options.rig or (RigProfile.load(kind.rig) if kind.rig else None)
+    shown = clip if rig is None else rig.apply(clip)
     with replacing(path) as partial:
-        FORMATS[name].write(clip, partial, options or WriteOptions())
+        kind.write(shown, partial, options, clip)
     return path
 
 

@@ -76,5 +76,25 @@ def convert(clip: FaceClip, convention: str) -> FaceClip:
     return replace(clip, values=values)
 
 
+def express(clip: FaceClip, convention: str) -> FaceClip:
+    """A face of this package as a rig of another convention shows it; `convert` is the way back.
+
+    "none": a rig without mouthClose, whose jaw stays up where lips are sealed over a lowered one. A clip
+    without jawOpen and mouthClose stays as it is.
+    """
+    if convention == "mediapipe" or not {"jawOpen", "mouthClose"} <= set(clip.names):
+        return clip
+    weights = clip.lip_weights
+    ratio = -weights["mouthClose"] / weights["jawOpen"] if weights.get("jawOpen") else 1.0
+    values = clip.values.copy()
+    jaw, close = (clip.names.index(name) for name in ("jawOpen", "mouthClose"))
+    cancelled = np.minimum(ratio * values[:, close], 1.0)
+    if convention in ("audio2face", "none"):
+        cancelled = np.minimum(cancelled, values[:, jaw])
+        values[:, jaw] -= cancelled
+    values[:, close] = 0.0 if convention == "none" else cancelled
+    return replace(clip, values=values)
+
+
 def _say_it() -> str:
     return f"say it with --mouth_close {', '.join(CONVENTIONS[:-1])} or {CONVENTIONS[-1]}"

@@ -1,0 +1,206 @@
+"""Rig profiles: every shipped one, files of one's own, and what they do to a clip."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from bilabial.clip import FaceClip
+from bilabial.errors import UserError
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
+from bilabial.io.mouth_close import convert, express
+from bilabial.io.names import arkit_name
+from bilabial.rig import RigProfile, RigWarning, shipped_rigs
+
+VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
+VOWELS = ("aa", "ih", "ou", "ee", "oh")
+
+
+def speech(num_frames: int = 90) -> FaceClip:
+    """A mouth that opens and closes in many shapes, sealed for 3 frames at the 30th and for 20 at the end."""
+    rng, times = np.random.default_rng(0), np.arange(num_frames)
+    values = np.zeros((num_frames, 52))
+    for name, size in (("jawOpen", 0.35), ("mouthPucker", 0.5), ("mouthFunnel", 0.2), ("eyeLookOutLeft", 0.4),
+                       ("mouthSmileLeft", 0.2), ("mouthSmileRight", 0.3), ("eyeBlinkLeft", 1.0)):  # fmt: skip
+        wave = np.sin(times * rng.uniform(0.1, 0.6) + rng.uniform(0, 6))
+        values[:, ARKIT_BLENDSHAPES.index(name)] = size * wave.clip(min=0)
+    jaw, close = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose"))
+    values[:, jaw] += 0.05
+    sealed = [*range(30, 33), *range(70, num_frames)]
+    values[sealed, ARKIT_BLENDSHAPES.index("mouthFunnel")] = 0
+    clip = FaceClip(ARKIT_BLENDSHAPES, values, 30)
+    for frame in sealed:
+        values[frame, close] = clip.lip_distance_mm()[frame] / 38.0 / 1.05
+    return FaceClip(ARKIT_BLENDSHAPES, values, 30)
+
+
+SPEECH = speech()
+SEALED = SPEECH.lip_distance_mm() < 0.01
+
+
+@pytest.mark.parametrize("name", shipped_rigs())
+def test_shipped_profiles(name):
+    profile = RigProfile.load(name)
+    shown = profile.apply(SPEECH)
+    assert shown.names == profile.names and len(shown) == len(SPEECH) and shown.fps == 30
+    assert (
+        RigProfile.from_dict(name, json.loads(json.dumps(profile.to_dict()))).to_dict() == profile.to_dict()
+    )
+    meant = [arkit_name(channel.name) for channel in profile.channels]
+    for channel, known in zip(profile.channels, meant, strict=True):
+        if known and name != "vroid":  # the same shape, spelled another way
+            assert dict(channel.terms) == {known: 1.0}
+    if profile.poses:
+        assert shown.lip_distance_mm()[SEALED].max() < 0.01
+        assert np.abs(shown.lip_distance_mm() - SPEECH.lip_distance_mm()).max() < 1.0
+
+
+def test_names_that_programs_ask_for():
+    assert RigProfile.load("arkit").names == ARKIT_BLENDSHAPES
+    csv = RigProfile.load("live_link").names
+    assert csv.index("JawRight") == csv.index("JawLeft") - 1 and csv[0] == "EyeBlinkLeft"
+    assert RigProfile.load("mediapipe").names == ("_neutral", *sorted(set(ARKIT_BLENDSHAPES) - {"tongueOut"}))
+    assert {"eyeBlink_L", "jawLeft", "mouthSmile_R"} <= set(RigProfile.load("arkit_lr").names)
+    assert RigProfile.load("oculus").names == VISEMES
+    assert RigProfile.load("rhubarb").names == tuple("ABCDEFGHX")
+    assert RigProfile.load("vrm").names == (*VOWELS, "blinkLeft", "blinkRight")
+    cc = RigProfile.load("character_creator").apply(SPEECH)
+    for corner in ("Up_L", "Up_R", "Down_L", "Down_R"):
+        assert np.allclose(cc[f"Mouth_Pucker_{corner}"], SPEECH["mouthPucker"])
+
+
+@pytest.mark.parametrize("convention", ["arkit", "audio2face", "mediapipe"])
+def test_mouth_close_comes_back(convention):
+    there = express(SPEECH, convention)
+    back = convert(there, convention)
+    for name in ("jawOpen", "mouthClose"):
+        assert np.allclose(back[name], SPEECH[name], atol=1e-6)
+    if convention == "arkit":  # it cancels the jaw 1:1, so that a mesh is sealed
+        assert np.allclose(there["jawOpen"][SEALED], there["mouthClose"][SEALED])
+    if convention == "audio2face":
+        assert there["jawOpen"][SEALED].max() < 1e-6 and there["mouthClose"][SEALED].max() > 0.05
+
+
+def test_a_rig_without_mouth_close_closes_by_the_jaw():
+    there = express(SPEECH, "none")
+    assert there["mouthClose"].max() == 0 and there["jawOpen"][SEALED].max() < 1e-6
+
+
+def test_closures_are_pp_and_silence_is_sil():
+    shown = RigProfile.load("oculus").apply(SPEECH)
+    assert shown["PP"][30:33].min() == 1 and shown["PP"][75:].max() == 0
+    assert shown["sil"][75:].min() > 0.6 and shown["sil"][30:33].max() == 0
+
+
+def test_vowels_are_told_apart():
+    values = np.zeros((40, 52))
+    for frames, pose in (
+        (slice(10, 20), {"jawOpen": 0.5}),
+        (slice(30, 40), {"mouthPucker": 0.8, "jawOpen": 0.12}),
+    ):
+        for name, value in pose.items():
+            values[frames, ARKIT_BLENDSHAPES.index(name)] = value
+    shown = RigProfile.load("vrm").apply(FaceClip(ARKIT_BLENDSHAPES, values, 30))
+    assert max(VOWELS, key=lambda name: shown[name][15]) == "aa"
+    assert max(VOWELS, key=lambda name: shown[name][35]) == "ou"
+
+
+def test_every_entry_of_a_file(tmp_path):
+    rig = {
+        "channels": {
+            "Open": {"from": {"jawOpen": 1}, "gain": 2, "offset": 0.1, "curve": 2, "limits": [0.1, 0.5]},
+            "Smile_L": "mouthSmileLeft", "Smile_R": "mouthSmileRight",
+        },
+        "missing": {"mouthFunnel": {"jawOpen": 0.5}},
+        "pairs": [["Smile_L", "Smile_R"]], "mirrored": True,
+        "eyes": {"yaw_degrees": 30, "pitch_degrees": 20},
+    }  # fmt: skip
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(rig))
+    profile = RigProfile.load(path)
+    shown, face = profile.apply(SPEECH), express(SPEECH, "arkit")
+    jaw = np.minimum(face["jawOpen"] + 0.5 * face["mouthFunnel"], 1.0)
+    assert np.allclose(shown["Open"], np.clip(0.1 + 2 * jaw**2, 0.1, 0.5), atol=1e-6)
+    assert np.allclose(shown["Smile_L"], SPEECH["mouthSmileRight"])  # its left is the viewer's
+    turned = profile.eye_rotations(SPEECH)
+    assert np.allclose(turned[:, 0], 30 * SPEECH["eyeLookOutLeft"]) and turned.shape == (90, 4)
+    assert RigProfile.load(profile.save(tmp_path / "again.json")).to_dict() == profile.to_dict()
+    assert RigProfile.load("arkit").eye_rotations(SPEECH) is None
+
+
+def test_measured_lips_are_followed():
+    """A rig whose jaw opens half as far and whose mouthClose takes away two thirds of that."""
+    rig = {"channels": {name: name for name in ("jawOpen", "mouthClose", "mouthFunnel")},
+           "lip_mm": {"jawOpen": 19.0, "mouthClose": -12.7, "mouthFunnel": 6.0}}  # fmt: skip
+    shown = RigProfile.from_dict("half", rig).apply(SPEECH)
+    on_mesh = 19.0 * shown["jawOpen"] - 12.7 * shown["mouthClose"] + 6.0 * shown["mouthFunnel"]
+    assert np.abs(on_mesh.clip(min=0) - SPEECH.lip_distance_mm()).max() < 0.01
+    assert np.allclose(shown.lip_distance_mm(), on_mesh.clip(min=0), atol=1e-4)
+
+
+def test_what_a_rig_cannot_show_is_told():
+    small = {"channels": {"jawOpen": "jawOpen"}, "lip_mm": {"jawOpen": 5.0}}
+    with pytest.warns(RigWarning, match=r"part the lips too little in \d+ frames, up to 1\d\.\d mm"):
+        RigProfile.from_dict("small", small).apply(SPEECH)
+    stuck = {"channels": {"open": {"from": {}, "offset": 0.5, "limits": [0.5, 1]}}, "lip_mm": {"open": 20}}
+    with pytest.warns(RigWarning, match="stay apart in 23 frames in which they should be closed"):
+        RigProfile.from_dict("stuck", stuck).apply(SPEECH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RigWarning)
+        RigProfile.load("arkit").apply(SPEECH)
+
+
+@pytest.mark.parametrize("given, sentence", [
+    ({"chanels": {}}, "a rig profile has no chanels; its entries are title, mouth_close, channels"),
+    ({"channels": {"a": "jawopen"}}, "a names jawopen; accepted are eyeBlinkLeft"),
+    ({"channels": {"a": {"form": {}}}}, "a names form; accepted are from, gain, offset, curve, limits"),
+    ({"channels": {"a": {"from": {"jawOpen": "x"}}}}, "a jawOpen must be a finite number, got 'x'"),
+    ({"channels": {"a": {"from": {}, "limits": [0, 2]}}}, "limits [low, high] within 0..1"),
+    ({"channels": {"a": "jawOpen"}, "lip_mm": {"b": 1}}, "lip_mm names b; accepted are a"),
+    ({"channels": {"a": "jawOpen"}, "missing": {"b": {}}}, "missing names b"),
+    ({"channels": {"a": "jawOpen"}, "mouth_close": "apple"}, "mouth_close of a rig must be one of arkit, "),
+    ({"channels": {"a": "jawOpen"}, "pairs": [["a"]]}, "pairs of a rig are lists of two names"),
+    ({"channels": ["jawOpen"]}, "'channels' of a rig profile must be an object"),
+    ({}, "a rig profile needs channels or poses"),
+    ([], "'the profile' of a rig profile must be an object"),
+])  # fmt: skip
+def test_wrong_files_are_sentences(tmp_path, given, sentence):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(given))
+    with pytest.raises(UserError) as error:
+        RigProfile.load(path)
+    assert str(error.value).startswith(f"{path}: ") and sentence in str(error.value)
+
+
+def test_missing_and_damaged_files_are_sentences(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match="a rig is a profile of this package .arkit, arkit_lr,.* got 'arkitt'"
+    ):
+        RigProfile.load("arkitt")
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(UserError, match="x.json is no JSON of a rig profile"):
+        RigProfile.load(tmp_path / "x.json")
+
+
+def test_sealed_is_sealed_on_the_embedded_head():
+    """The shipped ARKit profile on an ARKit mesh that nobody fitted."""
+    from bilabial.io.avatars import read_avatar
+    from bilabial.io.exporters import HEAD
+
+    part = read_avatar(HEAD).parts[0]
+    shown = RigProfile.load("arkit").apply(SPEECH)
+    extras_gap = _middle_gap(part, shown)
+    assert extras_gap[SEALED].max() < SEALED_MM
+
+
+def _middle_gap(part, clip: FaceClip) -> np.ndarray:
+    """How far the lips' middle vertices (extras of the head) are further apart than at rest, (T,) mm."""
+    from bilabial.io.exporters import HEAD, read_glb
+
+    extras = read_glb(HEAD)[0]["meshes"][0]["extras"]
+    upper, lower = (
+        min(extras[lip], key=lambda v: abs(part.points[v, 0])) for lip in ("upperLip", "lowerLip")
+    )
+    moved = sum(clip[name][:, None] * (delta[upper] - delta[lower]) for name, delta in part.targets.items())
+    return np.maximum(moved[:, 1], 0.0) * 1000

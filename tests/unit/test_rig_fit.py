@@ -1,0 +1,196 @@
+"""`fit_rig` on differing avatars, made from the embedded head and judged by its own marks of the lips."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_rig import SPEECH
+
+from bilabial.clip import FaceClip
+from bilabial.errors import UserError
+from bilabial.io.avatars import read_avatar
+from bilabial.io.exporters import HEAD, read_glb, write_glb
+from bilabial.rig import RigProfile
+from bilabial.rig_fit import fit_rig
+from tools.make_head.glb import Part, read_mesh
+from tools.make_head.glb import write_glb as write_parts
+
+SEALED = SPEECH.lip_distance_mm() < 0.01
+DROPPED = (
+    "mouthFunnel",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthShrugUpper",
+    "mouthClose",
+    "cheekPuff",
+)
+VOWELS = {
+    "aa": {"jawOpen": 0.7}, "ih": {"jawOpen": 0.2, "mouthStretchLeft": 0.4, "mouthStretchRight": 0.4},
+    "ou": {"jawOpen": 0.25, "mouthPucker": 0.9}, "oh": {"jawOpen": 0.5, "mouthFunnel": 0.5},
+    "ee": {"jawOpen": 0.15, "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def skin():
+    return read_mesh(HEAD, "skin")
+
+
+def avatar(path: Path, skin, deltas: dict[str, np.ndarray], scale: float = 1.0) -> Path:
+    """The skin of the head, and its teeth, with other morph targets."""
+    material = {"pbrMetallicRoughness": {}}
+    parts = [
+        Part("skin", scale * skin.positions, skin.triangles, scale * np.array([*deltas.values()]), material)
+    ]
+    for name in ("teeth_upper", "teeth_lower"):
+        teeth = read_mesh(HEAD, name)
+        moves = np.zeros((len(deltas), *teeth.positions.shape))
+        moves[0] = mixed(teeth, {"jawOpen": 1.0})  # the first target opens the jaw
+        parts.append(Part(name, scale * teeth.positions, teeth.triangles, scale * moves, material))
+    write_parts(path, parts, [*deltas], {})
+    return path
+
+
+def mixed(mesh, weights: dict[str, float]) -> np.ndarray:
+    moved = np.zeros_like(mesh.positions)
+    for name, weight in weights.items():
+        moved = moved + weight * mesh.deltas[mesh.target_names.index(name)]
+    return moved
+
+
+def targets(skin, size: float = 1.0, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    kept = [name for name in skin.target_names if name not in without]
+    jaw_first = ["jawOpen", *(name for name in kept if name != "jawOpen")]
+    return {name: mixed(skin, {name: size}) for name in jaw_first}
+
+
+def spelled(name: str) -> str:
+    name = (
+        name.removesuffix("Left") + "_L"
+        if name.endswith("Left") and not name.startswith(("jaw", "mouthLeft"))
+        else name
+    )
+    return f"Face.M_F00_{name[0].upper()}{name[1:]}"
+
+
+def vrm(path: Path, skin) -> Path:
+    """A VRM 1.0 whose expressions are five vowels and two blinks, bound to targets of other names."""
+    poses = VOWELS | {"blinkLeft": {"eyeBlinkLeft": 1.0}, "blinkRight": {"eyeBlinkRight": 1.0}}
+    avatar(path, skin, {f"shape{k}": mixed(skin, pose) for k, pose in enumerate(poses.values())})
+    scene, binary = read_glb(path)
+    node = next(k for k, one in enumerate(scene["nodes"]) if one.get("name") == "skin")
+    preset = {
+        name: {"morphTargetBinds": [{"node": node, "index": k, "weight": 1.0}]}
+        for k, name in enumerate(poses)
+    }
+    scene["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "expressions": {"preset": preset}}}
+    scene["extensionsUsed"] = [*scene.get("extensionsUsed", []), "VRMC_vrm"]
+    return write_glb(path, scene, binary)
+
+
+def gap_mm(path: Path, clip: FaceClip, scale: float = 1.0) -> np.ndarray:
+    """How far the middle vertices of the lips are parted, (T,) mm; which they are the head's extras say."""
+    extras = read_glb(HEAD)[0]["meshes"][0]["extras"]
+    shown = read_avatar(path)
+    part = max(shown.parts, key=lambda one: len(one.points))
+    upper, lower = (
+        min(extras[lip], key=lambda v: abs(part.points[v, 0])) for lip in ("upperLip", "lowerLip")
+    )
+    moved = np.zeros(len(clip))
+    for name in clip.names:
+        moves = shown.moves(part, name)
+        moved = moved + clip[name] * (moves[upper, 1] - moves[lower, 1])
+    return np.maximum(moved, 0.0) * 1000 / scale
+
+
+def check(path: Path, fit, scale: float = 1.0) -> None:
+    gap = gap_mm(path, fit.profile.apply(SPEECH), scale)
+    assert np.abs(gap - SPEECH.lip_distance_mm()).max() < 1.0
+    assert gap[SEALED].max() < 0.5
+
+
+def test_our_head():
+    fit = fit_rig(HEAD)
+    assert fit.base == "arkit" and not fit.missing and fit.seals and not fit.scaled
+    assert fit.opens_mm == pytest.approx(34.8, abs=1.5) and fit.profile.mouth_close == "arkit"
+    check(HEAD, fit)
+
+
+def test_renamed_shapes(tmp_path, skin):
+    path = avatar(tmp_path / "renamed.glb", skin, {spelled(name): one for name, one in targets(skin).items()})
+    fit = fit_rig(path)
+    assert not fit.missing and "Face.M_F00_JawOpen" in fit.profile.names and fit.seals
+    assert "Face.M_F00_EyeBlink_L" in fit.profile.names
+    check(path, fit)
+    saved = RigProfile.load(fit.profile.save(tmp_path / "renamed.json"))
+    assert np.allclose(saved.apply(SPEECH).values, fit.profile.apply(SPEECH).values)
+
+
+def test_halved_shapes(tmp_path, skin):
+    path = avatar(tmp_path / "halved.glb", skin, targets(skin, 0.5))
+    fit = fit_rig(path)
+    assert fit.opens_mm == pytest.approx(17.4, abs=1.0) and fit.seals
+    gains = {channel.name: channel.gain for channel in fit.profile.channels}
+    assert gains["jawOpen"] == pytest.approx(38 / fit.opens_mm, abs=0.01)
+    check(path, fit)
+
+
+def test_missing_shapes(tmp_path, skin):
+    path = avatar(tmp_path / "missing.glb", skin, targets(skin, without=DROPPED))
+    fit = fit_rig(path)
+    assert set(fit.missing) == set(DROPPED) and fit.sealed_mm is None and not fit.seals
+    assert fit.profile.mouth_close == "none"
+    assert {"mouthFunnel", "mouthStretchLeft", "mouthShrugUpper"} <= set(fit.profile.missing)
+    check(path, fit)
+    smiled = FaceClip(
+        SPEECH.names, np.where(np.array(SPEECH.names) == "mouthStretchLeft", 0.6, SPEECH.values), 30
+    )
+    assert (fit.profile.apply(smiled)["mouthSmileLeft"] > fit.profile.apply(SPEECH)["mouthSmileLeft"]).all()
+
+
+def test_a_vrm_with_vowels_only(tmp_path, skin):
+    path = vrm(tmp_path / "vowels.vrm", skin)
+    fit = fit_rig(path)
+    assert fit.base == "vrm" and set(fit.profile.names) == {*VOWELS, "blinkLeft", "blinkRight"}
+    assert fit.opener == "aa" and fit.opens_mm == pytest.approx(0.7 * 34.8, abs=1.0)
+    check(path, fit)
+
+
+def test_drawn_in_other_units(tmp_path, skin):
+    """Ten units are a metre: the eyes tell."""
+    path = avatar(tmp_path / "large.glb", skin, targets(skin), scale=10.0)
+    fit = fit_rig(path)
+    assert fit.scaled
+    assert np.abs(gap_mm(path, fit.profile.apply(SPEECH), 10.0) - SPEECH.lip_distance_mm()).max() < 2.0
+
+
+def test_audio2face_convention_is_measured(tmp_path, skin):
+    shapes = targets(skin)
+    shapes["mouthClose"] = mixed(skin, {"jawOpen": 1.0, "mouthClose": 1.0})
+    path = avatar(tmp_path / "a2f.glb", skin, shapes)
+    fit = fit_rig(path)
+    assert fit.profile.mouth_close == "audio2face"
+    check(path, fit)
+
+
+def test_wrong_files_are_sentences(tmp_path, skin):
+    still = avatar(tmp_path / "still.glb", skin, {name: one * 0 for name, one in targets(skin).items()})
+    with pytest.raises(UserError, match="still.glb has no lips that part"):
+        fit_rig(still)
+    strange = avatar(
+        tmp_path / "strange.glb", skin, {"a": mixed(skin, {"jawOpen": 1.0}), "b": mixed(skin, {})}
+    )
+    with pytest.raises(
+        UserError, match="strange.glb has no shapes of a known rig; its morph targets are a, b"
+    ):
+        fit_rig(strange)
+    scene, binary = read_glb(HEAD)
+    draco = scene | {"extensionsUsed": ["KHR_draco_mesh_compression"]}
+    with pytest.raises(UserError, match="draco.glb is compressed .KHR_draco_mesh_compression."):
+        fit_rig(write_glb(tmp_path / "draco.glb", draco, binary))
+    cut = write_glb(tmp_path / "cut.glb", json.loads(json.dumps(scene)), binary[: len(binary) // 3])
+    with pytest.raises(UserError, match="cut.glb is damaged"):
+        fit_rig(cut)
+    with pytest.raises(FileNotFoundError):
+        fit_rig(tmp_path / "none.glb")
