@@ -24,7 +24,7 @@ from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import resample
-from bilabial.training.data.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips
+from bilabial.io.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips
 from bilabial.training.evaluation import metrics
 from bilabial.training.evaluation.tables import table, write_card
 from bilabial.training.teachers.synthesizers import kokoro_phonemes, speak_espeak, speak_kokoro

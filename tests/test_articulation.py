@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.training.data.phones import ARTICULATION, SILENCES, articulation, ipa_of, is_phone
+from bilabial.io.phones import ARTICULATION, SILENCES, articulation, ipa_of, is_phone
 
 
 def features_of(name: str, times: tuple[float, ...] = (0.05,)) -> np.ndarray:

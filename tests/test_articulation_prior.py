@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from bilabial.articulation import OPEN, SHAPES, articulate, shows_tongue
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
-from bilabial.training.data.articulation_prior import OPEN, SHAPES, articulate, shows_tongue
 
 NUM_FRAMES, FPS = 100, 50
 SECONDS = np.arange(NUM_FRAMES) / FPS

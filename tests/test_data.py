@@ -5,16 +5,16 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 
+from bilabial.articulation import articulate
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.io.audio import encode_wav
 from bilabial.io.capture import UNSEEN_BLENDSHAPES, Capture
-from bilabial.training.data.articulation_prior import articulate
+from bilabial.io.phones import articulation
 from bilabial.training.data.augmentation import Augmentation, Changes, augment
 from bilabial.training.data.corpora import Take
 from bilabial.training.data.emotions import express
-from bilabial.training.data.phones import articulation
 from bilabial.training.data.schema import (
     FEATURES,
     SCHEMA,

@@ -6,7 +6,7 @@ from conftest import build_random
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.speech_encoder_bilabial import BilabialSpeechEncoder
-from bilabial.training.data.phones import ARTICULATION
+from bilabial.io.phones import ARTICULATION
 
 pytest.importorskip("hama")
 

@@ -5,7 +5,7 @@ import json
 from conftest import ROOT
 
 from benchmarks.languages import SENTENCES, draw_jobs, in_arpabet
-from bilabial.training.data.phones import ipa_of, is_phone
+from bilabial.io.phones import ipa_of, is_phone
 from bilabial.training.evaluation.metrics import BILABIALS, LABIALS, OPEN_VOWELS
 
 ARPABET = (

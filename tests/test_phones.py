@@ -8,7 +8,7 @@ import pytest
 from conftest import EXAMPLE
 
 from bilabial.io.audio import load_audio
-from bilabial.training.data.phones import seals_lips
+from bilabial.io.phones import seals_lips
 from bilabial.training.evaluation.metrics import BILABIALS
 from bilabial.training.teachers.phone_times import (
     Aligner,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bilabial.io.audio import load_audio
-from bilabial.training.data.phones import ARTICULATION, articulation
+from bilabial.io.phones import ARTICULATION, articulation
 from bilabial.training.data.speech_corpora import read_emodb, read_labelled, read_recordings, read_voices
 
 HEADER = "signal x\ntype 0\nseparator ;\nnfields 1\n#\n"

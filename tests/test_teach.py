@@ -14,7 +14,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.io.audio import encode_wav, load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
-from bilabial.training.data.phones import ARTICULATION, articulation
+from bilabial.io.phones import ARTICULATION, articulation
 from bilabial.training.data.schema import (
     FEATURES,
     SCHEMA,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bilabial.io.audio import load_audio
-from bilabial.training.data.phones import ARTICULATION, articulation
+from bilabial.io.phones import ARTICULATION, articulation
 from bilabial.training.teachers import synthesize, synthesizers
 from bilabial.training.teachers.synthesize import SENTENCES, VoicesArguments
 from bilabial.training.teachers.synthesizers import (

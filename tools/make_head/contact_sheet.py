@@ -27,7 +27,7 @@ from bilabial.clip import FaceClip
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.io.audio import decode_audio
 from bilabial.io.media import open_media
-from bilabial.training.data.phones import Phone, ipa_of, seals_lips
+from bilabial.io.phones import Phone, ipa_of, seals_lips
 from bilabial.training.teachers.phone_times import find_spikes, load_recogniser, phones_of_spikes
 from bilabial.training.teachers.synthesizers import speak_flite
 from tools.make_head.picture import VIEWS, Draw, open_head

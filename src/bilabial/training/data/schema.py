@@ -23,8 +23,8 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.io.audio import decode_wav, encode_wav
 from bilabial.io.capture import Capture
 from bilabial.io.head_landmarks import LIPS
+from bilabial.io.phones import Phone
 from bilabial.training.data.corpora import Take
-from bilabial.training.data.phones import Phone
 
 ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
 

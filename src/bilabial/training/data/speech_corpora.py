@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.io.phones import SILENCES, Phone, articulation
 from bilabial.io.tables import decoded
 from bilabial.training.data.corpora.take import AUDIO_SUFFIXES, files_below, with_suffix_of
-from bilabial.training.data.phones import SILENCES, Phone, articulation
 
 # SAMPA of EmoDB's labels -> IPA. A stop is a closure ("t", after a pause "_t"), a burst ("!t") and aspiration
 # ("tasp").

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from bilabial.articulation import TONGUE, TONGUE_MASK, articulate
 from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.conditions_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.training.data.articulation_prior import TONGUE, TONGUE_MASK, articulate
+from bilabial.io.phones import Phone, articulation
 from bilabial.training.data.augmentation import Augmentation, Changes, draw_changes, draw_music, resting_face
 from bilabial.training.data.emotions import PRIOR_BLENDSHAPES, express
-from bilabial.training.data.phones import Phone, articulation
 from bilabial.training.data.schema import read_row, spans_of, waveform_of
 
 HEARING_INPUTS = ("articulation", "articulation_mask")
@@ -46,7 +46,7 @@ class TrainingWindows(torch.utils.data.Dataset):
     bilabial.training.data.emotions; with it the prior's channels count, where the capture does not see them:
     neutral is 0. default_share: of the windows of a named style, how many are given as the default one, which
     so becomes the average of all. articulation_prior: where a row has phones, labels get the shapes of
-    bilabial.training.data.articulation_prior, and the tongue counts; a tongue that was captured stays as it
+    bilabial.articulation, and the tongue counts; a tongue that was captured stays as it
     is. music: recordings (S,) float16 at 16 kHz, heard in half of the windows with music.
     """
 

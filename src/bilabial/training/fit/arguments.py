@@ -84,7 +84,7 @@ class TrainArguments:
         default=True,
         metadata={
             "help": "Give labels what no capture shows: the tongue at th, the lower lip under the teeth at f "
-            "and v (articulation_prior.py), in rows with phones."
+            "and v (bilabial.articulation), in rows with phones."
         },
     )
     music: Path | None = field(

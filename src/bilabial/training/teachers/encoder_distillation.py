@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bilabial.training.data.phones import ARTICULATION
+from bilabial.io.phones import ARTICULATION
 from bilabial.training.teachers.phone_recognizer import STATE_SIZE, PhoneRecogniser
 from bilabial.training.teachers.whisper_teacher import Listener
 

@@ -36,7 +36,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.hub.styles_bilabial import restyle
 from bilabial.io.audio import load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
-from bilabial.training.data.phones import ARTICULATION, articulation, seals_lips
+from bilabial.io.phones import ARTICULATION, articulation, seals_lips
 from bilabial.training.data.schema import (
     ROWS_PER_GROUP,
     SCHEMA,

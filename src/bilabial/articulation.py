@@ -20,9 +20,9 @@ from bilabial.hub.blendshapes_bilabial import (
     SEALED_GAP,
 )
 from bilabial.hub.lips_bilabial import lip_distance, set_lip_distance
-from bilabial.training.data.phones import Phone, has_features, seals_lips
+from bilabial.io.phones import Phone, has_features, seals_lips
 
-# Articulatory features of a phone (bilabial.training.data.phones) -> least coefficients, and under LIPS the
+# Articulatory features of a phone (bilabial.io.phones) -> least coefficients, and under LIPS the
 # least distance of the lips in lip units (0.1 = 3.8 mm). What is done: at th the tip of the tongue is seen
 # between the teeth (nearly 9 of 10 Californians, 1 of 10 British speakers; Ladefoged, Maddieson 1996, "The
 # Sounds of the World's Languages", p. 143), for which jaw and lips must be open; at f and v the lower lip
