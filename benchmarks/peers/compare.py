@@ -154,7 +154,7 @@ def measure(peer: Peer, job: Path, cases: list[Case], mapping: Callable[[], dict
     result_path = job.with_name("result.json")
     result_path.unlink(missing_ok=True)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    split = 2  # interpreter and script; then job and result, then what is the peer's own
+    split = 3 if command[1] == "-m" else 2  # before job and result; what follows is the peer's own
     command = [*command[:split], str(job), str(result_path), *command[split:]]
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads, cwd=ROOT)
