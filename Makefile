@@ -1,4 +1,5 @@
-# `make demo` opens the app, `make test` runs the tests; both set up .venv first.
+# `make demo` opens the app, `make test` runs the tests that take minutes, `make test-all` these and the rest; all set
+# up .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ NPM_INSTALL = mkdir -p $(VENV)/npm && cp $(APP)/package.json $(APP)/package-lock
 	npm ci --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: setup demo train-setup test lint bundle clean
+.PHONY: setup demo train-setup test test-all lint bundle clean
 
 setup: $(VENV)/.app $(VENV)/.npm
 
@@ -56,7 +57,10 @@ lint: $(VENV)/.test
 
 test: $(VENV)/.test $(VENV)/.npm $(VENV)/.checkers
 	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: test
+	$(BIN)/python -m pytest -m slow
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info

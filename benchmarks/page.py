@@ -12,8 +12,8 @@ import tempfile
 import time
 
 import numpy as np
-from browsing import BROWSER_FLAGS, CHROMIUM
 from playwright.sync_api import Page, sync_playwright
+from support.browsing import BROWSER_FLAGS, CHROMIUM
 
 from benchmarks.load import EXAMPLE, start_app
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 import pytest
-from conftest import build_random
+from support.models import build_random
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 

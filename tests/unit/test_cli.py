@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLE, ROOT
+from support.paths import EXAMPLE, ROOT
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.cli import main

@@ -1,0 +1,254 @@
+"""Live mode on the real page: Chromium's fake microphone repeats a speech file, and the head speaks along."""
+
+import base64
+import json
+import re
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from support.browsing import BROWSER_FLAGS, CHROMIUM, wait_for_head
+from support.paths import EXAMPLE
+
+from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial.animator import Animator
+from bilabial.app.player import STATIC, write_page
+from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
+from bilabial.errors import UserError
+from bilabial.io.audio import encode_wav, load_audio
+
+pytestmark = pytest.mark.slow
+
+WATCH_MICROPHONES = """
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+window.microphones = [];
+navigator.mediaDevices.getUserMedia = async (asked) => {
+    const microphone = await ask(asked);
+    microphones.push(...microphone.getTracks());
+    return microphone;
+};"""
+WATCH_FACES = """() => {
+    window.faces = [];
+    const canvas = document.querySelector(".bilabial-canvas");
+    canvas.addEventListener("bilabial-live", ({detail}) => faces.push(detail));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Its microphone hears the example, again and again."""
+    if not CHROMIUM:
+        pytest.skip("no chromium found (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    sound = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    sound.write_bytes(encode_wav(load_audio(EXAMPLE)))
+    with sync_playwright() as playwright:
+        flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={sound}"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
+    """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
+    clip = Animator.from_pretrained()(
+        (16000, np.tile(speech, 2 + int(times.max() * 16000 / len(speech)))), motion=()
+    )
+    predicted, length = clip.lip_distance_mm(), len(speech) / 16000
+    starts = np.arange(0, length, 0.01)
+    curves = [np.interp(times + start, clip.times, predicted) for start in starts]
+    return max(np.corrcoef(curve, drawn)[0, 1] for curve in curves)
+
+
+def test_the_head_speaks_along(page, three, speech):
+    page.add_init_script(WATCH_MICROPHONES)
+    page.reload()
+    page.wait_for_function("window.bilabialAsked?.intensity === 1")
+    page.get_by_label("Amount of the style").last.fill("0.5")
+    page.keyboard.press("Tab")
+    page.wait_for_function("bilabialAsked.style.default === 0.5")  # what the page's controls say
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length >= 50 && faces.at(-1).time > 7")  # software drawing is slow
+    assert page.get_by_role("button", name="Stop", exact=True).get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.querySelector('.bilabial-level').value") >= 0
+    page.evaluate(
+        "() => { window.bilabialAsked = {...bilabialAsked, emotion: {happy: 1}};"
+        "window.dispatchEvent(new Event('bilabial-asked')); }"
+    )
+    changed = page.evaluate("faces.at(-1).time")
+    page.wait_for_function(f"faces.at(-1).time > {changed} + 4")
+    shown = page.inner_text(".bilabial-delay")
+    page.click(".bilabial-live")
+    faces = page.evaluate("faces")
+    times, values = np.array([one["time"] for one in faces]), np.array([one["values"] for one in faces])
+    clip = FaceClip(ARKIT_BLENDSHAPES, values.clip(0, 1), 30)
+    early = times < changed
+    assert np.ptp(clip.lip_distance_mm()[early]) > 3
+    assert best_correlation(times[early], clip.lip_distance_mm()[early], speech) >= 0.8
+    assert clip["mouthSmileLeft"][-3:].mean() > clip["mouthSmileLeft"][early].mean() + 0.2
+    # what was measured is shown; it is at least what the model needs to hear
+    delays = np.array([one["delay"] for one in faces])
+    assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 8000
+    assert delays.min() - 1 <= int(shown.split()[0]) <= delays.max() + 1
+    # nothing goes on
+    page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
+    count = page.evaluate("faces.length")
+    page.wait_for_timeout(500)
+    assert page.evaluate("faces.length") == count
+    assert page.is_hidden(".bilabial-level") and page.inner_text(".bilabial-live") == "Live"
+    assert page.errors == []
+
+
+def test_a_full_server_says_so_until_somebody_left(page, three, address):
+    config = json.load(urllib.request.urlopen(f"{address}/config"))
+    player = next(
+        one["id"] for one in config["components"] if "live_start" in one["props"].get("server_fns", ())
+    )
+
+    def call(function: str, asked: dict) -> dict:
+        body = {"component_id": player, "fn_name": function, "session_hash": "seat", "data": asked}
+        request = urllib.request.Request(
+            f"{address}/gradio_api/component_server", json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        return json.load(urllib.request.urlopen(request))
+
+    def keep_seats(keys: list[str], left: threading.Event) -> None:
+        piece = base64.b64encode(bytes(3200)).decode()
+        while not left.wait(0.5):
+            assert all("frames" in call("live_feed", {"key": key, "sound": piece}) for key in keys)
+
+    wait_for_head(page)
+    asked = {"emotion": "neutral", "intensity": 1.0, "style": {}}
+    answers = [call("live_start", asked) for _ in range(MAX_SESSIONS_OF_CLIENT + 1)]
+    full = str(UserError("live_client", count=MAX_SESSIONS_OF_CLIENT))
+    assert answers[-1]["error"] == full
+    left = threading.Event()
+    with ThreadPoolExecutor() as others:
+        seats = others.submit(keep_seats, [answer["key"] for answer in answers[:-1]], left)
+        try:
+            page.click(".bilabial-live")
+            page.get_by_text(full).wait_for()
+            assert page.inner_text(".bilabial-live") == "Live"
+        finally:
+            left.set()
+        seats.result()
+    time.sleep(IDLE_SECONDS + 1)  # of silence, and their seats are free
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length > 3")
+    assert page.errors == []
+
+
+def test_stopped_while_the_browser_asks(page, three):
+    """No seat of the server is taken, and the microphone is let go."""
+    page.add_init_script(WATCH_MICROPHONES)
+    page.reload()
+    wait_for_head(page)
+    asked = []
+    page.on(
+        "request",
+        lambda request: asked.append(request.post_data or "") if "component_server" in request.url else None,
+    )
+    page.evaluate("""() => {
+        const ask = navigator.mediaDevices.getUserMedia;
+        const waiting = () => new Promise((resolve) => setTimeout(resolve, 1000));
+        navigator.mediaDevices.getUserMedia = (asked) => waiting().then(() => ask(asked));
+    }""")
+    for _ in range(3):
+        page.click(".bilabial-live")
+        page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_function(
+        "microphones.length === 3 && microphones.every(track => track.readyState === 'ended')"
+    )
+    page.wait_for_timeout(500)
+    assert not any("live_start" in body for body in asked)
+    assert page.inner_text(".bilabial-live") == "Live" and page.errors == []
+
+
+def test_no_rounding_leads_beyond_the_newest_frame(page):
+    """(m / 30) * 30 is more than m for some whole numbers m."""
+    wrong = page.evaluate(
+        """() => {
+        const numbers = Array.from({ length: 9000 }, (_, m) => m);
+        const beyond = numbers.filter((m) => (m / 30) * 30 > m).length;
+        const wrong = numbers.filter((m) => {
+            const [before, after, weight] = bilabial.aroundPosition((m / 30) * 30, m + 1);
+            return before < 0 || after > m || weight < 0 || weight >= 1;
+        }).length;
+        return [beyond, wrong]; }"""
+    )
+    assert wrong[0] > 100 and wrong[1] == 0
+
+
+def test_no_error_ends_the_animation(page, three):
+    """Neither that of the clip nor that of live mode; each is told once."""
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length > 3")
+    page.evaluate(
+        """() => { const canvas = document.querySelector(".bilabial-canvas");
+        canvas.dispatchEvent = () => { throw new Error("live is broken"); };
+        Object.defineProperty(document.querySelector("#player audio"), "currentTime",
+            { configurable: true, get() { throw new Error("the clip is broken"); } }); }"""
+    )
+    page.wait_for_timeout(1000)
+    shown = page.evaluate(
+        """() => { delete document.querySelector(".bilabial-canvas").dispatchEvent;
+        delete document.querySelector("#player audio").currentTime;
+        delete document.querySelector(".bilabial-canvas").dataset.time;
+        return faces.length; }"""
+    )
+    page.wait_for_function(f"faces.length > {shown} + 3")
+    page.click(".bilabial-live")
+    page.get_by_role("button", name="Profile").click()
+    page.wait_for_function("document.querySelector('.bilabial-canvas').dataset.time")
+    told = [one for one in page.errors if "broken" in one]
+    assert sorted(re.search("(live|clip) is broken", one)[1] for one in told) == ["clip", "live"]
+
+
+def test_no_microphone_is_a_sentence(page, three):
+    wait_for_head(page)
+    for name, sentence in (
+        ("NotAllowedError", "The microphone was refused. Allow it for this page"),
+        ("NotFoundError", "No microphone was found."),
+        ("NotReadableError", "The microphone cannot be used"),
+    ):
+        error = f"new DOMException('', '{name}')"
+        page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => Promise.reject({error}) }}")
+        page.click(".bilabial-live")
+        page.get_by_text(sentence).wait_for()
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
+    page.click(".bilabial-live")
+    page.get_by_text(
+        "Live mode needs the microphone, which browsers give only to pages over https"
+    ).wait_for()
+    assert page.errors == []
+
+
+def test_nothing_of_it_is_an_end_point(address):
+    from gradio_client import Client
+
+    names = Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"]
+    assert "/animate" in names and not [name for name in names if "live" in name or "asked" in name]
+
+
+def test_a_page_to_send_has_no_live_mode(browser, tmp_path):
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((30, 52)), 30)
+    write_page(clip, np.zeros(16000, np.float32), tmp_path / "face.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "face.html").as_uri())
+    page.wait_for_selector(".bilabial-bar")
+    assert page.is_hidden(".bilabial-live")
+    page.close()
+
+
+def test_the_page_states_the_limit():
+    assert f"up to {MAX_SECONDS // 60} minutes" in (STATIC / "player.html").read_text()

@@ -1,0 +1,507 @@
+"""What goes to the Hub works there: without this package, offline, in a clean interpreter."""
+
+import ast
+import copy
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from huggingface_hub import ModelCard, SpaceCard
+from support.models import build_random
+from support.paths import ROOT
+from support.rows import animated_row
+
+from bilabial import Animator
+from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.training.data.schema import SCHEMA
+from bilabial.training.data.sources import Source
+from bilabial.training.evaluation import evaluate
+from bilabial.training.evaluation.evaluate import EvaluateArguments
+from bilabial.training.publishing import card, publish, space
+from bilabial.training.publishing.checks import (
+    check_card,
+    check_code,
+    check_figures,
+    check_measured,
+    check_work_tree,
+    try_out,
+)
+from bilabial.training.publishing.licenses import check_licence, read_sources
+from bilabial.training.publishing.publish import PublishArguments
+
+
+def tiny_settings() -> BilabialConfig:
+    return BilabialConfig(
+        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
+        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
+        dropout=0.0, styles=["default", "other"], unseen_blendshapes=["cheekPuff"],
+    )  # fmt: skip
+
+
+HUB_CODE = ROOT / "src" / "bilabial" / "hub"
+
+
+def test_code_obeys_the_hubs_rules():
+    assert check_code(HUB_CODE) == []
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        ("from . import lips_bilabial", "'.' is not a file beside it"),
+        ("from .missing import x", "'.missing' is not a file beside it"),
+        ("from .lips.x import y", "'.lips.x' is not a file beside it"),
+        ("from ..clip import FaceClip", "'..clip' is not a file beside it"),
+        ("import mediapipe", "imports mediapipe"),
+        ("def f():\n    from bilabial.clip import FaceClip", "imports bilabial"),
+        ('"""\nfrom .somewhere the docstring reads\n"""', "'.somewhere' is not a file beside it"),
+    ],
+)
+def test_the_check_finds_what_breaks(tmp_path, line, problem):
+    shutil.copytree(HUB_CODE, tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "code" / "extra.py").write_text(line + "\n")
+    assert any(problem in found for found in check_code(tmp_path / "code"))
+
+
+def test_a_clean_interpreter_computes_the_same(tiny_model, tmp_path):
+    folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
+    assert {path.name for path in HUB_CODE.glob("*.py")} == {path.name for path in folder.glob("*.py")}
+    there = json.loads(try_out(folder))
+    waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
+    assert np.allclose(there["coefficients"], tiny_model.animate(waveform, 16000, fps=30).numpy(), atol=1e-6)
+    assert there["buffers"] == {name: float(b.double().sum()) for name, b in tiny_model.named_buffers()}
+    features = BilabialFeatureExtractor()(waveform, sampling_rate=16000, return_tensors="pt")
+    assert there["features"] == pytest.approx(float(features.input_values.abs().sum()), rel=1e-5)
+
+
+def test_a_folder_without_its_code_is_found_out(tiny_model, tmp_path):
+    folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
+    (folder / "lips_bilabial.py").unlink()
+    with pytest.raises(ValueError, match="does not load in a clean interpreter"):
+        try_out(folder)
+
+
+def test_the_embedded_model_has_no_second_copy_of_the_code():
+    assert not list(EMBEDDED_MODEL.glob("*.py"))
+    assert "auto_map" not in json.loads((EMBEDDED_MODEL / "config.json").read_text())
+    assert (EMBEDDED_MODEL / "model.safetensors").stat().st_size < 25e6
+
+
+IN_A_CLEAN_INTERPRETER = """
+import json, sys, numpy
+from transformers import AutoModel, pipeline
+first, second = sys.argv[1:]
+AutoModel.from_pretrained(first, trust_remote_code=True).save_pretrained(second)
+waveform = numpy.random.default_rng(0).standard_normal(16000).astype("float32") * 0.1
+faces = []
+for folder in (first, second):
+    animate = pipeline("audio-to-blendshapes", model=folder, trust_remote_code=True)
+    face = animate(waveform, sampling_rate=16000)
+    faces.append(face["coefficients"].tolist())
+assert "bilabial" not in sys.modules
+print(json.dumps(faces))
+"""
+
+
+def test_what_save_pretrained_wrote_loads_anywhere(tiny_model, tmp_path):
+    """The model's own method, of what was built here and of what was loaded with its code."""
+    animator = Animator(tiny_model, BilabialFeatureExtractor())
+    animator.model.save_pretrained(tmp_path / "first")
+    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    command = [sys.executable, "-I", "-c", IN_A_CLEAN_INTERPRETER, *folders]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
+    expected = tiny_model.animate(waveform, 16000).numpy()
+    for face in json.loads(done.stdout.splitlines()[-1]):
+        assert np.allclose(face, expected, atol=1e-6)
+
+
+def test_save_checkpoint_leaves_the_classes_as_they_were(tiny_model, tmp_path):
+    save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "without", with_code=False)
+    tiny_model.save_pretrained(tmp_path / "with")
+    assert (tmp_path / "with" / "pipeline_bilabial.py").is_file()
+    assert not list((tmp_path / "without").glob("*.py"))
+
+
+def test_no_error_of_the_hubs_code_advises_a_module_of_ours():
+    """Users of the Hub have those files and no package; strings outside of docstrings are what they read."""
+    for path in HUB_CODE.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                advised = re.search(r"\bbilabial\.|train/|pip install", node.value)
+                assert not advised, (path.name, node.value)
+
+
+def test_saving_without_code_after_saving_with(tiny_model, tmp_path):
+    save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "with", with_code=True)
+    folder = save_checkpoint(*load_checkpoint(tmp_path / "with"), tmp_path / "without", with_code=False)
+    assert not list(folder.glob("*.py"))
+    assert not any("auto_map" in path.read_text() for path in folder.glob("*.json"))
+    model = copy.deepcopy(load_checkpoint(folder)[0])  # aligned in memory, as what was built
+    waveform = torch.randn(16000) * 0.1
+    assert torch.equal(model.animate(waveform, 16000), tiny_model.animate(waveform, 16000))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "preprocessor_config.json"])
+def test_a_folder_lacking_a_file_is_named(tiny_model, tmp_path, name):
+    folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"it lacks {name}"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("source", ["no/such/folder/here", "/gone", "./gone", "gone", Path("a/b")])
+def test_a_source_that_is_nothing(source):
+    with pytest.raises(FileNotFoundError, match="neither a folder nor a Hub id"):
+        load_checkpoint(source)
+
+
+# --- A model of one's own, in the folders that train.py and evaluate.py leave
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, speech) -> Path:
+    """A run: model/ with its sources, metrics.json beside it, measured on a data set of one clip."""
+    folder = tmp_path_factory.mktemp("run")
+    model = build_random(tiny_settings())
+    save_checkpoint(model, BilabialFeatureExtractor(), folder / "model")
+    write_sources(folder / "model", ("GRID audiovisual corpus", "CC BY 4.0"), ("own recording", "unknown"))
+    (folder / "me" / "data").mkdir(parents=True)
+    table = pyarrow.Table.from_pylist([animated_row(load_checkpoint()[0], speech)], schema=SCHEMA)
+    pyarrow.parquet.write_table(table, folder / "me" / "data" / "validation-00000-of-00001.parquet")
+    model_folder = str(folder / "model")
+    evaluate.evaluate_data_sets(
+        EvaluateArguments([str(folder / "me")], folder / "metrics.json", model=model_folder)
+    )
+    return folder
+
+
+def write_sources(folder: Path, *sources: tuple[str, str]) -> None:
+    entries = [{"source": name, "licence": terms, "rows": 90, "seconds": 300.0} for name, terms in sources]
+    (folder / "sources.json").write_text(json.dumps(entries))
+
+
+@pytest.fixture
+def own(trained, tmp_path) -> Path:
+    """A copy of that run to spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def publish_own(run: Path, **options: object) -> None:
+    given = {"repo_id": "me/my-face", "model": run / "model", "output": run / "out"}
+    publish.publish(PublishArguments(dry_run=True, allow_dirty=True, **(given | options)))
+
+
+def test_an_own_model_gets_a_card_from_its_figures(own):
+    publish_own(own)
+    card = ModelCard((own / "out" / "model" / "README.md").read_text())
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
+    indexed = {one.metric_type: one.metric_value for one in card.data.eval_results}
+    scores = json.loads((own / "metrics.json").read_text())
+    assert indexed["r0"] == pytest.approx(scores["me"]["model"]["r0"], abs=1e-4)
+    assert evaluate.tables(scores) in card.text
+    for line in (
+        "# my-face: speech to ARKit blendshapes",
+        "| GRID audiovisual corpus | CC BY 4.0 | 90 | 5.0 |",
+        "| own recording | not stated | 90 | 5.0 |",
+        "nor the prior of emotions moved `cheekPuff`: they stay 0. 51 are learnt.",
+        'pipeline("audio-to-blendshapes", model="me/my-face", trust_remote_code=True)',
+        "Others change nothing: calm, ",
+        "Fewer than 50 /p b m/ stand behind cloC, ctl, J of me: indications only.",
+    ):
+        assert line in card.text, line
+    files = {path.name for path in (own / "out" / "model").iterdir()}
+    assert {"sources.json", "metrics.json", "pipeline_bilabial.py", "model.safetensors"} < files
+    assert ("figures.png" in files) == ("(figures.png)" in card.text)
+
+
+def test_a_card_may_name_the_terms_of_its_sources(trained):
+    """All places of the template are filled, and nothing of it is left."""
+    model, scores = load_checkpoint(trained / "model")[0], json.loads((trained / "metrics.json").read_text())
+    sources = [Source("RAVDESS", "CC BY-NC-SA 4.0", 90, 300.0)]
+    assert check_licence(sources, "cc-by-nc-sa-4.0", allow_non_commercial=False) == []
+    text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-sa-4.0")
+    text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
+    assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
+    assert "<!-- /metrics -->\n\n![r0 of every clip" in text and "](figures.png)" in text
+    assert "Some of the data forbid commercial use" in text
+    data = ModelCard(text).data
+    assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-sa-4.0", ["me/face"], "x")
+
+
+def test_the_space_speaks_with_the_own_model(trained, tmp_path):
+    model = load_checkpoint(trained / "model")
+    space.build_space(ROOT, tmp_path / "space", model, "me/my-face", "cc-by-nc-4.0")
+    own = load_checkpoint(tmp_path / "space" / "src" / "bilabial" / "pretrained")[0]
+    assert own.config.styles == ["default", "other"]
+    head = SpaceCard((tmp_path / "space" / "README.md").read_text())
+    assert (head.data.models, head.data.license) == (["me/my-face"], "cc-by-nc-4.0")
+    assert head.data.sdk_version in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "chrome, reason", [(None, "CalledProcessError"), ("#!/bin/sh\nexec sleep 60\n", "TimeoutExpired")]
+)
+def test_plots_are_left_out_where_they_cannot_be_drawn(
+    trained, tmp_path, monkeypatch, caplog, chrome, reason
+):
+    """Without a Chrome, and with one that never answers."""
+    if chrome:
+        (tmp_path / "chrome").write_text(chrome)
+        (tmp_path / "chrome").chmod(0o755)
+        monkeypatch.setattr(card, "DRAW_SECONDS", 10)
+    else:
+        monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "chrome"))
+    (tmp_path / "out").mkdir()
+    assert not card.draw(json.loads((trained / "metrics.json").read_text()), tmp_path / "out")
+    assert f"the card gets no plots: kaleido drew none ({reason})" in caplog.text
+    assert not list((tmp_path / "out").iterdir())
+
+
+def spoil_metrics(run: Path, change) -> None:
+    scores = json.loads((run / "metrics.json").read_text())
+    change(scores)
+    (run / "metrics.json").write_text(json.dumps(scores))
+
+
+def change_weights(run: Path, value: float) -> None:
+    """One weight becomes another, as after another training."""
+    model, feature_extractor = load_checkpoint(run / "model")
+    with torch.no_grad():
+        model.head.bias[3] = value
+    save_checkpoint(model, feature_extractor, run / "model")
+
+
+def spoil_weights(run: Path) -> None:
+    """A weight that is no number, measured all the same."""
+    change_weights(run, torch.nan)
+    spoil_metrics(run, lambda scores: scores[evaluate.WEIGHTS].update(sha256=weights_sha256(run / "model")))
+
+
+@pytest.mark.parametrize(
+    "spoil, options, sentence",
+    [
+        (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; python train/eval"),
+        (lambda run: (run / "metrics.json").write_text("{"), {}, "metrics.json is not of train/evaluate.py"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(r0=math.nan)), {},
+         "metrics.json says r0 of me is not a number"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("maeD")), {},
+         "metrics.json lacks maeD of me"),
+        (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "metrics.json holds no data set"),
+        (lambda run: change_weights(run, 0.25), {},
+         "metrics.json is of other weights; python train/evaluate.py --model .*run/model .*metrics.json"),
+        (lambda run: spoil_metrics(run, lambda s: s.pop("weights")), {},
+         "metrics.json is of weights that it does not name; python train/evaluate.py --model "),
+        (spoil_weights, {}, "the weights head.bias hold what is not a number"),
+        (lambda run: (run / "model" / "sources.json").unlink(), {}, "lacks sources.json, which train.py"),
+        (lambda run: (run / "model" / "sources.json").write_text('[{"name": 1}]'), {}, "must be a list of"),
+        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {},
+         "learnt from RAVDESS .CC BY-NC-SA 4.0., which forbids commercial use, and apache-2.0 allows it"),
+        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {"licence": "mit"},
+         "which forbids commercial use, and mit allows it"),
+        (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")),
+         {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learnt from BEAT .non-commercial."),
+        (spoil_weights, {"repo_id": None, "space": True, "space_repo_id": "me/app"},
+         "the weights head.bias hold what is not a number"),
+        (lambda run: None, {"card": Path("gone.md")}, "there is no card gone.md"),
+        (lambda run: None, {"card": ROOT / "model_card.md"}, "the tables of model_card.md are not those of"),
+    ],
+)  # fmt: skip
+def test_a_failing_state_is_refused(own, spoil, options, sentence):
+    spoil(own)
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        publish_own(own, **options)
+    assert not (own / "out").exists()
+
+
+def test_data_that_forbid_commerce_may_be_published_on_ones_word(own):
+    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
+    publish_own(own, allow_non_commercial=True, space=True, space_repo_id="me/app")
+    for kind in ("model", "space"):
+        assert "license: apache-2.0" in (own / "out" / kind / "README.md").read_text()
+
+
+def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
+    model, scores = load_checkpoint(own / "model")[0], json.loads((own / "metrics.json").read_text())
+    write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
+    given = read_sources(own / "model")
+    text = card.write_template("x", model, given, scores, evaluate.tables(scores), "mit")
+    (own / "card.md").write_text(text)
+    with pytest.raises(ValueError, match="forbids commercial use, and mit allows it"):
+        publish_own(own, card=own / "card.md")
+    with pytest.raises(ValueError, match="forbids commercial use, and gpl-3.0 allows it"):
+        publish_own(own, card=own / "card.md", licence="gpl-3.0")
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        (
+            "import numpy as np",
+            "import mediapipe, numpy as np",
+            "pipeline_bilabial.py imports mediapipe",
+        ),
+        (".numpy()", ".numpy() * 0.5", "pipeline gives other coefficients in a clean interpreter"),
+    ],
+)
+def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old, new, sentence):
+    def save_with_another_pipeline(*given, **options) -> Path:
+        folder = save_checkpoint(*given, **options)
+        code = (folder / "pipeline_bilabial.py").read_text()
+        assert old in code
+        (folder / "pipeline_bilabial.py").write_text(code.replace(old, new, 1))
+        return folder
+
+    monkeypatch.setattr(publish, "save_checkpoint", save_with_another_pipeline)
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own)
+    assert not (own / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"repo_id": None}, "nothing to publish: give --repo_id, --dataset or --space"),
+        ({"repo_id": "bilabial"}, "repo_id must look like name/model, got 'bilabial'"),
+        ({"dataset": Path("x")}, "dataset_repo_id must look like name/model, got None"),
+        ({"space_repo_id": "me/app"}, "--space_repo_id needs --space"),
+        ({"tag": "main"}, "tag must look like v0.1.0, got 'main'"),
+        ({"tag": "a b"}, "tag must look like v0.1.0, got 'a b'"),
+        ({"repo_id": None, "dataset": Path("x"), "dataset_repo_id": "me/x"}, "x is no data set: prepare.py"),
+    ],
+)
+def test_a_command_that_cannot_be_meant(own, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own, **options)
+
+
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (lambda table: table.drop(["licence"]), "not made by train/prepare.py: it lacks licence"),
+        (lambda table: table.slice(0, 0), "holds no row"),
+        (lambda table: with_coefficients(table, math.inf), "holds coefficients that are not numbers"),
+    ],
+)
+def test_a_broken_data_set_is_refused(own, spoil, sentence):
+    path = own / "me" / "data" / "validation-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(spoil(pyarrow.parquet.read_table(path)), path)
+    (own / "me" / "README.md").write_text("# rows\n")
+    with pytest.raises(ValueError, match=sentence):
+        publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
+
+
+def test_a_data_set_of_an_older_version_may_be_published(own):
+    path = own / "me" / "data" / "validation-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop(["intensity"]), path)
+    (own / "me" / "README.md").write_text("# rows\n")
+    publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
+    assert (own / "out" / "dataset" / "data" / path.name).is_file()
+
+
+def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
+    rows = table.to_pylist()
+    rows[0]["coefficients"][5][7] = value
+    return pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "EMBEDDED_MODEL", tmp_path / "pretrained")
+    publish.publish(PublishArguments(model=own / "model", embed=True))
+    assert load_checkpoint(tmp_path / "pretrained")[0].config.styles == ["default", "other"]
+    assert read_sources(tmp_path / "pretrained") == read_sources(own / "model")
+    (own / "model" / "sources.json").unlink()
+    with pytest.raises(FileNotFoundError, match="lacks sources.json"):
+        publish.publish(PublishArguments(model=own / "model", embed=True))
+    with pytest.raises(ValueError, match="--embed needs the --model"):
+        publish.publish(PublishArguments(embed=True))
+
+
+# --- The work tree
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    given = PublishArguments(repo_id="me/x", dry_run=True, model=tmp_path / "none")
+    with pytest.raises(ValueError, match="is not under git .*; --allow_dirty does without"):
+        publish.publish(given)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("1\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    assert check_work_tree(tmp_path) == []
+    (tmp_path / "notes.txt").write_text("no code\n")
+    assert check_work_tree(tmp_path) == []
+    for name in ("app.py", "requirements.txt", "train/a.py", "README.md", "model_card.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("new\n")
+        (problem,) = check_work_tree(tmp_path)
+        assert problem == f"changes not committed: {name.replace('a.py', '')}; --allow_dirty publishes them"
+        (tmp_path / name).unlink()
+    (tmp_path / "src" / "a.py").write_text("2\n")
+    (tmp_path / "src" / "new.py").write_text("3\n")
+    with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
+        publish.publish(given)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="git is not installed, which .*; --allow_dirty does without"):
+        publish.publish(given)
+
+
+# --- The command
+
+
+def test_the_embedded_card_is_that_of_the_embedded_figures():
+    scores = json.loads((EMBEDDED_MODEL / "metrics.json").read_text())
+    text = (ROOT / "model_card.md").read_text()
+    assert check_card("model_card.md", text, evaluate.tables(scores)) == []
+    assert check_figures(scores) == []
+
+
+def test_a_refusal_leaves_earlier_files(own, tmp_path):
+    (tmp_path / "card.md").write_text("# nothing\n")
+    (own / "out" / "model").mkdir(parents=True)
+    (own / "out" / "model" / "kept").write_text("earlier")
+    with pytest.raises(ValueError, match="model is in the way, no dry run wrote it"):
+        publish_own(own, card=tmp_path / "card.md")
+    (own / "out" / "model" / publish.DRY_RUN).touch()
+    with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
+        publish_own(own, card=tmp_path / "card.md")
+    assert (own / "out" / "model" / "kept").read_text() == "earlier"
+
+
+def test_figures_are_of_these_weights_and_of_rows_held_out():
+    assert check_measured({"weights": {"sha256": "a"}}, "a") == []
+    assert check_measured({"weights": {"sha256": "a", "split": "test"}}, "a") == []
+    assert check_measured({"weights": {"sha256": "b"}}, "a") == ["metrics.json is of other weights"]
+    (problem,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
+    assert problem == "metrics.json is of the split 'train', from which the model learnt"
+
+
+def test_a_dry_run_leaves_what_it_publishes(own):
+    """Its copies would take the place of a model beside which they are to be written."""
+    with pytest.raises(ValueError, match="a dry run replaces .*model, which holds what is to be published"):
+        publish_own(own, output=own)
+    assert (own / "model" / "model.safetensors").is_file()

@@ -1,0 +1,97 @@
+"""Errors as users and visitors read them: a code and parameters, in English and Chinese."""
+
+import json
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from bilabial.app.i18n import CHINESE, TEXTS, translate
+from bilabial.errors import SENTENCES, MissingFileError, UserError
+from bilabial.hub.conditions_bilabial import mixture_weights
+from bilabial.io.audio import load_audio
+
+HUGE = "+/=. " * 200_000
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<!{){(\w+)", text))
+
+
+def test_an_error_carries_a_code_and_what_its_sentence_names():
+    error = UserError("audio_too_long", name="a: b.wav", seconds=300.4, limit=120)
+    assert str(error) == "a: b.wav lasts 300 s or more; at most 120 s are accepted"
+    assert (error.code, error.parameters["limit"]) == ("audio_too_long", 120)
+    assert translate(error, "en-US,zh;q=0.5") == str(error)
+    assert translate(error, "zh-CN,zh;q=0.9") == "a: b.wav 长达 300 秒或更久；最多接受 120 秒"
+    assert translate("Animating", "zh") == "生成动画"
+    assert translate("nobody translated this", "zh") == "nobody translated this"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [HUGE, HUGE.encode(), [HUGE] * 1000, {HUGE: HUGE}, 10**100_000, json.loads("[" * 500 + "]" * 500)],
+    ids=["text", "bytes", "list", "mapping", "number", "nested"],
+)
+def test_what_was_given_is_quoted_in_80_characters(given):
+    error = UserError("emotion_text", got=given)
+    assert len(error.parameters["got"]) <= 80 and error.parameters["got"] in str(error)
+    assert len(translate(error, "zh")) < 200
+    assert len(translate(ValueError(HUGE), "zh")) == len(translate(ValueError(HUGE), "en")) == 500
+
+
+def test_hub_code_raises_the_same_class():
+    with pytest.raises(UserError) as error:
+        mixture_weights("glad", ("neutral", "happy"))
+    assert error.value.code == "emotion_name" and error.value.parameters["got"] == "'glad'"
+    assert str(error.value) == "emotion must be one of neutral, happy, got 'glad'"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("emotion_name", accepted=["a", "b"], got="c"), MissingFileError("file_missing", name="x")],
+)
+def test_errors_of_worker_processes_come_back_whole(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error)
+    assert (again.code, again.parameters) == (error.code, error.parameters)
+
+
+def test_visitors_see_no_folders_and_programs_do():
+    error = UserError("npz_damaged", path=Path("/tmp/gradio/1234/face.npz"))
+    assert str(error) == "/tmp/gradio/1234/face.npz is not a numpy archive, or a damaged one"
+    assert translate(error, "en") == "face.npz is not a numpy archive, or a damaged one"
+    assert translate(error, "zh").startswith("face.npz ")
+
+
+@pytest.mark.parametrize("content", [b"", b"this is not sound " * 100])
+def test_what_the_package_says_is_translated(content, tmp_path):
+    (tmp_path / "notes.wav").write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        load_audio(tmp_path / "notes.wav")
+    chinese = translate(error.value, "zh-CN")
+    assert chinese.startswith("notes.wav ") and re.search("[一-鿿]", chinese)
+
+
+def test_a_missing_file_is_also_what_python_calls_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="^gone.wav is not a file$"):
+        load_audio(tmp_path / "gone.wav")
+
+
+def test_every_code_is_in_both_languages_and_names_the_same():
+    assert SENTENCES.keys() == CHINESE.keys()
+    for code, english in SENTENCES.items():
+        assert names_in(CHINESE[code]) <= names_in(english), code
+    for english, chinese in TEXTS.items():
+        if english != "introduction":
+            assert names_in(chinese) <= names_in(english)
+
+
+def test_every_code_that_is_raised_is_in_the_table():
+    sources = (ROOT / "src").rglob("*.py")
+    raised = re.findall(
+        r'(?:UserError|MissingFileError)\(\s*"(\w+)"', "\n".join(path.read_text() for path in sources)
+    )
+    assert len(raised) > 40 and set(raised) <= SENTENCES.keys()

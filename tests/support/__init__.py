@@ -1,0 +1,1 @@
+"""What tests share besides fixtures: paths, models, rows, media and how scripts are run."""

@@ -1,0 +1,196 @@
+"""The phone recogniser as a teacher of the speech encoder. Needs hama, which carries its weights."""
+
+import pytest
+import torch
+from support.models import build_random
+
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.speech_encoder_bilabial import BilabialSpeechEncoder
+from bilabial.io.phones import ARTICULATION
+
+pytest.importorskip("hama")
+
+from bilabial.training.teachers.encoder_distillation import Hearing
+from bilabial.training.teachers.phone_recognizer import (
+    BLOCK_SIZE,
+    NUM_BLOCKS,
+    STATE_SIZE,
+    PhoneRecogniser,
+    read_weights,
+    start_from_recogniser,
+)
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> PhoneRecogniser:
+    return PhoneRecogniser()
+
+
+@pytest.fixture(scope="module")
+def sound(speech) -> torch.Tensor:
+    return torch.from_numpy(speech[: len(speech) // 320 * 320])[None]
+
+
+def test_states_have_one_frame_per_hop(recogniser):
+    sound = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
+    states = recogniser(sound)
+    assert states.shape == (2, 50, STATE_SIZE) and STATE_SIZE == 576
+    assert torch.isfinite(states).all() and torch.isfinite(recogniser(torch.zeros(1, 16000))).all()
+    assert torch.allclose(recogniser(sound[1:])[0], states[1], atol=1e-4)
+
+
+def test_its_own_engine_hears_phones_at_the_same_frames(recogniser, sound):
+    """The projection of the last states is anything but blank where hama's engine finds a phone."""
+    from hama.asr import ASRModel
+
+    model = ASRModel()
+    spans = model.phoneme_spans(model.transcribe_waveform(sound[0].numpy(), 16000))
+    head = {part: recogniser.weights[f"acoustic_model.model.proj.{part}"] for part in ("weight", "bias")}
+    names = (recogniser(sound)[0, :, -BLOCK_SIZE:] @ head["weight"][..., 0].T + head["bias"]).argmax(-1)
+    heard = names != names.mode().values
+    theirs = [span.start_frame for span in spans]
+    assert len(theirs) > 20 and heard[theirs].float().mean() > 0.9 and heard.float().mean() < 0.5
+
+
+def encoder_with(**fields) -> BilabialSpeechEncoder:
+    torch.manual_seed(0)
+    return BilabialSpeechEncoder(BilabialConfig(**fields)).eval()
+
+
+def test_an_unbounded_encoder_starts_as_the_recogniser(recogniser, sound):
+    """Everything but the ends of the clip, which the recogniser mirrors and the encoder pads with zeros."""
+    encoder = encoder_with(encoder_conv_frames=[15, 15], encoder_attention_frames=[5000, 5000])
+    start_from_recogniser(encoder)
+    theirs = recogniser(sound)[0]
+    with torch.no_grad():
+        ours = encoder(sound, torch.ones(1, len(theirs), 1))[0]
+    for layer in range(NUM_BLOCKS):
+        part = slice(layer * BLOCK_SIZE, (layer + 1) * BLOCK_SIZE)
+        error = (ours[:, part] - theirs[:, part]).square().sum()
+        spread = (theirs[:, part] - theirs[:, part].mean(0)).square().sum()
+        assert 1 - error / spread > 0.97, layer
+
+
+def test_a_bounded_encoder_starts_near_the_recogniser(recogniser, sound):
+    """Its first layer hears much of the same, far more than one that starts from nothing."""
+    started, fresh = encoder_with(), encoder_with()
+    start_from_recogniser(started)
+    theirs = recogniser(sound)[0, :, :BLOCK_SIZE]
+    with torch.no_grad():
+        first, other = (
+            encoder(sound, torch.ones(1, len(theirs), 1))[0, :, :BLOCK_SIZE] for encoder in (started, fresh)
+        )
+    spread = theirs.var(0).sum()
+    assert (first - theirs).square().sum(-1).mean() < 0.7 * spread < (other - theirs).square().sum(-1).mean()
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"encoder_layers": 2}, "the encoder has 2 of size 144 with 4"),
+        ({"encoder_layers": 5}, "the encoder has 5 of size 144 with 4"),
+        ({"encoder_size": 96}, "the encoder has 4 of size 96 with 4"),
+        ({"encoder_heads": 2}, "the encoder has 4 of size 144 with 2"),
+        ({"num_mels": 40}, r"the recogniser's mel_filters has shape \(201, 80\), the encoder's \(201, 40\)"),
+        ({"encoder_conv_frames": [16, 2]}, "the recogniser's layers.0.conv.weight has shape"),
+    ],
+)
+def test_other_sizes_are_refused(fields, message):
+    encoder = encoder_with(**fields)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        start_from_recogniser(encoder)
+    assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "x.hama").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="x.hama is not a HAMAPK file"):
+        read_weights(tmp_path / "x.hama")
+
+
+# ---- the losses
+
+
+def inputs(sound: torch.Tensor, num_frames: int = 50) -> dict[str, torch.Tensor]:
+    clean = torch.cat([sound[:, 16000:][:, : num_frames * 320], sound[:, : num_frames * 320]])
+    articulation = torch.zeros(2, num_frames, len(ARTICULATION))
+    articulation[:, ::2, 0] = 1
+    return {
+        "clean": clean,
+        "attention_mask": torch.ones_like(clean, dtype=torch.long),
+        "articulation": articulation,
+        "articulation_mask": torch.ones(2, num_frames),
+    }
+
+
+def test_the_recognisers_own_states_leave_nothing_to_learn(recogniser, sound):
+    hearing, batch = Hearing("cpu"), inputs(sound)
+    states = recogniser(batch["clean"])
+    same = hearing(states, **batch)
+    assert same["states"] < 1e-6 and torch.isfinite(same["phones"])
+    assert hearing(states.flip(1), **batch)["states"] > 0.5
+    mean = states.mean((0, 1)).expand_as(states)
+    assert hearing(mean, **batch)["states"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_states_are_to_tell_what_a_listener_hears(recogniser, sound, whisper):
+    torch.manual_seed(0)
+    hearing, batch = Hearing("cpu", str(whisper)), inputs(sound)
+    states = recogniser(batch["clean"])
+    optimizer = torch.optim.Adam(hearing.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        loss = hearing(states, **batch)["listened"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[0] > 0.9 and losses[-1] < 0.6 * losses[0]
+    told = states.clone().requires_grad_()
+    hearing(told, **batch)["listened"].backward()
+    assert told.grad.abs().sum() > 0  # the encoder learns from it
+    assert not any("encoder" in name for name in hearing.state_dict())  # the teacher is not kept
+
+
+def test_padding_and_unknown_phones_do_not_count(sound):
+    hearing, batch = Hearing("cpu").eval(), inputs(sound)
+    states = torch.randn(2, 50, STATE_SIZE, generator=torch.Generator().manual_seed(0))
+    batch["attention_mask"][1, 30 * 320 :] = 0
+    batch["articulation_mask"][:, 30:] = 0
+    before = hearing(states, **batch)
+    states[1, 30:], batch["articulation"][:, 30:] = 9.0, 1.0
+    after = hearing(states, **batch)
+    assert torch.equal(before["states"], after["states"]) and torch.equal(before["phones"], after["phones"])
+    batch["articulation_mask"][:] = 0
+    assert hearing(states, **batch)["phones"] == 0
+
+
+def test_the_encoder_learns_and_the_recogniser_does_not(sound):
+    model = build_random(BilabialConfig(hidden_size=16, decoder_dilations=[1])).train()
+    start_from_recogniser(model.encoder)
+    hearing, batch = Hearing("cpu"), inputs(sound)
+    recognisers = sum(weights.numel() for weights in hearing.recogniser[0].weights.values())
+    assert recognisers > 1e6 > 2e4 > sum(weights.numel() for weights in hearing.parameters())
+    scale = {f"scale.{name}" for name in ("mean", "square", "count")}
+    assert set(hearing.state_dict()) == {"phones.weight", "phones.bias", *scale}
+    losses = []
+    optimizer = torch.optim.Adam([*model.encoder.parameters(), *hearing.parameters()], lr=1e-3)
+    for _ in range(4):
+        heard = hearing(model(batch["clean"]).speech_states, **batch)
+        assert all(torch.isfinite(loss) for loss in heard.values())
+        optimizer.zero_grad()
+        sum(heard.values()).backward()
+        assert all(weights.grad.abs().max() > 0 for weights in model.encoder.layers.parameters())
+        optimizer.step()
+        losses.append({name: loss.item() for name, loss in heard.items()})
+    assert losses[-1]["states"] < losses[0]["states"] and losses[-1]["phones"] < losses[0]["phones"]
+
+
+def test_running_estimates_are_for_training_only(sound):
+    hearing, batch = Hearing("cpu"), inputs(sound)
+    hearing(torch.zeros(2, 50, STATE_SIZE), **batch)
+    before = {name: value.clone() for name, value in hearing.state_dict().items()}
+    assert before["scale.count"] == 1 and before["scale.mean"].abs().max() > 0
+    hearing.eval()(torch.zeros(2, 50, STATE_SIZE), **batch)
+    assert all(value.equal(before[name]) for name, value in hearing.state_dict().items())

@@ -1,0 +1,349 @@
+"""The embedded head, read back by a reader of our own: names, size, and what the shapes do."""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+
+HEAD = Path(__file__).resolve().parents[2] / "src" / "bilabial" / "viewer" / "head.glb"
+DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+MM = 1e-3
+CLOSED_SHAPES = (
+    "mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPucker", "cheekPuff", "jawForward",
+    "mouthLeft", "mouthRight", "jawLeft", "jawRight",
+)  # fmt: skip
+PRESSING_SHAPES = ("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    rest: np.ndarray  # (V, 3) metres
+    normals: np.ndarray  # (V, 3)
+    triangles: np.ndarray  # (N, 3)
+    deltas: np.ndarray  # (K, V, 3) metres
+    turns: np.ndarray  # (K, V, 3)
+    extras: dict
+
+    def pose(self, **weights: float) -> np.ndarray:
+        moved = [weight * self.deltas[ARKIT_BLENDSHAPES.index(name)] for name, weight in weights.items()]
+        return self.rest + sum(moved, np.zeros_like(self.rest))
+
+
+class Reader:
+    """Binary glTF 2.0 with sparse accessors."""
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        magic, version, length = struct.unpack_from("<4sII", data)
+        assert (magic, version, length) == (b"glTF", 2, len(data))
+        size, kind = struct.unpack_from("<I4s", data, 12)
+        assert kind == b"JSON"
+        self.document = json.loads(data[20 : 20 + size])
+        self.binary = data[20 + size + 8 :]
+
+    def take(self, view: int, component: int, count: int, width: int) -> np.ndarray:
+        start = self.document["bufferViews"][view]["byteOffset"]
+        assert start % 4 == 0
+        values = np.frombuffer(self.binary, DTYPES[component], count * width, start)
+        return values.reshape(count, width)
+
+    def array(self, index: int) -> np.ndarray:
+        accessor = self.document["accessors"][index]
+        count, width, component = accessor["count"], WIDTHS[accessor["type"]], accessor["componentType"]
+        if "bufferView" in accessor:
+            return self.take(accessor["bufferView"], component, count, width)
+        values = np.zeros((count, width), DTYPES[component])
+        if sparse := accessor.get("sparse"):
+            indices, given = sparse["indices"], sparse["values"]
+            rows = self.take(indices["bufferView"], indices["componentType"], sparse["count"], 1).ravel()
+            assert (np.diff(rows.astype(int)) > 0).all()
+            values[rows] = self.take(given["bufferView"], component, sparse["count"], width)
+        return values
+
+    def mesh(self, name: str) -> Mesh:
+        mesh = next(mesh for mesh in self.document["meshes"] if mesh["name"] == name)
+        (primitive,) = mesh["primitives"]
+        attributes, targets = primitive["attributes"], primitive.get("targets", [])
+        return Mesh(
+            self.array(attributes["POSITION"]).astype(float),
+            self.array(attributes["NORMAL"]).astype(float),
+            self.array(primitive["indices"]).reshape(-1, 3),
+            np.array([self.array(target["POSITION"]) for target in targets], dtype=float),
+            np.array([self.array(target["NORMAL"]) for target in targets], dtype=float),
+            mesh["extras"],
+        )
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(HEAD)
+
+
+@pytest.fixture(scope="module")
+def skin(reader: Reader) -> Mesh:
+    return reader.mesh("skin")
+
+
+def lip_gap(skin: Mesh, reach: float = 0.8, **weights: float) -> np.ndarray:
+    """Upper minus lower lip in metres at 15 places across so much of the mouth, (15, 3)."""
+    posed = skin.pose(**weights)
+    upper, lower = posed[skin.extras["upperLip"]], posed[skin.extras["lowerLip"]]
+    places = np.linspace(-reach, reach, 15) * min(upper[:, 0].max(), lower[:, 0].max())
+    across = [
+        np.stack([np.interp(places, lip[:, 0], lip[:, i]) for i in range(3)], 1) for lip in (upper, lower)
+    ]
+    return across[0] - across[1]
+
+
+def test_every_moving_part_has_the_52_names_in_order_and_the_file_is_small(reader: Reader) -> None:
+    assert HEAD.stat().st_size <= 2_000_000
+    assert "CC0" in reader.document["asset"]["copyright"]
+    assert "extensionsRequired" not in reader.document
+    moving = {mesh["name"] for mesh in reader.document["meshes"] if "targets" in mesh["primitives"][0]}
+    assert moving == {"skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "lashes", "brows"}
+    for mesh in reader.document["meshes"]:
+        if mesh["name"] in moving:
+            assert mesh["extras"]["targetNames"] == list(ARKIT_BLENDSHAPES)
+            assert len(mesh["primitives"][0]["targets"]) == len(ARKIT_BLENDSHAPES)
+
+
+def test_every_coefficient_moves_something_by_a_millimetre(reader: Reader) -> None:
+    parts = [reader.mesh(name) for name in ("skin", "eyes", "tongue")]
+    reach = np.max([np.linalg.norm(part.deltas, axis=2).max(1) for part in parts], axis=0)
+    assert reach.min() > 1 * MM
+    assert reach.max() < 60 * MM
+
+
+def test_the_face_is_adult_sized_looks_to_z_and_sits_round_the_origin(skin: Mesh, reader: Reader) -> None:
+    nose = skin.rest[np.argmax(skin.rest[:, 2] * (np.abs(skin.rest[:, 0]) < 5 * MM))]
+    assert nose[2] > 80 * MM and abs(nose[1]) < 40 * MM
+    assert 180 * MM < skin.rest[:, 1].max() - skin.rest[skin.extras["chin"], 1] < 260 * MM
+    assert 0 < reader.mesh("eyes").rest[:, 1].mean() < 40 * MM
+
+
+def test_the_skin_is_closed(skin: Mesh) -> None:
+    """Every edge has two triangles, where vertices at one place count as one (the bust's rim has its own)."""
+    _, same = np.unique(np.round(skin.rest, 7), axis=0, return_inverse=True)
+    corners = same.ravel()[skin.triangles]
+    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    forward = {tuple(edge) for edge in edges.tolist()}
+    assert all((b, a) in forward for a, b in forward)
+
+
+def test_normals_are_unit_and_turn_with_the_shapes(skin: Mesh) -> None:
+    assert np.linalg.norm(skin.normals, axis=1) == pytest.approx(1, abs=1e-3)
+    turned = skin.turns[ARKIT_BLENDSHAPES.index("jawOpen")] + skin.normals
+    assert np.linalg.norm(turned, axis=1) == pytest.approx(1, abs=0.1)
+    assert np.linalg.norm(skin.turns[ARKIT_BLENDSHAPES.index("mouthPucker")], axis=1).max() > 0.1
+
+
+def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
+    gap = lip_gap(skin, reach=0.95)[:, 1]
+    assert gap.min() > -0.05 * MM
+    assert gap.max() < 0.25 * MM
+
+
+@pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
+def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(skin: Mesh, x: float) -> None:
+    mouth = skin.rest[skin.extras["upperLip"]].mean(0)
+    near = (np.linalg.norm(skin.rest - mouth, axis=1) < 30 * MM)[skin.triangles].all(1)
+    drop = -skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][skin.triangles]
+    upper, lower = (
+        skin.triangles[near & (drop < 6 * MM).all(1)],
+        skin.triangles[near & (drop > 9 * MM).all(1)],
+    )
+    assert min(len(upper), len(lower)) > 300
+    posed = skin.pose(jawOpen=x, mouthClose=x)
+    assert num_crossings(posed, upper, lower) + num_crossings(posed, lower, upper) == 0
+    assert num_crossings(skin.pose(mouthClose=0.1), upper, lower) > 0  # no open jaw to cancel
+
+
+def num_crossings(posed: np.ndarray, one: np.ndarray, other: np.ndarray) -> int:
+    """How many edges of one set of triangles pass through the other (Möller and Trumbore, 1997)."""
+    edges = np.unique(np.sort(one[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    origin, way = posed[edges[:, 0]][:, None], (posed[edges[:, 1]] - posed[edges[:, 0]])[:, None]
+    corner, b, c = (posed[other[:, i]][None] for i in range(3))
+    across = np.cross(way, c - corner)
+    volume = ((b - corner) * across).sum(-1)
+    volume = np.where(np.abs(volume) < 1e-18, np.inf, volume)
+    u = ((origin - corner) * across).sum(-1) / volume
+    turned = np.cross(origin - corner, b - corner)
+    v, along = (way * turned).sum(-1) / volume, ((c - corner) * turned).sum(-1) / volume
+    inside = (u > 0) & (v > 0) & (u + v < 1)
+    return int((inside & (along > 0) & (along < 1)).sum())
+
+
+def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:
+    chin = skin.extras["chin"]
+    heights = [skin.pose(jawOpen=x)[chin, 1] for x in (0, 0.5, 1)]
+    assert heights[0] - heights[1] > 8 * MM and heights[1] - heights[2] > 8 * MM
+    assert 25 * MM < lip_gap(skin, jawOpen=1)[7, 1] < 45 * MM
+
+
+@pytest.mark.parametrize("x", [0.1, 0.3, 0.6, 1.0])
+def test_mouth_close_seals_the_lips_of_an_open_jaw(skin: Mesh, x: float) -> None:
+    rest, sealed = lip_gap(skin), lip_gap(skin, jawOpen=x, mouthClose=x)
+    assert np.abs(sealed - rest).max() < 0.3 * MM
+    assert sealed[:, 1].min() > -0.1 * MM
+    chin = skin.extras["chin"]
+    assert skin.pose(jawOpen=x, mouthClose=x)[chin, 1] < skin.rest[chin, 1] - 15 * MM * x
+
+
+@pytest.mark.parametrize("name", [name for name in ARKIT_BLENDSHAPES if name.endswith(("Left", "Right"))])
+def test_left_is_the_subjects_left(reader: Reader, skin: Mesh, name: str) -> None:
+    part = reader.mesh("eyes") if name.startswith("eyeLook") else skin
+    delta = part.deltas[ARKIT_BLENDSHAPES.index(name)]
+    if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
+        side = delta[:, 0].sum()  # these move towards the side they name
+    else:
+        side = (np.linalg.norm(delta, axis=1) * part.rest[:, 0]).sum()
+    assert side > 0 if name.endswith("Left") else side < 0
+
+
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_blink_covers_the_pupil(reader: Reader, skin: Mesh, side: str) -> None:
+    """In front of the pupil there is no skin at rest, and a lid at eyeBlink 1."""
+    eyes = reader.mesh("eyes").rest
+    eye = eyes[(eyes[:, 0] > 0) == (side == "Left")]
+    pupil = eye[np.argmax(eye[:, 2])]
+    for low in (-2 * MM, 0, 2 * MM):
+        point = pupil[:2] + np.array([0, low])
+        assert not covers(skin, skin.rest, point, pupil[2] - 4 * MM)
+        assert covers(skin, skin.pose(**{f"eyeBlink{side}": 1.0}), point, pupil[2] - 4 * MM)
+
+
+def covers(skin: Mesh, posed: np.ndarray, point: np.ndarray, depth: float) -> bool:
+    """Whether a triangle nearer to the viewer than depth lies over point (x, y)."""
+    corners = posed[skin.triangles]
+    corners = corners[corners[..., 2].mean(1) > depth]
+    a, b, c = (corners[:, i, :2] - point for i in range(3))
+    turns = [u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] for u, v in ((a, b), (b, c), (c, a))]
+    return bool((np.all(np.stack(turns) >= 0, axis=0) | np.all(np.stack(turns) <= 0, axis=0)).any())
+
+
+def test_lower_teeth_follow_the_jaw_and_upper_teeth_stay(reader: Reader) -> None:
+    lower, upper = reader.mesh("teeth_lower"), reader.mesh("teeth_upper")
+    front = np.argmax(lower.rest[:, 2])
+    assert lower.rest[front, 1] - lower.pose(jawOpen=1)[front, 1] > 15 * MM
+    assert np.abs(upper.deltas).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("look", "axis", "sign"), [("Up", 1, 1), ("Down", 1, -1), ("Out", 0, 1), ("In", 0, -1)]
+)
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_eyes_turn_about_their_centres(reader: Reader, look: str, axis: int, sign: int, side: str) -> None:
+    eyes = reader.mesh("eyes")
+    mine = (eyes.rest[:, 0] > 0) == (side == "Left")
+    posed = eyes.pose(**{f"eyeLook{look}{side}": 1.0})
+    pupil = np.argmax(eyes.rest[:, 2] - 1e3 * ~mine)
+    moved = (posed - eyes.rest)[pupil, axis] * (sign if axis == 1 or side == "Left" else -sign)
+    assert moved > 5 * MM
+    assert (posed == eyes.rest)[~mine].all()
+    spread = [np.linalg.norm(p[mine][:, None] - p[mine][None, ::40], axis=-1) for p in (eyes.rest, posed)]
+    assert np.abs(spread[0] - spread[1]).max() < 0.2 * MM  # rigid
+
+
+def test_brows_and_lashes_move_with_the_skin(reader: Reader) -> None:
+    brows, lashes = reader.mesh("brows"), reader.mesh("lashes")
+    inner = np.abs(brows.rest[:, 0]) < 25 * MM
+    assert (brows.pose(browInnerUp=1) - brows.rest)[inner, 1].mean() > 2 * MM
+    assert (brows.pose(browDownLeft=1) - brows.rest)[brows.rest[:, 0] > 0, 1].mean() < -1 * MM
+    assert (lashes.pose(eyeBlinkLeft=1) - lashes.rest)[:, 1].min() < -5 * MM
+
+
+def test_mouth_press_thins_the_lips_and_does_not_widen_the_mouth(skin: Mesh) -> None:
+    pressed = {"mouthPressLeft": 1.0, "mouthPressRight": 1.0}
+    assert abs(mouth_width(skin, **pressed) - mouth_width(skin)) < 1 * MM
+    assert lip_gap(skin, **pressed)[7, 1] < -2 * MM
+    assert red_height(skin, **pressed) < red_height(skin) - 2 * MM
+    for side in ("Left", "Right"):
+        for smile in ("mouthSmile", "mouthDimple", "mouthStretch"):
+            assert cosine(skin, f"mouthPress{side}", f"{smile}{side}") < 0.3
+
+
+def mouth_width(skin: Mesh, **weights: float) -> float:
+    lip = skin.pose(**weights)[skin.extras["upperLip"], 0]
+    return float(lip.max() - lip.min())
+
+
+def red_height(skin: Mesh, **weights: float) -> float:
+    """Metres between the outer edges of both lips' red in the midline."""
+    edges = []
+    for height in (-53.7 * MM, -73.6 * MM):
+        near = (np.abs(skin.rest[:, 0]) < 0.1 * MM) & (np.abs(skin.rest[:, 1] - height) < 1 * MM)
+        edges.append(np.argmax(np.where(near, skin.rest[:, 2], -1)))  # not the wall of the mouth behind it
+    upper, lower = edges
+    posed = skin.pose(**weights)
+    return float(posed[upper, 1] - posed[lower, 1])
+
+
+def cosine(skin: Mesh, one: str, other: str) -> float:
+    a, b = (skin.deltas[ARKIT_BLENDSHAPES.index(name)].ravel() for name in (one, other))
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_rolls_hide_the_red_of_the_lips(skin: Mesh) -> None:
+    rest = red_height(skin)
+    assert rest - red_height(skin, mouthRollUpper=1.0) > 6 * MM
+    assert rest - red_height(skin, mouthRollLower=1.0) > 6 * MM
+    assert red_height(skin, mouthRollUpper=1.0, mouthRollLower=1.0) < 0.4 * rest
+
+
+def test_funnel_opens_where_pucker_closes_and_both_narrow_and_protrude(skin: Mesh) -> None:
+    gaps = {name: lip_gap(skin, **{name: 1.0})[7, 1] for name in ("mouthFunnel", "mouthPucker")}
+    assert gaps["mouthFunnel"] > 10 * MM and abs(gaps["mouthPucker"]) < 1 * MM
+    for name in gaps:
+        assert mouth_width(skin) - mouth_width(skin, **{name: 1.0}) > 5 * MM
+        lips = skin.extras["upperLip"] + skin.extras["lowerLip"]
+        inner = [v for v in lips if abs(skin.rest[v, 0]) < 5 * MM]
+        assert (skin.pose(**{name: 1.0}) - skin.rest)[inner, 2].min() > 5 * MM
+
+
+@pytest.mark.parametrize(("name", "least"), [("mouthUpperUp", 7 * MM), ("mouthLowerDown", 6 * MM)])
+def test_lips_that_bare_the_teeth_part_as_far_as_on_the_ict_mesh(skin: Mesh, name: str, least: float) -> None:
+    parted = lip_gap(skin, **{f"{name}Left": 1.0, f"{name}Right": 1.0})
+    assert least < parted[7, 1] < least + 2 * MM
+
+
+@pytest.mark.parametrize("name", [*CLOSED_SHAPES, *PRESSING_SHAPES])
+@pytest.mark.parametrize("x", [0.3, 1.0])
+def test_shapes_that_do_not_part_the_lips_leave_them_closed(skin: Mesh, name: str, x: float) -> None:
+    sides = [full for full in ARKIT_BLENDSHAPES if full in (name, f"{name}Left", f"{name}Right")]
+    gap = lip_gap(skin, reach=0.9, **dict.fromkeys(sides, x), jawOpen=0.2, mouthClose=0.2)[:, 1]
+    assert gap.max() < 0.6 * MM
+    assert name in PRESSING_SHAPES or gap.min() > -1.2 * MM
+
+
+def test_the_page_lights_teeth_where_lips_part(skin: Mesh) -> None:
+    """head.js knows every shape that parts the lips by a twentieth of the jaw, and by how much."""
+    script = (HEAD.parent / "head.js").read_text()
+    table = re.search(r"const PARTING = \[(.*?)\];", script, re.DOTALL)[1]
+    known = {name: float(share) for name, share in re.findall(r'\["(\w+)", (-?[\d.]+)\]', table)}
+    rest, wide = (lip_gap(skin, **weights)[7, 1] for weights in ({}, {"jawOpen": 1.0}))
+    for name in ARKIT_BLENDSHAPES:
+        share = (lip_gap(skin, **{name: 1.0})[7, 1] - rest) / (wide - rest)
+        assert name in known or share < 0.05, name
+        assert name not in known or abs(known[name] - share) < 0.03, name
+
+
+def test_left_and_right_are_mirrored(skin: Mesh) -> None:
+    tree = cKDTree(skin.rest)
+    distance, partner = tree.query(skin.rest * [-1, 1, 1])
+    paired = (distance < 0.1 * MM) & (partner[partner] == np.arange(len(partner)))
+    assert paired.mean() > 0.9
+    for name in ARKIT_BLENDSHAPES:
+        swapped = {"Left": "Right", "Right": "Left"}
+        other = next((name.removesuffix(a) + b for a, b in swapped.items() if name.endswith(a)), name)
+        delta, mirrored = (skin.deltas[ARKIT_BLENDSHAPES.index(n)] for n in (name, other))
+        error = np.linalg.norm(delta - mirrored[partner] * [-1, 1, 1], axis=1)[paired]
+        assert error.max() < 0.2 * MM, name
