@@ -68,3 +68,15 @@ def on_cpu(monkeypatch):
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="session")
+def onnx_folder(tmp_path_factory) -> Path:
+    """The embedded model as ONNX files, in every precision; made once, in half a minute."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    from bilabial.runtime.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("onnx")
+    export_onnx(None, folder)
+    return folder

@@ -14,12 +14,13 @@ import torch
 
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError, as_number, as_path
+from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
+from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT
 from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.hub.modeling_bilabial import MAX_STYLE_AMOUNT, BilabialModel
+from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import model_steps
 from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.kept import Kept
@@ -33,10 +34,6 @@ MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states are kept: they
 # range-of-motion recording of an iPhone: 0.3.
 MIN_OPENINGS_HZ, OPENING_MM, SPEAKING_SECONDS = 0.8, 1.0, 3.0
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
-
-
-class UntrainedEmotionWarning(UserWarning):
-    """The model was asked for an emotion that none of its training data had: the face will stay neutral."""
 
 
 class Animator:

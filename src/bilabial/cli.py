@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import typer
 
-from bilabial.commands import animate, convert, info, live, rig, serve
+from bilabial.commands import animate, convert, export, info, live, rig, serve
 
 WRONG_INPUT = 2  # exit code; that of wrong options, too
 INTERRUPTED = 130
@@ -30,6 +30,7 @@ app.command("info")(info.info)
 app.command("serve")(serve.serve)
 app.command("live")(live.live)
 app.add_typer(rig.app)
+app.add_typer(export.app, name="export")
 
 
 def _show_version(asked: bool) -> None:

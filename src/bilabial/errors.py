@@ -11,7 +11,16 @@ from pathlib import Path
 
 from bilabial.hub.errors_bilabial import SENTENCES, MissingFileError, UserError, as_number, cut, quote
 
-__all__ = ["SENTENCES", "MissingFileError", "UserError", "as_number", "as_path", "cut", "quote"]
+__all__ = [
+    "SENTENCES",
+    "MissingFileError",
+    "UntrainedEmotionWarning",
+    "UserError",
+    "as_number",
+    "as_path",
+    "cut",
+    "quote",
+]
 
 SENTENCES |= {
     # sound and video
@@ -130,6 +139,13 @@ SENTENCES |= {
     "timecode_drop": "drop-frame timecodes are for 29.97 and 59.94 Hz, not {rate:g}; got {got}",
     "timecode_start": "a start timecode at {rate:g} Hz is HH:MM:SS:FF, frames 00 to {last:02d}, got {got}",
     "vrma_looks": "VRMA takes no expressions {names}; the eyes of a rig turn instead",
+    # ONNX files
+    "onnx_encoder": "an ONNX export needs the built-in speech encoder; {name} hears the whole clip before it "
+    "answers",
+    "onnx_folder": "{path} lacks {missing}; a folder that `bilabial export onnx` wrote is accepted",
+    "onnx_packages": "ONNX files need `pip install 'bilabial[onnx]'` ({error})",
+    "onnx_precision": "precision must be of {accepted}, got {got}",
+    "onnx_settings": "{path} is not what `bilabial export onnx` writes ({error})",
     # the page
     "address_failed": "{name} could not be fetched ({error})",
     "address_slow": "{name} took longer than {seconds} s; upload the file instead",
@@ -184,6 +200,10 @@ SENTENCES |= {
     "serve_type": "the type of a message is one of {accepted}, got {got}",
     "stream_refused": "the server at {address} did not serve: {error}",
 }
+
+
+class UntrainedEmotionWarning(UserWarning):
+    """The model was asked for an emotion that none of its training data had: the face will stay neutral."""
 
 
 def as_path(given: object) -> Path:

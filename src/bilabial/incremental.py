@@ -111,7 +111,7 @@ class BilabialStep(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """Speech states (1, T, layers * E) of delayed frames, and the next three states."""
         config, count = self.config, mask.shape[0]
-        hidden, delay = self.stem(sound, count), stem_delay_frames(config)
+        hidden, delay = self.stem(sound), stem_delay_frames(config)
         kept, outputs, offset = ([], [], []), [], 0
         for number, layer in enumerate(self.model.encoder.layers):
             hidden = hidden + layer.first(hidden)
@@ -131,11 +131,11 @@ class BilabialStep(nn.Module):
             offset += frames
         return torch.cat(outputs, -1)[None], torch.stack(kept[0]), torch.stack(kept[1]), torch.cat(kept[2])
 
-    def stem(self, sound: torch.Tensor, count: int) -> torch.Tensor:
+    def stem(self, sound: torch.Tensor) -> torch.Tensor:
         """The encoder's first states (T, E) of sound that reaches back and ahead as far as they do."""
         encoder, config = self.model.encoder, self.config
-        reach = count * config.frame_hop_samples + config.mel_window_samples
-        power = encoder.power(sound[None, :reach].float())  # (1, F, 2 T + 1)
+        beyond = state_shapes(config)["sound"][0] - config.mel_window_samples  # of later frames
+        power = encoder.power(sound[None, : sound.shape[0] - beyond].float())  # (1, F, 2 T + 1)
         mel = torch.einsum("bft,fm->bmt", power, encoder.mel_filters.float()).clamp(min=MEL_FLOOR).log()
         return F.gelu(encoder.stem(mel.to(encoder.stem.weight.dtype)))[0].T
 
@@ -150,7 +150,9 @@ class BilabialStep(nn.Module):
         """Frames (T, E) with what they attend to, of a window (before + T + after, E)."""
         before, after = layer.attention_reach
         count, total, size = mask.shape[0], window.shape[0], window.shape[1]
-        heads = layer.attention_in(layer.attention_norm(window)).view(total, 3, layer.heads, -1)
+        heads = layer.attention_in(layer.attention_norm(window)).view(
+            total, 3, layer.heads, size // layer.heads
+        )
         query, key, value = heads.permute(1, 2, 0, 3)  # (H, window, E / H)
         query = query[:, before : before + count]
         ahead = (
@@ -161,8 +163,8 @@ class BilabialStep(nn.Module):
         near = (ahead >= -before) & (ahead <= after)  # (T, window)
         there = self._masks(masks, mask, delay, before + after) > 0
         seen = (near & there[None]) | (ahead == 0)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[None])
-        attended = attended.transpose(0, 1).reshape(count, size)
+        attended = F.scaled_dot_product_attention(query[None], key[None], value[None], attn_mask=seen[None])
+        attended = attended[0].transpose(0, 1).reshape(count, size)
         return window[before : before + count] + layer.attention_out(attended)
 
     def _convolve(

@@ -120,7 +120,8 @@ class FaceStream:
         self._num_before = max(self._rest_reach, config.num_decoder_frames)
         opening = config.style_size + len(self.names) + self.names.index("jawOpen")
         self._opening = float(np.exp(style[opening]))  # how far the style opens lips
-        self._life = self._draw_life(motion, seed) if any(motion.values()) else None
+        weights = config.lip_distance_weights
+        self._life = draw_life(self.names, self.fps, weights, motion, seed) if any(motion.values()) else None
         if level_db is not None and not np.isfinite(as_number(level_db)):
             raise UserError("level_range", got=level_db)
         self._given_level_db = None if level_db is None else as_number(level_db)
@@ -297,16 +298,6 @@ class FaceStream:
         still = FaceClip(self.names, values, self.fps, self._config.lip_distance_weights)
         return keep_lips(replace(still, values=moved.clip(0.0, 1.0)), still).values
 
-    def _draw_life(self, motion: Mapping[str, float], seed: int) -> np.ndarray:
-        """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C), ready to be repeated."""
-        resting = np.zeros((round(LIFE_SECONDS * self.fps), len(self.names)), np.float32)
-        still = FaceClip(self.names, resting, self.fps, self._config.lip_distance_weights)
-        sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), self.fps, seed)
-        life = enliven(still, sound, motion).values.copy()
-        left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
-        life[:, [self.names.index(f"eyeBlink{side}") for side in SIDES]] *= left.clip(0.0, 1.0)[:, None]
-        return life.astype(np.float32)
-
     def _weights_of(self, frames: range) -> np.ndarray:
         """Emotion weights (K, E) of internal frames that are not decoded yet."""
         passed = (np.arange(frames.start, frames.stop) - self._changed) / self._config.frame_rate_hz
@@ -319,3 +310,16 @@ class FaceStream:
             self._sound = self._sound[(first - self._first) * self._hop :].copy()
             self._weights = self._weights[first - self._first :]
             self._first = first
+
+
+def draw_life(
+    names: Sequence[str], fps: float, lip_weights: Mapping[str, float], motion: Mapping[str, float], seed: int
+) -> np.ndarray:
+    """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C) float32, ready to be repeated."""
+    resting = np.zeros((round(LIFE_SECONDS * fps), len(names)), np.float32)
+    still = FaceClip(names, resting, fps, lip_weights)
+    sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), fps, seed)
+    life = enliven(still, sound, motion).values.copy()
+    left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
+    life[:, [names.index(f"eyeBlink{side}") for side in SIDES]] *= left.clip(0.0, 1.0)[:, None]
+    return life.astype(np.float32)

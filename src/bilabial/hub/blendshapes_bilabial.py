@@ -30,6 +30,7 @@ STYLE_PRESETS: dict[str, dict[str, float]] = {
     },
     "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
 }  # fmt: skip
+MAX_STYLE_AMOUNT = 1.5  # 1 = as the style is named, 0 = the default style
 
 MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
 OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames

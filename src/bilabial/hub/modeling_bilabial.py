@@ -19,7 +19,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .audio_encoders_bilabial import BilabialAudioEncoder
-from .blendshapes_bilabial import MM_PER_LIP_UNIT, STYLE_PRESETS
+from .blendshapes_bilabial import MAX_STYLE_AMOUNT, MM_PER_LIP_UNIT, STYLE_PRESETS
 from .conditions_bilabial import (
     Mixture,
     Schedule,
@@ -51,7 +51,6 @@ if (
     from .pipeline_bilabial import BilabialPipeline  # noqa: F401
 
 PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
-MAX_STYLE_AMOUNT = 1.5
 MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 

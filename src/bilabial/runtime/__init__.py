@@ -1,0 +1,1 @@
+"""The model without torch: ONNX files and what runs them."""

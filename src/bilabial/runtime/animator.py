@@ -1,0 +1,205 @@
+"""Speech in, a talking face out, by ONNX Runtime: what `Animator` does, without torch and transformers.
+
+It needs numpy and onnxruntime; files, and arrays at another rate than 16 kHz, also need PyAV.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bilabial.clip import FaceClip
+from bilabial.errors import MissingFileError, UntrainedEmotionWarning, UserError
+from bilabial.hub.conditions_bilabial import (
+    Mixture,
+    Schedule,
+    check_intensity,
+    is_schedule,
+    mixture_weights,
+    schedule_weights,
+)
+from bilabial.hub.frames_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, normalize_level, quiet_share
+from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
+from bilabial.runtime.settings import graph_file, load_settings
+from bilabial.steps import ModelSteps
+from bilabial.streaming import STREAM_MOTIONS, FaceStream
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from bilabial.io.audio import AudioSource
+
+CHUNK_FRAMES = 1500  # internal frames (30 s) of a recording that are computed at a time
+CONTEXT_FRAMES = 2  # more than the layers reach: half a mel window, and the stem's frame
+MAX_SECONDS = 600.0
+Style = str | Mapping[str, float] | np.ndarray
+
+
+class OnnxAnimator:
+    """The files that `bilabial export onnx` wrote, ready to animate.
+
+    settings: what bilabial.json says.
+    """
+
+    def __init__(self, folder: str | Path, precision: str | None = None, num_threads: int = 0):
+        """precision: of settings.precisions, None = the first. num_threads: 0 = as ONNX Runtime likes.
+
+        Raises UserError for a folder without these files, and where onnxruntime is missing.
+        """
+        self.folder, self.settings = Path(folder), load_settings(folder)
+        if precision is not None and precision not in self.settings.precisions:
+            raise UserError("onnx_precision", accepted=self.settings.precisions, got=precision)
+        self._precision = precision or self.settings.precisions[0]
+        self._num_threads = num_threads
+        self._sessions: dict[str, InferenceSession] = {}
+
+    def __call__(
+        self,
+        audio: AudioSource,
+        emotion: Mixture | Schedule = "neutral",
+        intensity: float = 1.0,
+        style: Style | None = None,
+        fps: float = 30.0,
+        motion: Mapping[str, float] | Sequence[str] | str | None = None,
+        seed: int | None = None,
+        adjustments: Adjustments | None = None,
+        max_seconds: float = MAX_SECONDS,
+    ) -> FaceClip:
+        """Animate speech, as `Animator` does with the same arguments.
+
+        style: one of settings.styles, a mixture {name: amount 0..1.5}, a whole style vector (of
+        `Animator.reference_style`), or None = the default. Raises as `Animator`.
+        """
+        fps, strengths, settings = check_fps(fps), check_motion(motion), self.settings
+        vector, weights = settings.style_vector(style), self._weights(emotion, intensity, 1)
+        self._warn_of_untrained(weights)
+        waveform = _waveform(audio, max_seconds)
+        total = -(-len(waveform) // settings.frame_hop_samples)
+        if is_schedule(emotion):
+            weights = self._weights(emotion, intensity, total)
+            self._warn_of_untrained(weights)
+        weights = np.broadcast_to(weights, (total, weights.shape[1]))
+        neutral, face = self._faces(waveform, weights, vector)
+        values = self._at_rate(neutral, face, vector, bool(weights.any()), len(waveform), fps)
+        clip = FaceClip(settings.blendshapes, values, fps, settings.lip_distance_weights)
+        clip = enliven(clip, Sound.of(waveform, SAMPLING_RATE, clip, seed, do_normalize=False), strengths)
+        return clip if adjustments is None else adjust(clip, adjustments)
+
+    def stream(
+        self,
+        emotion: Mixture = "neutral",
+        intensity: float = 1.0,
+        style: Style | None = None,
+        fps: float = 30.0,
+        motion: Mapping[str, float] | Sequence[str] | str | None = None,
+        seed: int | None = None,
+        level_db: float | None = None,
+    ) -> FaceStream:
+        """A face that speaks along, as `Animator.stream` gives it. Raises as it does."""
+        strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
+        check_seed(seed)
+        seed = random.randrange(2**32) if seed is None else seed
+        vector, session = self.settings.style_vector(style), self._session("step")
+        names = [output.name for output in session.get_outputs()]
+
+        def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return dict(zip(names, session.run(names, feeds), strict=True))
+
+        steps = ModelSteps(run, self.settings.states, self.settings.delay_frames, vector)
+        stream = FaceStream(steps, self.settings, emotion, intensity, vector, fps, strengths, seed, level_db)
+        self._warn_of_untrained(self._weights(emotion, intensity, 1))
+        return stream
+
+    def _session(self, name: str) -> InferenceSession:
+        """A graph by name, loaded when it is first needed."""
+        if name not in self._sessions:
+            path = self.folder / graph_file(name, self._precision)
+            if not path.is_file():
+                raise MissingFileError("onnx_folder", path=self.folder, missing=path.name)
+            try:
+                import onnxruntime
+            except ImportError as error:
+                raise UserError("onnx_packages", error=error) from error
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self._num_threads
+            self._sessions[name] = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        return self._sessions[name]
+
+    def _weights(self, emotion: Mixture | Schedule, intensity: float, count: int) -> np.ndarray:
+        """Emotion weights: (1, E), or (count, E) of a schedule."""
+        intensity, emotions = np.float32(check_intensity(intensity)), self.settings.emotions
+        if not is_schedule(emotion):
+            return mixture_weights(emotion, emotions)[None] * intensity
+        times = np.arange(count) / self.settings.frame_rate_hz
+        return schedule_weights(emotion, emotions, times) * intensity
+
+    def _warn_of_untrained(self, weights: np.ndarray) -> None:
+        trained = self.settings.trained_emotions
+        asked = [name for name, used in zip(self.settings.emotions, weights.any(axis=0), strict=True) if used]
+        unheard = [name for name in asked if name not in trained]
+        if unheard:
+            message = str(UserError("untrained_emotions", trained=trained, names=unheard))
+            warnings.warn(message, UntrainedEmotionWarning, stacklevel=3)
+
+    def _faces(
+        self, waveform: np.ndarray, weights: np.ndarray, style: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Faces (T, C) at rest where their sound (S,) is, neutral, and in the style with emotions (T, E)."""
+        settings, hop = self.settings, self.settings.frame_hop_samples
+        before = settings.num_history_frames + CONTEXT_FRAMES
+        after = settings.num_lookahead_frames + CONTEXT_FRAMES
+        padded = np.pad(waveform, (0, -len(waveform) % hop))
+        faces = np.empty((2, len(weights), len(settings.blendshapes)), np.float32)
+        for start in range(0, len(weights), CHUNK_FRAMES):
+            end = min(start + CHUNK_FRAMES, len(weights))
+            first, last = max(0, start - before), min(len(weights), end + after)
+            rows = np.zeros((1 + bool(weights[first:last].any()), last - first, weights.shape[1]), np.float32)
+            rows[-1] = weights[first:last]
+            feeds = {"waveform": padded[first * hop : last * hop], "emotion": rows, "style": style}
+            neutral, styled = self._session("offline").run(["neutral", "coefficients"], feeds)
+            kept = slice(start - first, end - first)
+            faces[:, start:end] = neutral[kept], styled[-1, kept]
+        if settings.rest_seconds <= 0:
+            return tuple(faces)
+        share = quiet_share(waveform, hop, settings.rest_seconds)
+        names, lip_weights = settings.blendshapes, settings.lip_distance_weights
+        return tuple(close_lips(part, names, lip_weights, share) for part in faces)
+
+    def _at_rate(
+        self,
+        neutral: np.ndarray,
+        face: np.ndarray,
+        style: np.ndarray,
+        felt: bool,
+        num_samples: int,
+        fps: float,
+    ) -> np.ndarray:
+        """The frames (K, C) at another rate, their lips closed where those of the neutral faces are."""
+        settings = self.settings
+        numbers = range(num_frames(num_samples / SAMPLING_RATE, fps))
+        before, after, weight = frames_around(len(face), settings.frame_rate_hz, numbers, fps)
+        weight = weight.astype(np.float32)[:, None]
+        neutral, face = (part[before] * (1.0 - weight) + part[after] * weight for part in (neutral, face))
+        opening = settings.style_size + len(settings.blendshapes) + settings.blendshapes.index("jawOpen")
+        return match_lip_closure(
+            neutral, face, float(np.exp(style[opening])), settings.blendshapes, settings.lip_distance_weights,
+            settings.seal_distance, felt,
+        )  # fmt: skip
+
+
+def _waveform(audio: AudioSource, max_seconds: float) -> np.ndarray:
+    """What `load_audio` gives; mono arrays at 16 kHz need no PyAV."""
+    if isinstance(audio, tuple) and len(audio) == 2 and audio[0] == SAMPLING_RATE and np.ndim(audio[1]) == 1:
+        samples = as_floats(audio[1]).astype(np.float32, copy=False)
+        if len(samples) and np.isfinite(samples).all() and len(samples) <= max_seconds * SAMPLING_RATE:
+            return normalize_level(samples)
+    from bilabial.io.audio import load_audio
+
+    return load_audio(audio, max_seconds)
