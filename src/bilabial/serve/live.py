@@ -41,8 +41,8 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     if text.isdecimal():
         text = f":{text}"
     host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
-    number = int(port) if port.isdecimal() else default_port if not port else -1
-    if not 0 < number < 65536 or (not host and not colon) or any(sign.isspace() for sign in text):
+    number = int(port) if port.isdecimal() else -1 if colon else default_port
+    if not 0 < number < 65536 or not (host or colon) or any(sign.isspace() for sign in text):
         raise UserError("output_address", got=text)
     return host.strip("[]") or "127.0.0.1", number
 

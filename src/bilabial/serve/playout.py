@@ -111,7 +111,7 @@ class Playout:
         speaker = self._of(client)
         if speaker is None or speaker.start is None:
             return None
-        return max(0, int((self._clock() - speaker.start) * speaker.rate))
+        return max(0, round((self._clock() - speaker.start) * speaker.rate))
 
     def leave(self, client: object) -> None:
         """A client is gone: what it sent is still shown."""

@@ -1,0 +1,128 @@
+"""`bilabial live` and `bilabial serve` as commands, with receivers at the other end."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLE
+from pylivelinkface import FaceBlendShape, PyLiveLinkFace
+from websockets.sync.client import connect
+
+from bilabial.audio import encode_wav, load_audio
+from bilabial.cli import main
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "BILABIAL_TOKEN"}
+COMMAND = (sys.executable, "-m", "bilabial.cli")
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(60)
+        yield receiver
+
+
+@pytest.fixture
+def second(tmp_path) -> Path:
+    """A second of speech."""
+    path = tmp_path / "second.wav"
+    path.write_bytes(encode_wav(load_audio(EXAMPLE)[8000:24000]))
+    return path
+
+
+def test_a_file_moves_unreal_in_time(receiver, second):
+    packets, times = [], []
+
+    def receive() -> None:
+        for _ in range(30):
+            packets.append(receiver.recv(4096))
+            times.append(time.monotonic())
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    address = f"127.0.0.1:{receiver.getsockname()[1]}"
+    assert main(["live", "--file", str(second), "--live-link", address, "--motion", "none"]) == 0
+    thread.join(60)
+    faces = [PyLiveLinkFace.decode(packet)[1] for packet in packets]
+    jaw = [face.get_blendshape(FaceBlendShape.JawOpen) for face in faces]
+    assert len(jaw) == 30 and np.ptp(jaw) > 0.03
+    assert times[-1] - times[0] > 0.9  # as long as the sound, not as quick as the model
+    assert any(face.get_blendshape(FaceBlendShape.HeadYaw) for face in faces)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--vmc", "127.0.0.1"], "one source is needed"),
+        (["--mic", "--file", "x.wav", "--vmc", "127.0.0.1"], "one source is needed"),
+        (["--mic"], "one output is needed"),
+        (["--file", "x.wav", "--vmc", "here:there"], "HOST:PORT"),
+        (["--file", "nothing.wav", "--vmc", "127.0.0.1"], "nothing.wav is not a file"),
+        (["--server", "127.0.0.1:1", "--vmc", "127.0.0.1"], "did not serve"),
+        (["--file", "x.wav", "--web", "0.0.0.0:8767"], "set a token"),
+    ],
+)
+def test_wrong_options_are_sentences(arguments, told, capsys, monkeypatch):
+    monkeypatch.delenv("BILABIAL_TOKEN", raising=False)
+    assert main(["live", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_microphone_that_is_missing_is_a_sentence(capsys):
+    """Where there is a microphone, nothing is wrong and nothing is tested."""
+    try:
+        import sounddevice
+
+        if any(device["max_input_channels"] for device in sounddevice.query_devices()):
+            pytest.skip("this machine has a microphone")
+    except (ImportError, OSError):
+        pass
+    assert main(["live", "--mic", "--vmc", "127.0.0.1:9"]) == 2
+    assert "microphone" in capsys.readouterr().err
+
+
+def test_speech_into_the_server_moves_outputs_and_followers(receiver):
+    """serve -> iFacialMocap by itself; live --server -> Live Link; both show what a client speaks."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as direct:
+        direct.bind(("127.0.0.1", 0))
+        direct.settimeout(60)
+        output = f"127.0.0.1:{direct.getsockname()[1]}"
+        serve = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", "--ifacialmocap", output, "--threads", "1"],
+            stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        )  # fmt: skip
+        follow = None
+        try:
+            address = re.search(r"ws://(127\.0\.0\.1:\d+)", serve.stderr.readline())[1]
+            link = f"127.0.0.1:{receiver.getsockname()[1]}"
+            follow = subprocess.Popen(
+                [*COMMAND, "live", "--server", address, "--live-link", link], env=ENVIRONMENT
+            )
+            with connect(f"ws://{address}/v1/stream", open_timeout=120) as client:
+                client.send(json.dumps({"type": "start", "sampling_rate": 16000}))
+                jaws, followed, end = [], [], time.monotonic() + 60
+                assert receiver.recv(4096)  # the follower is there
+                sound = (load_audio(EXAMPLE)[8000:40000] * 32767).astype("<i2").tobytes()
+                client.send(sound)
+                client.send(json.dumps({"type": "flush"}))
+                while (np.ptp(jaws or 0) < 4 or np.ptp(followed or 0) < 0.03) and time.monotonic() < end:
+                    text = direct.recv(4096).decode()
+                    jaws.append(int(re.search(r"jawOpen-(\d+)", text)[1]))
+                    face = PyLiveLinkFace.decode(receiver.recv(4096))[1]
+                    followed.append(face.get_blendshape(FaceBlendShape.JawOpen))
+        finally:
+            for process in (serve, follow):
+                if process:
+                    process.terminate()
+                    process.wait(30)
+    assert np.ptp(jaws) >= 4 and np.ptp(followed) >= 0.03
