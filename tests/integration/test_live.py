@@ -17,8 +17,8 @@ from conftest import EXAMPLE
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
 from websockets.sync.client import connect
 
-from bilabial.audio import encode_wav, load_audio
 from bilabial.cli import main
+from bilabial.io.audio import encode_wav, load_audio
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "BILABIAL_TOKEN"}
 COMMAND = (sys.executable, "-m", "bilabial.cli")
