@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLE, ROOT
+from support.paths import EXAMPLE, ROOT
 
 from bilabial.animator import Animator
 from bilabial.app.npm import NPM_FOLDER

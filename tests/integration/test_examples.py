@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLE, ROOT
+from support.paths import EXAMPLE, ROOT
 
 from bilabial.animator import Animator
 from bilabial.io.audio import encode_wav, load_audio

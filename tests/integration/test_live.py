@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLE
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
+from support.paths import EXAMPLE
 from websockets.sync.client import connect
 
 from bilabial.cli import main
