@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-
-from huggingface_hub import hf_hub_download
+from typing import TYPE_CHECKING
 
 from bilabial.errors import as_path
-from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.modeling_bilabial import BilabialModel
+
+if TYPE_CHECKING:
+    from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+    from bilabial.hub.modeling_bilabial import BilabialModel
 
 EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -53,6 +54,32 @@ def load_checkpoint(
     None or "default" = the embedded model. Raises FileNotFoundError naming the file that a folder lacks, and
     ValueError for what is neither path nor id; errors of the Hub pass through.
     """
+    source = _checked(source)
+    # torch and transformers take seconds; a hash needs neither
+    from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+    from bilabial.hub.modeling_bilabial import BilabialModel
+
+    model = BilabialModel.from_pretrained(source, revision=revision or "main")
+    return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
+
+
+def weights_sha256(source: str | Path | None = None) -> str:
+    """The SHA-256 (hex) of a model's weights, by which figures tell whose they are.
+
+    source, errors: as of `load_checkpoint`.
+    """
+    source = _checked(source)
+    path = Path(source) / WEIGHTS_FILE
+    if not Path(source).is_dir():
+        from huggingface_hub import hf_hub_download
+
+        path = hf_hub_download(str(source), WEIGHTS_FILE)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked(source: str | Path | None) -> str | Path:
+    """A folder that holds a model, or a Hub id. Raises FileNotFoundError for what is neither."""
     if source is not None:
         as_path(source)
     source = EMBEDDED_MODEL if source in (None, "default") else source
@@ -64,17 +91,4 @@ def load_checkpoint(
             )
     elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
         raise FileNotFoundError(f"{source} is neither a folder nor a Hub id like 'name/model'")
-    model = BilabialModel.from_pretrained(source, revision=revision or "main")
-    return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
-
-
-def weights_sha256(source: str | Path | None = None) -> str:
-    """The SHA-256 (hex) of a model's weights, by which figures tell whose they are.
-
-    source: as for `load_checkpoint`, which names what is wrong with one; errors of file system and Hub pass
-    through.
-    """
-    folder = EMBEDDED_MODEL if source in (None, "default") else Path(source)
-    path = folder / WEIGHTS_FILE if folder.is_dir() else hf_hub_download(str(source), WEIGHTS_FILE)
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return source

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import typer
 
-from bilabial.commands import animate, convert, export, info, live, rig, serve
+from bilabial.commands import animate, batch, convert, export, info, inspect, live, rig, serve
+from bilabial.commands.parameters import say
+from bilabial.versions import version_of
 
 WRONG_INPUT = 2  # exit code; that of wrong options, too
 INTERRUPTED = 130
@@ -25,7 +26,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("animate")(animate.animate)
+app.command("batch")(batch.batch)
 app.command("convert")(convert.convert)
+app.command("inspect")(inspect.inspect)
 app.command("info")(info.info)
 app.command("serve")(serve.serve)
 app.command("live")(live.live)
@@ -35,7 +38,7 @@ app.add_typer(export.app, name="export")
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"bilabial {version('bilabial')}")
+        typer.echo(f"bilabial {version_of('bilabial')}")
         raise typer.Exit
 
 
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else int(end.code is not None)
         except (ValueError, OSError) as error:  # UserError is a ValueError
-            typer.echo(f"bilabial: {error}", err=True)
+            say(str(error))
             return WRONG_INPUT
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
     """Of the package's own warnings the sentence alone; others are for developers."""
     if category.__module__.startswith("bilabial."):
-        typer.echo(f"bilabial: warning: {message}", err=True)
+        say(f"warning: {message}")
 
 
 if __name__ == "__main__":

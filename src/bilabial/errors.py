@@ -103,9 +103,21 @@ SENTENCES |= {
     "stream_schedule": "a stream takes a name or a mixture, and feel() changes it, got {got}",
     "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
     # the command
+    "batch_empty": "{path} holds no sound files; {accepted} are taken",
+    "disk_full": "the disk of {path} has less than {limit} MB left; what is done is kept, and the same "
+    "command goes on when there is room",
     "folder_failed": "{path} cannot be made a folder ({error})",
+    "glb_animation": "{path} is a GLB whose animation cannot be read",
+    "glb_still": "{path} is a GLB without an animation of morph targets",
+    "folder_missing": "{path} is not a folder",
     "format_unknown": "format must be of {accepted}, got {got}",
     "fps_text": "fps must be a number or a fraction such as 30000/1001, got {got}",
+    "manifest_columns": "{path} has no column file; {accepted} are read, its columns are {columns}",
+    "manifest_empty": "{path} has no rows",
+    "manifest_file": "{path} line {line} names no file",
+    "manifest_outside": "{path} line {line}: {name} would be written outside the output folder; name it in "
+    "the column output",
+    "manifest_unused": "{path} has columns that are not read: {columns}; {accepted} are",
     "model_folder": "{path} is no folder of a Bilabial model: it has no config.json that can be read",
     "motion_text": "motion must be all, none, or stages such as blink,gaze:0.5, got {got}",
     "output_failed": "{path} cannot be written ({error})",

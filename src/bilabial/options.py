@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bilabial.errors import UserError
+from bilabial.hub.conditions_bilabial import check_intensity
+from bilabial.hub.frames_bilabial import check_fps
 from bilabial.io.timecodes import NTSC_FPS
 
 if TYPE_CHECKING:
@@ -39,12 +41,17 @@ class AnimateOptions:
         """Keyword arguments of Animator.__call__. Raises UserError for a text that cannot be read."""
         return {
             "emotion": emotion_of(self.emotion),
-            "intensity": self.intensity,
+            "intensity": check_intensity(self.intensity),
             "style": style_of(self.style),
             "fps": fps_of(self.fps),
             "motion": motion_of(self.motion),
             "seed": self.seed,
         }
+
+    def files(self) -> list[Path]:
+        """Files whose content changes what is made."""
+        style = style_of(self.style)
+        return [style] if isinstance(style, Path) else []
 
 
 def emotion_of(text: str) -> Mixture | Schedule:
@@ -78,7 +85,7 @@ def fps_of(text: str) -> float:
         fps = float(Fraction(text.strip()))
     except (ArithmeticError, ValueError) as error:
         raise UserError("fps_text", got=text) from error
-    return next((rate for rate in NTSC_FPS if abs(rate - fps) < NTSC_TOLERANCE * rate), fps)
+    return next((rate for rate in NTSC_FPS if abs(rate - fps) < NTSC_TOLERANCE * rate), check_fps(fps))
 
 
 def motion_of(text: str) -> dict[str, float] | None:

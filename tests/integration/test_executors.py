@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from bilabial.training.prepare.executors import DIED, check_executor, run
+from bilabial.executors import DIED, check_executor, run
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_workers_end_with_the_run_that_started_them(tmp_path):
     """A run that is killed alone, and not with its group, leaves no process behind."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import time\nfrom bilabial.training.prepare.executors import run\n"
+        "import time\nfrom bilabial.executors import run\n"
         "def work(seconds):\n    print('begun', flush=True)\n    time.sleep(seconds)\n"
         "if __name__ == '__main__':\n    list(run(work, [60], 'processes', 1, 'log'))\n"
     )
@@ -90,10 +90,9 @@ def test_ray_is_asked_for_by_its_extra():
         check_executor("ray")
 
 
-def test_workers_are_made_anew(tmp_path, work, monkeypatch):
+def test_workers_are_made_anew(tmp_path, work):
     """A process does so many jobs and no more: what it keeps of each does not add up."""
-    monkeypatch.setattr("bilabial.training.prepare.executors.JOBS_PER_WORKER", 2)
     jobs = [str(tmp_path / f"pid_{k}") for k in range(12)]
-    assert all(why is None for _, why in run(work, jobs, "processes", 2, tmp_path / "log"))
+    assert all(why is None for _, why in run(work, jobs, "processes", 2, tmp_path / "log", 2))
     pids = [(tmp_path / f"pid_{k}").read_text() for k in range(12)]
     assert max(map(pids.count, pids)) <= 2

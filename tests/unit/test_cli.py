@@ -191,3 +191,42 @@ def test_texts_of_options():
     assert fps_of("24000/1001") == fps_of("23.976") == fps_of("23.98") == 24000 / 1001
     assert (fps_of("24"), fps_of("29.97"), fps_of("12.5")) == (24.0, 30000 / 1001, 12.5)
     assert motion_of("all") is None and motion_of("none") == {} and motion_of("gaze:0.5") == {"gaze": 0.5}
+
+
+def test_inspect_tells_what_a_file_holds(tmp_path, capsys):
+    """The same of a GLB that the clip was written to, but for what the head lacks."""
+    values = face(60).values.copy()
+    values[:, ARKIT_BLENDSHAPES.index("browInnerUp")] = 1.0
+    values[20:30, [ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthLowerDownLeft")]] = 0.0
+    clip = FaceClip(ARKIT_BLENDSHAPES, values, 29.97)
+    source = clip.to_npz(tmp_path / "face.npz")
+    assert run("inspect", source, "--json", "--plot", tmp_path / "face.html") == 0
+    told_as_json = json.loads(capsys.readouterr().out)
+    assert (told_as_json["num_frames"], told_as_json["clipped"], told_as_json["lacks"]) == (
+        60,
+        ["browInnerUp"],
+        [],
+    )
+    assert told_as_json["still"] == ["browInnerUp"] and told_as_json["trembling_mm"] > 1
+    page = (tmp_path / "face.html").read_text()
+    assert "lip distance (mm)" in page and "mouthPucker" in page
+    assert run("convert", source, tmp_path / "face.glb") == 0
+    assert run("inspect", tmp_path / "face.glb") == 0
+    text = capsys.readouterr().out
+    assert (
+        "frames: 60 at 29.97 fps" in text and "52 of 52, 51 move" in text and "clipped: browInnerUp" in text
+    )
+    assert f"closures: {told_as_json['num_closures']}, " in text and any(bar in text for bar in "▁▂▃▄▅▆▇█")
+
+
+def test_inspect_against_the_sound(tmp_path, capsys):
+    clip = face(60)
+    assert run("inspect", clip.to_npz(tmp_path / "face.npz"), "--sound", EXAMPLE) == 0
+    assert "wrong duration: 60 frames" in capsys.readouterr().out
+
+
+def test_a_glb_without_animation_is_a_sentence(tmp_path, capsys):
+    from bilabial.io.exporters import HEAD
+
+    assert run("inspect", HEAD) == 2 and "without an animation of morph targets" in told(capsys)
+    assert run("inspect", tmp_path / "gone.glb") == 2 and "gone.glb is not a file" in told(capsys)

@@ -15,6 +15,7 @@ from bilabial.commands.parameters import (
     load_animator,
     print_json,
     targets_of,
+    tell_progress,
     write_bytes,
     write_options,
 )
@@ -61,7 +62,7 @@ def animate(
             make_folder(path.parent)
             write_clip(clip, path, name, written)
         summaries.append(_summary(source, paths, clip))
-        _tell_progress(len(summaries), len(inputs))
+        tell_progress(len(summaries), len(inputs))
     if as_json:
         print_json(summaries)
 
@@ -78,9 +79,3 @@ def _summary(source: str, paths: dict[str, Path], clip: FaceClip) -> dict:
         "fps": clip.fps,
         "seconds": round(clip.duration_seconds, 3),
     }
-
-
-def _tell_progress(count: int, total: int) -> None:
-    """One line that is overwritten, on a terminal alone."""
-    if total > 1 and sys.stderr.isatty():
-        typer.echo(f"\r{count} of {total}", nl=count == total, err=True)

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from bilabial.clip import FaceClip
 from bilabial.commands import parameters
 from bilabial.commands.parameters import STREAM, print_json, targets_of, write_bytes, write_options
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
-from bilabial.io.formats import encode_clip, formats_of, write_clip
+from bilabial.io.formats import encode_clip, formats_of, read_clip, write_clip
 from bilabial.options import fps_of
 
-Source = Annotated[Path, typer.Argument(metavar="A", help="A file of curves: CSV, JSON or NPZ.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="A", help="A file of curves: CSV, JSON, NPZ or animated GLB.")
+]
 Target = Annotated[str, typer.Argument(metavar="B", help="File, or a folder (ends with /), or - for stdout.")]
 MouthClose = Annotated[
     str | None,
@@ -41,10 +42,8 @@ def convert(
 ) -> None:
     """Convert recorded curves to another format, rate or meaning of mouthClose."""
     from bilabial.io.mouth_close import convert as to_our_convention
-    from bilabial.io.recordings import read_track
 
-    track = read_track(source)
-    clip = FaceClip(track.names, track.frames(), track.fps)
+    clip = read_clip(source)
     if mouth_close is not None:
         clip = to_our_convention(clip, mouth_close)
     if fps is not None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
 
+from bilabial.checkpoint import EMBEDDED_MODEL
 from bilabial.commands import parameters
 from bilabial.commands.parameters import print_json
 from bilabial.errors import UserError
 from bilabial.io.formats import FORMATS
+from bilabial.versions import version_of
 
 PACKAGES = ("bilabial", "torch", "transformers", "numpy", "av", "gradio", "mediapipe", "ray")
-EMBEDDED_MODEL = Path(__file__).parents[1] / "pretrained"
 
 
 def info(model: parameters.Model = None, as_json: parameters.Json = False) -> None:
@@ -23,7 +23,7 @@ def info(model: parameters.Model = None, as_json: parameters.Json = False) -> No
     folder = EMBEDDED_MODEL if model is None else Path(model)
     summary = {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "formats": {name: each.title for name, each in FORMATS.items()},
         "model": {"folder": str(folder), **_model(folder)},
     }
@@ -38,13 +38,6 @@ def info(model: parameters.Model = None, as_json: parameters.Json = False) -> No
         for name, value in entries.items():
             told = ", ".join(map(str, value)) if isinstance(value, list) else value
             typer.echo(f"  {name}: {told}")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _model(folder: Path) -> dict:

@@ -117,6 +117,17 @@ def load_animator(model: str | None) -> Animator:
     return Animator.from_pretrained(model)
 
 
+def say(text: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"bilabial: {text}", err=True)
+
+
+def tell_progress(count: int, total: int) -> None:
+    """One line on stderr that is overwritten, on a terminal alone."""
+    if total > 1 and sys.stderr.isatty():
+        typer.echo(f"\r{count} of {total}", nl=count == total, err=True)
+
+
 def print_json(summary: object) -> None:
     typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
 

@@ -207,6 +207,23 @@ def encode_clip(clip: FaceClip, name: str, options: WriteOptions | None = None) 
         return write_clip(clip, Path(folder, f"face{FORMATS[name].suffix}"), name, options).read_bytes()
 
 
+def read_clip(path: str | Path) -> FaceClip:
+    """The curves of a CSV, JSON, NPZ or animated GLB as frames, the first at 0 of the file's own clock.
+
+    Raises UserError naming the file and what is wrong.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".glb", ".vrm"):
+        from bilabial.io.glb_curves import read_glb_curves
+
+        track = read_glb_curves(path)
+    else:
+        from bilabial.io.recordings import read_track
+
+        track = read_track(path)
+    return FaceClip(track.names, track.frames(), track.fps)
+
+
 def paths_of(folder: Path, stem: str, names: Sequence[str]) -> dict[str, Path]:
     """Where a clip's files lie in a folder, by format."""
     return {name: folder / f"{stem}{FORMATS[name].suffix}" for name in names}

@@ -14,11 +14,10 @@ import numpy as np
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_GAP
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE, speech_level_db
 from bilabial.io.capture import Capture, View
+from bilabial.io.levels import LOWEST_DB, clipped_share
 from bilabial.io.timeline import Gap
 
 STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips, at least 31 in frozen ones
-FULL_SCALE = 0.95  # samples above it are as loud as a recording can be
-LOWEST_DB = -120.0  # stands for digital silence
 # Of 55 clips of 1 to 4 s, 1 agrees less with its own sound, of 573 pairs with another clip's 94 % do; of 22
 # longer clips 1, and all of 197 pairs (docs/design.md).
 CHANCE_R, CHANCE_SECONDS, LEAST_R = 0.6, 3.0, 0.4
@@ -233,14 +232,6 @@ def dead_channels(capture: Capture) -> list[str]:
         for name, visible, size in zip(capture.clip.names, seen, ranges, strict=True)
         if visible and size < STILL_RANGE
     ]
-
-
-def clipped_share(waveform: np.ndarray) -> float:
-    """Share of the samples (S,) at full scale: also encoders that smooth clipped peaks leave them there.
-
-    What was clipped and then made softer is not seen.
-    """
-    return float((np.abs(waveform) > FULL_SCALE).mean())
 
 
 def marks_of(quality: Quality) -> dict[str, float]:

@@ -19,11 +19,11 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.executors import check_executor, run
 from bilabial.io.capture import find_landmarker
 from bilabial.io.mouth_close import CONVENTIONS
 from bilabial.training.data.corpora import READERS, Take, read_takes
 from bilabial.training.data.schema import dataset_card
-from bilabial.training.prepare.executors import check_executor, run
 from bilabial.training.prepare.filtering import Verdict, judge
 from bilabial.training.prepare.report import write_report
 from bilabial.training.prepare.shards import check_output, write_shards

@@ -21,8 +21,6 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-import torch
-
 import bilabial
 
 DIED = "its worker died"
@@ -38,34 +36,51 @@ def check_executor(executor: str) -> None:
         raise ValueError("--executor ray needs Ray; install it with: pip install -e '.[ray]'")
 
 
-def run(function: Function, jobs: Sequence[object], executor: str, num_proc: int, log: Path) -> Results:
+def run(
+    function: Function,
+    jobs: Sequence[object],
+    executor: str,
+    num_proc: int,
+    log: Path,
+    jobs_per_worker: int = JOBS_PER_WORKER,
+) -> Results:
     """Do `function(job)` for each job; yields each that is done with None, or with why it failed twice.
 
     executor: "processes", `num_proc` of them on this machine with their stderr in the file `log`, or "ray":
     on the cluster that $RAY_ADDRESS names, else on one of this machine alone. Function and jobs are pickled.
+    jobs_per_worker: after which a process is made anew.
     """
     failed = []
-    for job, failure in _run_once(function, jobs, executor, num_proc, log):
+    for job, failure in _run_once(function, jobs, executor, num_proc, log, jobs_per_worker):
         if failure:
             failed.append(job)
         else:
             yield job, None
-    yield from _run_once(function, failed, executor, num_proc, log)
+    yield from _run_once(function, failed, executor, num_proc, log, jobs_per_worker)
 
 
-def _run_once(function: Function, jobs: Sequence[object], executor: str, num_proc: int, log: Path) -> Results:
+def _run_once(
+    function: Function,
+    jobs: Sequence[object],
+    executor: str,
+    num_proc: int,
+    log: Path,
+    jobs_per_worker: int,
+) -> Results:
     if not jobs:
         return iter(())
     if executor == "ray":
-        return _run_on_ray(function, jobs)
-    return _run_in_processes(function, jobs, num_proc, log)
+        return _run_on_ray(function, jobs, jobs_per_worker)
+    return _run_in_processes(function, jobs, num_proc, log, jobs_per_worker)
 
 
-def _run_in_processes(function: Function, jobs: Iterable[object], num_proc: int, log: Path) -> Results:
+def _run_in_processes(
+    function: Function, jobs: Iterable[object], num_proc: int, log: Path, jobs_per_worker: int
+) -> Results:
     # spawn: MediaPipe's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     new_worker = partial(
-        ProcessPoolExecutor, 1, context, _start_worker, (log,), max_tasks_per_child=JOBS_PER_WORKER
+        ProcessPoolExecutor, 1, context, _start_worker, (log,), max_tasks_per_child=jobs_per_worker
     )
     workers = queue.SimpleQueue()  # a pool for each process: whose process dies is known
     for _ in range(num_proc):
@@ -89,7 +104,7 @@ def _run_in_processes(function: Function, jobs: Iterable[object], num_proc: int,
             workers.get().shutdown(cancel_futures=True)
 
 
-def _run_on_ray(function: Function, jobs: Sequence[object]) -> Results:
+def _run_on_ray(function: Function, jobs: Sequence[object], jobs_per_worker: int) -> Results:
     import ray  # an optional extra
 
     if not ray.is_initialized():
@@ -106,7 +121,7 @@ def _run_on_ray(function: Function, jobs: Sequence[object]) -> Results:
     rows = [{"number": number, "job": pickle.dumps(job)} for number, job in enumerate(jobs)]
     tasks = ray.data.from_items(rows, override_num_blocks=len(rows))
     left = dict(enumerate(jobs))
-    done = tasks.map(do, num_cpus=1, max_calls=JOBS_PER_WORKER, ray_remote_args_fn=lambda: {"max_retries": 0})
+    done = tasks.map(do, num_cpus=1, max_calls=jobs_per_worker, ray_remote_args_fn=lambda: {"max_retries": 0})
     for row in done.iter_rows():
         yield left.pop(row["number"]), row["failure"] or None
     yield from zip(left.values(), itertools.repeat(DIED))
@@ -127,6 +142,8 @@ def _start_worker(log: Path) -> None:
     There are as many processes as cores (Ray sets the threads of its own workers). MediaPipe's four lines a
     video would hide the progress; a killed run would leave idle processes behind.
     """
+    import torch  # here: a batch that has nothing to do needs none
+
     torch.set_num_threads(1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
     threading.Thread(target=_end_with_parent, daemon=True).start()

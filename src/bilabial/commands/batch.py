@@ -1,0 +1,105 @@
+"""`bilabial batch`: a folder of dialogue to a folder of faces, with a delivery report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bilabial.commands import parameters
+from bilabial.commands.parameters import print_json, say, tell_progress, write_options
+from bilabial.errors import UserError
+from bilabial.io.files import make_folder
+from bilabial.io.formats import formats_of
+from bilabial.options import AnimateOptions
+
+NOT_DELIVERABLE = 1  # exit code of --strict, and where every line failed
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With the sound files, below it too.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder, made when missing.")]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Table with the column file, and as you like emotion, intensity, style, text, output.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Processes; left out: one for each core.")
+]
+Executor = Annotated[
+    Literal["processes", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 1 where a line failed or scores below 50 of 100.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Make all lines again, also those that did not change.")]
+
+
+def batch(
+    folder: Folder,
+    output: Output,
+    format_names: parameters.FormatNames = "csv",
+    manifest: Manifest = None,
+    emotion: parameters.Emotion = "neutral",
+    intensity: parameters.Intensity = 1.0,
+    style: parameters.Style = None,
+    fps: parameters.Fps = "30",
+    motion: parameters.Motion = "all",
+    seed: parameters.Seed = None,
+    model: parameters.Model = None,
+    head: parameters.Head = None,
+    rig: parameters.Rig = None,
+    start: parameters.Start = None,
+    node: parameters.Node = "Face",
+    workers: Workers = None,
+    executor: Executor = "processes",
+    strict: Strict = False,
+    again: Again = False,
+    as_json: parameters.Json = False,
+) -> None:
+    """Animate many lines, each once, and report what is wrong with them.
+
+    A killed batch goes on where it stopped. Lines whose sound, settings and model did not change are kept. A
+    line that fails costs itself alone; where all of them fail, the exit code is 1.
+    """
+    from bilabial.delivery.batch import Settings, jobs_of, run_jobs
+    from bilabial.delivery.lines import read_lines
+    from bilabial.delivery.records import FOLDER, remove_partial_files
+    from bilabial.delivery.report import report_of, write_report
+    from bilabial.executors import check_executor
+
+    check_executor(executor)
+    options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
+    options.arguments()  # tells what cannot be read, before hours of work
+    formats, written = tuple(formats_of(format_names or "")), write_options(head, rig, start, node)
+    lines = read_lines(folder.resolve(), manifest, options, _warn)
+    output = make_folder(output).resolve()
+    remove_partial_files(output)
+    if again:
+        shutil.rmtree(output / FOLDER, ignore_errors=True)
+    jobs = jobs_of(lines, Settings(output, formats, model, written))
+    num_kept = sum(job.is_done for job in jobs)
+    failures = run_jobs(jobs, executor, workers or _num_cores(), tell_progress)
+    reports = [report_of(job, failures.get(job.line.name)) for job in jobs]
+    summary = write_report(output, reports)
+    counts = {"kept": num_kept, "made": len(jobs) - num_kept - summary["failed"]}
+    say(
+        f"{len(jobs)} lines: {counts['made']} made, {counts['kept']} kept, {summary['failed']} failed, "
+        f"{summary['below_50']} score below 50; {output / 'report.html'}"
+    )
+    if as_json:
+        print_json(counts | summary)
+    if summary["failed"] == len(jobs) or (strict and summary["below_50"]):
+        raise typer.Exit(NOT_DELIVERABLE)
+
+
+def _warn(note: UserError) -> None:
+    say(f"warning: {note}")
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

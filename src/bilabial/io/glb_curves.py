@@ -1,0 +1,87 @@
+"""Curves of an animated face in a GLB: the first animation of morph targets, by ARKit's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bilabial.errors import UserError
+from bilabial.io.exporters import read_glb
+from bilabial.io.names import arkit_name
+from bilabial.io.tracks import Track, track_of_rows
+
+DTYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5126: "<f4"}  # glTF 2.0, section 3.6.2
+DAMAGE = (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
+
+
+def read_glb_curves(path: str | Path) -> Track:
+    """The weights of the first animation that moves morph targets; of two meshes the first has its say.
+
+    Raises UserError for a GLB without one, with none of ARKit's names, or a damaged one.
+    """
+    scene, binary = read_glb(path)
+    try:
+        channels = _weight_channels(scene)
+        curves = {} if not channels else _curves(scene, binary, channels)
+    except DAMAGE as error:
+        raise UserError("glb_animation", path=Path(path)) from error
+    if not channels:
+        raise UserError("glb_still", path=Path(path))
+    if not curves:
+        raise UserError("curves_unknown", path=Path(path))
+    try:
+        times = next(iter(curves.values()))[0]
+        rows = np.stack([np.interp(times, own, values) for own, values in curves.values()], axis=1)
+        return track_of_rows(list(curves), rows, times)
+    except UserError as error:
+        raise error.in_file(path) from error
+
+
+def _weight_channels(scene: Mapping) -> list[tuple[Mapping, Mapping]]:
+    """(channel, its sampler) of the first animation with morph weights."""
+    for animation in scene.get("animations", []):
+        samplers = animation["samplers"]
+        found = [
+            (channel, samplers[channel["sampler"]])
+            for channel in animation["channels"]
+            if channel["target"]["path"] == "weights"
+        ]
+        if found:
+            return found
+    return []
+
+
+def _curves(
+    scene: Mapping, binary: bytes, channels: list[tuple[Mapping, Mapping]]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(times, values), (N,) float64 each, by ARKit's name."""
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for channel, sampler in channels:
+        mesh = scene["meshes"][scene["nodes"][channel["target"]["node"]]["mesh"]]
+        times = _numbers(scene, binary, sampler["input"])
+        weights = _numbers(scene, binary, sampler["output"])
+        if sampler.get("interpolation") == "CUBICSPLINE":  # in-tangent, value, out-tangent of each key
+            weights = weights.reshape(len(times), 3, -1)[:, 1]
+        for name, values in zip(_target_names(mesh), weights.reshape(len(times), -1).T, strict=False):
+            known = arkit_name(name)
+            if known and known not in curves:
+                curves[known] = times, values
+    return curves
+
+
+def _target_names(mesh: Mapping) -> list[str]:
+    """As the extras of a mesh, or those of its first primitive, give them."""
+    parts = (mesh.get("extras"), mesh["primitives"][0].get("extras"))
+    return next((list(map(str, extras["targetNames"])) for extras in parts if extras), [])
+
+
+def _numbers(scene: Mapping, binary: bytes, index: int) -> np.ndarray:
+    """A scalar accessor as (N,) float64; normalized integers become 0..1."""
+    accessor = scene["accessors"][index]
+    view = scene["bufferViews"][accessor["bufferView"]]
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    dtype = np.dtype(DTYPES[accessor["componentType"]])
+    values = np.frombuffer(binary, dtype, accessor["count"], start).astype(np.float64)
+    return values / np.iinfo(dtype).max if dtype.kind in "iu" else values
