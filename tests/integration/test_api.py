@@ -10,6 +10,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
+from support.documents import snippets
 from support.paths import EXAMPLE
 
 from bilabial import FaceClip
@@ -52,6 +53,15 @@ def test_the_files_of_every_format(client):
     assert len(read_glb(glb)[0]["animations"]) == 1
     with open(html) as file:
         assert "<audio" in file.read()
+
+
+def test_the_snippet_of_the_readme_runs(client, tmp_path, monkeypatch):
+    (tmp_path / "speech.wav").write_bytes(EXAMPLE.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    [snippet] = snippets("README.md", "python", "gradio_client")
+    names: dict = {}
+    exec(snippet.replace("http://127.0.0.1:7860", client.src), names)
+    assert names["summary"]["frames"] > 0 and len(names["files"]) == 2
 
 
 def test_every_knob(client, tmp_path):

@@ -24,9 +24,11 @@ from bilabial.training.evaluation.evaluate import (
 )
 from bilabial.training.evaluation.tables import (
     CAPTIONS,
+    HEADLINE,
     METRICS,
     SHAPE,
     WEIGHTS,
+    headline,
     leading_table,
     table,
     tables,
@@ -142,8 +144,13 @@ def test_the_shape_of_the_mouth_is_measured_against_the_film(model, speech):
     assert data["film"]["lip_change_mm"] == pytest.approx(data["model"]["lip_change_mm"], rel=0.05)
     assert set(data["intervals"]) == {"film", "capture", "model"}
     low, high = data["intervals"]["model"]["width_gain"]
+    low_gap, high_gap = data["intervals"]["model"]["gap_r"]
     assert low <= data["model"]["width_gain"] <= high
     text = leading_table({"a": data, "without speech": {}})
+    assert headline({"without speech": {}}) == ""
+    first, _, *figures = headline({"a": data, "b": data}).splitlines()
+    assert first.startswith("| a, 2 clips") and len(figures) == 4
+    assert f"**{data['model']['gap_r']:.2f}** ({low_gap:.2f} to {high_gap:.2f}) | 1.00 |" in figures[0]
     rows = [line.split(" | ")[0] for line in text.splitlines()[6:]]
     assert rows == ["| a: film", "| a: capture", "| a: model"]
     assert "film" not in tables({"a": data}) and "intervals" not in tables({"a": data})
@@ -159,14 +166,14 @@ def test_offsets_move_the_lips_of_the_film_too(model, speech):
 
 def test_each_table_goes_to_the_places_that_a_card_has(tmp_path):
     card, readme, other = (tmp_path / name for name in ("card.md", "readme.md", "other.md"))
-    places = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in (SHAPE, METRICS)]
+    places = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in (HEADLINE, SHAPE, METRICS)]
     card.write_text("".join(places))
-    readme.write_text("<!-- shape and closure -->\nold\n<!-- /shape and closure -->\n")
+    readme.write_text("<!-- headline -->\nold\n<!-- /headline -->\n")
     other.write_text("nothing")
     for path in (card, readme):
-        write_tables(path, {SHAPE: "first", METRICS: "second"})
-    assert "first" in card.read_text() and "second" in card.read_text()
-    assert readme.read_text() == "<!-- shape and closure -->\nfirst\n<!-- /shape and closure -->\n"
+        write_tables(path, {HEADLINE: "first", SHAPE: "second", METRICS: "third"})
+    assert all(word in card.read_text() for word in ("first", "second", "third"))
+    assert readme.read_text() == "<!-- headline -->\nfirst\n<!-- /headline -->\n"
     with pytest.raises(ValueError, match="has no place marked"):
         write_tables(other, {SHAPE: "first"})
 

@@ -220,10 +220,10 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
         "# my-face: speech to ARKit blendshapes",
         "| GRID audiovisual corpus | CC BY 4.0 | 90 | 5.0 |",
         "| own recording | not stated | 90 | 5.0 |",
-        "nor the prior of emotions moved `cheekPuff`: they stay 0. 51 are learnt.",
+        "nor the prior of emotions move `cheekPuff`: they stay 0. 51 are learned.",
         'pipeline("audio-to-blendshapes", model="me/my-face", trust_remote_code=True)',
-        "Others change nothing: calm, ",
-        "Fewer than 50 /p b m/ stand behind cloC, ctl, J of me: indications only.",
+        "Others have no effect: calm, ",
+        "cloC, ctl and J of me rest on fewer than 50 /p b m/: indications only.",
     ):
         assert line in card.text, line
     files = {path.name for path in (own / "out" / "model").iterdir()}
@@ -239,7 +239,7 @@ def test_a_card_may_name_the_terms_of_its_sources(trained):
     text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-sa-4.0")
     text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
     assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
-    assert "<!-- /metrics -->\n\n![r0 of every clip" in text and "](figures.png)" in text
+    assert "<!-- /headline -->\n\n![r0 of every clip" in text and "](figures.png)" in text
     assert "Some of the data forbid commercial use" in text
     data = ModelCard(text).data
     assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-sa-4.0", ["me/face"], "x")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard, constants
 from huggingface_hub.errors import RepositoryNotFoundError
+from support.documents import snippets
 from support.hub_server import PART_BYTES, READ_TOKEN, TOKEN, LocalHub
 from support.models import build_random
-from support.paths import ROOT
+from support.paths import EXAMPLE, ROOT
 from support.rows import animated_row
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
@@ -52,7 +54,9 @@ def environment(hub, home: Path, token: str | None = None) -> dict[str, str]:
 
 
 def run_publish(hub, home: Path, *options: str, token: str | None = TOKEN) -> subprocess.CompletedProcess:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHONPATH"))
+    }
     command = [sys.executable, str(ROOT / "train" / "publish.py"), "--allow_dirty", *options]
     given = inherited | environment(hub, home, token)
     return subprocess.run(command, cwd=home, env=given, capture_output=True, text=True)
@@ -115,6 +119,8 @@ def test_the_card_is_the_committed_one_with_metadata(hub, published):
     assert card.data.license == "apache-2.0" and card.data.datasets == ["me/face"]
     assert "REPOSITORY" not in card.text and 'from_pretrained("me/bilabial"' in card.text
     text = committed.split("---\n", 2)[2].replace("REPOSITORY", "me/bilabial")
+    text = text.replace("](docs/head_sheet.jpg)", "](head_sheet.jpg)")
+    assert "head_sheet.jpg" in hub.repository("me/bilabial").files
     before_plot, _, rest = card.text.partition("\n\n![r0 of every clip")
     assert before_plot in text and rest.partition("(figures.png)")[2] in text
     scores = json.loads((EMBEDDED_MODEL / "metrics.json").read_text())
@@ -140,6 +146,24 @@ def test_a_stranger_computes_the_same(hub, published, tmp_path):
     assert np.allclose(there["coefficients"], here, atol=1e-6)
     assert np.allclose(there["pipeline"]["coefficients"], here, atol=1e-6)
     assert there["pipeline"]["names"] == list(model.config.blendshapes) and there["pipeline"]["fps"] == 30
+
+
+@pytest.mark.parametrize("document", ["README.md", "model_card.md"])
+def test_the_snippet_of_the_documents_runs(hub, published, tmp_path, document):
+    """From a file where there is the program ffmpeg, else from samples."""
+    [snippet] = snippets(document, "python", "trust_remote_code")
+    for name in ("your-name/bilabial", "REPOSITORY"):
+        snippet = snippet.replace(name, "me/bilabial")
+    (tmp_path / "speech.wav").write_bytes(EXAMPLE.read_bytes())
+    if not shutil.which("ffmpeg"):
+        snippet = snippet.replace('"speech.wav"', '{"raw": waveform, "sampling_rate": 16000}')
+    waveform = "import numpy\nwaveform = numpy.random.default_rng(0).standard_normal(16000)"
+    code = f"{waveform}\n{snippet}\nprint(len(face['names']))"
+    given = environment(hub, tmp_path) | {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "52"
 
 
 def test_a_stranger_loads_the_data_set(hub, published, tmp_path):

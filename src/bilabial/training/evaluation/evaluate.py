@@ -44,10 +44,12 @@ from bilabial.training.evaluation.silence import measure_quiet, measure_rest
 from bilabial.training.evaluation.tables import (
     CAPTIONS,
     CLIP_FIGURES,
+    HEADLINE,
     LEADING_ROWS,
     METRICS,
     SHAPE,
     WEIGHTS,
+    headline,
     leading_table,
     tables,
     write_tables,
@@ -225,7 +227,7 @@ def evaluate_data_sets(args: EvaluateArguments) -> None:
     if args.changes:
         scores["changed sound"] = measure_changes(model, rows, notes)
     args.output.write_text(json.dumps(scores, indent=1) + "\n")
-    written = {SHAPE: leading_table(scores), METRICS: tables(scores)}
+    written = {HEADLINE: headline(scores), SHAPE: leading_table(scores), METRICS: tables(scores)}
     logger.info("\n\n".join(filter(None, written.values())))
     for card in args.card:
         write_tables(card, written)

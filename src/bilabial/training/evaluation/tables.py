@@ -6,7 +6,17 @@ import numpy as np
 
 from bilabial.training.evaluation.shape_metrics import SHAPE_SCORES
 
-# What the card and the README begin with: the shape of the mouth, then its closing
+# Rows of the headline, of the first data set: what a reader sees first, in plain words
+HEADLINE_FIGURES = {
+    "gap_r": "Mouth opening: correlation with the film",
+    "width_r": "Mouth width: correlation with the film",
+    "width_gain": "Mouth width: size of its movement, film = 1",
+    "J": "Lips closed at p, b, m, more often than at open vowels",
+    "r0": "Lip distance: correlation with the captured gap",
+    "closure_recall": "Closed lips that are closed in the prediction",
+}
+MAX_HEADLINE_ROWS = 4  # with the capture beside the model these are 8 figures
+# Columns of the table "shape and closure": the shape of the mouth, then its closing
 LEADING = (
     "width_r", "width_gain", "width_contrast", "lip_motion_explained", "gap_r", "gap_gain", "J", "AUC",
 )  # fmt: skip
@@ -17,7 +27,8 @@ CLIP_FIGURES = (  # of every clip; tables show their medians
 CLOSURE = ("closure_recall", "false_closure", "false_in_speech", "cloC", "ctl")
 COLUMNS = tuple(dict.fromkeys((*LEADING, *CLIP_FIGURES, "lip_change_mm", *CLOSURE)))
 WEIGHTS = "weights"  # beside the tables: {"sha256": of model.safetensors, "split": of the rows}
-SHAPE = "shape and closure"  # name of the first table, and of its place in a card
+HEADLINE = "headline"  # place of the first table, in a card and in a README
+SHAPE = "shape and closure"  # name of the second table, and of its place in a card
 METRICS = "metrics"  # the place of all other tables
 HIDDEN = ("clips", "intervals")  # entries of a data set that are no rows of its table
 LEADING_ROWS = ("film", "capture", "model")
@@ -25,13 +36,13 @@ CAPTIONS = {  # of the tables that are no data set; their names are therefore no
     SHAPE: "In brackets 95 % intervals over clips (bootstrap).",
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
     "phone groups": "Balanced accuracy of a linear classifier that tells a group of phones from the others "
-    "by the coefficients at their middles. It learnt from the captured coefficients of the other clips. "
-    "share: the model's part of what captured coefficients reach.",
-    "without speech": "Ten seconds each: lip distance in mm. Like every recording, noise above -65 dB is "
-    "first brought to the level of speech.",
-    "after speech": "Recordings cut after the last word, with a second of quiet behind: time until the lips "
-    "stay below 1 mm, the share that does within 150 ms, the share that never does.",
-    "changed sound": "Median r0 on sound that was changed, and the median of what a clip loses by it.",
+    "by the coefficients at their middles, trained on the captured coefficients of the other clips. "
+    "share: the model's accuracy over that of captured coefficients.",
+    "without speech": "Ten seconds each: lip distance in mm. Like every recording, sounds above -65 dB are "
+    "first scaled to speech level.",
+    "after speech": "Recordings cut after the last word, followed by a second of quiet: time until the lips "
+    "stay below 1 mm, the share of recordings within 150 ms, the share that never gets there.",
+    "changed sound": "Median r0 on degraded sound, and the median loss of a clip.",
 }
 
 
@@ -41,6 +52,26 @@ def table(scores: dict[str, dict]) -> str:
     columns = [name for name in COLUMNS if name in given] + [name for name in given if name not in COLUMNS]
     cells = {name: [_cell(row.get(column)) for column in columns] for name, row in scores.items()}
     return _markdown(columns, cells)
+
+
+def headline(scores: dict) -> str:
+    """At most four figures of the first data set, the model's beside the capture's; empty without any."""
+    name = next((name for name, entries in scores.items() if "clips" in entries), None)
+    if name is None:
+        return ""
+    model, capture = scores[name]["model"], scores[name]["capture"]
+    ranges = scores[name].get("intervals", {}).get("model", {})
+    figures = [figure for figure in HEADLINE_FIGURES if figure in model][:MAX_HEADLINE_ROWS]
+    columns = f"{name}, {model['num_clips']} clips", "this model", "captured face, the limit"
+    lines = [f"| {' | '.join(columns)} |", "|---|---|---|"]
+    for figure in figures:
+        value = f"**{model[figure]:.2f}**" + _interval(ranges.get(figure))
+        lines.append(f"| {HEADLINE_FIGURES[figure]} | {value} | {capture[figure]:.2f} |")
+    return "\n".join(lines)
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
 
 
 def leading_table(scores: dict) -> str:
@@ -84,7 +115,7 @@ def write_card(card: Path, name: str, text: str) -> None:
 
 
 def write_tables(card: Path, written: dict[str, str]) -> None:
-    """Write each table into its place in a card; a README has a place for the first alone.
+    """Write each table into its place in a card; a README has a place for the headline alone.
 
     Raises ValueError when the card has no place for any of them.
     """
@@ -103,5 +134,5 @@ def _cell(value: float | None, interval: tuple[float, float] | None = None) -> s
     if value is None or not np.isfinite(value):
         return "" if value is None else "n/a"
     if interval:
-        return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+        return f"{value:.2f}{_interval(interval)}"
     return f"{value:.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.3f}"

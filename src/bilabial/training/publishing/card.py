@@ -4,6 +4,8 @@ The embedded model has a card of its own, model_card.md; every other model gets 
 """
 
 import logging
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.sources import Source
-from bilabial.training.evaluation.tables import leading_table
+from bilabial.training.evaluation.tables import headline, leading_table
 from bilabial.training.publishing.licenses import forbids_commerce, sources_table
 
 logger = logging.getLogger(__name__)
@@ -55,8 +57,12 @@ tags: [{tags}]
 
 # {name}: speech to ARKit blendshapes, with lips that close
 
-Speech at 16 kHz, an emotion and a style become the 52 ARKit blendshape coefficients of every frame. Made with
-Bilabial, from the data below.
+Input: speech at 16 kHz, an emotion and a speaking style. Output: the 52 ARKit blendshape coefficients of
+every frame. Made with Bilabial, from the data below.
+
+<!-- headline -->
+{headline}
+<!-- /headline -->
 
 ## How to use
 
@@ -73,13 +79,14 @@ face = animate("speech.wav", emotion="happy", intensity=1.0, fps=30)  # "names",
 
 ## Model
 
-{parameters:.1f} M parameters. {hearing} Emotions heard in training: {trained}. {untrained}Styles: {styles}.
+{parameters:.1f} M parameters. {context} Emotions in the training data: {trained}. {untrained}Styles:
+{styles}.
 
-## Data and licences
+## Data and licenses
 
 {sources}
 
-The terms of these sources hold for what is made of them: name them where you pass this model on.
+The terms of these sources also hold for what is made with this model: name them where you pass it on.
 
 ## Channels
 
@@ -87,17 +94,17 @@ The terms of these sources hold for what is made of them: name them where you pa
 
 ## Figures
 
-Of clips that training did not see. Medians over clips; closure on frames and phones is pooled. The shape of
-the mouth is that of the coefficients on the viewer's head against the landmarks of the film, the pose of the
-head removed: `width_r` and `width_gain` are the correlation of its width and the ratio of standard deviations
-(1: the size that people move), `width_contrast` the width at rounded minus spread phones in 1/100 of the
-outer-eye distance, `lip_motion_explained` the share of the motion of 40 points; `gap_` is the opening between
-the lips, `outer_` that between their outer edges. *capture* is the captured coefficients themselves (the
-ceiling), *rolled* the model's own prediction moved by half a clip, *mean pose* a constant face; a good figure
-has to be far from the last two. `r0` is the
-correlation of lip distance with the captured gap, `r0_speech` the same while somebody speaks, `lag_ms` how
-late the lips are, `maeD` the error of the mouth without each clip's medians, `cloC` and `ctl` the share of
-/p b m/ and of open vowels with closed lips, `J` their difference; `num_*` count clips, frames and phones.
+On clips outside the training data. Medians over clips; closure is pooled over frames and phones. The
+coefficients are shown on the viewer's head and compared with the film's landmarks, head pose removed:
+`width_r` and `width_gain` are the correlation of the mouth's width and the ratio of standard deviations (1:
+the size that people move), `width_contrast` is the width at rounded minus spread phones in 1/100 of the
+outer-eye distance, `lip_motion_explained` the share of the motion of 40 points; `gap_` is the opening
+between the lips, `outer_` that between their outer edges. *capture* is the captured coefficients (upper
+limit), *rolled* the prediction shifted by half a clip, *mean pose* a constant face; a good figure is far
+from the last two. `r0` is the correlation of lip distance with the captured gap, `r0_speech` the same
+during speech, `lag_ms` the delay of the lips, `maeD` the error of the mouth without each clip's medians,
+`cloC` and `ctl` the share of /p b m/ and of open vowels with closed lips, `J` their difference; `num_*` are
+numbers of clips, frames and phones.
 
 <!-- shape and closure -->
 {shape}
@@ -113,10 +120,10 @@ late the lips are, `maeD` the error of the mouth without each clip's medians, `c
 
 ## Attribution
 
-Made with Bilabial (Apache-2.0), whose objective follows a patent application by China Unicom (2024); who uses
-it commercially should look into that. Faces are captured with MediaPipe FaceLandmarker where the data are
-videos.
+Made with Bilabial (Apache-2.0), whose objective follows a patent application by China Unicom (2024); check
+it before commercial use. Faces of videos are captured with MediaPipe FaceLandmarker.
 """
+PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)\s]+)\)")  # of a card, in a file
 
 
 def write_template(
@@ -131,24 +138,25 @@ def write_template(
         tags=", ".join(TAGS),
         task=TASK,
         parameters=model.num_parameters() / 1e6,
-        hearing=_hearing(config),
+        context=_context(config),
         trained=", ".join(config.trained_emotions),
-        untrained=f"Others change nothing: {', '.join(untrained)}. " if untrained else "",
+        untrained=f"Others have no effect: {', '.join(untrained)}. " if untrained else "",
         styles=", ".join(config.styles),
         sources=sources_table(sources),
         masks=_masks(config),
+        headline=headline(scores),
         shape=leading_table(scores),
         tables=tables,
         limits="\n".join(f"- {limit}" for limit in _limits(config, sources, scores)),
     )
 
 
-def _hearing(config: BilabialConfig) -> str:
+def _context(config: BilabialConfig) -> str:
     if config.lookahead_seconds is None:
-        return f"A {config.audio_encoder_config.model_type} encoder hears the whole clip before it answers."
+        return f"The {config.audio_encoder_config.model_type} encoder needs the whole clip."
     return (
-        f"A frame hears {config.history_seconds:.2f} s of the past and {config.lookahead_seconds:.2f} s of "
-        "the future, so that a recording may be computed in pieces."
+        f"A frame depends on {config.history_seconds:.2f} s of history and {config.lookahead_seconds:.2f} s "
+        "of look-ahead, so that a recording may be computed in chunks."
     )
 
 
@@ -158,20 +166,18 @@ def _masks(config: BilabialConfig) -> str:
         return "Every coefficient moved in the training data, or in the prior of emotions."
     still = ", ".join(f"`{name}`" for name in names)
     others = len(config.blendshapes) - len(names)
-    return f"Neither training data nor the prior of emotions moved {still}: they stay 0. {others} are learnt."
+    return f"Neither training data nor the prior of emotions move {still}: they stay 0. {others} are learned."
 
 
 def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list[str]:
     """What the numbers themselves say of where the model ends."""
     minutes = sum(one.seconds for one in sources) / 60
-    limits = [f"Learnt from {minutes:.0f} minutes; voices and faces unlike these are not measured."]
+    limits = [f"Trained on {minutes:.0f} minutes; voices and faces unlike these are not measured."]
     few = [name for name, row in _data(scores).items() if row.get("num_bilabials", 0) < 50]
     if few:
-        limits.append(
-            f"Fewer than 50 /p b m/ stand behind cloC, ctl, J of {', '.join(few)}: indications only."
-        )
+        limits.append(f"cloC, ctl and J of {', '.join(few)} rest on fewer than 50 /p b m/: indications only.")
     if any(forbids_commerce(one.licence) for one in sources):
-        limits.append("Some of the data forbid commercial use; see their licences above.")
+        limits.append("Some of the data forbid commercial use; see their licenses above.")
     limits += ["No head motion.", "Mouths that stay open in pauses are closed: silence means rest."]
     return limits
 
@@ -187,11 +193,23 @@ def complete(
         card.data.license = licence
     if datasets:
         card.data.datasets = datasets
-    if plot:
-        end = "<!-- /metrics -->"
+    if plot:  # at the top, unless the card has a picture there
+        end = "<!-- /metrics -->" if PICTURE.search(text) else "<!-- /headline -->"
         picture = f"![r0 of every clip, and how often lips close that should, and should not]({PLOT})"
         card.text = card.text.replace(end, f"{end}\n\n{picture}", 1)
     return f"{card}"
+
+
+def copy_pictures(text: str, source: Path, folder: Path) -> str:
+    """Copy the pictures that a card names into a flat folder; the text with their new paths.
+
+    source: the folder that the card's paths start from. Raises ValueError for a missing picture.
+    """
+    for _, name in PICTURE.findall(text):
+        if not (source / name).is_file():
+            raise ValueError(f"the card shows {name}, which is not in {source}")
+        shutil.copyfile(source / name, folder / Path(name).name)
+    return PICTURE.sub(lambda found: f"{found[1]}{Path(found[2]).name})", text)
 
 
 def model_index(scores: dict) -> list[EvalResult]:

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.training.data.schema import missing_columns
 from bilabial.training.data.sources import SOURCES_FILE, Source, sources_of_files
-from bilabial.training.evaluation.tables import leading_table, tables
-from bilabial.training.publishing.card import complete, draw, write_template
+from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
+from bilabial.training.publishing.card import complete, copy_pictures, draw, write_template
 from bilabial.training.publishing.checks import (
     check_card,
     check_code,
@@ -168,11 +168,14 @@ def build_model(args: PublishArguments, folder: Path) -> None:
         if source
         else write_template(name, model, sources, scores, tables(scores), licence)
     )
-    figures = leading_table(scores), tables(scores)
+    figures = [leading_table(scores), tables(scores)]
+    figures += [headline(scores)] if f"<!-- {HEADLINE} -->" in text else []
     problems = check_card(source.name if source else "the card", text, *figures) + check_weights(model)
     refuse(problems or check_licence(sources, args.licence or card_licence(text), args.allow_non_commercial))
     save_checkpoint(model, feature_extractor, folder, with_code=True)
     refuse(check_code(folder) or check_use(folder, model))
+    if source:
+        text = copy_pictures(text, source.parent, folder)
     datasets = [args.dataset_repo_id] if args.dataset_repo_id else []
     has_plot = draw(scores, folder)
     (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
