@@ -45,7 +45,7 @@ print(json.dumps({
 OPEN_APP = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import bilabial
+import app, bilabial
 from bilabial.app.page import build_demo
 assert bilabial.__file__.startswith(sys.argv[1]), "the package of the Space was not used"
 build_demo()
