@@ -1,4 +1,4 @@
-"""What each term of the objective buys: train the presets one after another, evaluate each, print one table.
+"""Ablation of the objective: train the presets one after another, evaluate each, print one table.
 
     python -m benchmarks.ablation --dataset data/grid --evaluate data/grid_strangers --output runs/ablation
 

@@ -1,7 +1,7 @@
-"""What somebody can do to the page who means it harm: slow, huge, malformed and many requests. For load.py.
+"""Attacks on the page for load.py: slow, huge, malformed and many requests.
 
 Each attack is a function of a visitor (`load.Visitor`, from an address of its own), the end, on the clock of
-time.monotonic, the notes of what came of it, and the number of its thread.
+time.monotonic, its results, and the number of its thread.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WRONG = (None, "", "x" * 100, -1, 1e308, 10**400, [], {}, [[]], True)
 
 @dataclass
 class Answers:
-    """What came of the requests: how many gave results, sentences of refusals, all else, and seconds."""
+    """Results of the requests: numbers of results, of refusals with a message and of others, and seconds."""
 
     results: int = 0
     refused: Counter = field(default_factory=Counter)
@@ -44,13 +44,13 @@ class Answers:
     seconds: list[float] = field(default_factory=list)
 
     def refuse(self, sentence: object) -> None:
-        """One answer that is no result: a sentence, or something else."""
+        """Count an answer that is not a result: a message, or something else."""
         text = sentence if isinstance(sentence, str) and sentence else ""
         (self.refused if text else self.otherwise)[(text or repr(sentence))[:70]] += 1
 
 
 def slow(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
-    """Connections that send a byte now and then, and a live session that says next to nothing."""
+    """Connections that send a byte now and then, and an almost idle live session."""
     address = visitor.http.base_url
     start = f"POST {address.path}upload HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 50000000\r\n"
     open_ones = []
@@ -90,7 +90,7 @@ def huge(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
 
 
 def malformed(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
-    """Texts that trip up parsers, values of other kinds, and damaged files, in every field."""
+    """Texts that trip up parsers, values of wrong types, and damaged files, in every field."""
     chance = random.Random(number)
     sound, film = encode_wav(load_audio(EXAMPLE)[:8000]), EXAMPLE.read_bytes()
     turn = 0
@@ -186,7 +186,7 @@ def ask_live(visitor: Visitor, answers: Answers, function: str, asked: object) -
 
 
 def detail_of(answer: httpx.Response) -> str | None:
-    """What an answer of the server says; None for a fault of its own."""
+    """The message of the server's answer; None for an internal error."""
     try:
         return str(answer.json()["detail"]) if answer.status_code != 500 else None
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What choices of capturing do: smoothing by MediaPipe's VIDEO mode, and interpolating numbers or pictures.
+"""Effect of capture options: smoothing by MediaPipe's VIDEO mode, and interpolating coefficients or images.
 
 python -m benchmarks.capture path/to/clips/*.mp4
 """

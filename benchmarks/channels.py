@@ -1,11 +1,10 @@
-"""Where the error of the mouth's channels lies, and what the best amplitudes could gain (maeD of metrics.py).
+"""Error by mouth channel, and the possible gain of the best amplitudes (maeD of metrics.py).
 
     python -m benchmarks.channels --dataset data/natural data/grid --phones clips.json
 
 Every channel without its clip median, over all clips of a data set: its share of the error that a constant
-mean pose makes, the model's error over the mean pose's, how far both move, how alike, and the one amplitude
-that would follow these very captures best: an oracle, to see what is left for a better one. For
-docs/research_log.md.
+mean pose makes, the model's error over the mean pose's, standard deviations, correlation, and the amplitude
+with the lowest error on these captures (an oracle). For docs/research_log.md.
 """
 
 import argparse

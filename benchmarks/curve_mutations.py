@@ -1,8 +1,8 @@
-"""Curves changed as programs, spreadsheets and accidents change them, read and held against the truth.
+"""Mutations of curve files as made by programs, spreadsheets and accidents, read and compared with the truth.
 
-The curves are waves whose value at any time is known. CHANGES are those after which a file still says what it
-said: it must be read, right. DAMAGES are accidents: the file is refused in a sentence, or what is valid of it
-is right but for the cells that were hit.
+The curves are waves whose value at any time is known. After CHANGES a file has the same meaning and must be
+read correctly. After DAMAGES it must be refused with a message, or its valid part must be correct except for
+the damaged cells.
 """
 
 import csv
@@ -245,7 +245,7 @@ def curve_mutants(count: int, seed: int) -> Iterator[tuple[str, str, bytes, Rows
 
 
 def read_curves(kind: str, content: bytes, rows: Rows, must_be_read: bool) -> tuple[str, str, float]:
-    """What becomes of a file, "face", "refused" or "failed", why, and its CPU time in seconds."""
+    """The outcome of a file, "face", "refused" or "failed", why, and its CPU time in seconds."""
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"curves.{kind}"
@@ -263,7 +263,7 @@ def read_curves(kind: str, content: bytes, rows: Rows, must_be_read: bool) -> tu
 
 
 def wrong_capture(path: Path, rows: Rows, must_be_whole: bool) -> str:
-    """What is wrong with what is read of a file, empty where nothing is."""
+    """Errors of what is read from a file, empty if correct."""
     capture = read_capture(path, FPS, "mediapipe", 0.0, SECONDS + 1.0)
     times, valid = capture.clip.times, capture.valid
     told = valid & (times <= rows.times[-1])

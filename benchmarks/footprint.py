@@ -1,4 +1,4 @@
-"""Does training keep its data out of memory? The real trainer on data several times larger than its limit.
+"""Memory of training: the real trainer on data several times larger than its limit.
 
     python -m benchmarks.footprint --dataset data/grid --copies 1 30 --limit_mb 1024
 

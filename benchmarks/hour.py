@@ -29,7 +29,7 @@ LIMIT_MB, LIMIT_SHARE = 1024, 0.01
 
 
 def write_long(path: Path, seconds: float) -> None:
-    """The example over and over, written piece by piece."""
+    """The example repeated, written in pieces."""
     piece = resample(load_audio(EXAMPLE), SAMPLING_RATE, FILE_HZ)
     frame_samples = np.repeat((piece.clip(-1, 1) * 32767).astype(np.int16), 2)[None]
     with av.open(str(path), "w") as container:
@@ -47,7 +47,7 @@ def peak_mb() -> float:
 
 
 def best(action, repeats: int = REPEATS) -> float:
-    """CPU seconds of the quickest run: other work of the machine counts least in it."""
+    """CPU seconds of the fastest run, the one least disturbed by other work."""
     times = []
     for _ in range(repeats):
         start = time.process_time()

@@ -1,10 +1,10 @@
-"""Whether lips meet at p, b and m, and not on open vowels, in languages that no training heard.
+"""Lip closure at p, b, m and on open vowels in languages without training data.
 
     python -m benchmarks.languages --kokoro models/kokoro --card model_card.md
 
 Every sentence of languages.json is spoken by two voices of Kokoro (train/pretrain/synthesize.py
 --fetch_kokoro), the language's own or else English ones, and by espeak-ng. No face is needed: the
-synthesizers know when a p is heard, and the lips should meet at each.
+synthesizers give the times of phones, and the lips should meet at each p, b and m.
 """
 
 import json

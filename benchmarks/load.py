@@ -1,16 +1,15 @@
-"""How the page fares when many generate at once.
+"""Load test of the page.
 
     python -m benchmarks.load --visitors 20 --seconds 120
     python -m benchmarks.load --attack --seconds 60
 
-Starts the app on a free port of this machine and sends what as many browsers would: each visitor uploads ten
-seconds of speech, presses Generate, takes the result, and begins again. Prints a table: requests, failures,
+Starts the app on a free port of this machine and simulates so many browsers: each visitor uploads ten seconds
+of speech, presses Generate, downloads the result, and starts again. Prints a table: requests, failures,
 median and 95th percentile of the time from Generate to the result, the size of the result, and the memory of
 the app after warming up and at the end. Exits with 1 when a request failed.
 
---attack: what somebody can do who means it harm (`attacks.py`), one kind after another for so many seconds
-each, from an address of their own, while one visitor generates. Exits with 1 when that visitor was refused,
-or anything was answered without a sentence.
+--attack: attacks (`attacks.py`), one kind after another for so many seconds each, from another address, while
+one visitor generates. Exits with 1 when that visitor was refused, or an answer had no message.
 """
 
 import argparse
@@ -40,7 +39,7 @@ REQUEST_SECONDS = 300
 
 
 class Visitor:
-    """A browser's part of the page's protocol: upload, join the queue, wait for the result."""
+    """The browser's side of the page's protocol: upload, join the queue, wait for the result."""
 
     def __init__(self, address: str, config: dict, host: str = "127.0.0.1") -> None:
         """host: the visitor's own address."""
@@ -118,7 +117,7 @@ def visit(address: str, config: dict, end: float, done: list, failures: list) ->
 
 
 def new_sound() -> bytes:
-    """Ten seconds of speech that the app has not heard yet, as a WAV file."""
+    """Ten seconds of speech that the app has not cached, as a WAV file."""
     speech = np.resize(load_audio(EXAMPLE), CLIP_SECONDS * SAMPLING_RATE)
     return encode_wav(np.roll(speech, np.random.default_rng().integers(len(speech))))
 
@@ -183,7 +182,7 @@ def attack(seconds: float) -> int:
 
 
 def attack_by(name: str, address: str, config: dict, seconds: float, pid: int) -> int:
-    """One kind of attack, as a row of the table; returns how much went wrong."""
+    """One kind of attack, as a row of the table; returns the number of failures."""
     done, failures, said, memory = [], [], attacks.Answers(), []
     end = time.monotonic() + seconds
     threads = [threading.Thread(target=visit, args=(address, config, end, done, failures))]

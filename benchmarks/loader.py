@@ -1,4 +1,4 @@
-"""Is the data loader faster than the training steps it feeds, and does its memory stay flat?
+"""Speed and memory of the data loader, against the training steps.
 
     python -m benchmarks.loader --dataset data/grid --workers 0 1 2 4
     accelerate launch -m benchmarks.loader --dataset data/grid --workers 8 16 --batch_size 64 --compile

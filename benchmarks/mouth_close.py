@@ -1,4 +1,4 @@
-"""Tell the conventions of mouthClose apart: on captures, and on the same rewritten as ARKit and Audio2Face.
+"""Detection of mouthClose conventions: on captures, and on the same rewritten as ARKit and Audio2Face.
 
     python -m benchmarks.mouth_close --dataset data/grid data/natural --live_link recording.csv
 

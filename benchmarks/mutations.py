@@ -1,11 +1,11 @@
-"""Damaged media through Animator and audio loading: only documented errors, no hang, nothing silently wrong.
+"""Damaged media through Animator and audio loading: only documented errors, no hang, no silent errors.
 
 python -m benchmarks.mutations [--what media] [--count 1000] [--seed 0] [--keep FOLDER]
 
 Sound in the common containers is damaged at random: bytes flipped, stretches zeroed, removed, doubled or
 exchanged for noise, numbers in headers overwritten, the end cut off. A file may give a face, or a UserError
-within LIMIT_SECONDS of CPU time; any other error is a failure, and so is a face of another length than its
-sound. `--what curves` does the same with files of recorded curves (curve_mutations.py).
+within LIMIT_SECONDS of CPU time; any other error, and a face of another length than its sound, is a failure.
+`--what curves` does the same with files of recorded curves (curve_mutations.py).
 """
 
 import argparse
@@ -44,7 +44,7 @@ NUMBERS = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file. kind: "face", "refused", "failed" or "hung". text: why. seconds: CPU time."""
+    """The outcome of a file. kind: "face", "refused", "failed" or "hung". text: why. seconds: CPU time."""
 
     kind: str
     text: str
@@ -144,7 +144,7 @@ def read(content: bytes, animator: Callable) -> Outcome:
 
 
 def wrong_result(sound: np.ndarray, values: np.ndarray) -> str:
-    """What is wrong with sound (S,) and the face (T, C) made of it, empty where nothing is."""
+    """Errors of sound (S,) and its face (T, C), empty if correct."""
     if not 0 < len(sound) <= MAX_SECONDS * 16000 or not np.isfinite(sound).all():
         return f"sound of {len(sound)} samples"
     if len(values) != -(-len(sound) * 30 // 16000) or not np.isfinite(values).all():
@@ -167,7 +167,7 @@ def serve(pipe: Connection) -> None:
 
 
 class Reader:
-    """A process that reads files, made anew when a file kills or stops it."""
+    """A process that reads files, replaced when a file kills or stops it."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -178,7 +178,7 @@ class Reader:
         self._pipe.recv()
 
     def read(self, content: bytes) -> Outcome:
-        """What becomes of a file; "hung" and "failed" where the process does not answer."""
+        """The outcome of a file; "hung" and "failed" where the process does not answer."""
         self._pipe.send(content)
         try:
             if self._pipe.poll(ANSWER_SECONDS):

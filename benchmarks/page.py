@@ -1,11 +1,11 @@
-"""How long a visitor waits: from Generate to a head that speaks, in a real browser.
+"""Waiting time of a visitor in a real browser: from Generate to a moving head.
 
     python -m benchmarks.page
 
 Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints a
 table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound, the
-same once more with another feeling, and how many frames a second the head draws while it plays.
-Needs the extra `test` and a Chromium.
+same with another emotion, and the head's frames per second while it plays. Needs the extra `test` and a
+Chromium.
 """
 
 import tempfile
@@ -43,7 +43,7 @@ def wait_for_speech(page: Page) -> float:
 
 
 def measure(page: Page, address: str, seconds: int) -> dict[str, float]:
-    """One row of the table: a sound that the app has not heard, and another feeling for it."""
+    """One row of the table: a new sound, and another emotion for it."""
     page.goto(address)
     page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
     sound = np.resize(load_audio(EXAMPLE), seconds * SAMPLING_RATE)

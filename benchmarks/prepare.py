@@ -1,4 +1,4 @@
-"""What preparing costs, what it keeps in memory, and that a kill costs nothing.
+"""Cost of preparing: speed, memory, and recovery from kills.
 
     python -m benchmarks.prepare speed path/to/clips/*.mp4
     python -m benchmarks.prepare memory path/to/clips/*.mp4 --num_takes 1000

@@ -1,4 +1,4 @@
-"""How fast and how large: ratios to the length of the speech, best of several runs in one process.
+"""Speed and size: ratios to the length of the speech, best of several runs in one process.
 
 python -m benchmarks.speed [path/to/model]
 """
@@ -23,7 +23,7 @@ SECONDS, REPEATS = 10, 20
 
 
 def best(action: Callable[[], object]) -> float:
-    """Seconds of the quickest of REPEATS runs: the one that others disturbed least."""
+    """Seconds of the fastest of REPEATS runs, the least disturbed one."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""What the teacher of pseudo_label.py knows of strangers: from phones, and from what Whisper hears.
+"""What the teacher of pseudo_label.py achieves on unseen people: from phones, and from Whisper's states.
 
     python -m benchmarks.teachers --captured data/grid_s1 --dataset data/grid data/natural \
         --phones clips.json --listener openai/whisper-base --model default
 
-Fits on the captured rows and draws the faces of others; prints one row per teacher and data set.
+Fits on the captured rows and predicts the faces of others; prints one row per teacher and data set.
 """
 
 import json
@@ -42,7 +42,8 @@ class TeacherArguments:
     listener: str = field(metadata={"help": "Hub id or folder of a Whisper: openai/whisper-base."})
     phones: Path | None = field(default=None, metadata={"help": "JSON with phone times and offsets."})
     model: str | None = field(
-        default=None, metadata={"help": "Earlier model that draws along: 'default', a folder or a Hub id."}
+        default=None,
+        metadata={"help": "Earlier model as a further teacher: 'default', a folder or a Hub id."},
     )
     steps: int = field(default=1500, metadata={"help": "Optimizer steps of the phones' network."})
 

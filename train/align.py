@@ -1,4 +1,4 @@
-"""Measure how late the lips are against the sound in each clip of a data set, and write it into the rows.
+"""Measure the audio-video offset of each clip of a data set, and write it into the rows.
 
     python train/align.py --dataset data/grid data/web
     python train/align.py --dataset data/web --model runs/grid/model

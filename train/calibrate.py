@@ -1,4 +1,4 @@
-"""Fit closure thresholds and lip-distance weights to a data set; print and keep how well they separate.
+"""Fit closure thresholds and lip-distance weights to a data set; print and write how well they separate.
 
     python train/calibrate.py --dataset data/grid
     accelerate launch train/train.py --dataset data/grid --calibration data/grid/calibration.json ...

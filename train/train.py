@@ -5,7 +5,7 @@
     accelerate launch train/train.py --dataset data/grid data/taught --preset voices --output runs/voices
 
 A preset is a file of train/presets (or a path) with arguments of this script and, under "model", fields of
-the configuration; the command line wins over it. The loop is in bilabial.training.fit.train.
+the configuration; the command line overrides it. The loop is in bilabial.training.fit.train.
 """
 
 import sys

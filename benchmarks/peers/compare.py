@@ -53,7 +53,7 @@ OURS = "Bilabial"
 
 @dataclass(frozen=True)
 class Case:
-    """A clip as evaluation reads it, and the waveform (S,) float32 at 16 kHz that every peer hears."""
+    """A clip as evaluation reads it, and the waveform (S,) float32 at 16 kHz of every peer."""
 
     dataset: str
     clip: Clip

@@ -1,4 +1,4 @@
-"""What one measured process does: read a job, animate its clips one after another, write curves and cost.
+"""The measured process: read a job, animate its clips one after another, write curves and cost.
 
 A job is a JSON file {"clips": [{"id", "wav", "fps", "phones"}, ...]}, a result another one
 {"curves": {id: {"times", "names", "values"}}, "seconds": {id: number}, "peak_mb": number}. This file runs in
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-REPEATS = 3  # the quickest counts: the one that others disturbed least
+REPEATS = 3  # the fastest counts, the least disturbed one
 PROCESS_STATUS = Path("/proc/self/status")
 
 

@@ -1,4 +1,4 @@
-"""What a reader gets: the tables as Markdown, and the lips of every system as an HTML page."""
+"""Output: the tables as Markdown, and the lips of every system as an HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -12,7 +12,7 @@ __all__ = ["ARKIT_BLENDSHAPES", "EMOTIONS", "Animator", "FaceClip"]
 
 
 def __getattr__(name: str) -> object:
-    """Import Animator when it is asked for: torch and the model take seconds, a FaceClip needs neither."""
+    """Import Animator lazily: torch and the model take seconds, a FaceClip needs neither."""
     if name == "Animator":
         from bilabial.animator import Animator
 

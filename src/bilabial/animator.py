@@ -1,4 +1,4 @@
-"""Speech in, a talking face out: the one call that most users need."""
+"""Animator: speech to a FaceClip, the call that most users need."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
-KEPT_BYTES = 128 * 2**20  # of speech states of the latest sounds: 23 MB for two minutes of sound
+KEPT_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
 KEPT_SECONDS = 600.0
-MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states are kept: they fit
-# Somebody speaks who opens the lips so often, in the best few seconds. Captured speech: 1.4 to 3 a second; a
+MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states fit into the cache
+# Closures per second, in the best few seconds, that count as speech. Captured speech: 1.4 to 3 a second; a
 # range-of-motion recording of an iPhone: 0.3.
 MIN_OPENINGS_HZ, OPENING_MM, SPEAKING_SECONDS = 0.8, 1.0, 3.0
 Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
@@ -39,14 +39,14 @@ Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 class Animator:
     """A loaded model, ready to animate.
 
-    model, feature_extractor: the two transformers objects. heard: speech states of the latest sounds, at most
-    128 MB of them and for ten minutes.
+    model, feature_extractor: the two transformers objects. heard: cache of speech states, at most 128 MB, for
+    ten minutes.
     """
 
     def __init__(self, model: BilabialModel, feature_extractor: BilabialFeatureExtractor):
         self.model = model
         self.feature_extractor = feature_extractor
-        # the same sound in another mood was heard already
+        # the same sound with another emotion needs no encoder pass
         self.heard: Kept[list[torch.Tensor]] = Kept(KEPT_BYTES, KEPT_SECONDS)
 
     @classmethod
@@ -71,13 +71,13 @@ class Animator:
     ) -> FaceClip:
         """Animate speech: a FaceClip of ceil(duration * fps) frames, the first at time 0.
 
-        audio: a path, the bytes of a file, or (sample rate in Hz, array). emotion: one of EMOTIONS, a
-        mixture {name: share}, or a schedule [(seconds, name or mixture), ...]. intensity: 0 (neutral) to 1.5.
-        style: one of model.style_names, a mixture {name: amount 0..1.5}, somebody who speaks as a FaceClip
-        or the Path of a file (see `reference_style`), or None = the default. fps: 1..240. motion: the stages
-        of bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None
-        = from the sound. adjustments: what is changed afterwards. max_seconds: longest accepted recording.
-        Raises FileNotFoundError or ValueError in a sentence.
+        audio: a path, the bytes of a file, or (sample rate in Hz, array). emotion: one of EMOTIONS, a mixture
+        {name: share}, or a schedule [(seconds, name or mixture), ...]. intensity: 0 (neutral) to 1.5. style:
+        one of model.style_names, a mixture {name: amount 0..1.5}, a reference as a FaceClip or the Path of a
+        file (see `reference_style`), or None = the default. fps: 1..240. motion: the stages of
+        bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None =
+        from the sound. adjustments: applied last. max_seconds: longest accepted recording. Raises
+        FileNotFoundError or ValueError.
         """
         fps, strengths = check_fps(fps), check_motion(motion)
         self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
@@ -101,12 +101,12 @@ class Animator:
         seed: int | None = None,
         level_db: float | None = None,
     ) -> FaceStream:
-        """A face that speaks along with sound as it comes: see FaceStream, whose `feed` takes it.
+        """A stream: frames while sound arrives, see FaceStream and its `feed`.
 
         emotion: a name or a mixture, changed on the way by `feel`. style, fps: as in a call. motion: of
-        STREAM_MOTIONS, None = all. seed: of that motion, None = by chance. level_db: how loud the speaker
-        is (`speech_level_db` of a recording), None = follow it. Raises ValueError in a sentence, also for a
-        model whose speech encoder hears whole clips.
+        STREAM_MOTIONS, None = all. seed: of that motion, None = random. level_db: level of the speaker
+        (`speech_level_db` of a recording), None = estimated while streaming. Raises ValueError, also for a
+        model whose speech encoder needs whole clips.
         """
         self._warn_of_untrained(emotion, intensity)
         strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
@@ -118,12 +118,12 @@ class Animator:
         return FaceStream(steps, config, emotion, intensity, style_vector, fps, strengths, seed, level_db)
 
     def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
-        """The style vector of somebody who speaks: how far each coefficient moves, and about which mean.
+        """The style vector of a reference: mean and amplitude of each coefficient.
 
-        source: a clip, a Live Link Face CSV, what `FaceClip.to_npz` wrote, or a face video of some seconds
-        (needs the extra `capture`; its first 20 s count). amount: 0 = the default style, 1 = that person's,
-        up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks names, shows no
-        face or one that does not speak.
+        source: a clip, a Live Link Face CSV, an archive of `FaceClip.to_npz`, or a face video of some seconds
+        (needs the extra `capture`; the first 20 s are used). amount: 0 = the default style, 1 = the
+        reference, up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks
+        names, or has no speaking face.
         """
         amount = as_number(given := amount)
         if not 0.0 <= amount <= MAX_STYLE_AMOUNT:
@@ -140,10 +140,10 @@ class Animator:
         return default + amount * (own - default)
 
     def _heard(self, waveform: np.ndarray) -> list[torch.Tensor] | None:
-        """What the model hears in levelled samples (S,), kept for another mood; None: too much to keep.
+        """Speech states of normalized samples (S,), from the cache; None: too long for it.
 
-        It is kept by samples and weights, which are read (5 ms for 2 million): whatever changed them, be it
-        load_state_dict, half() or a hand on `.data`, what was heard before is no answer.
+        The cache key is a hash of samples and weights (5 ms for 2 million), so that any change of the weights
+        (load_state_dict, half(), writing to `.data`) invalidates it.
         """
         if len(waveform) > MAX_KEPT_SAMPLES:
             return None
@@ -165,7 +165,7 @@ class Animator:
             warnings.warn(str(self.untrained_message(unheard)), UntrainedEmotionWarning, stacklevel=3)
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
-        """Names of the emotions asked for that the model never heard in training; they change nothing."""
+        """Requested emotions that were not in the training data; they change nothing."""
         if is_schedule(emotion):
             self.model.encode_schedule(emotion, intensity)
         mixtures = [mixture for _, mixture in emotion] if is_schedule(emotion) else [emotion]
@@ -174,12 +174,12 @@ class Animator:
         return [name for name in asked if name not in self.model.config.trained_emotions]
 
     def untrained_message(self, names: list[str]) -> UserError:
-        """What tells users so: str() is the sentence."""
+        """The warning for users: str() is its message."""
         return UserError("untrained_emotions", trained=self.model.config.trained_emotions, names=names)
 
 
 def most_openings_a_second(clip: FaceClip) -> float:
-    """How often the lips open and close by OPENING_MM or more, in the SPEAKING_SECONDS with most of it."""
+    """Openings and closings of OPENING_MM or more per second, in the best SPEAKING_SECONDS."""
     distance, turns, low, high, rising = clip.lip_distance_mm(), [], 0, 0, None
     for frame, value in enumerate(distance):
         low = frame if value < distance[low] else low
@@ -196,9 +196,9 @@ def most_openings_a_second(clip: FaceClip) -> float:
 
 
 def read_face(path: Path) -> FaceClip:
-    """A face from a file, by its suffix; what is no file of curves is taken for a video.
+    """A face from a file, by its suffix; files other than curves are read as video.
 
-    Raises FileNotFoundError or ValueError in a sentence.
+    Raises FileNotFoundError or ValueError.
     """
     readers = {".csv": FaceClip.from_csv, ".npz": FaceClip.from_npz}
     if path.suffix.lower() in readers:

@@ -1,9 +1,8 @@
 """Mouth shapes of speech that a capture does not show: the tongue at th, the lower lip under the teeth at f.
 
-A documented prior, as that of the emotions: one table of what the mouth does in a class of phones. It is a
-floor under captured labels and never works against them. Where a capture shows more of a shape, the capture
-stays; lips that are captured closed at p, b and m stay closed. Rounding (w, sh, ch) is not in the table,
-since captures show it.
+A documented prior, like that of the emotions: one table of mouth shapes by class of phones, a lower bound for
+captured labels. Where a capture shows more of a shape, the capture stays; lips that are captured closed at p,
+b and m stay closed. Rounding (w, sh, ch) is not in the table, since captures show it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from bilabial.hub.blendshapes_bilabial import (
 from bilabial.hub.lips_bilabial import lip_distance, set_lip_distance
 from bilabial.io.phones import Phone, has_features, seals_lips
 
-# Articulatory features of a phone (bilabial.io.phones) -> least coefficients, and under LIPS the
-# least distance of the lips in lip units (0.1 = 3.8 mm). What is done: at th the tip of the tongue is seen
-# between the teeth (nearly 9 of 10 Californians, 1 of 10 British speakers; Ladefoged, Maddieson 1996, "The
-# Sounds of the World's Languages", p. 143), for which jaw and lips must be open; at f and v the lower lip
-# touches the upper teeth or covers them (same, p. 139; Edwards et al. 2016, "JALI", ACM TOG 35, 127, section
-# 4). How far: ours.
+# Articulatory features of a phone (bilabial.io.phones) -> least coefficients, and under LIPS the least
+# distance of the lips in lip units (0.1 = 3.8 mm). Shapes: at th the tip of the tongue is visible between the
+# teeth (nearly 9 of 10 Californians, 1 of 10 British speakers; Ladefoged, Maddieson 1996, "The Sounds of the
+# World's Languages", p. 143), for which jaw and lips must be open; at f and v the lower lip touches the upper
+# teeth or covers them (same, p. 139; Edwards et al. 2016, "JALI", ACM TOG 35, 127, section 4). The amounts
+# are our choice.
 LIPS = "lips"
 SHAPES: dict[tuple[str, ...], dict[str, float]] = {
     ("dental", "fricative"): {"tongueOut": 0.3, "jawOpen": 0.1, LIPS: 0.1},
@@ -35,13 +34,13 @@ SHAPES: dict[tuple[str, ...], dict[str, float]] = {
         "mouthRollLower": 0.3, "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1, LIPS: 0.05,
     },
 }  # fmt: skip
-EASE_SECONDS = 0.06  # over which a shape comes before its phone and goes after it
-NEAR_SECONDS = 0.06  # around p, b and m, in which lips that are closed stay closed
+EASE_SECONDS = 0.06  # fade in before and out after a phone
+NEAR_SECONDS = 0.06  # around p, b and m, where closed lips stay closed
 SEALED = SEALED_GAP / OUTER_EYE_PER_LIP_UNIT  # lip units, 0.028: lips sealed
-OPEN = 0.12  # lip units, 4.5 mm: from here on lips near p, b and m are free
+OPEN = 0.12  # lip units, 4.5 mm: above this, lips near p, b and m are free
 
 LIP_WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
-UNCAPTURED_BLENDSHAPE = "tongueOut"  # which no video shows: labels have it from here, or not at all
+UNCAPTURED_BLENDSHAPE = "tongueOut"  # which videos do not show: only this prior labels it
 TONGUE = ARKIT_BLENDSHAPES.index(UNCAPTURED_BLENDSHAPE)
 TONGUE_MASK = np.array([name == UNCAPTURED_BLENDSHAPE for name in ARKIT_BLENDSHAPES], np.float32)
 
@@ -53,10 +52,10 @@ def shows_tongue(phones: Iterable[str]) -> bool:
 
 
 def articulate(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
-    """Labels with the shapes of their phones as a floor: (T, 52) float32 in 0..1 -> the same.
+    """Labels with the shapes of their phones as a lower bound: (T, 52) float32 in 0..1 -> the same.
 
-    phones: (name, start, end) in seconds, on the clock of times (T,). Frames near p, b and m are as free as
-    the captured lips are apart. Frames of other phones, and names that are no phones, change nothing.
+    phones: (name, start, end) in seconds, on the clock of times (T,). Near p, b and m the shape is scaled by
+    how far the captured lips are apart. Other phones and unknown names change nothing.
     """
     if not any(has_features(name, *features) for name, _, _ in phones for features in SHAPES):
         return labels
@@ -75,12 +74,12 @@ def articulate(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -
 
 
 def _presence(spans: Sequence[tuple[float, float]], times: np.ndarray, seconds: float) -> np.ndarray:
-    """1 in any of the spans, falling to 0 within `seconds` before and after it: (T,) in 0..1."""
+    """1 in any of the spans, fading to 0 within `seconds` before and after it: (T,) in 0..1."""
     presence = np.zeros(len(times))
     for start, end in spans:
         outside = np.maximum(np.maximum(start - times, times - end), 0.0)  # seconds
         presence = np.maximum(presence, np.clip(1.0 - outside / seconds, 0.0, 1.0))
-    return presence**2 * (3.0 - 2.0 * presence)  # without corners
+    return presence**2 * (3.0 - 2.0 * presence)  # smooth
 
 
 def _freedom(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:

@@ -28,8 +28,8 @@ def save_checkpoint(
 ) -> Path:
     """Write a folder that `load_checkpoint` reads; with_code: also AutoModel and pipeline() of transformers.
 
-    Code files are those of bilabial/hub, copied flat as the Hub wants them: save_pretrained() of model and
-    feature extractor writes them, unless their classes are for no Auto class. Returns the folder.
+    Code files are those of bilabial/hub, copied flat: save_pretrained() of model and feature extractor writes
+    them, unless their classes are not registered for an Auto class. Returns the folder.
     """
     classes = {type(one): type(one)._auto_class for one in (model, model.config, feature_extractor)}
     try:
@@ -37,7 +37,7 @@ def save_checkpoint(
             for own_class in classes:
                 own_class._auto_class = None
             for loaded in (model.config, feature_extractor):
-                vars(loaded).pop("auto_map", None)  # what was loaded with its code still points to it
+                vars(loaded).pop("auto_map", None)  # a model loaded with remote code still points to it
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
     finally:
@@ -51,8 +51,8 @@ def load_checkpoint(
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
     """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    None or "default" = the embedded model. Raises FileNotFoundError naming the file that a folder lacks, and
-    ValueError for what is neither path nor id; errors of the Hub pass through.
+    None or "default" = the embedded model. Raises FileNotFoundError naming a missing file, and ValueError for
+    an invalid path or id; errors of the Hub pass through.
     """
     source = _checked(source)
     # torch and transformers take seconds; a hash needs neither
@@ -64,7 +64,7 @@ def load_checkpoint(
 
 
 def weights_sha256(source: str | Path | None = None) -> str:
-    """The SHA-256 (hex) of a model's weights, by which figures tell whose they are.
+    """The SHA-256 (hex) of a model's weights, which identifies the weights of figures.
 
     source, errors: as of `load_checkpoint`.
     """

@@ -1,4 +1,4 @@
-"""The command `bilabial`: what stands in `commands/`, one module for each, and how errors are told.
+"""The command `bilabial`: one module of `commands/` for each subcommand, and error handling.
 
 Nothing here or at the top of `commands/` imports torch: a command that needs no model starts at once.
 """
@@ -15,14 +15,14 @@ from bilabial.commands import animate, batch, convert, export, info, inspect, li
 from bilabial.commands.parameters import say
 from bilabial.versions import version_of
 
-WRONG_INPUT = 2  # exit code; that of wrong options, too
+WRONG_INPUT = 2  # exit code, also of wrong options
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="bilabial",
     help="Speech to the 52 ARKit blendshape coefficients, with lips that close on p, b and m.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # what is no user's fault is a traceback
+    pretty_exceptions_enable=False,  # bugs show a traceback
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("animate")(animate.animate)
@@ -48,13 +48,13 @@ def _options(
         False, "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """Options before the command."""
+    """Options before the subcommand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code. arguments: None = those of the process.
 
-    What a user can do something about is one sentence on stderr and exit code 2.
+    User errors are one sentence on stderr and exit code 2.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
-    """Of the package's own warnings the sentence alone; others are for developers."""
+    """Print the package's own warnings without a traceback line; others are for developers."""
     if category.__module__.startswith("bilabial."):
         say(f"warning: {message}")
 

@@ -1,8 +1,8 @@
 """FaceClip: blendshape coefficients over time, addressed by name.
 
-Every part of Bilabial that hands a face to another hands over a FaceClip. It is checked once, when it is
-made, and never changed afterwards: operations return new clips. A column number is never part of the public
-interface, because the field knows at least three orders of "the 52".
+All parts of Bilabial exchange faces as FaceClip. It is checked on construction and immutable: operations
+return new clips. Column numbers are not part of the public interface, because there are at least three orders
+of "the 52".
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
 LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
 
-MAX_NPZ_BYTES = 128 * 2**20  # of the arrays that are read from an archive: three hours of 52 curves at 60 fps
+MAX_NPZ_BYTES = 128 * 2**20  # limit of arrays read from an archive: three hours of 52 curves at 60 fps
 MAX_NPZ_NAMES = 10_000
-# What zipfile and numpy raise for damaged archives; headers that lie ask for memory that is not there.
+# Errors of zipfile and numpy for damaged archives; wrong headers cause MemoryError.
 NPZ_ERRORS = (
     BadZipFile, EOFError, KeyError, LZMAError, MemoryError, OSError, OverflowError, RuntimeError, TypeError,
     ValueError, struct.error, zlib.error,
@@ -64,7 +64,7 @@ class FaceClip:
     names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
     1..240; frame k is at k / fps seconds. lip_weights: the weights of its lip distance
     (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; None = as measured on
-    captures. Raises ValueError or TypeError when one of these does not hold.
+    captures. Raises ValueError or TypeError for invalid values.
     """
 
     names: Sequence[str]
@@ -95,7 +95,7 @@ class FaceClip:
         return len(self.values)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The curve of one coefficient: (T,) float32 in 0..1. Raises KeyError for a name the clip lacks."""
+        """The curve of one coefficient: (T,) float32 in 0..1. Raises KeyError for a missing name."""
         if name not in self.names:
             raise KeyError(f"this clip has no {quote(name)}; it has {', '.join(self.names)}")
         return self.values[:, self.names.index(name)]
@@ -111,7 +111,7 @@ class FaceClip:
         return np.arange(len(self)) / self.fps
 
     def select(self, names: Sequence[str]) -> FaceClip:
-        """The same clip with only these coefficients, in this order. Raises KeyError for one it lacks."""
+        """The same clip with only these coefficients, in this order. Raises KeyError for a missing one."""
         names = _names_of(names)
         return replace(self, names=names, values=np.stack([self[name] for name in names], axis=1))
 
@@ -140,7 +140,7 @@ class FaceClip:
     def to_npz(self, path: str | Path) -> Path:
         """Write names, values, fps and lip_weights as a numpy archive; returns the path written."""
         path = Path(path)
-        with path.open("wb") as file:  # a file object keeps numpy from adding a second suffix
+        with path.open("wb") as file:  # with a file object numpy adds no second suffix
             np.savez_compressed(
                 file,
                 names=np.array(self.names),
@@ -153,7 +153,7 @@ class FaceClip:
 
     @classmethod
     def from_npz(cls, path: str | Path) -> FaceClip:
-        """Read what to_npz wrote. Raises ValueError for another file or a damaged one, or what it lacks."""
+        """Read an archive of to_npz. Raises ValueError for a damaged, incomplete or other file."""
         archive = read_npz(path, ("names", "values", "fps", "lip_names", "lip_weights"))
         missing = {"names", "values", "fps"} - set(archive)
         if missing:
@@ -195,11 +195,11 @@ class FaceClip:
 
     @classmethod
     def from_csv(cls, path: str | Path, fps: float | None = None) -> FaceClip:
-        """Read a Live Link Face CSV (`read_live_link`): frames lie where the timecodes of its rows say.
+        """Read a Live Link Face CSV (`read_live_link`): frames are placed by the timecodes of its rows.
 
-        In holes of the recording they are interpolated; `bilabial.io.recordings.read_capture` tells those.
-        Rotations are left out. fps: frame rate of rows that lie evenly; None = by the timecodes. Raises
-        ValueError naming what is wrong.
+        Holes of the recording are interpolated; `bilabial.io.recordings.read_capture` marks them. Rotations
+        are left out. fps: frame rate of evenly spaced rows; None = by the timecodes. Raises ValueError naming
+        the problem.
         """
         track = read_live_link(path, fps)
         return cls(track.names, track.frames(), track.fps)
@@ -217,7 +217,7 @@ def _live_link_rotations(num_frames: int, eye_degrees: np.ndarray | None) -> np.
 
 
 def _names_of(given: object) -> tuple[str, ...]:
-    """Names as a tuple. Raises UserError unless they are unique texts, one at least."""
+    """Names as a tuple. Raises UserError unless they are unique strings, at least one."""
     is_list = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     names = tuple(given) if is_list and getattr(given, "ndim", 1) else ()
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
@@ -226,10 +226,9 @@ def _names_of(given: object) -> tuple[str, ...]:
 
 
 def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of a numpy archive by name; of `names` alone where some are given, as far as they are there.
+    """The arrays of a numpy archive by name; only those of `names` that exist, if given.
 
-    Raises FileNotFoundError, or UserError for what is no archive, a damaged one, or more than 128 MB of
-    arrays: a small file can hold large ones.
+    Raises FileNotFoundError, or UserError for an invalid archive, or more than 128 MB of (compressed) arrays.
     """
     path = as_path(path)
     if not path.is_file():
@@ -253,7 +252,7 @@ def _array_of(archive: ZipFile, member: ZipInfo) -> np.ndarray:
 
 
 def _lip_weights(path: str | Path, archive: Mapping[str, np.ndarray]) -> dict[str, float] | None:
-    """Those of an archive, None where it has none, as older ones."""
+    """Those of an archive, None in older ones."""
     if not {"lip_names", "lip_weights"} <= set(archive):
         return None
     names, weights = archive["lip_names"], archive["lip_weights"]

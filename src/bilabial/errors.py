@@ -1,4 +1,4 @@
-"""What the package says to users: the English of every code of UserError, beside those of hub/.
+"""Messages for users: the English text of every code of UserError outside hub/.
 
 To add one: its English here (or in hub/errors_bilabial.py where a file there raises it), its Chinese in
 app/sentences.json under the same code, then `raise UserError(CODE, name=..., got=...)`.
@@ -215,15 +215,15 @@ SENTENCES |= {
 
 
 class UntrainedEmotionWarning(UserWarning):
-    """The model was asked for an emotion that none of its training data had: the face will stay neutral."""
+    """The requested emotion was in none of the training data: the face will stay neutral."""
 
 
 def as_path(given: object) -> Path:
-    """The path that a user named. Raises UserError for what is none and what no file system holds."""
+    """A user's path. Raises UserError for an invalid one."""
     if not isinstance(given, (str, os.PathLike)):
         raise UserError("path_kind", got=given)
     try:
         Path(given).exists()
-    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+    except (OSError, ValueError) as error:  # name too long, or with a null byte
         raise MissingFileError("file_missing", name=cut(str(given))) from error
     return Path(given)

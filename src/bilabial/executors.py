@@ -1,7 +1,7 @@
-"""Who does the jobs: processes of this machine, or a Ray cluster.
+"""Executors of jobs: processes of this machine, or a Ray cluster.
 
-A job makes a file; what comes back is why it did not. It runs in a process of another's making, so that one
-that crashes its process, or fails in a way nobody foresaw, costs itself alone. Such a job is tried once more.
+A job writes a file and returns None, or the reason of its failure. It runs in a separate process, so that a
+crash or an unexpected error affects no other job. Such a job is tried once more.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ from pathlib import Path
 import bilabial
 
 DIED = "its worker died"
-JOBS_PER_WORKER = 200  # after which a process is made anew: it keeps some 0.1 MB of each video
+JOBS_PER_WORKER = 200  # jobs after which a process is replaced: it leaks about 0.1 MB per video
 
 Function = Callable[[object], None]
 Results = Iterator[tuple[object, str | None]]
@@ -44,7 +44,8 @@ def run(
     log: Path,
     jobs_per_worker: int = JOBS_PER_WORKER,
 ) -> Results:
-    """Do `function(job)` for each job; yields each that is done with None, or with why it failed twice.
+    """Do `function(job)` for each job; yields each finished job with None, or with the reason why it failed
+    twice.
 
     executor: "processes", `num_proc` of them on this machine with their stderr in the file `log`, or "ray":
     on the cluster that $RAY_ADDRESS names, else on one of this machine alone. Function and jobs are pickled.
@@ -82,7 +83,7 @@ def _run_in_processes(
     new_worker = partial(
         ProcessPoolExecutor, 1, context, _start_worker, (log,), max_tasks_per_child=jobs_per_worker
     )
-    workers = queue.SimpleQueue()  # a pool for each process: whose process dies is known
+    workers = queue.SimpleQueue()  # one pool per process, to know which job killed its process
     for _ in range(num_proc):
         workers.put(new_worker())
 
@@ -108,12 +109,12 @@ def _run_on_ray(function: Function, jobs: Sequence[object], jobs_per_worker: int
     import ray  # an optional extra
 
     if not ray.is_initialized():
-        # workers run this very package, wherever they are
+        # workers get this very package
         ray.init(log_to_driver=False, logging_level="WARNING", runtime_env={"py_modules": [bilabial]})
     context = ray.data.DataContext.get_current()
-    context.max_errored_blocks = -1  # a worker that dies costs its block, of one job, and not the others
+    context.max_errored_blocks = -1  # a block is one job: a dead worker loses no other job
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # of plans and progress; a dead worker is told
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # no plans and progress; worker deaths are reported
 
     def do(row: dict) -> dict:
         return {"number": row["number"], "failure": _attempt(function, pickle.loads(row["job"])) or ""}
@@ -128,7 +129,7 @@ def _run_on_ray(function: Function, jobs: Sequence[object], jobs_per_worker: int
 
 
 def _attempt(function: Function, job: object) -> str | None:
-    """Do a job here; returns what went wrong, whatever it was: it must not end the others."""
+    """Run a job in this process; returns any error as text."""
     try:
         function(job)
     except Exception as error:
@@ -137,10 +138,10 @@ def _attempt(function: Function, job: object) -> str | None:
 
 
 def _start_worker(log: Path) -> None:
-    """Compute on one thread, send what libraries print on stderr to a file, end with the parent process.
+    """Set up a worker: one thread, stderr of libraries into a file, exit with the parent process.
 
-    There are as many processes as cores (Ray sets the threads of its own workers). MediaPipe's four lines a
-    video would hide the progress; a killed run would leave idle processes behind.
+    There are as many processes as cores (Ray sets the threads of its own workers). MediaPipe prints four
+    lines per video; a killed run would leave idle processes.
     """
     import torch  # here: a batch that has nothing to do needs none
 

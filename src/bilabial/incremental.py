@@ -80,9 +80,9 @@ class BilabialStep(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """Faces of T frames, delayed, then the next states in the order of `state_shapes`.
 
-        samples: (T * frame_hop_samples,) at the level of training. mask: (T,), 0 for padding. emotion:
-        (R, T, E) of the delayed frames; the first row must be neutral (zeros). style: a whole style vector.
-        Returns neutral (T, C) without style statistics, and coefficients (R, T, C) with them, both in 0..1.
+        samples: (T * frame_hop_samples,) at the training level. mask: (T,), 0 for padding. emotion: (R, T, E)
+        of the delayed frames; the first row must be neutral (zeros). style: a whole style vector. Returns
+        neutral (T, C) without style statistics, and coefficients (R, T, C) with them, both in 0..1.
         """
         sound, mask_before, attention, conv, waiting, decoder = states
         sound = torch.cat([sound, samples])

@@ -1,4 +1,4 @@
-"""What is kept for the next request: results by a key, bounded by bytes and by age."""
+"""A cache of results by key, bounded by bytes and age."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ Value = TypeVar("Value")
 class Kept(Generic[Value]):
     """Values by key: at most `max_bytes` of them together, each for at most `max_seconds`.
 
-    What is too much drops the value that was not asked for the longest. Safe for several threads; a copy, a
-    pickled one too, begins empty.
+    The least recently used value is dropped first. Thread-safe; a copy, also a pickled one, is empty.
     """
 
     def __init__(self, max_bytes: int, max_seconds: float) -> None:
@@ -33,12 +32,12 @@ class Kept(Generic[Value]):
         return type(self), (self.max_bytes, self.max_seconds)
 
     def get(self, key: Hashable) -> Value | None:
-        """The value of a key, None where there is none or it was dropped."""
+        """The value of a key, None if missing or dropped."""
         with self._lock:
             return self._values.get(key)
 
     def put(self, key: Hashable, value: Value) -> Value:
-        """Keep a value, unless it is larger than all may be together. Returns it."""
+        """Store a value, unless it is larger than the cache. Returns it."""
         with self._lock:
             self._values.pop(key, None)
             if num_bytes(value) <= self.max_bytes:
@@ -46,24 +45,24 @@ class Kept(Generic[Value]):
         return value
 
     def of(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of a key, made where there is none; what `make` raises passes through."""
+        """The value of a key, made if missing; errors of `make` pass through."""
         found = self.get(key)
         return self.put(key, make()) if found is None else found
 
     def drop_old(self) -> None:
-        """Free the memory of what is older than it may be; `get` does not return it in any case."""
+        """Free expired values; `get` never returns them."""
         with self._lock:
             self._values.expire()
 
     @property
     def num_bytes(self) -> int:
-        """Of all values together."""
+        """Bytes of all values together."""
         with self._lock:
             return int(self._values.currsize)
 
 
 def num_bytes(value: object) -> int:
-    """Bytes of arrays and tensors in a value: in lists, mappings and dataclasses too; 64 for all else."""
+    """Bytes of arrays and tensors in a value, also in containers and dataclasses; 64 for others."""
     if hasattr(value, "nbytes"):
         return int(value.nbytes)
     if isinstance(value, (bytes, str)):

@@ -1,8 +1,8 @@
-"""What a face does beside speaking, and what an animator does to it afterwards: FaceClip -> FaceClip.
+"""Motion besides speech, and adjustments by users: FaceClip -> FaceClip.
 
-Life (blinks, gaze, brow accents, breath) is drawn from a seed by human statistics; sound alone does not tell
-it. Adjustments (smoothing, strength, opening, symmetry) are what users ask for. Neither ever parts lips that
-the model closed: `reseal` is the last stage of both.
+Blinks, gaze, brow accents and breath are drawn with human statistics from a seed; they cannot be predicted
+from sound. Adjustments are smoothing, strength, opening and symmetry. Neither opens lips that the model
+closed: `reseal` is the last stage of both.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from bilabial.hub.lips_bilabial import set_lip_distance
 from bilabial.hub.loudness_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
 
 SIDES = ("Left", "Right")
-DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # what moves to a side, not on a side
+DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # directions, not sides
 
 # Blinks: people who talk blink some 20 times a minute, people at rest some 15 (Bentivoglio et al. 1997, Mov.
 # Disord. 12, 1028); lids close about twice as fast as they open (VanderWerf et al. 2003, J. Neurophys. 89).
 BLINK_INTERVAL_SECONDS, BLINK_SPREAD = 4.0, 0.35  # median and sigma of a log-normal distribution
 SHORTEST_INTERVAL_SECONDS = 1.5
 CLOSING_SECONDS, OPENING_SECONDS = (0.08, 0.11), (0.14, 0.22)
-PHRASE_END_SECONDS = 0.6  # a blink moves to the end of a phrase that is so near
+PHRASE_END_SECONDS = 0.6  # a blink moves to the end of a phrase within this time
 # Gaze: fixations of about a second and saccades of up to 3 degrees, 30 to 50 ms, as in a conversation.
 FIXATION_SECONDS, FIXATION_SPREAD = 1.1, 0.6
 SACCADE_SECONDS = 0.045
 GAZE_RANGE = (0.08, 0.05)  # standard deviation across and up, of eyeLook coefficients (1 is some 30 degrees)
 # Brows rise a little with some of the stressed syllables (Flecha-Garcia 2010, Speech Comm. 52, 542).
 ACCENT_SHARE, ACCENT_SECONDS, ACCENT_RISE = 0.6, 0.4, 0.16
-ACCENT_GAP_SECONDS = 1.2  # between two syllables that may have one
-ACCENT_DB = 3.0  # over the loudness around it
+ACCENT_GAP_SECONDS = 1.2  # minimal time between two accents
+ACCENT_DB = 3.0  # above the level around it
 BREATH_HZ, BREATH_SIZE = 0.25, 0.025  # 15 breaths a minute
-LEVEL_BLOCK_FRAMES = 4096  # whose levels are measured together: an hour at once takes gigabytes
+LEVEL_BLOCK_FRAMES = 4096  # frames whose levels are computed together: an hour at once takes gigabytes
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What the stages hear, on the frames of a clip: level (T,) in dB of speech at -23, and a seed."""
+    """Input of the stages on the frames of a clip: level (T,) in dB with speech at -23, and a seed."""
 
     level_db: np.ndarray
     fps: float
@@ -59,10 +59,11 @@ class Sound:
         seed: int | None = None,
         do_normalize: bool = True,
     ) -> Sound:
-        """From a recording (S,). Without a seed it follows from the sound: the same sound, the same life.
+        """From a recording (S,). Without a seed it follows from the sound: the same sound gives the same
+        motion.
 
-        do_normalize: bring speech to its level; False where it was done. Raises ValueError for a seed that is
-        no whole number of at least 0.
+        do_normalize: normalize the level; False if already done. Raises ValueError unless the seed is an
+        integer of at least 0.
         """
         check_seed(seed)
         waveform = np.ascontiguousarray(waveform, np.float32)
@@ -81,7 +82,7 @@ class Sound:
         return self.level_db > SPEECH_LEVEL_DB - QUIET_RANGE_DB
 
     def randomness(self, stage: str) -> np.random.Generator:
-        """A stage's own generator: turning one stage off leaves the others as they were."""
+        """A generator per stage, so that disabling one stage does not change the others."""
         return np.random.default_rng((self.seed, *stage.encode()))
 
 
@@ -118,7 +119,7 @@ def blink(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
 
 
 def gaze(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
-    """Small saccades between fixations; both eyes move alike. strength scales how far."""
+    """Small saccades between fixations; both eyes move alike. strength scales their size."""
     rng, when, targets = sound.randomness("gaze"), 0.0, [(0.0, 0.0, 0.0)]
     while (when := when + max(0.25, rng.lognormal(np.log(FIXATION_SECONDS), FIXATION_SPREAD))) < clip.times[
         -1
@@ -135,20 +136,20 @@ def gaze(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
 
 
 def brows(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
-    """Brows that rise with some of the stressed syllables. strength scales how high."""
+    """Brow raises with some of the stressed syllables. strength scales their height."""
     rng, raised = sound.randomness("brows"), np.zeros(len(clip))
     for time in _stressed(sound, clip.times):
         if rng.random() < ACCENT_SHARE:
             passed = (clip.times - time) / ACCENT_SECONDS + 0.5
             bump = np.where((passed > 0) & (passed < 1), 0.5 - 0.5 * np.cos(2 * np.pi * passed), 0.0)
             raised = np.maximum(raised, bump * ACCENT_RISE * rng.uniform(0.5, 1.0) * strength)
-    raised *= 1.0 - np.maximum(clip["browDownLeft"], clip["browDownRight"])  # a frown is not lifted
+    raised *= 1.0 - np.maximum(clip["browDownLeft"], clip["browDownRight"])  # not during a frown
     names = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
     return _with(clip, {name: clip[name] + raised * (1.0 - clip[name]) for name in names})
 
 
 def breath(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
-    """Slow small movements of chin and brows, stronger where nobody speaks; the lips' distance stays."""
+    """Slow small movements of chin and brows, stronger in pauses; lip distance stays."""
     phase = sound.randomness("breath").uniform(0.0, 2 * np.pi)
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * BREATH_HZ * clip.times + phase)
     quiet = _smoothed((~sound.speaking).astype(float), clip.fps, 0.5)
@@ -165,7 +166,7 @@ MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "brea
 
 
 def check_seed(seed: int | None) -> None:
-    """Raise ValueError unless seed is None or a whole number of at least 0."""
+    """Raise ValueError unless seed is None or an integer of at least 0."""
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0):
         raise UserError("seed_number", got=seed)
 
@@ -179,7 +180,7 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
         strengths = dict(motion)
     else:
         names = tuple(MOTIONS) if motion is None else (motion,) if isinstance(motion, str) else motion
-        is_list = isinstance(names, Collection) and getattr(names, "ndim", 1)  # numpy has some of no length
+        is_list = isinstance(names, Collection) and getattr(names, "ndim", 1)  # numpy scalars have no length
         if not is_list or not all(isinstance(name, str) for name in names):
             raise UserError("motion_name", accepted=list(MOTIONS), got=motion)
         strengths = dict.fromkeys(names, 1.0)
@@ -206,11 +207,11 @@ def enliven(clip: FaceClip, sound: Sound, strengths: Mapping[str, float]) -> Fac
 
 @dataclass(frozen=True)
 class Adjustments:
-    """What a user changes afterwards; the defaults change nothing.
+    """Adjustments of a finished clip; the defaults change nothing.
 
     smoothing_seconds: standard deviation of a Gaussian, 0..0.5. strength: amplitude by region of REGIONS,
-    0..2. lip_offset_mm: added to the distance of lips that are apart, -10..10. symmetry: 0..1, how far left
-    and right become their mean. Raises ValueError for what is outside.
+    0..2. lip_offset_mm: added to the distance of open lips, -10..10. symmetry: 0..1, blend of left and right
+    towards their mean. Raises ValueError for other values.
     """
 
     smoothing_seconds: float = 0.0
@@ -249,7 +250,7 @@ def adjust(clip: FaceClip, adjustments: Adjustments) -> FaceClip:
 
 
 def smooth(clip: FaceClip, seconds: float) -> FaceClip:
-    """Every curve through a Gaussian of that standard deviation; 0 changes nothing."""
+    """Smooth every curve with a Gaussian of that standard deviation; 0 changes nothing."""
     if seconds <= 0:
         return clip
     values = np.apply_along_axis(_smoothed, 0, clip.values.astype(float), clip.fps, seconds)
@@ -263,7 +264,7 @@ def strengthen(clip: FaceClip, region: str, strength: float) -> FaceClip:
 
 
 def offset_lips(clip: FaceClip, offset_mm: float) -> FaceClip:
-    """Lips further apart, or nearer, by so many mm where they are apart; the change fades in over 4 mm."""
+    """Add mm to the distance of open lips; the change fades in over 4 mm."""
     if offset_mm == 0:
         return clip
     distance = clip.lip_distance_mm()
@@ -271,7 +272,7 @@ def offset_lips(clip: FaceClip, offset_mm: float) -> FaceClip:
 
 
 def symmetrize(clip: FaceClip, amount: float) -> FaceClip:
-    """Left and right drawn towards their mean: 0 changes nothing, 1 makes them equal. Gaze stays."""
+    """Blend left and right towards their mean: 0 changes nothing, 1 makes them equal. Gaze stays."""
     moved = {}
     for name in clip.names:
         other = name.removesuffix("Left") + "Right"
@@ -283,9 +284,9 @@ def symmetrize(clip: FaceClip, amount: float) -> FaceClip:
 
 
 def reseal(clip: FaceClip, reference: FaceClip) -> FaceClip:
-    """Close the lips where they are closed in the reference, and pull them together as it nears that.
+    """Close the lips where they are closed in the reference, and narrow them where it is nearly closed.
 
-    Lips that the reference has 2.1 mm apart or more, twice the SEALED_MM of closed ones, are left alone.
+    Lips that are 2.1 mm apart or more in the reference, twice SEALED_MM, are not changed.
     """
     wanted = reference.lip_distance_mm()
     share = np.clip(wanted / SEALED_MM - 1.0, 0.0, 1.0)
@@ -319,7 +320,7 @@ def _saccades(times: np.ndarray, starts: np.ndarray, positions: np.ndarray) -> n
 
 
 def _stressed(sound: Sound, times: np.ndarray) -> list[float]:
-    """Times of syllables that stand out from the half second around them by ACCENT_DB."""
+    """Times of syllables that are ACCENT_DB louder than the half second around them."""
     loud = _smoothed(sound.level_db.clip(min=SPEECH_LEVEL_DB - QUIET_RANGE_DB), sound.fps, 0.04)
     around = _smoothed(loud, sound.fps, 0.25)
     peaks = np.flatnonzero((loud[1:-1] >= loud[:-2]) & (loud[1:-1] > loud[2:])) + 1
@@ -332,7 +333,7 @@ def _stressed(sound: Sound, times: np.ndarray) -> list[float]:
 
 
 def _smoothed(curve: np.ndarray, fps: float, seconds: float) -> np.ndarray:
-    """A curve (T,) through a Gaussian, its ends held."""
+    """A curve (T,) smoothed with a Gaussian, ends held."""
     reach = int(np.ceil(3 * seconds * fps))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * fps)) ** 2)
     return np.convolve(np.pad(curve, reach, mode="edge"), kernel / kernel.sum(), mode="valid")

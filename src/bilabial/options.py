@@ -1,4 +1,4 @@
-"""How to animate, as texts from a command line or a table: emotion, style, frame rate and motion."""
+"""Options of an animation as strings: emotion, style, frame rate and motion."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NTSC_TOLERANCE = 2e-4  # 23.98 and 29.97 mean 24000/1001 and 30000/1001, as `sta
 
 @dataclass(frozen=True)
 class AnimateOptions:
-    """What `Animator` is asked for, as users write it. Every text is checked by `arguments`.
+    """Options of `Animator` as strings. `arguments` checks every one.
 
     emotion: a name, "happy:0.7,sad:0.3", or JSON of a mixture or a schedule. style: a name, "lively:0.5", or
-    a file of somebody who speaks. fps: "30", "29.97" or "30000/1001". motion: "all", "none" or
+    a reference file of a speaker. fps: "30", "29.97" or "30000/1001". motion: "all", "none" or
     "blink,gaze:0.5". seed: of the motion, None = from the sound.
     """
 
@@ -55,7 +55,7 @@ class AnimateOptions:
 
 
 def emotion_of(text: str) -> Mixture | Schedule:
-    """A name, a mixture or a schedule. Raises UserError for what is none of them."""
+    """A name, a mixture or a schedule. Raises UserError for anything else."""
     text = text.strip()
     if text[:1] not in ("{", "["):
         return _amounts(text, "emotion_text") if ":" in text else text
@@ -75,7 +75,7 @@ def style_of(text: str | None) -> Style | None:
 
 
 def is_style_file(text: str) -> bool:
-    """Whether a style is a file: it is there, or it is written as one."""
+    """Whether a style is a file: it exists, or looks like a path."""
     return "/" in text or ("." in text and ":" not in text) or Path(text).is_file()
 
 

@@ -12,7 +12,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
 
 SKIN, LIPS, INK = "#f1c9a5", "#c4606a", "#3b2a2a"
 IRIS, FOLD = "#5b4030", "#b98d6c"
-FAINT = 0.15  # of a raised cheek or a sneer that makes no line yet
+FAINT = 0.15  # threshold of a raised cheek or a sneer for a line
 SHEET_STEP_MM = (180.0, 215.0)  # across and down, from face to face of a sheet
 
 
@@ -68,7 +68,7 @@ def _poses(clip: FaceClip) -> dict[str, np.ndarray]:
 def _face(poses: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     """The shapes of frame k by uid, (N, 2) each, in mm around the nose.
 
-    The subject's left is at the viewer's right (x > 0).
+    The subject's left is on the viewer's right (x > 0).
     """
     pose = {name: float(curve[k]) for name, curve in poses.items()}
     lips, opening = _mouth(pose)
@@ -87,7 +87,7 @@ def _face(poses: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
 def _face_traces(faces: Sequence[dict[str, np.ndarray]], width: float = 1.5) -> list[go.Scatter]:
     """One trace for each kind of shape, of one face or several.
 
-    Every trace has a uid: without one plotly draws a frame beside the first instead of in its place.
+    Every trace has a uid: without one plotly adds a frame to the first instead of replacing it.
     """
     shapes = {uid: _join([face[uid] for face in faces]) for uid in faces[0]}
     fills = {"head": (SKIN, INK), "eyes": ("white", INK), "iris": (IRIS, IRIS), "lips": (LIPS, LIPS)}
@@ -131,7 +131,7 @@ def _mouth(pose: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _corner(pose: dict[str, float], side: str) -> tuple[float, float]:
-    """How far a corner of the mouth is from its middle, across and up."""
+    """Offset of a mouth corner from the middle, across and up."""
     smile, frown, stretch, dimple = (
         pose[f"mouth{kind}{side}"] for kind in ("Smile", "Frown", "Stretch", "Dimple")
     )
@@ -141,7 +141,7 @@ def _corner(pose: dict[str, float], side: str) -> tuple[float, float]:
 
 
 def _lids(pose: dict[str, float], side: str) -> tuple[float, float]:
-    """How far the upper and the lower lid are from the middle of the eye."""
+    """Offsets of the upper and lower lid from the middle of the eye."""
     squint = pose[f"eyeSquint{side}"]
     upper = 8 * (1 - pose[f"eyeBlink{side}"] + 0.5 * pose[f"eyeWide{side}"] - 0.25 * squint)
     lower = 5 * (1 - 0.6 * squint - 0.4 * pose[f"cheekSquint{side}"] + 0.3 * pose[f"eyeWide{side}"])
@@ -157,7 +157,7 @@ def _eye(pose: dict[str, float], side: str, x: float) -> np.ndarray:
 
 
 def _iris(pose: dict[str, float], side: str, x: float) -> np.ndarray:
-    """A disc where the eye looks, as far as the lids show it."""
+    """The visible part of the iris."""
     outward = 6 * (pose[f"eyeLookOut{side}"] - pose[f"eyeLookIn{side}"])
     across, up = outward * np.sign(x), 5 * (pose[f"eyeLookUp{side}"] - pose[f"eyeLookDown{side}"])
     angle = np.linspace(0, 2 * np.pi, 17)
@@ -172,7 +172,7 @@ def _brow(pose: dict[str, float], side: str, x: float) -> np.ndarray:
     sign = np.sign(x)
     inner = 16 * pose["browInnerUp"] - 15 * pose[f"browDown{side}"]
     outer = 14 * pose[f"browOuterUp{side}"] - 4 * pose[f"browDown{side}"]
-    nearer = 3 * pose[f"browDown{side}"]  # brows draw together
+    nearer = 3 * pose[f"browDown{side}"]  # brows move together
     middle = 0.35 * inner + 0.65 * outer
     return np.array([(x - sign * (16 + nearer), 30 + inner), (x, 34 + middle), (x + sign * 17, 28 + outer)])
 

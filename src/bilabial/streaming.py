@@ -1,9 +1,9 @@
-"""Speech in pieces, faces in pieces: `Animator.stream`, for a microphone or a voice that is being made.
+"""Streaming: `Animator.stream`, for a microphone or synthesized speech that arrives in chunks.
 
-A frame is handed out as soon as nothing that is still to come can change it, so pieces of any size give what
-the whole gives at the same level. Two things the whole recording decides in one shot are decided here by what
-was heard so far: the level of the speaker, and, for the sounds softest of all, whether somebody speaks.
-Brow accents need the syllables after them: a stream has none.
+A frame is returned as soon as no later sound can change it, so that chunks of any size give the same result
+as one shot at the same level. Two things depend on the past alone, instead of the whole recording: the level
+of the speaker, and, for the quietest sounds, whether there is speech. Brow accents need the following
+syllables: a stream has none.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from bilabial.hub.loudness_bilabial import (
 from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
 from bilabial.steps import ModelSteps
 
-STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that do not wait for the sound around them
-LIFE_SECONDS = 60  # after which blinks, gaze and breath repeat; a whole number of breaths
-LEVEL_SECONDS = 6.0  # of sound that tell how loud the speaker is
-LEVEL_FOLLOWS_SECONDS = 0.5  # of speech, for two thirds of a change of level
+STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that need no later sound
+LIFE_SECONDS = 60  # period of blinks, gaze and breath; a whole number of breaths
+LEVEL_SECONDS = 6.0  # of sound for the estimate of the speaker's level
+LEVEL_FOLLOWS_SECONDS = 0.5  # time constant of the level, of speech
 MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
 STEP_FRAMES = 250  # internal frames (5 s) that are decoded at a time
 
@@ -67,7 +67,7 @@ class FaceSettings(Protocol):
 
 
 class SpeakerLevel:
-    """How loud the speaker is by what was heard so far; it starts at a usual level and never jumps."""
+    """Running estimate of the speaker's level; it starts at a usual level and never jumps."""
 
     def __init__(self, frames_a_second: float):
         self.level_db = SPEECH_LEVEL_DB
@@ -75,13 +75,13 @@ class SpeakerLevel:
         self._share = 1.0 / (LEVEL_FOLLOWS_SECONDS * frames_a_second)
 
     def hear(self, frame: np.ndarray) -> float:
-        """Listen to the next frame (S,) as recorded; returns the level, in dB, after it."""
+        """Update with the next frame (S,) as recorded; returns the level in dB."""
         self._heard_db.append(10 * math.log10(max(float(np.mean(frame**2)), 1e-12)))
         heard_db = np.array(self._heard_db)
         soft_db, loud_db = np.percentile(heard_db, (10, 95))
         least_db = max(FAINTEST_LEVEL_DB, soft_db + SPEECH_OVER_NOISE_DB, loud_db - LOUD_RANGE_DB)
-        if self._heard_db[-1] >= least_db:  # in a pause it stays
-            speech_db = np.minimum(heard_db[heard_db >= least_db], loud_db)  # a door is not louder speech
+        if self._heard_db[-1] >= least_db:  # constant in pauses
+            speech_db = np.minimum(heard_db[heard_db >= least_db], loud_db)  # against slamming doors
             missing_db = 10 * math.log10(np.mean(10 ** (speech_db / 10))) - self.level_db
             self.level_db += float(
                 np.clip(missing_db * self._share, -MAX_LEVEL_CHANGE_DB, MAX_LEVEL_CHANGE_DB)
@@ -90,10 +90,10 @@ class SpeakerLevel:
 
 
 class FaceStream:
-    """A face that speaks along: `feed` it sound, take the frames that are certain, and `finish` at the end.
+    """A stream: `feed` it sound, get the final frames, and `finish` at the end.
 
     names: the columns of its frames. fps: of its frames, the first at time 0. delay_seconds: a frame is
-    handed out when at most so much sound after its time was fed. level_db: of the speaker, dB.
+    returned when at most so much sound after its time was fed. level_db: of the speaker, dB.
     """
 
     def __init__(
@@ -129,18 +129,18 @@ class FaceStream:
         self.reset()
 
     def reset(self, keep_level: bool = False) -> None:
-        """Forget the sound and begin again at time 0, with the emotion of now.
+        """Discard the sound and restart at time 0, with the current emotion.
 
-        keep_level: the same speaker goes on, so the level measured so far stays.
+        keep_level: same speaker: the level estimate is kept.
         """
         if not keep_level:
             self._level = SpeakerLevel(self._config.frame_rate_hz)
         self.level_db = self._level.level_db if self._given_level_db is None else self._given_level_db
-        self._rest = np.zeros(0, np.float32)  # samples of a frame that is not full yet
-        self._sound = np.zeros(0, np.float32)  # full frames at the level of training, from frame _first on
+        self._rest = np.zeros(0, np.float32)  # samples of an incomplete frame
+        self._sound = np.zeros(0, np.float32)  # complete frames at the training level, from frame _first on
         self._first = self._num_heard = self._num_done = self._num_sent = 0  # samples; the others frames
         self._weights = np.zeros((0, len(self._feeling)), np.float32)  # from frame _first to _num_done
-        self._before, self._changed = self._feeling, 0  # the feeling until frame _changed
+        self._before, self._changed = self._feeling, 0  # the emotion until frame _changed
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # faces of frame _num_done - 1
         self._num_stepped = 0  # frames of sound that the model was given
         self._steps.reset()
@@ -148,7 +148,7 @@ class FaceStream:
 
     @property
     def delay_seconds(self) -> float:
-        """Look-ahead of model and resting lips in whole internal frames, and one to interpolate to."""
+        """Look-ahead of model and rest in internal frames, plus one for interpolation."""
         return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
 
     @property
@@ -156,7 +156,7 @@ class FaceStream:
         return self._num_heard / SAMPLING_RATE
 
     def feel(self, emotion: Mixture, intensity: float = 1.0) -> None:
-        """Change the feeling from the next frame on; as in a schedule it takes a second.
+        """Change the emotion from the next frame on, with a transition of a second as in a schedule.
 
         Raises ValueError as `Animator.stream` does.
         """
@@ -165,10 +165,10 @@ class FaceStream:
         self._before, self._feeling, self._changed = now, wanted, self._num_done
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
-        """Hear the next samples (S,) at 16 kHz: floats in -1..1, or the integers of a microphone.
+        """Feed the next samples (S,) at 16 kHz: floats in -1..1, or integers of a microphone.
 
-        Returns the frames (n, C) float32 in 0..1 that became certain, n may be 0. Raises ValueError for
-        another shape, for what is not finite, and after `finish`.
+        Returns the frames (n, C) float32 in 0..1 that became final, n may be 0. Raises ValueError for another
+        shape, for non-finite values, and after `finish`.
         """
         samples = as_floats(samples).astype(np.float32)
         if samples.ndim != 1 or not np.isfinite(samples).all():
@@ -184,24 +184,24 @@ class FaceStream:
         return self._advance(num_heard_frames - self._num_ahead + 1)
 
     def finish(self) -> np.ndarray:
-        """The frames (n, C) that were waiting for more sound; together ceil(seconds * fps)."""
+        """The remaining frames (n, C); in total ceil(seconds * fps)."""
         self._finished = True
         self._sound = np.concatenate([self._sound, self._levelled(self._rest)])
         self._rest = self._rest[:0]
         return self._advance(self._first + math.ceil(len(self._sound) / self._hop))
 
     def preview(self, missing: np.ndarray | None = None) -> np.ndarray:
-        """The frames (n, C) that `finish` would give now; the stream goes on as if nobody had asked.
+        """The frames (n, C) that `finish` would return now; the stream's state does not change.
 
-        missing: sound (S,) to end with, as for `feed`, None = none. A later `feed` gives these frames again,
-        by the sound that really followed. Raises ValueError as `feed`.
+        missing: sound (S,) to append, as for `feed`, None = none. A later `feed` returns these frames again,
+        computed with the actual sound. Raises ValueError as `feed`.
         """
         twin = copy.deepcopy(self)
         frames = [] if missing is None else [twin.feed(missing)]
         return np.concatenate([*frames, twin.finish()])
 
     def rest_face(self) -> np.ndarray:
-        """The face (C,) float32 of silence with the emotion of now, without blinks, gaze and breath."""
+        """The resting face (C,) float32 with the current emotion, without blinks, gaze and breath."""
         twin = copy.deepcopy(self)
         twin._life = None
         twin.reset()
@@ -213,7 +213,7 @@ class FaceStream:
         return mixture_weights(emotion, self._config.emotions) * np.float32(check_intensity(intensity))
 
     def _levelled(self, samples: np.ndarray) -> np.ndarray:
-        """Samples (S,), from the start of a frame on, at the level of training."""
+        """Samples (S,), from the start of a frame on, at the training level."""
         levels_db = [np.full(0, self.level_db)]
         for start in range(0, len(samples), self._hop):
             frame, before = samples[start : start + self._hop], self.level_db
@@ -224,7 +224,7 @@ class FaceStream:
         return samples * gain.astype(np.float32)
 
     def _advance(self, num_certain: int) -> np.ndarray:
-        """Faces of the internal frames up to `num_certain`, then the frames to hand out."""
+        """Faces of the internal frames up to `num_certain`, then the frames to return."""
         sent = [np.zeros((0, len(self.names)), np.float32)]
         while self._num_done < num_certain:
             end = min(num_certain, self._num_done + STEP_FRAMES)
@@ -258,7 +258,7 @@ class FaceStream:
         return self._steps(samples, mask, emotion)
 
     def _share_at_rest(self, frame: int) -> float:
-        """`quiet_share` of an internal frame, by what is heard when it is decoded."""
+        """`quiet_share` of an internal frame, by the sound available when it is decoded."""
         start = max(self._first, frame - self._rest_reach)
         end = None if self._finished else (frame + self._num_ahead - self._first) * self._hop
         sound = self._sound[(start - self._first) * self._hop : end]
@@ -289,10 +289,10 @@ class FaceStream:
         return values if self._life is None else self._live(values, numbers)
 
     def _live(self, values: np.ndarray, numbers: range) -> np.ndarray:
-        """Frames (n, C) with blinks, gaze and breath over them; the lips' distance stays."""
+        """Frames (n, C) with blinks, gaze and breath added; lip distance stays."""
         life = self._life[np.arange(numbers.start, numbers.stop) % len(self._life)]
         moved = 1.0 - (1.0 - values) * (1.0 - life)
-        for side in SIDES:  # a lid that closes is not wide
+        for side in SIDES:  # no wide eyes in a blink
             wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")
             moved[:, wide] *= 1.0 - life[:, blink]
         still = FaceClip(self.names, values, self.fps, self._config.lip_distance_weights)
@@ -305,7 +305,7 @@ class FaceStream:
         return weights.clip(min=0.0).astype(np.float32)
 
     def _forget(self, first: int) -> None:
-        """Let go of what no later frame needs: everything before an internal frame."""
+        """Drop everything before an internal frame, which no later frame needs."""
         if first > self._first:
             self._sound = self._sound[(first - self._first) * self._hop :].copy()
             self._weights = self._weights[first - self._first :]

@@ -1,4 +1,4 @@
-"""The weighted mean of models that have one history, as a model of its own.
+"""The weighted average of checkpoints that share their history, as a new model.
 
     python train/pretrain/average_checkpoints.py --models runs/me/model default --weights 0.8 0.2 \
         --dataset data/me --output runs/mean

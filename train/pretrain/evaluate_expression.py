@@ -1,4 +1,4 @@
-"""Measure what emotions, styles and life do to a model's faces, and what they must not do to the lips.
+"""Evaluate emotions, styles and motion, and that they keep lips closed.
 
     python train/pretrain/evaluate_expression.py --dataset data/grid data/natural data/grid_s1 \
         --emodb path/to/emodb --output expression.json --card model_card.md

@@ -1,4 +1,4 @@
-"""Give speech without video the face that a captured speaker would have made.
+"""Pseudo-labels: predict faces for speech without video.
 
     python train/pretrain/pseudo_label.py --captured data/grid_s1 --voices data/voices --emodb data/emodb \
         --output data/taught

@@ -1,4 +1,4 @@
-"""Let a model move as far as people do: gains of a style from captured faces.
+"""Match the amplitude of a style to captured faces.
 
     python train/pretrain/scale_amplitude.py --model runs/voices/model --dataset data/people \
         --output runs/people

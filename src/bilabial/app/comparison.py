@@ -1,6 +1,6 @@
-"""A video of the same speech beside what was predicted: how far apart its lips were, in step with the sound.
+"""Comparison with a video of the same speech: its lip distance, synchronized with the sound.
 
-It has to be the very same recording. Another take of the same words has other times, and is not stretched.
+It must be the same recording; another take of the same words is not time-warped.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from bilabial.io.capture import Capture
 
 CAPTURE_FPS = 50.0
-MAX_DIFFERENCE_SECONDS = 0.5  # what encoders and cameras add to the ends of a recording
-TRUSTED_R = 0.4  # a weaker peak does not tell an offset (train/align.py)
+MAX_DIFFERENCE_SECONDS = 0.5  # tolerance for what encoders and cameras add to the ends
+TRUSTED_R = 0.4  # a weaker peak gives no offset (train/align.py)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The lips of a video on the frames of a clip.
 
-    distance_mm: (T,) float32, NaN where no face was seen. offset_ms: how late the lips were in the video,
-    negative = early; distance_mm is corrected by it. r: Pearson correlation with the predicted distance.
+    distance_mm: (T,) float32, NaN without a face. offset_ms: delay of the lips in the video, negative =
+    early; distance_mm is corrected by it. r: Pearson correlation with the predicted distance.
     """
 
     distance_mm: np.ndarray
@@ -60,10 +60,10 @@ def watch_lips(video: str | Path, seconds: float) -> Capture:
 
 
 def compare(clip: FaceClip, capture: Capture) -> Comparison:
-    """Lay captured lips over the clip of the same speech.
+    """Align captured lips with the clip of the same speech.
 
-    Cameras and codecs set sound and lips apart by up to some frames: the captured lips are moved by what fits
-    the prediction best within 300 ms, unless nothing fits.
+    Cameras and codecs shift sound and lips by up to some frames: the captured lips are shifted by the offset
+    with the best correlation within 300 ms, if there is a clear one.
     """
     predicted = clip.lip_distance_mm()
     lag_ms, peak = lag_peak(predicted, _distance_at(capture, clip.times), clip.fps)
@@ -82,7 +82,7 @@ def _distance_at(capture: Capture, times: np.ndarray) -> np.ndarray:
 
 
 def _span(video: str | Path) -> tuple[float, float]:
-    """When the sound of a video begins and how long it lasts, in seconds; without sound, its pictures."""
+    """Start and duration of a video's sound in seconds; without sound, of its pictures."""
     with open_media(video) as container:
         if not container.streams.audio:
             return 0.0, (container.duration or 0) / av.time_base

@@ -1,4 +1,4 @@
-"""Where the app's files lie: one folder that only its user can read, emptied by age."""
+"""The app's folder for files: private to its user, old files are deleted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def private_folder(name: str) -> Path:
-    """The user's own folder in that of temporary files, always the same one.
+    """The user's folder below the temporary directory, always the same one.
 
-    Where something else has its name (a link, or what another user made), it is a new one.
+    A new one where the name is taken (by a link, or another user's folder).
     """
     user = os.getuid() if hasattr(os, "getuid") else None
     path = Path(tempfile.gettempdir()).resolve() / f"{name}_{user or 0}"
@@ -28,27 +28,27 @@ def private_folder(name: str) -> Path:
 
 
 def new_folder(parent: Path) -> Path:
-    """A new folder in a folder, which is made where it is not there."""
+    """A new folder in a folder, which is created if missing."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=parent))
 
 
 def remove_old(folder: Path, max_seconds: float, spared: Collection[str] = ()) -> None:
-    """Remove what was not changed for so long, but for the files `spared`; others may do so as well."""
+    """Remove what has not changed for so long, except the files `spared`; safe beside other processes."""
     oldest = time.time() - max_seconds
-    for path, status in list(_below(folder)):  # a folder's time as it was before anything was removed from it
+    for path, status in list(_below(folder)):  # a folder's time before removals
         if status.st_mtime < oldest and str(path) not in spared:
-            with suppress(OSError):  # gone already, or a folder that still holds something
+            with suppress(OSError):  # already gone, or a folder that is not empty
                 path.rmdir() if stat.S_ISDIR(status.st_mode) else path.unlink()
 
 
 def bytes_below(folder: Path) -> int:
-    """Bytes of all files in a folder and its folders."""
+    """Bytes of all files in a folder and its subfolders."""
     return sum(status.st_size for _, status in _below(folder) if stat.S_ISREG(status.st_mode))
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Everything below a folder, what a folder holds before the folder itself. Links are not followed."""
+    """Everything below a folder, contents before their folder. Links are not followed."""
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in [*files, *folders]:
             path = Path(parent, name)

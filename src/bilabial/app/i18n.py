@@ -1,6 +1,6 @@
-"""The page's Chinese: its texts by their English, and the sentences of UserError by their codes.
+"""Chinese translation: texts of the page by their English, messages of UserError by code.
 
-What no table has stays English.
+Missing texts stay English.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_SENTENCE = 500  # characters of an error without a code
 
 
 def translate(said: str | Exception, languages: str) -> str:
-    """A text of the page or an error as a visitor reads it, in English or Chinese.
+    """A text of the page or an error message in English or Chinese.
 
     languages: an Accept-Language header; its first one counts. An error that is no UserError stays English.
     """

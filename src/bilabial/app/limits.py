@@ -1,4 +1,4 @@
-"""Limits of what the server takes: the size of requests and of files by address. Needs the extra `app`."""
+"""Limits of the server: size of requests, and of files fetched by URL. Needs the extra `app`."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from bilabial.errors import UserError
 Message = MutableMapping[str, object]
 Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
 MEGABYTE = 2**20
-MAX_JSON_BYTES = 2 * MEGABYTE  # of a request that carries no file
-BODY_SECONDS = 600.0  # that a request may take to arrive
-ADDRESS_SECONDS = 60.0  # that a file may take to come from its address
+MAX_JSON_BYTES = 2 * MEGABYTE  # of a request without a file
+BODY_SECONDS = 600.0  # maximal time for a request to arrive
+ADDRESS_SECONDS = 60.0  # maximal time to fetch a file from its URL
 MAX_REDIRECTS = 5
 
 
 def client_of(request: Request) -> str:
-    """The address that a request comes from; on a Space the one that its proxy tells."""
+    """The client address of a request; on a Space the one in the proxy's header."""
     if get_space() and (told := request.headers.get("x-forwarded-for")):
         return told.split(",")[0].strip()
     return request.client.host if request.client else ""
 
 
 class LimitRequests:
-    """ASGI middleware: refuses, in a sentence, requests that are too large, too slow, or too many.
+    """ASGI middleware: refuses requests that are too large, too slow, or too many.
 
-    max_file_bytes: of an uploaded file; one in base64 is a third larger. refuse: the error to answer a
-    request with before it is read, or None.
+    max_file_bytes: of an uploaded file; one in base64 is a third larger. refuse: returns the error for a
+    request before it is read, or None.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LimitRequests:
 
 
 class _Body:
-    """The body of a request as it comes."""
+    """The body of a request as it arrives."""
 
     def __init__(self, receive: Receive, max_bytes: int) -> None:
         self._receive, self._max_bytes, self._num_bytes = receive, max_bytes, 0
@@ -89,7 +89,7 @@ class _Body:
             raise UserError("request_large", limit=self._max_bytes // MEGABYTE)
 
     async def receive(self) -> Message:
-        """The next part. Raises UserError when it makes the body too large, or comes too late."""
+        """The next part. Raises UserError when the body gets too large, or is too slow."""
         if self._complete:
             return await self._receive()
         try:
@@ -102,7 +102,7 @@ class _Body:
         return message
 
     def watched(self, send: Send) -> Send:
-        """`send`, noting that an answer began."""
+        """`send`, recording that a response has begun."""
 
         async def noting(message: Message) -> None:
             self.answered = True
@@ -125,10 +125,10 @@ async def fetch(
     max_bytes: int,
     validate: Callable[[str], Awaitable[str]] = async_validate_url,
 ) -> Path:
-    """A file of the public web, written to a new folder in `folder`; never held in memory.
+    """Download a public file into a new folder in `folder`, without holding it in memory.
 
-    validate: the IP address of a host that may be asked. Raises UserError for what is larger, comes too
-    slowly, or cannot be had.
+    validate: returns the IP address of an allowed host. Raises UserError for files that are too large, too
+    slow, or not available.
     """
     try:
         async with asyncio.timeout(ADDRESS_SECONDS):
@@ -165,7 +165,7 @@ async def _write(response: httpx.Response, path: Path, max_bytes: int) -> Path:
 
 
 def limited(component: Component, max_file_bytes: int) -> Component:
-    """The component, with files by address fetched within limits: Gradio reads them whole, of any size."""
+    """The component, with files by URL fetched within limits; Gradio itself has none."""
     usual = component.async_move_resource_to_block_cache
 
     async def move(url_or_file_path: str | Path | None) -> str | None:

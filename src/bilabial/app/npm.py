@@ -1,8 +1,8 @@
 """npm packages whose files the page fetches when it needs them; none of them is part of this package.
 
-Each is served from the virtual environment when it was installed there (by `make demo`, with npm), and comes
-from jsDelivr otherwise; the page checks every file against the sums below. Versions are those of
-package.json. What every visitor needs (three.js) is in static/bundle.js instead.
+Each is served from the virtual environment when installed there (by `make demo`, with npm), and loaded from
+jsDelivr otherwise; the page verifies every file by the checksums below. Versions are those of package.json.
+What every visitor needs (three.js) is in static/bundle.js instead.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class NpmPackage:
         return f"https://cdn.jsdelivr.net/npm/{self.name}@{self.version}"
 
     def folder(self) -> Path | None:
-        """Where it is installed, or None when it is missing or of another version."""
+        """Its installation folder, or None when missing or of another version."""
         package = NPM_FOLDER / self.name / "package.json"
         if package.is_file() and json.loads(package.read_text())["version"] == self.version:
             return package.parent
@@ -51,7 +51,7 @@ class NpmPackage:
     def source(self, file_address: str | None) -> dict:
         """What static/packages.js fetches from.
 
-        file_address: what stands before the path of a served file; None: nothing is served.
+        file_address: prefix of the path of a served file; None: nothing is served.
         """
         folder = None if file_address is None else self.folder()
         return {"base": f"{file_address}{folder}" if folder else self.cdn, "modules": self.modules}
@@ -64,7 +64,7 @@ DECODERS = NpmPackage("three", {
     "examples/jsm/libs/draco/gltf/draco_decoder.wasm":
         "sha384-gJ9GFHPLIX0iGgdYbwba9tNN3lQhBPDtvr64s9owC5NUXLC9oXiSxHT3JqpqgqEY",
 })  # fmt: skip
-# Writes MP4 of what the browser's encoders (WebCodecs) give
+# Writes MP4 from the browser's encoders (WebCodecs)
 MEDIABUNNY = NpmPackage("mediabunny", {
     "dist/bundles/mediabunny.min.mjs":
         "sha384-dgXqh40lPRThVN6GITp7isudOPkdn0tmG6I1Q82V90ioA/xmApk2YnPzIZJ/hOWL",

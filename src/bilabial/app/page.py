@@ -19,8 +19,8 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
-T = gr.I18n()  # T("text") is shown in the language of the browser
-FILE_ADDRESS = "/gradio_api/file="  # what stands before the path of a served file
+T = gr.I18n()  # T("text") is translated to the browser's language
+FILE_ADDRESS = "/gradio_api/file="  # prefix of the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SCRIPT = f'<script src="{FILE_ADDRESS}{BUNDLE}"></script>'
 API_FIELDS = [field.name for field in fields(AnimationRequest)]  # in the order of animate's parameters
@@ -41,13 +41,13 @@ LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING
 CHINESE = TEXTS | {"introduction": TEXTS["introduction"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
 LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
 MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
-# What FFmpeg reads and browsers do not call audio or video: uploads take them by their suffix.
+# Files that FFmpeg reads but browsers do not report as audio or video: accepted by suffix.
 MEDIA_SUFFIXES = [".webm", ".mkv", ".mp4", ".mov", ".3gp", ".caf"]
 UPLOAD_JS = (STATIC / "upload.js").read_text().replace("SUFFIXES", json.dumps(MEDIA_SUFFIXES))
 SAVE_FILE = """(file) => {
   if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name }).click();
 }"""
-# What live mode takes from the controls: the feeling at the start, its intensity, and the style by name.
+# Settings of live mode: initial emotion, its intensity, and the style by name.
 ASKED_JS = """([[, emotion]], intensity, style, amount) => {
     window.bilabialAsked = {emotion, intensity, style: {[style]: amount}};
     window.dispatchEvent(new Event("bilabial-asked"));

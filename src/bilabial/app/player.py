@@ -22,9 +22,9 @@ from bilabial.plots import sealed_stretches
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
 LIP_STEPS_PER_MM = 100
-NO_FACE = 65535  # in place of a captured lip distance
+NO_FACE = 65535  # instead of a captured lip distance
 PEAKS_HZ = 50
-NO_SOUND = 0.01  # peaks below it are not drawn large
+NO_SOUND = 0.01  # peaks below it are not scaled up
 
 
 def served_files() -> list[Path]:
@@ -33,9 +33,9 @@ def served_files() -> list[Path]:
 
 
 def player_props(file_address: str | None) -> dict:
-    """Where the page finds what it fetches, its Chinese texts, and how names of blendshapes are spelled.
+    """URLs of the page's files, its Chinese texts, and the spellings of blendshape names.
 
-    file_address: what stands before the path of a served file; None: nothing is served.
+    file_address: prefix of the path of a served file; None: nothing is served.
     """
     return {
         "decoders": DECODERS.source(file_address),
@@ -87,7 +87,7 @@ def _base64(content: bytes) -> str:
 
 
 def _peaks(waveform: np.ndarray) -> bytes:
-    """What the picture of a waveform needs."""
+    """Peaks for the picture of a waveform."""
     step = SAMPLING_RATE // PEAKS_HZ
     peaks = np.pad(np.abs(waveform), (0, -len(waveform) % step)).reshape(-1, step).max(axis=1)
     return np.round(peaks / max(peaks.max(), NO_SOUND) * 255).astype(np.uint8).tobytes()
@@ -104,7 +104,7 @@ def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
         "names": list(ARKIT_BLENDSHAPES),
         "head_address": f"data:model/gltf-binary;base64,{_base64(HEAD.read_bytes())}",
     }
-    given = json.dumps(props).replace("</", "<\\/")  # nothing in it ends the script
+    given = json.dumps(props).replace("</", "<\\/")  # escaped so that nothing ends the script
     player, style = (STATIC / "player.html").read_text(), (STATIC / "player.css").read_text()
     path = Path(path)
     path.write_text(

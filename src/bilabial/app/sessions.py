@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from bilabial.animator import Animator
     from bilabial.streaming import FaceStream
 
-MAX_SESSIONS = 4  # at once: each costs about a fifth of a processor core
-MAX_SESSIONS_OF_CLIENT = 2  # of them from one address
+MAX_SESSIONS = 4  # at the same time: each takes about a fifth of a processor core
+MAX_SESSIONS_OF_CLIENT = 2  # of these from one address
 MAX_SECONDS = 300  # of one session
 IDLE_SECONDS = 10  # without sound after which a session ends
-MAX_AHEAD_SECONDS = 3.0  # of sound that came sooner than it can have been spoken; clocks are not exact
-MAX_SOUND = 400_000  # characters of one piece: over 9 s, more than a page lets wait
+MAX_AHEAD_SECONDS = 3.0  # of sound that may arrive faster than real time; clocks are not exact
+MAX_SOUND = 400_000  # characters of one chunk: over 9 s, more than a page buffers
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Sessions:
         """Take the next sound of a session: {frames that became certain}.
 
         sound: base64 of little-endian int16 at 16 kHz. frames: base64 of (n, C) little-endian uint16, 65535 =
-        1. Raises UserError for other sound, and when the session has ended or ends by this.
+        1. Raises UserError for invalid sound, and when the session has ended or ends now.
         """
         session, samples = self._session(key), _samples(sound)
         with session.lock:
@@ -124,8 +124,8 @@ class Sessions:
     def server_functions(self) -> list[Callable[[dict, gr.Request], dict]]:
         """What the page may call (gr.HTML): live_start, live_feed, live_set_emotion, live_stop.
 
-        Each takes the arguments of the method as one mapping; what is wrong comes back as {error, chinese}:
-        the sentence in English and in Chinese.
+        Each takes the arguments of the method as one mapping; errors are returned as {error, chinese}: the
+        message in English and in Chinese.
         """
 
         def live_start(asked: dict, request: gr.Request) -> dict:
@@ -176,7 +176,7 @@ class Sessions:
 
 
 def _answer(method: Callable[..., dict], asked: object, names: Sequence[str]) -> dict:
-    """What a method says to what a page asks; keys and sounds are texts."""
+    """Answer of a method to a call from the page; keys and sounds are strings."""
     try:
         texts = ("key", "sound")
         if not isinstance(asked, Mapping) or not set(asked) <= set(names):
@@ -194,5 +194,5 @@ def _samples(sound: str) -> np.ndarray:
         raise UserError("live_fast")
     try:
         return np.frombuffer(base64.b64decode(sound, validate=True), "<i2").astype(np.float32) / 32767.0
-    except ValueError as error:  # no base64, characters beyond ASCII, or half a sample
+    except ValueError as error:  # invalid base64, non-ASCII characters, or half a sample
         raise UserError("live_sound", got=sound) from error

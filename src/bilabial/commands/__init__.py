@@ -1,1 +1,1 @@
-"""The commands of `bilabial`. Each module imports what is heavy (torch, plotly) inside its functions."""
+"""The commands of `bilabial`. Each module imports heavy packages (torch, plotly) inside its functions."""

@@ -1,4 +1,4 @@
-"""`bilabial animate`: speech in, files of curves out."""
+"""`bilabial animate`: speech to files of curves."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MouthClose = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="What mouthClose means in A: arkit, audio2face or mediapipe; left out: it stays as it is.",
+        help="Convention of mouthClose in A: arkit, audio2face or mediapipe; left out: not converted.",
     ),
 ]
 Rate = Annotated[str | None, typer.Option(metavar="RATE", help="Resample; left out: the rate of A.")]

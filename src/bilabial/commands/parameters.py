@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they become."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ Intensity = Annotated[float, typer.Option(help="0 (neutral) to 1.5.")]
 Style = Annotated[
     str | None,
     typer.Option(
-        metavar="TEXT", help="A style of the model, a mixture of them, or a file of somebody who speaks."
+        metavar="TEXT", help="A style of the model, a mixture of them, or a reference file of a speaker."
     ),
 ]
 Fps = Annotated[str, typer.Option(metavar="RATE", help="Frames per second, 1 to 240: 30, 29.97, 24000/1001.")]
 Motion = Annotated[
     str, typer.Option(metavar="TEXT", help="all, none, or stages as blink,gaze:0.5,brows,breath.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Of that motion; left out: from the sound.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the motion; left out: from the sound.")]
 Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="A folder or Hub id; left out: the embedded model.")
 ]
@@ -81,7 +81,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on s
 
 
 def targets_of(sources: list[str], output: str, formats: str | None) -> list[dict[str, Path]]:
-    """Where the files of each source go, by format.
+    """Output paths of each source, by format.
 
     OUT is a folder where it is one, ends with /, or several files go there. Raises UserError for an unknown
     format, and where two sources would be written to one file.
@@ -108,7 +108,7 @@ def write_options(head: Path | None, rig: str | None, start: str | None, node: s
 
 
 def load_animator(model: str | None) -> Animator:
-    """The model; transformers' progress bar would be all that a command without faults says."""
+    """The model, without transformers' progress bar."""
     from transformers.utils.logging import disable_progress_bar
 
     from bilabial.animator import Animator

@@ -191,5 +191,5 @@ def _parts(values: np.ndarray) -> list[np.ndarray]:
 
 
 def _rounded(value: float) -> float:
-    """To five figures: what is written to JSON and read back stays the same."""
+    """Round to five digits, so that a JSON round trip is exact."""
     return float(f"{value:.5g}")

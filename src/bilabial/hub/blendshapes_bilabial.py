@@ -1,4 +1,4 @@
-"""Names of coefficients, emotions and styles, and the measured numbers of the lips. Needs only Python."""
+"""Names of coefficients, emotions and styles, and measured constants of the lips. Needs only Python."""
 
 # Apple's documented order (ARFaceAnchor.BlendShapeLocation). Left is the subject's left.
 ARKIT_BLENDSHAPES = (
@@ -38,9 +38,9 @@ SEALED_GAP, OPEN_GAP = 0.012, 0.06  # outer-eye distances: lips sealed below the
 SEALED_MM = SEALED_GAP / OUTER_EYE_PER_LIP_UNIT * MM_PER_LIP_UNIT  # the first in mm, 1.06
 
 # Lip distance = sum of weight x coefficient, in units of jawOpen = 1. "measured": jaw, mouthClose and shrugs
-# by least squares on captured frames, the others as on the head (on the mesh of ICT-FaceKit lowerDown +0.10,
-# upperUp +0.11, funnel +0.37); "patent": the literal sign of every term (both shrugs open the mouth), its
-# common weight w set to 0.2.
+# by least squares on captured frames, the others measured on the head (on the mesh of ICT-FaceKit lowerDown
+# +0.10, upperUp +0.11, funnel +0.37); "patent": the literal sign of every term (both shrugs open the mouth),
+# its common weight w set to 0.2.
 LIP_DISTANCE_WEIGHTS = {
     "measured": {
         "jawOpen": 1.0, "mouthClose": -1.05, "mouthShrugUpper": 0.5, "mouthShrugLower": -0.25,

@@ -1,4 +1,4 @@
-"""What the speaker feels: a name, a mixture or a schedule of them becomes emotion weights. Needs numpy."""
+"""Emotion weights from a name, a mixture or a schedule. Needs numpy."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ import numpy as np
 from .errors_bilabial import UserError, as_number
 
 MAX_INTENSITY = 1.5
-MAX_NUMBER = sys.float_info.max  # JSON has whole numbers beyond it
-MAX_ENTRIES = 1000  # of a schedule: each costs a pass over all frames
-TRANSITION_SECONDS = 1.0  # from one feeling to the next; faces take 0.5 to 1 s to reach an expression's apex
+MAX_NUMBER = sys.float_info.max  # limit of times; JSON allows any integer
+MAX_ENTRIES = 1000  # entries of a schedule; each costs a pass over all frames
+TRANSITION_SECONDS = 1.0  # duration of a transition; faces take 0.5 to 1 s to reach an expression's apex
 
 Mixture = str | Mapping[str, float]
 Schedule = Sequence[tuple[float, Mixture]]
@@ -52,9 +52,9 @@ def is_schedule(emotion: object) -> bool:
 def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndarray) -> np.ndarray:
     """Weights (T, E) float32 at times (T,) in seconds of a schedule [(seconds, name or mixture), ...].
 
-    Each entry holds from its time to the next; the first also before. Changes take a second, centred on
-    the entry's time, along a smooth ramp. Raises ValueError unless the times are finite and rise, and for
-    more than 1000 entries.
+    Each entry holds from its time to the next; the first also before. Transitions are smooth, take a second,
+    and are centered on the entry's time. Raises ValueError unless the times are finite and rise, and for more
+    than 1000 entries.
     """
     if not isinstance(schedule, Sequence) or isinstance(schedule, (str, bytes)) or not len(schedule):
         raise UserError("schedule_kind", got=schedule)
@@ -77,6 +77,6 @@ def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndar
 
 
 def transition(passed_seconds: np.ndarray) -> np.ndarray:
-    """How far one feeling has become the next, 0..1, so long after it began to."""
+    """Progress of a transition, 0..1, by the time since its start."""
     passed = np.clip(passed_seconds / TRANSITION_SECONDS, 0.0, 1.0)
-    return passed - np.sin(2 * np.pi * passed) / (2 * np.pi)  # speed and its change are 0 at both ends
+    return passed - np.sin(2 * np.pi * passed) / (2 * np.pi)  # first and second derivative are 0 at both ends

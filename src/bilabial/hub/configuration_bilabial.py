@@ -1,4 +1,4 @@
-"""Configuration of Bilabial: names, sizes, the numbers of the lips and the weights of the objective."""
+"""Configuration of Bilabial: names, sizes, lip geometry and weights of the objective."""
 
 from typing import ClassVar, Literal
 
@@ -13,8 +13,7 @@ AUDIO_ENCODERS = ("wav2vec2", "hubert", "wavlm", "whisper")  # families of `tran
 
 @strict
 class BilabialConfig(PreTrainedConfig):
-    r"""
-    Everything that decides what a Bilabial model computes and how it is trained.
+    r"""Configuration of a Bilabial model: what it computes, and the weights of its training objective.
 
     Faces:
         blendshapes: names of the output columns. unseen_blendshapes: those that no training data moved; they
@@ -98,7 +97,7 @@ class BilabialConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
-        """Part of `@strict` validation: every number that would otherwise fail later, or silently mislead."""
+        """Part of `@strict` validation: numbers that would fail later, or give wrong results."""
         for field in ("blendshapes", "emotions", "styles"):
             names = getattr(self, field)
             if not names or len(set(names)) != len(names):
@@ -155,7 +154,7 @@ class BilabialConfig(PreTrainedConfig):
 
     @property
     def mel_window_samples(self) -> int:
-        """Length of the analysis window: 25 ms, centred on its frame."""
+        """Length of the analysis window: 25 ms, centered on its frame."""
         return self.sampling_rate // 40
 
     @property
@@ -176,17 +175,17 @@ class BilabialConfig(PreTrainedConfig):
 
     @property
     def lookahead_seconds(self) -> float | None:
-        """Sound after a frame that can change it.
+        """Look-ahead: duration of the sound after a frame that affects it.
 
-        None with a `transformers` encoder, which hears the whole clip.
+        None with a `transformers` encoder, which needs the whole clip.
         """
         return self._reach_seconds(self.num_lookahead_frames)
 
     @property
     def history_seconds(self) -> float | None:
-        """Sound before a frame that can change it.
+        """History: duration of the sound before a frame that affects it.
 
-        None with a `transformers` encoder, which hears the whole clip.
+        None with a `transformers` encoder, which needs the whole clip.
         """
         return self._reach_seconds(self.num_history_frames)
 

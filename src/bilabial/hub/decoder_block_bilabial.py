@@ -1,4 +1,4 @@
-"""A block of the decoder: what emotion and style modulate."""
+"""A block of the decoder, modulated by emotion and style."""
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ class BilabialBlock(nn.Module):
         self.narrow = nn.Linear(config.expansion * size, size)
         self.dropout = nn.Dropout(config.dropout)
         self.narrow.starts_at_zero = True  # a new block is the identity
-        self.modulation.starts_at_zero = True  # an emotion or style never heard in training changes nothing
+        self.modulation.starts_at_zero = True  # an emotion or style without training data changes nothing
 
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor
@@ -30,7 +30,7 @@ class BilabialBlock(nn.Module):
 
         Returns (B, T, D).
         """
-        inner = F.pad((hidden_states * mask).transpose(1, 2), (self.left, 0))  # padding acts as the edge does
+        inner = F.pad((hidden_states * mask).transpose(1, 2), (self.left, 0))  # padding is like the edge
         inner = self.norm(self.conv(inner).transpose(1, 2))
         scale, shift = self.modulation(condition).chunk(2, dim=-1)
         inner = inner * (1.0 + scale) + shift

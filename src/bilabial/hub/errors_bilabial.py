@@ -1,6 +1,6 @@
-"""Errors that a user can do something about: a code, its parameters, and the English sentence of both.
+"""User errors: a code, its parameters, and an English message.
 
-What was given is quoted in at most 80 characters, whatever its size. Needs nothing but Python.
+Values given by users are quoted in at most 80 characters. Needs only Python.
 """
 
 import math
@@ -10,10 +10,10 @@ from decimal import Decimal
 from numbers import Real
 from pathlib import PurePath
 
-MAX_QUOTED = 80  # characters of what a user gave
+MAX_QUOTED = 80  # characters of a user's value
 MAX_LISTED = 1000  # characters of names that the package lists
 
-# English of each code. bilabial.errors adds those of the package around these files.
+# English message of each code. bilabial.errors adds those of the rest of the package.
 SENTENCES = {
     "emotion_kind": "emotion must be a name, a mixture {{name: share}} or a schedule, got {got}",
     "emotion_name": "emotion must be one of {accepted}, got {got}",
@@ -35,11 +35,11 @@ SENTENCES = {
 
 
 class UserError(ValueError):
-    """What a user gave cannot be taken. str() is the English sentence.
+    """Invalid input from a user. str() is the English message.
 
-    code: a key of SENTENCES. parameters: what its sentence names. `got`, what was given, is quoted as Python
-    writes it; names in a list or tuple are joined by commas; numbers and paths stay; all else is text. Quotes
-    and texts are cut at 80 characters.
+    code: a key of SENTENCES. parameters: the values in its message. `got`, the given value, is quoted with
+    repr(); names in a list or tuple are joined by commas; numbers and paths stay; everything else becomes a
+    string. Quotes and strings are cut at 80 characters.
     """
 
     def __init__(self, code: str, **parameters: object) -> None:
@@ -48,11 +48,11 @@ class UserError(ValueError):
         super().__init__(_sentence(SENTENCES[code], self.parameters))
 
     def __reduce__(self) -> tuple:
-        """Errors of worker processes come back whole."""
+        """Pickling, for errors of worker processes."""
         return _rebuilt, (type(self), self.code, self.parameters)
 
     def sentence(self, sentences: Mapping[str, str] = SENTENCES) -> str:
-        """The sentence of a table by code, English or another, as visitors see it: paths without folders."""
+        """The message from a table by code, for visitors of the page: paths without folders."""
         shown = {
             name: cut(value.name) if isinstance(value, PurePath) else value
             for name, value in self.parameters.items()
@@ -60,28 +60,28 @@ class UserError(ValueError):
         return _sentence(sentences[self.code], shown)
 
     def in_file(self, path: str | PurePath) -> "UserError":
-        """The same error, said of a file."""
+        """The same error with the file's path."""
         return _rebuilt(type(self), self.code, self.parameters | {"path": PurePath(path)})
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file that a user named is not there."""
+    """A file given by a user does not exist."""
 
 
 class _Quote(reprlib.Repr):
-    """repr() that never writes a large value in full."""
+    """repr() with bounded output."""
 
     def __init__(self) -> None:
         super().__init__()
         self.maxstring = self.maxother = MAX_QUOTED
 
     def repr_int(self, number: int, level: int) -> str:
-        """Python refuses to write numbers of more than 4300 digits."""
+        """Python does not print integers of more than 4300 digits."""
         return repr(number) if abs(number) < 10**MAX_QUOTED else f"a number of {number.bit_length()} bits"
 
 
 def as_number(value: object) -> float:
-    """One real number of Python, numpy or torch as a float; NaN for all else and for what no float holds."""
+    """One real number of Python, numpy or torch as a float; NaN for anything else and for overflows."""
     if isinstance(value, (str, bytes)) or not (
         isinstance(value, (Real, Decimal)) or getattr(value, "ndim", None) == 0
     ):
@@ -93,7 +93,7 @@ def as_number(value: object) -> float:
 
 
 def quote(value: object) -> str:
-    """A value as Python writes it, in at most 80 characters."""
+    """repr() of a value, in at most 80 characters."""
     return cut(_Quote().repr(value))
 
 
@@ -113,13 +113,13 @@ def _told(name: str, value: object) -> object:
 
 
 def _sentence(template: str, parameters: Mapping[str, object]) -> str:
-    """A sentence; one that does not say which file it is about begins with the path, where there is one."""
+    """A message, with the file's path in front unless it already names the file."""
     where = "" if "path" not in parameters or "{path}" in template else f"{parameters['path']}: "
     return where + template.format(**parameters)
 
 
 def _rebuilt(kind: type[UserError], code: str, parameters: dict) -> UserError:
     error = kind(code, **parameters)
-    error.parameters = parameters  # they were quoted before
+    error.parameters = parameters  # already quoted
     error.args = (_sentence(SENTENCES[code], parameters),)
     return error

@@ -1,6 +1,6 @@
 """Feature extractor of Bilabial.
 
-Waveforms at the model's sampling rate become a padded, level-normalised batch.
+Waveforms at the model's sampling rate become a padded, level-normalized batch.
 """
 
 from typing import ClassVar
@@ -15,7 +15,7 @@ class BilabialFeatureExtractor(SequenceFeatureExtractor):
     r"""
     Turns raw mono speech into `input_values` (B, S) float32 and `attention_mask` (B, S) int.
 
-    sampling_rate: the only rate that is accepted, in Hz. do_normalize: bring speech to the level of training.
+    sampling_rate: the only rate that is accepted, in Hz. do_normalize: scale speech to the training level.
     """
 
     _auto_class = "AutoFeatureExtractor"

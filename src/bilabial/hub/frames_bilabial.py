@@ -1,4 +1,4 @@
-"""Frame rates, frame counts, and the frames around a time. Needs only numpy."""
+"""Frame rates, frame counts, and interpolation indices. Needs only numpy."""
 
 import math
 
@@ -18,7 +18,7 @@ def check_fps(fps: float) -> float:
 
 
 def num_frames(duration_seconds: float, fps: float) -> int:
-    """Frames, the first at time 0, that begin before `duration_seconds` ends: ceil(duration * fps)."""
+    """Number of frames, the first at time 0, that start before `duration_seconds`: ceil(duration * fps)."""
     return math.ceil(round(duration_seconds * fps, 6))  # rounding keeps 3.0 s * 30 fps from becoming 91
 
 

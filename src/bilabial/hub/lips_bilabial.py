@@ -1,10 +1,10 @@
-"""The geometry of the lips, read from blendshape coefficients.
+"""The geometry of the lips from blendshape coefficients.
 
-The two quantities of the patent (China Unicom 2024, model training method for facial animation): how far a
-captured frame asks for closed lips (from the LABEL, by the ratio mouthClose / jawOpen), and how far apart the
-lips of a frame are (from the PREDICTION). Every step is one function, on tensors of torch and on arrays of
-numpy alike: nothing here is of one of them alone. They have any leading shape (...); distances are in lip
-units (jawOpen = 1, about 38 mm); weights are data, see LIP_DISTANCE_WEIGHTS in the configuration.
+The two quantities of the patent (China Unicom 2024, model training method for facial animation): the closure
+degree of a captured frame (from the LABEL, by the ratio mouthClose / jawOpen), and the lip distance of a
+frame (from the PREDICTION). Every step is one function, for torch tensors and numpy arrays of any leading
+shape (...). Distances are in lip units (jawOpen = 1, about 38 mm); weights are data, see
+LIP_DISTANCE_WEIGHTS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from typing import TypeVar
 Array = TypeVar("Array")  # torch.Tensor or np.ndarray
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
-EMOTION_OPENING = (0.8, 1.4)  # how far an emotion may narrow and widen the opening that the speech asks for
-SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; with more, the jaw is quicker than captured ones
-TOUCHING = 1e-4  # lip units: lips nearer than this, 0.004 mm, touch; 0 does not survive rounding
+EMOTION_OPENING = (0.8, 1.4)  # limits of an emotion's factor on the lip distance of speech
+SPEAKING_JAW_SHARE = 0.5  # of what closes lips in speech; captured jaws are not faster
+TOUCHING = 1e-4  # lip units: lips closer than this, 0.004 mm, touch; exact 0 is lost to rounding
 TONGUE = "tongueOut"
 LIP_OPENERS = (
     "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthFunnel",
@@ -58,12 +58,12 @@ def weighted_sum(
 
 
 def lip_change(coefficients: Array, names: Sequence[str], weights: Mapping[str, float]) -> Array:
-    """How far the jaw parts the lips after mouthClose has brought them together again: (..., C) -> (...)."""
+    """Lip opening by the jaw minus closing by mouthClose: (..., C) -> (...)."""
     return weighted_sum(coefficients, names, weights, LIP_CHANGE)
 
 
 def opening_prediction(coefficients: Array, names: Sequence[str], weights: Mapping[str, float]) -> Array:
-    """What the two mouthShrug coefficients add to the opening: (..., C) -> (...)."""
+    """Contribution of the two mouthShrug coefficients to the opening: (..., C) -> (...)."""
     return weighted_sum(coefficients, names, weights, OPENING_PREDICTION)
 
 
@@ -86,10 +86,9 @@ def lip_distance(
 def seal(coefficients: Array, names: Sequence[str], weights: Mapping[str, float], threshold: float) -> Array:
     """Close lips that are almost closed: (..., C) -> (..., C).
 
-    A regression hedges: lips it means to close stay a millimetre apart, which a viewer sees. Distances up to
-    `threshold` (lip units) become 0, those from twice the threshold on stay, and between the two the new
-    distance d * (d / threshold - 1) is continuous and rising, so that nothing jumps. threshold 0 changes
-    nothing.
+    A regression averages: lips that should be closed stay a millimeter apart, which is visible. Distances up
+    to `threshold` (lip units) become 0, those from twice the threshold on stay, and between them the new
+    distance d * (d / threshold - 1) is continuous and increasing. threshold 0 changes nothing.
     """
     if threshold <= 0:
         return coefficients
@@ -104,10 +103,10 @@ def close_lips(
     share: Array,
     jaw_share: float = 1.0,
 ) -> Array:
-    """Take away a share (...) in 0..1 of the lip distance: (..., C) -> (..., C).
+    """Reduce the lip distance by a share (...) in 0..1: (..., C) -> (..., C).
 
-    By the jaw, as MediaPipe sees lips meet and as a mouth rests, or so much of it by the jaw as `jaw_share`
-    says, and what that leaves by mouthClose. As much of the tongue goes in: none passes closed lips.
+    `jaw_share` of it by jawOpen (1: as in MediaPipe's captures and at rest), the remainder by mouthClose.
+    tongueOut is reduced by the same share: no tongue passes closed lips.
     """
     distance = lip_distance(coefficients, names, weights)
     moved = _move_lips(coefficients, names, weights, -jaw_share * share * distance, ("jawOpen",))
@@ -117,7 +116,7 @@ def close_lips(
 
 
 def sealed_share(distance: Array, threshold: float) -> Array:
-    """Share of a lip distance (...) that `seal` takes away: 1 up to `threshold`, 0 from twice of it on."""
+    """Share by which `seal` reduces a lip distance (...): 1 up to `threshold`, 0 from twice of it on."""
     return (2.0 - distance / threshold).clip(0.0, 1.0)
 
 
@@ -126,7 +125,7 @@ def set_lip_distance(
 ) -> Array:
     """Faces (..., C) whose lips are `distance` (...) apart: by mouthClose, then by the jaw.
 
-    Lips that are pressed together where 0 is asked for stay so. Returns (..., C) in 0..1.
+    For distance 0, lips that are pressed together stay so. Returns (..., C) in 0..1.
     """
     now = lip_distance(coefficients, names, weights, clamp=False)
     missing = (distance - now) * ~((distance < TOUCHING) & (now < 0))
@@ -142,10 +141,10 @@ def match_lip_closure(
     threshold: float,
     felt: bool,
 ) -> Array:
-    """Faces (..., C) with their lips closed where those of the neutral ones (..., C) are, or nearly are.
+    """Faces (..., C) with lips closed where those of the neutral faces (..., C) are closed or nearly closed.
 
-    opening: how many times as far as in the neutral one the style opens lips. threshold: see `seal`. felt:
-    there is an emotion, and its lips keep to EMOTION_OPENING. Returns (..., C).
+    opening: the style's factor of the neutral lip distance. threshold: see `seal`. felt: with an emotion,
+    whose factor is limited to EMOTION_OPENING. Returns (..., C).
     """
     if threshold > 0:
         share = sealed_share(lip_distance(neutral, names, weights), threshold)
@@ -166,7 +165,7 @@ def _move_lips(
     missing: Array,
     order: Sequence[str],
 ) -> Array:
-    """Faces (..., C) whose lips are `missing` (...) further apart, by the coefficients of `order` in 0..1."""
+    """Faces (..., C) with lips opened further by `missing` (...), by the coefficients of `order`."""
     moved = coefficients + 0.0  # a copy
     for name in order:
         if weights.get(name):

@@ -1,8 +1,7 @@
 """The training objective: MSE to the capture, plus terms on the lips.
 
-First and second loss and their weighted sum are the patent's; keep-open and velocity are additions that keep
-the second loss from closing vowels and the motion from trembling. Weights say what counts: 0 takes a frame or
-channel out.
+First and second loss and their weighted sum are the patent's. The keep-open and velocity terms are additions:
+they prevent closed vowels and jitter. A weight of 0 excludes a frame or channel.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ import torch
 
 
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Sum of weights x values over the sum of weights; 0 when nothing counts. Both (...) -> scalar."""
+    """Sum of weights x values over the sum of weights; 0 when all weights are 0. Both (...) -> scalar."""
     return (weights * values).sum() / weights.sum().clamp(min=1e-8)
 
 
@@ -26,7 +25,7 @@ def pair_loss(
 ) -> torch.Tensor:
     """Initial second loss of every (closure degree, lip distance) pair, both (...): closure x distance.
 
-    "squared" multiplies by the distance once more: it is gentle near the seal and leaves half-open lips to
+    "squared" multiplies by the distance once more: small gradients near the seal, and half-open lips follow
     the labels.
     """
     return closure * distance * (distance if form == "squared" else 1.0)
@@ -45,9 +44,9 @@ def second_loss(
 def keep_open_loss(
     closure: torch.Tensor, distance: torch.Tensor, label_distance: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Where the label is open the predicted distance has to be the label's, all (B, T).
+    """Error of the predicted distance where the label is open, all (B, T).
 
-    Over-closing must not pay.
+    It penalizes over-closing.
     """
     return weighted_mean((1.0 - closure) * (distance - label_distance).abs(), weights)
 
@@ -59,5 +58,5 @@ def velocity_loss(predicted: torch.Tensor, labels: torch.Tensor, weights: torch.
 
 
 def target_loss(terms: Mapping[str, torch.Tensor], weights: Mapping[str, float]) -> torch.Tensor:
-    """Weighted sum of the named loss terms: what gradient descent minimises. Returns a scalar."""
+    """Weighted sum of the named loss terms: the objective of gradient descent. Returns a scalar."""
     return sum(weights[name] * term for name, term in terms.items())

@@ -1,4 +1,4 @@
-"""Level of speech: recordings are brought to the one that the model was trained on. Needs only numpy."""
+"""Speech level: recordings are scaled to the training level. Needs only numpy."""
 
 import math
 
@@ -7,23 +7,21 @@ import numpy as np
 from .errors_bilabial import as_number, quote
 
 SAMPLING_RATE = 16000  # Hz
-SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalisation, dB below full scale
-SILENCE_LEVEL_DB = -65.0  # softer recordings are silence, unless their sound comes and goes
-FAINTEST_LEVEL_DB = -90.0  # softer ones are silence: 16 bits hold no speech there
-SPEECH_OVER_NOISE_DB = 10.0  # of loud frames over the softest ones: no steady noise
+SPEECH_LEVEL_DB = -23.0  # root mean square of the loud frames after normalization, dB below full scale
+SILENCE_LEVEL_DB = -65.0  # quieter recordings are silence, unless their level varies
+FAINTEST_LEVEL_DB = -90.0  # quieter ones are silence: beyond the resolution of 16 bits
+SPEECH_OVER_NOISE_DB = 10.0  # of loud frames above the quietest ones: not steady noise
 LEVEL_FRAME_SAMPLES = 320  # 20 ms
-QUIET_RANGE_DB = 36.0  # below the speech level: a frame in which nobody speaks
-STEADY_RANGE_DB = 30.0  # below the speech level, if it is as loud all around: a room, and nobody speaks
-STEADY_DB = 4.0  # over the softest of the frames around
-STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; no more after than the model looks ahead
+QUIET_RANGE_DB = 36.0  # below the speech level: a frame without speech
+STEADY_RANGE_DB = 30.0  # below the speech level, in steady noise: room noise without speech
+STEADY_DB = 4.0  # above the quietest of the surrounding frames
+STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; at most the model's look-ahead
 REST_FADE_SECONDS = 0.08  # of closing lips
-REST_LEAD_SECONDS = 0.16  # of opening before the next sound, no more than the model looks ahead
-REST_KNOWN_SECONDS = (
-    0.18  # after a frame, in which the next sound is known; no more than the model looks ahead
-)
-LOUD_RANGE_DB = 20.0  # frames within this range of the loud end of the clip count as speech
-# Channels cancel where their mean holds less than a tenth of their energy: correlated by -0.8 and less. A
-# fifth of a recording's energy must be lost so, more than noise in the pauses is.
+REST_LEAD_SECONDS = 0.16  # of opening before the next sound, at most the model's look-ahead
+REST_KNOWN_SECONDS = 0.18  # after a frame, in which later sound is known; at most the model's look-ahead
+LOUD_RANGE_DB = 20.0  # frames within this range of the clip's loud frames count as speech
+# Channels cancel where their mean holds less than a tenth of their energy: correlated by -0.8 and less. At
+# least a fifth of a recording's energy must be lost in this way, more than noise in pauses.
 CANCELLED_ENERGY, CANCELLED_SHARE = 0.1, 0.2
 MIX_FRAME_SAMPLES = 1024
 
@@ -31,11 +29,11 @@ MIX_FRAME_SAMPLES = 1024
 def as_floats(samples: np.ndarray) -> np.ndarray:
     """Samples of any shape as floats in -1..1; floats stay as they are.
 
-    Integers count by what their type can hold: int8, int16 and int32 (24 bits in its upper ones) around 0,
-    uint8, uint16 and uint32 around their middle. int64, which Python's lists become, holds 16-bit samples.
-    Tensors of torch are taken too. Raises ValueError for any other type, and for int64 beyond 16 bits.
+    Integers are scaled by the range of their type: int8, int16 and int32 (24 bits in its upper ones) around
+    0, uint8, uint16 and uint32 around their middle. int64, the type of Python lists, is read as 16-bit
+    samples. Torch tensors are accepted. Raises ValueError for any other type, and for int64 beyond 16 bits.
     """
-    if hasattr(samples, "detach"):  # numpy takes no tensor that asks for a gradient, and no bfloat16
+    if hasattr(samples, "detach"):  # numpy takes no tensor that requires a gradient, and no bfloat16
         samples = samples.detach().cpu()
         samples = samples.float() if samples.is_floating_point() else samples
     try:
@@ -55,13 +53,13 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
             f"samples in int64 or a list of integers must be 16-bit ones, {info.min} to {info.max}, "
             f"got {samples.min()} to {samples.max()}; other kinds need their own dtype"
         )
-    middle = 0 if info.min < 0 else (info.max + 1) // 2  # unsigned PCM rests at its middle
+    middle = 0 if info.min < 0 else (info.max + 1) // 2  # unsigned PCM has its zero in the middle
     floats = samples.astype(np.float32 if kind.itemsize < 4 else np.float64)
     return ((floats - middle) / (info.max - middle)).astype(np.float32)
 
 
 def cancels(mix_energies: np.ndarray, channel_energies: np.ndarray) -> bool:
-    """Whether averaging channels loses sound. Both (N,): of the average and of a mean channel, by frames."""
+    """Whether averaging cancels sound. Both (N,): energies of the average and of a mean channel."""
     lost = channel_energies[mix_energies < CANCELLED_ENERGY * channel_energies].sum()
     return bool(lost > CANCELLED_SHARE * channel_energies.sum())
 
@@ -88,9 +86,9 @@ def speech_level_db(waveform: np.ndarray) -> float:
 
 
 def level_gain(waveform: np.ndarray) -> float | None:
-    """The factor that brings speech in (S,) float32 to -23 dB; None where there is only silence.
+    """The factor that scales speech in (S,) float32 to -23 dB; None for silence.
 
-    Below SILENCE_LEVEL_DB only sound that comes and goes is speech; a hiss is not.
+    Below SILENCE_LEVEL_DB only sound with a varying level is speech; steady noise is not.
     """
     powers = _frame_powers(waveform)
     level_db = _loud_level_db(powers)
@@ -104,16 +102,16 @@ def level_gain(waveform: np.ndarray) -> float | None:
 
 
 def normalize_level(waveform: np.ndarray) -> np.ndarray:
-    """Scale (S,) float32 so that its speech lies at -23 dB; silence stays as it is.
+    """Scale (S,) float32 to a speech level of -23 dB; silence is unchanged.
 
-    Doing it twice changes nothing, to rounding.
+    Idempotent up to rounding.
     """
     gain = level_gain(waveform)
     return np.array(waveform, np.float32) * np.float32(1.0 if gain is None else gain)
 
 
 def _frame_powers(waveform: np.ndarray) -> np.ndarray:
-    """Mean square of (S,) in frames of 20 ms, those at the front a sample longer where they do not fit."""
+    """Mean square of (S,) in frames of 20 ms, the first ones a sample longer if needed."""
     count = max(1, len(waveform) // LEVEL_FRAME_SAMPLES)
     size, num_longer = divmod(len(waveform), count)
     longer, others = np.split(np.asarray(waveform, np.float32), [num_longer * (size + 1)])
@@ -136,12 +134,12 @@ def _loud_level_db(powers: np.ndarray) -> float:
 
 
 def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -> np.ndarray:
-    """How far a mouth has come to rest in each frame, (T,) float32 in 0..1, for level-normalised speech (S,).
+    """Degree of rest of the mouth in each frame, (T,) float32 in 0..1, for level-normalized speech (S,).
 
     In a long pause it rises from 0 to 1 over REST_FADE_SECONDS about `rest_seconds` after the last sound, and
     falls to 0 again over the REST_LEAD_SECONDS before the next. In a pause that ends within
-    REST_KNOWN_SECONDS of its beginning to rise it stays 0: speech goes on, and lips keep ready. Between
-    the two it rises as far as the pause is long, so that no lips close only to open at once.
+    REST_KNOWN_SECONDS after it would start to rise it stays 0: lips stay ready in short pauses. In between it
+    rises in proportion to the pause, so that lips do not close only to reopen at once.
     """
     frames, rest = np.split(
         np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples]
@@ -157,19 +155,19 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
     since, until = (frames - last) * seconds, (following - frames) * seconds
     longer = since + np.minimum(until, REST_KNOWN_SECONDS) - (rest_seconds + REST_KNOWN_SECONDS)
     closing = np.clip(longer / REST_FADE_SECONDS + 0.5, 0.0, 1.0)
-    closing = closing**2 * (3.0 - 2.0 * closing)  # eased
+    closing = closing**2 * (3.0 - 2.0 * closing)  # smoothstep
     opening = np.clip(until / REST_LEAD_SECONDS, 0.0, 1.0)
     return np.minimum(closing, opening).astype(np.float32)
 
 
 def rest_reach_frames(frame_samples: int, rest_seconds: float) -> int:
-    """Frames before a frame that `quiet_share` of it depends on."""
+    """Number of frames before a frame that affect its `quiet_share`."""
     seconds = rest_seconds + REST_FADE_SECONDS
     return math.ceil(seconds * SAMPLING_RATE / frame_samples) + STEADY_FRAMES[0] + 1
 
 
 def _is_quiet(level_db: np.ndarray) -> np.ndarray:
-    """Frames (T,) bool in which nobody speaks: far below speech, or less far in a steady noise."""
+    """Frames (T,) bool without speech: far below the speech level, or less far in steady noise."""
     around = np.lib.stride_tricks.sliding_window_view(
         np.pad(level_db, STEADY_FRAMES, mode="edge"), sum(STEADY_FRAMES) + 1
     )
@@ -178,7 +176,7 @@ def _is_quiet(level_db: np.ndarray) -> np.ndarray:
 
 
 def check_sampling_rate(given: int | None, accepted: int) -> None:
-    """Raise ValueError unless the waveform's rate is stated and is the model's."""
+    """Raise ValueError unless the waveform's rate is given and equals the model's."""
     if as_number(given) != accepted:
         raise ValueError(
             f"sampling_rate must be {accepted} Hz, got {quote(given)}; resample the waveform, "

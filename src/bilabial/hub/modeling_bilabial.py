@@ -2,8 +2,8 @@
 
 A speech encoder (built in, or any of `transformers`) gives one state per internal frame (50 Hz); a decoder,
 modulated by emotion and style, turns states into coefficients. The decoder only has convolutions over past
-frames and norms of single frames; with the built-in encoder, whose reach is bounded, too, a long recording
-may be computed in pieces with the same result.
+frames and norms of single frames; with the built-in encoder, whose context is bounded as well, a long
+recording may be computed in chunks with the same result.
 """
 
 import math
@@ -47,7 +47,7 @@ from .styles_bilabial import preset_manner, reference_manner, restyle
 
 if (
     TYPE_CHECKING
-):  # transformers copies files that are named so, and pipeline() needs this one beside the model
+):  # transformers copies files imported in this form; pipeline() needs this one beside the model
     from .pipeline_bilabial import BilabialPipeline  # noqa: F401
 
 PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
@@ -57,11 +57,11 @@ CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
 @dataclass
 class BilabialOutput(ModelOutput):
-    """What a forward pass returns; T internal frames, C coefficients.
+    """Output of a forward pass; T internal frames, C coefficients.
 
     loss: scalar, loss_terms: its unweighted terms by name; both None without labels. coefficients: (B, T, C)
     in 0..1. lip_distance: (B, T) in lip units, of the coefficients. closure: (B, T) in 0..1, closure degree
-    of the labels. speech_states: (B, T, E), what the speech encoder heard, before emotion and style.
+    of the labels. speech_states: (B, T, E), output of the speech encoder, before emotion and style.
     """
 
     loss: torch.FloatTensor | None = None
@@ -97,7 +97,7 @@ class BilabialPreTrainedModel(PreTrainedModel):
 class BilabialModel(BilabialPreTrainedModel):
     """Speech -> coefficients. See BilabialConfig for every size and weight."""
 
-    _auto_class = "AutoModel"  # save_pretrained() writes the code, which AutoModel loads wherever it goes
+    _auto_class = "AutoModel"  # save_pretrained() writes the code for AutoModel
 
     def __init__(self, config: BilabialConfig):
         super().__init__(config)
@@ -115,13 +115,11 @@ class BilabialModel(BilabialPreTrainedModel):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
         self.expression = nn.Linear(condition_size, len(config.blendshapes), bias=False)
-        self.expression.starts_at_zero = (
-            True  # the part of an emotion or style that does not depend on speech
-        )
+        self.expression.starts_at_zero = True  # an offset of emotion and style that does not depend on speech
         self.post_init()
 
     def save_pretrained(self, *args: object, **kwargs: object) -> None:
-        """As in `transformers`; the code goes along, and pipeline() finds its task in config.json."""
+        """As in `transformers`, plus the code files, and the task of pipeline() in config.json."""
         vars(self.config).pop("custom_pipelines", None)
         if self._auto_class is not None:
             self.config.custom_pipelines = PIPELINES
@@ -139,13 +137,13 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> BilabialOutput:
         """Predict the coefficients of T = ceil(S / frame_hop_samples) frames; with labels also the loss.
 
-        input_values: (B, S) float, 16 kHz, level-normalised. attention_mask: (B, S), 0 for padding. emotion:
-        (E,), (B, E) or (B, T, E) weights (`encode_emotion`), None = neutral. style: a vector or (B, .)
-        of them, whole (`encode_style`) or their first style_size numbers, or (B,) integer indices into
-        config.styles, None = the first. labels: (B, T, C) in 0..1; the loss is of what the decoder gives,
-        before a whole style vector's manner. label_mask: (B, T), 0 for frames that do not count.
-        channel_mask: (B, C), 0 for channels that do not count. Weights may be of half precision;
-        coefficients and losses are float32. Raises ValueError for other shapes.
+        input_values: (B, S) float, 16 kHz, level-normalized. attention_mask: (B, S), 0 for padding. emotion:
+        (E,), (B, E) or (B, T, E) weights (`encode_emotion`), None = neutral. style: a vector or (B, .) of
+        them, complete (`encode_style`) or their first style_size numbers, or (B,) integer indices into
+        config.styles, None = the first. labels: (B, T, C) in 0..1; the loss is on the decoder's output,
+        before a style's amplitudes are applied. label_mask: (B, T), 0 for ignored frames. channel_mask: (B,
+        C), 0 for ignored channels. Weights may be of half precision; coefficients and losses are float32.
+        Raises ValueError for other shapes.
         """
         if input_values.dim() != 2:
             raise ValueError(f"input_values must be (batch, samples), got shape {tuple(input_values.shape)}")
@@ -171,10 +169,10 @@ class BilabialModel(BilabialPreTrainedModel):
             speech_states=speech_states,
         )
         if labels is not None:
-            labels, frames = labels.float(), mask[..., 0].float()  # sums of half precision overflow
+            labels, frames = labels.float(), mask[..., 0].float()  # sums in half precision overflow
             frames = frames if label_mask is None else frames * label_mask
             channels = torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.float()
-            # before clamping: a coefficient below 0 still has a slope to come back
+            # before clamping, so that coefficients below 0 still have a gradient
             output.loss, output.loss_terms, output.closure = self.objective(
                 unclamped, labels, frames, channels
             )
@@ -206,7 +204,7 @@ class BilabialModel(BilabialPreTrainedModel):
         return self.audio_encoder(input_values, attention_mask)
 
     def closure_of_labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Closure degree that the labels ask for, by the configured mode: (B, T, C) -> (B, T) in 0..1."""
+        """Closure degree of the labels in the configured mode: (B, T, C) -> (B, T) in 0..1."""
         config, names = self.config, self.config.blendshapes
         if config.closure_mode == "distance":
             distance = lip_distance(labels, names, config.lip_distance_weights)
@@ -231,8 +229,8 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> torch.Tensor:
         """Emotion weights (T, E) of internal frames, of a schedule [(seconds, name or mixture), ...].
 
-        Changes take a second, centred on the entry's time. Raises ValueError like encode_emotion, and unless
-        the times rise.
+        Transitions take a second, centered on the entry's time. Raises ValueError like encode_emotion, and
+        unless the times rise.
         """
         intensity = check_intensity(intensity)
         times = np.arange(num_frames) / self.config.frame_rate_hz
@@ -240,16 +238,16 @@ class BilabialModel(BilabialPreTrainedModel):
 
     @property
     def style_names(self) -> list[str]:
-        """Styles that can be asked for by name: those of the training data, then presets."""
+        """Names of available styles: those of the training data, then presets."""
         trained = list(self.config.styles)
         return trained + [name for name in STYLE_PRESETS if name not in trained]
 
     def encode_style(self, style: str | Mapping[str, float] | torch.Tensor | None = None) -> torch.Tensor:
-        """Style vector (style_size + 2 C,): what modulates the decoder, then a manner (styles_bilabial.py).
+        """Style vector (style_size + 2 C,): the input of the decoder, then offsets and log amplitudes
+        (styles_bilabial.py).
 
-        style: a name, a mixture {name: amount 0..1.5} in which amounts lead away from the first style, a
-        vector (`reference_style`), or None = the first. Raises ValueError for an unknown name, amount or
-        size.
+        style: a name, a mixture {name: amount 0..1.5} of differences from the first style, a vector
+        (`reference_style`), or None = the first. Raises ValueError for an unknown name, amount or size.
         """
         size = self.config.style_size + 2 * len(self.config.blendshapes)
         if isinstance(style, torch.Tensor):
@@ -273,9 +271,8 @@ class BilabialModel(BilabialPreTrainedModel):
     def reference_style(self, values: np.ndarray | torch.Tensor) -> torch.Tensor:
         """The style vector of captured speech, values (T, C) in 0..1, columns config.blendshapes.
 
-        It says how far this person moves every coefficient, and about which mean. Raises ValueError for fewer
-        than 20 frames, for lips that hardly move, and where the model has no statistics of its own to compare
-        with.
+        It holds mean and amplitude of every coefficient. Raises ValueError for fewer than 20 frames, for lips
+        that hardly move, and where the model has no statistics to compare with.
         """
         try:
             values = values.detach().cpu() if isinstance(values, torch.Tensor) else values
@@ -299,7 +296,7 @@ class BilabialModel(BilabialPreTrainedModel):
 
     def _named_style(self, name: str) -> torch.Tensor:
         styles, blendshapes = list(self.config.styles), self.config.blendshapes
-        trained = name if name in styles else styles[0]  # presets differ from the first style
+        trained = name if name in styles else styles[0]  # presets are relative to the first style
         learnt = self.style_embedding.weight[styles.index(trained)].detach()
         manner = torch.zeros(2, len(blendshapes)) if name in styles else preset_manner(name, blendshapes)
         if gains := (self.config.style_gains or {}).get(trained):
@@ -322,11 +319,10 @@ class BilabialModel(BilabialPreTrainedModel):
 
         waveform: (S,) at config.sampling_rate, floats in -1..1 or integers (see `as_floats`). emotion: a
         name, a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
-        seconds. Lips that are closed in neutral speech are closed in every emotion and manner, and an emotion
-        changes their distance by no more than EMOTION_OPENING. heard: what `listen` gave for this waveform,
-        None = listen now. do_normalize: bring speech to the level of training; False where it was done.
-        Raises ValueError for another rate, an empty or non-finite waveform, and unknown
-        names or ranges.
+        seconds. Lips that are closed in neutral speech stay closed in every emotion and style, and an emotion
+        changes their distance by at most EMOTION_OPENING. heard: what `listen` gave for this waveform, None =
+        listen now. do_normalize: scale speech to the training level; False if already done. Raises ValueError
+        for another rate, an empty or non-finite waveform, and unknown names or ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
         fps = check_fps(fps)
@@ -355,7 +351,7 @@ class BilabialModel(BilabialPreTrainedModel):
         manner: torch.Tensor,
         share: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Settled coefficients (T, C), neutral and felt, of speech states chunk by chunk: see `settle`."""
+        """Final coefficients (T, C), neutral and with emotion, chunk by chunk: see `settle`."""
         faces = torch.empty(2, len(weights), len(self.config.blendshapes))
         for states, (first, last, kept) in zip(heard, self._chunks(len(weights)), strict=True):
             pair = self.decode_window(states, weights[first:last], style, kept)
@@ -366,7 +362,7 @@ class BilabialModel(BilabialPreTrainedModel):
     def settle(
         self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, share: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The face (T, C) in a manner (2, C), then both faces as far at rest as `quiet_share` (T,) says."""
+        """The face (T, C) in a manner (2, C), then both faces moved to rest by `quiet_share` (T,)."""
         config, names = self.config, self.config.blendshapes
         face = self._in_manner(face, manner, neutral)
         if config.rest_seconds <= 0:
@@ -384,9 +380,10 @@ class BilabialModel(BilabialPreTrainedModel):
     def with_lips_of(
         self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, felt: bool
     ) -> torch.Tensor:
-        """The face (T, C) with its lips closed where those of the neutral one (T, C) are, or nearly are.
+        """The face (T, C) with lips closed where those of the neutral face (T, C) are closed or nearly
+        closed.
 
-        manner: (2, C), that of the face. felt: there is an emotion, and its lips keep to EMOTION_OPENING.
+        manner: (2, C), that of the face. felt: with an emotion, limited to EMOTION_OPENING.
         """
         config, names = self.config, list(self.config.blendshapes)
         opening = manner[1, names.index("jawOpen")].exp()
@@ -396,7 +393,7 @@ class BilabialModel(BilabialPreTrainedModel):
 
     @torch.no_grad()
     def listen(self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True) -> list[torch.Tensor]:
-        """What `animate` hears in a waveform (S,), whatever emotion, style and rate it is asked for.
+        """What `animate` hears in a waveform (S,), independent of emotion, style and rate.
 
         Speech states (1, T, E) of one chunk with its context after another. do_normalize: as in `animate`.
         Raises ValueError like it.
@@ -405,13 +402,13 @@ class BilabialModel(BilabialPreTrainedModel):
         return list(self._hear(normalize_level(samples) if do_normalize else samples))
 
     def _hear(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
-        """The same of samples (S,) at their level, chunk by chunk: long sound needs no more memory."""
+        """The same for normalized samples (S,), chunk by chunk with constant memory."""
         hop = self.config.frame_hop_samples
         for first, last, _ in self._chunks(math.ceil(len(sound) / hop)):
             yield self.encode_window(torch.from_numpy(sound[first * hop : last * hop]))
 
     def encode_window(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Speech states (1, T, E) of samples (S,), level-normalised, on any device."""
+        """Speech states (1, T, E) of samples (S,), level-normalized, on any device."""
         part = input_values.to(self.device)
         ones = torch.ones(1, len(part), dtype=torch.long, device=part.device)
         mask = ones[:, :: self.config.frame_hop_samples, None].to(self.dtype)  # (1, T, 1)
@@ -422,10 +419,10 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Coefficients (K, C) in 0..1 of the kept frames: without emotion, and with it.
 
-        speech_states: (1, T, E), of `encode_window`. emotion: (T, E) weights. style: (style_size,), what the
-        decoder learnt. Returns float32 on the CPU.
+        speech_states: (1, T, E), of `encode_window`. emotion: (T, E) weights. style: (style_size,), the
+        learned part. Returns float32 on the CPU.
         """
-        first = max(0, kept.start - self.config.num_decoder_frames)  # the decoder looks back no further
+        first = max(0, kept.start - self.config.num_decoder_frames)  # history of the decoder
         states = speech_states[:, first : kept.stop].to(self.device, self.dtype)
         emotion = emotion[first : kept.stop]
         mask = torch.ones_like(states[..., :1])
@@ -438,7 +435,7 @@ class BilabialModel(BilabialPreTrainedModel):
     def _chunks(self, total: int) -> Iterator[tuple[int, int, slice]]:
         """Yield (first frame, one after the last, slice of the frames to keep) that cover `total` frames."""
         config = self.config
-        if config.audio_encoder_config is not None:  # hears the whole clip
+        if config.audio_encoder_config is not None:  # needs the whole clip
             yield 0, total, slice(0, total)
             return
         for start in range(0, total, CHUNK_FRAMES):
@@ -464,7 +461,9 @@ class BilabialModel(BilabialPreTrainedModel):
     def _split_style(
         self, style: torch.Tensor | None, batch: tuple[int]
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What modulates the decoder, and the manner (., 2 C) of whole style vectors, else None."""
+        """The input of the decoder, and offsets and log amplitudes (., 2 C) of complete style vectors, else
+        None.
+        """
         if isinstance(style, torch.Tensor) and style.dtype in (torch.int32, torch.int64):
             count = len(self.config.styles)
             on_cpu = style.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -491,7 +490,7 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """The loss, its terms by name, and the closure degree of the labels (B, T).
 
-        predicted (unclamped), labels: (B, T, C); frames (B, T), channels (B, C): 0 for what does not count.
+        predicted (unclamped), labels: (B, T, C); frames (B, T), channels (B, C): 0 for ignored ones.
         """
         config, names = self.config, list(self.config.blendshapes)
         cells = frames[..., None] * channels[:, None]  # (B, T, C)
@@ -525,7 +524,7 @@ def _check_condition(name: str, given: object, sizes: tuple[int, ...], leading: 
 
 
 def _checked_samples(waveform: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Speech as (S,) float32. Raises ValueError for what is empty, not finite or of another shape."""
+    """Speech as (S,) float32. Raises ValueError for empty or non-finite arrays and other shapes."""
     samples = as_floats(waveform).astype(np.float32, copy=False)
     if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The task "audio-to-blendshapes" of `transformers.pipeline`: speech in any shape, a named animation out.
+"""The task "audio-to-blendshapes" of `transformers.pipeline`: speech in any form to a named animation.
 
 `BilabialModel.save_pretrained` names this file in config.json; nothing else imports it.
 """
@@ -13,9 +13,9 @@ from transformers import Pipeline
 
 from .loudness_bilabial import as_floats, mix_channels
 
-GAP_SECONDS = 0.02  # of lost packets that are filled with silence: a packet of most codecs
-URL_SECONDS = 60.0  # that a server may be silent
-PADDING_SECONDS = 0.1  # of silence at both ends, so that a resampled end does not ring into the beginning
+GAP_SECONDS = 0.02  # gaps of lost packets that are filled with silence: a packet of most codecs
+URL_SECONDS = 60.0  # timeout of a server
+PADDING_SECONDS = 0.1  # padding at both ends against wrap-around of the resampler
 
 
 class BilabialPipeline(Pipeline):
@@ -23,18 +23,18 @@ class BilabialPipeline(Pipeline):
     `pipeline("audio-to-blendshapes", model=..., trust_remote_code=True)`.
 
     Called with the path, the http(s) URL or the bytes of an audio file (these need the program ffmpeg), a
-    waveform (S,) and `sampling_rate=`, {"array" or "raw": (S,), "sampling_rate": Hz}, or the "audio" of a
-    row of `datasets`, decoded or not; or with a list of these. emotion, intensity, style and fps are those of
-    `BilabialModel.animate`, which takes one recording at a time: batch_size changes nothing.
+    waveform (S,) and `sampling_rate=`, {"array" or "raw": (S,), "sampling_rate": Hz}, or the "audio" of a row
+    of `datasets`, decoded or not; or with a list of these. emotion, intensity, style and fps are those of
+    `BilabialModel.animate`, which processes one recording at a time: batch_size has no effect.
 
     Returns {"names": list of C, "fps": float, "coefficients": (T, C) float32 in 0..1}; frame k is at k / fps
-    seconds. Raises FileNotFoundError, or ValueError in a sentence.
+    seconds. Raises FileNotFoundError or ValueError.
     """
 
     _load_processor = False
     _load_image_processor = False
     _load_video_processor = False
-    _load_feature_extractor = False  # animate() brings speech to its level
+    _load_feature_extractor = False  # animate() normalizes the level
     _load_tokenizer = False
 
     def _sanitize_parameters(
@@ -45,7 +45,7 @@ class BilabialPipeline(Pipeline):
         return {} if sampling_rate is None else {"sampling_rate": sampling_rate}, given, {}
 
     def preprocess(self, speech, sampling_rate: int | None = None) -> dict:
-        """The waveform (S,) float32 at the model's rate, whatever it came as."""
+        """The waveform (S,) float32 at the model's rate, from any input."""
         rate = self.model.config.sampling_rate
         if isinstance(speech, Mapping) and not {"array", "raw"} & set(speech):  # not decoded by `datasets`
             speech = speech.get("bytes") or speech.get("path")
@@ -81,19 +81,19 @@ class BilabialPipeline(Pipeline):
 
 
 def download(url: str) -> bytes:
-    """The bytes behind an http(s) URL. Raises ValueError in a sentence."""
+    """Download an http(s) URL. Raises ValueError."""
     try:
         with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
             return answer.read()
-    except (OSError, ValueError) as error:  # also HTTP's errors, time-outs and URLs that are none
+    except (OSError, ValueError) as error:  # also HTTP errors, timeouts and invalid URLs
         raise ValueError(f"{url} cannot be read ({error})") from error
 
 
 def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
     """The sound of a file or of its bytes, (S,) float32 at `rate` Hz, by the program ffmpeg.
 
-    Lost packets leave silence. Two channels are asked for: ffmpeg's own mono loses those that are inverse.
-    Raises FileNotFoundError, or ValueError in a sentence.
+    Lost packets become silence. Decoded to two channels, since ffmpeg's own mono cancels inverse channels.
+    Raises FileNotFoundError or ValueError.
     """
     name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
     if not isinstance(source, bytes) and not Path(source).is_file():
@@ -117,7 +117,7 @@ def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """(S,) float32 at another rate: (round(S * to_hz / from_hz),), by cutting its spectrum off."""
+    """(S,) float32 at another rate: (round(S * to_hz / from_hz),), by truncating or padding its spectrum."""
     if from_hz == to_hz:
         return waveform
     padding = round(PADDING_SECONDS * from_hz)

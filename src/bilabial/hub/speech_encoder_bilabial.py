@@ -1,7 +1,7 @@
 """The built-in speech encoder: waveform in, one state per internal frame (50 Hz) out.
 
-Log-mel frames, then Conformer layers whose convolution and attention reach only so many frames, with norms of
-single frames: what a state depends on is bounded (see BilabialConfig.lookahead_seconds and history_seconds).
+Log-mel frames, then Conformer layers with bounded convolution and attention and norms of single frames, so
+that the context of a state is bounded (see BilabialConfig.lookahead_seconds and history_seconds).
 """
 
 import math
@@ -13,7 +13,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from .configuration_bilabial import BilabialConfig
 
-MEL_FLOOR = 1e-10  # power of the quietest mel band told apart
+MEL_FLOOR = 1e-10  # floor of the mel power
 
 
 class BilabialFeedForward(nn.Module):
@@ -30,7 +30,7 @@ class BilabialFeedForward(nn.Module):
 
 
 class BilabialEncoderLayer(nn.Module):
-    """A Conformer layer (Gulati et al. 2020) whose convolution and attention reach only so many frames."""
+    """A Conformer layer (Gulati et al. 2020) with bounded convolution and attention."""
 
     def __init__(self, config: BilabialConfig):
         super().__init__()
@@ -58,7 +58,7 @@ class BilabialEncoderLayer(nn.Module):
         return self.norm(hidden_states + self.last(hidden_states))
 
     def attend(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Attention of each frame (B, T, E) to itself and to frames within reach that are no padding."""
+        """Attention of each frame (B, T, E) to itself and to unpadded frames within reach."""
         batch, time, size = hidden_states.shape
         heads = self.attention_in(hidden_states).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         frames = torch.arange(time, device=mask.device)
@@ -85,14 +85,14 @@ class BilabialSpeechEncoder(nn.Module):
         # persistent: from_pretrained builds on the meta device and would leave anything else empty
         self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32))
         window = torch.hann_window(size, dtype=torch.float32)
-        self.register_buffer("window", window.clone())  # a view of a longer one could not be saved
+        self.register_buffer("window", window.clone())  # a view of a longer tensor cannot be saved
         self.stem = nn.Conv1d(config.num_mels, config.encoder_size, kernel_size=3, stride=2)
         self.layers = nn.ModuleList([BilabialEncoderLayer(config) for _ in range(config.encoder_layers)])
 
     def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
         """Log power of mel bands, one frame before the first internal one too: (B, S) -> (B, M, 2 T + 1)."""
         size = len(self.window)
-        left = size // 2 + self.hop  # frame n is centred on sample (n - 1) * hop
+        left = size // 2 + self.hop  # frame n is centered on sample (n - 1) * hop
         right = max(0, 2 * num_frames * self.hop + size - left - input_values.shape[1])
         padded = F.pad(input_values.float(), (left, right))
         power = self.power(padded)[..., : 2 * num_frames + 1]

@@ -1,8 +1,8 @@
-"""How somebody moves when they speak: speaking styles as amplitude and rest of every coefficient.
+"""Speaking styles as offset and amplitude of every coefficient.
 
-A manner is a (2, C) tensor: what is added to a coefficient's mean, and the logarithm of how much further than
-the default style it moves about that mean. Zeros change nothing, so a manner times an amount is that much of
-it and manners add up. Named presets are ours; a manner can also be measured from captured speech.
+A manner is a (2, C) tensor: what is added to a coefficient's mean, and the logarithm of its amplitude
+relative to the default style. Zeros change nothing, so these tensors can be scaled by an amount and added.
+Named presets are our choice; others are measured from captured speech.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 from .blendshapes_bilabial import STYLE_PRESETS
 from .lips_bilabial import lip_distance, set_lip_distance
 
-GROUPS = {  # of coefficients that a preset moves together, by how their names begin
+GROUPS = {  # groups of coefficients in presets, by prefixes of their names
     "opening": ("jawOpen", "mouthClose"),
     "lips": (
         "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
@@ -22,8 +22,8 @@ GROUPS = {  # of coefficients that a preset moves together, by how their names b
     "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
     "brows": ("brow",),
 }  # fmt: skip
-PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # what a reference tells of
-MAX_GAIN = 4.0  # of a reference: more would show the noise of what hardly moves
+PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # channels that a reference sets
+MAX_GAIN = 4.0  # limit for a reference, against noise of channels that hardly move
 MIN_MOTION = 0.004  # standard deviation below which a coefficient does not move
 
 
@@ -42,10 +42,11 @@ def preset_manner(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
 def reference_manner(
     values: torch.Tensor, blendshapes: Sequence[str], means: torch.Tensor, spreads: torch.Tensor
 ) -> torch.Tensor:
-    """The manner (2, C) of captured speech, values (T, C): its means and standard deviations beside ours.
+    """The manner (2, C) of captured speech, values (T, C): its means and standard deviations relative to
+    ours.
 
-    means, spreads: (C,) of the default style. What a reference cannot tell (blinks, gaze) stays as it is, and
-    so does the amplitude of what moves in neither.
+    means, spreads: (C,) of the default style. Channels that a reference cannot set (blinks, gaze) stay, and
+    so does the amplitude of channels that move in neither.
     """
     mean, spread = values.mean(dim=0), values.std(dim=0)
     told = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
@@ -64,9 +65,9 @@ def restyle(
 ) -> torch.Tensor:
     """Speech in another manner (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
 
-    neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. What an emotion
-    adds to it keeps its size. The lips' distance grows or shrinks with the jaw's amplitude, so that sealed
-    lips stay sealed whatever is added to the mouth. Zeros change nothing, to the last bit.
+    neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. The
+    contribution of an emotion keeps its size. Lip distance scales with the jaw's amplitude, so that sealed
+    lips stay sealed. Zeros change nothing, bit by bit.
     """
     speech = coefficients if neutral is None else neutral
     offset, gain = manner[..., :1, :], manner[..., 1:, :].exp()  # (..., 1, C)

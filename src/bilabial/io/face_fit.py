@@ -1,10 +1,9 @@
-"""Coefficients fitted to landmarks: the face of a film as the head has to be posed to show the same lips.
+"""Fit coefficients to landmarks, so that the head shows the same lips as the film.
 
-MediaPipe's own coefficients keep which shape a mouth has and lose much of its size. Here each frame is a
-bounded least-squares fit of the head's shapes to the landmarks of the film. The pose is removed, the person's
-neutral face is taken away, and the result is smooth over time. Shapes that look alike in the frontal plane
-are not told apart: one of each group is fitted (`FITTED`), the others of the mouth are 0 (`DROPPED`). Eyes,
-brows and cheeks stay MediaPipe's.
+MediaPipe's own coefficients show the kind of mouth shape but not its size. Here each frame is a bounded
+least-squares fit of the head's shapes to the landmarks of the film, with pose and the person's neutral face
+removed, smoothed over time. Of shapes that look alike in the frontal plane one is fitted (`FITTED`), the
+other ones of the mouth are 0 (`DROPPED`). Eyes, brows and cheeks stay MediaPipe's.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from bilabial.hub.configuration_bilabial import LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import closure_degree_of_distance, lip_distance, set_lip_distance
 from bilabial.io.head_landmarks import AROUND_MOUTH, LIPS, POINTS, HeadLandmarks, head_landmarks
 
-# One of each group of look-alikes (cosine of .9 and more between their moves of the landmarks)
+# One of each group of similar shapes (cosine of .9 and more between their landmark motions)
 FITTED = (
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthSmileRight",
     "mouthStretchLeft", "mouthStretchRight", "mouthRollLower", "mouthRollUpper", "mouthLowerDownLeft",
     "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
 )  # fmt: skip
-DROPPED = (  # of the mouth: told by what is fitted instead, 0 in a fitted face
+DROPPED = (  # of the mouth: replaced by the fitted ones, 0 in a fitted face
     "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthPressLeft",
     "mouthPressRight", "mouthShrugLower", "mouthShrugUpper", "mouthLeft", "mouthRight", "jawLeft", "jawRight",
 )  # fmt: skip
-CENTERS = (13, 14, 0, 17, 61, 291, 78, 308)  # of the lips: middle and corners count twice
+CENTERS = (13, 14, 0, 17, 61, 291, 78, 308)  # weights of the lips: middle and corners count twice
 AROUND_WEIGHT, DEPTH_WEIGHT = 0.1, 0.05  # beside 1 for the lips in the frontal plane
 RIDGE = {"jawOpen": 0.05, "mouthClose": 1.0, "mouthPucker": 0.15, "mouthFunnel": 0.3}  # others OTHER_RIDGE
 OTHER_RIDGE = 0.4
-UNIT = 100.0  # lengths are counted in hundredths of the outer-eye distance
-SPARSITY, SYMMETRY, SMOOTHNESS = 0.02, 0.05, 1.0  # beside a squared error in UNITs; smoothness at 25 fps
+UNIT = 100.0  # unit of length: 1/100 of the outer-eye distance
+SPARSITY, SYMMETRY, SMOOTHNESS = 0.02, 0.05, 1.0  # relative to a squared error in UNITs; smoothness at 25 fps
 STEPS = 200
-SEALED_SHARE = 0.05  # of the frames, those with the smallest gaps, say where sealed lips are
+SEALED_SHARE = 0.05  # share of frames, those with the smallest gaps, that define sealed lips
 
 
 def fit_coefficients(
     points: np.ndarray, estimates: np.ndarray, fps: float, head: HeadLandmarks | None = None
 ) -> np.ndarray:
-    """Coefficients (T, 52) in 0..1 that pose the head like a film. Columns are ARKIT_BLENDSHAPES.
+    """Coefficients (T, 52) in 0..1 with which the head matches a film. Columns are ARKIT_BLENDSHAPES.
 
     points: (T, P, 3), landmarks POINTS of `remove_pose`, a face in every frame. estimates: (T, 52),
-    MediaPipe's coefficients, which say where the person's neutral face is and stay where nothing is fitted.
-    fps: of the film, about even.
+    MediaPipe's coefficients, used to find the person's neutral face and kept where nothing is fitted. fps: of
+    the film, about even.
     """
     head = head or head_landmarks()
     columns = [ARKIT_BLENDSHAPES.index(name) for name in FITTED]
@@ -65,11 +64,11 @@ def fit_coefficients(
 
 
 def match_gap(coefficients: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Coefficients (T, 52) whose lips are as near as the film's gap (T,) in outer-eye distances.
+    """Coefficients (T, 52) whose lip distance matches the film's gap (T,) in outer-eye distances.
 
-    A fit of all points leaves sealed lips some tenths of a millimetre apart. Frames whose gap is below
-    SEALED_GAP get exactly the film's lip distance, those above OPEN_GAP keep the fit's; in between it changes
-    evenly.
+    A fit of all points leaves sealed lips some tenths of a millimeter apart. Frames whose gap is below
+    SEALED_GAP get exactly the film's lip distance, those above OPEN_GAP keep the fit's; in between it is
+    interpolated.
     """
     names, weights = ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS["measured"]
     fitted, gaps = torch.from_numpy(coefficients), torch.from_numpy(gap)
@@ -82,8 +81,8 @@ def match_gap(coefficients: np.ndarray, gap: np.ndarray) -> np.ndarray:
 def neutral_face(points: np.ndarray, estimates: np.ndarray, head: HeadLandmarks) -> np.ndarray:
     """The person's landmarks POINTS (P, 3) at rest, of points (T, P, 3) and estimates (T, 52).
 
-    The median of what is left when the moves that MediaPipe sees are taken away; then the lips are brought so
-    near to each other as they are in the frames in which they touch, so that sealed lips mean no move.
+    The median after subtracting the motion of MediaPipe's coefficients; then the lips are moved together as
+    in frames in which they touch, so that sealed lips correspond to zero motion.
     """
     deltas = head.deltas[:, POINTS]
     neutral = np.median(points - np.tensordot(estimates, deltas, axes=1), axis=0)

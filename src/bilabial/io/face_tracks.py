@@ -1,7 +1,7 @@
-"""Faces found in single images become tracks: which face of one image is which of the next.
+"""Tracking: matches the faces of one image with those of the next.
 
-A face is told by the place and size of its rectangle alone. A head moves by less than half of its size
-between two images; after a gap it may be further away. What jumps further, as at a cut, is another face.
+Faces are matched by position and size of their rectangles. A head moves by less than half of its size between
+two images, and by more after a gap. Larger jumps, as at a cut, start another face.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-REACH = 0.5  # of a face's size, that its middle may move from one image to the next
-REACH_PER_SECOND, MAX_REACH = 2.0, 1.5  # more of it for each second without the face, and at most
-MAX_GROWTH = 1.5  # of the size; from one image to the next real faces change by a few percent
+REACH = 0.5  # maximal motion of the center between images, in sizes of the face
+REACH_PER_SECOND, MAX_REACH = 2.0, 1.5  # additional motion per second without the face, and maximum
+MAX_GROWTH = 1.5  # of the size; between images real faces change by a few percent
 NO_FACE = -1
 
 
 @dataclass
 class _Track:
-    """A face as it was seen last, and which face of each image it is."""
+    """The last rectangle of a face, and its index in each image."""
 
     time: float
     box: np.ndarray
@@ -28,11 +28,11 @@ class _Track:
 
 
 def join_faces(times: Sequence[float], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Follow each face through the images: the tracks, the one seen most first.
+    """Track each face through the images; the tracks, the most visible first.
 
     times: (N,) seconds, increasing. boxes: for each image (K, 4) pixels, left, top, right and bottom of its K
-    faces. A track is (N,) int, which of the faces of an image it is, NO_FACE where it is none of them. Seen
-    most is the largest sum of areas.
+    faces. A track is (N,) int, the index of its face in each image or NO_FACE. Most visible is the largest
+    sum of areas.
     """
     tracks: list[_Track] = []
     for image, (time, found) in enumerate(zip(times, boxes, strict=True)):
@@ -50,7 +50,7 @@ def join_faces(times: Sequence[float], boxes: Sequence[np.ndarray]) -> list[np.n
 
 
 def _matches(tracks: list[_Track], time: float, boxes: np.ndarray) -> list[tuple[int, _Track | None]]:
-    """Each face of an image with its track, None for a new face: the nearest pairs first, each taken once."""
+    """Each face of an image with its track, None for a new face: greedy matching, nearest pairs first."""
     pairs = [
         (distance, face, track)
         for face, box in enumerate(boxes)
@@ -65,7 +65,7 @@ def _matches(tracks: list[_Track], time: float, boxes: np.ndarray) -> list[tuple
 
 
 def _distance(before: np.ndarray, after: np.ndarray, seconds: float) -> float | None:
-    """How far apart two rectangles are, in sizes of a face and log size; None: not the same face."""
+    """Distance of two rectangles in sizes of a face and log size; None: not the same face."""
     sizes = [np.sqrt(max(float(np.prod(box[2:] - box[:2])), 1e-6)) for box in (before, after)]
     middles = [(box[:2] + box[2:]) / 2 for box in (before, after)]
     shift = float(np.linalg.norm(middles[1] - middles[0])) / max(sizes)

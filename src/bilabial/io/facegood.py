@@ -1,11 +1,11 @@
 """FACEGOOD's recorded faces: 116 curves of another rig, read as ARKit coefficients and a lip gap.
 
 The recordings (github.com/FACEGOOD/FACEGOOD-Audio2Face, MIT) give the weights of a rig whose shapes are named
-after facial actions. Those that mean what an ARKit coefficient means are taken over BY NAME, 21 of 116. Of
-the others 83 never move in the seven recordings (eyes, brows, cheeks, tongue), 10 hardly do (at most 0.05,
-the stretched corners 0.32), and two have no counterpart: tooth_d_d moves the teeth, mouth_chinRaise_u lifts
-the upper lip by the chin, where mouthShrugUpper parts the lips. These stay masked. There are no landmarks, so
-the lip gap is built from the same weights.
+after facial actions. Those with an ARKit equivalent are used by name, 21 of 116. Of the others 83 never move
+in the seven recordings (eyes, brows, cheeks, tongue), 10 hardly do (at most 0.05, the stretched corners
+0.32), and two have no counterpart: tooth_d_d moves the teeth, mouth_chinRaise_u lifts the upper lip by the
+chin, where mouthShrugUpper parts the lips. These stay masked. There are no landmarks, so the lip gap is
+computed from the same weights.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ FACEGOOD_BLENDSHAPES: dict[str, dict[str, float]] = {
     "mouthUpperUpLeft": {"mouth_upperLipRaise_l": 1.0},
     "mouthUpperUpRight": {"mouth_upperLipRaise_r": 1.0},
 }
-# What seals the lips over an open jaw, as mouthClose does, which the rig lacks.
+# Shapes that seal the lips over an open jaw; the rig has no mouthClose.
 CLOSING = SUCK | PRESS
-# A weight of 1 closes a jaw of 1. 96 % of the p, b and m are sealed so, 92 % without; 2 or 3 would add 1 %.
+# A weight of 1 closes a jaw of 1: 96 % of the p, b and m are sealed, 92 % without; 2 or 3 would add 1 %.
 CLOSING_PER_UNIT = 1.0
 FUNNEL_OPENING = 0.39  # lip units per mouthFunnel on the ICT-FaceKit mesh
 OPENERS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
@@ -71,7 +71,7 @@ def is_facegood(path: Path) -> bool:
 def capture_of_weights(
     weights: FaceClip, fps: float, start_seconds: float = 0.0, duration_seconds: float | None = None
 ) -> Capture:
-    """A stretch of a recording as ARKit coefficients at `fps`, with the lip gap built from the same curves.
+    """Part of a recording as ARKit coefficients at `fps`, with the lip gap computed from the same curves.
 
     Frames beyond the recording's end are not valid. Raises KeyError when the clip lacks a curve.
     """
@@ -89,7 +89,7 @@ def capture_of_weights(
 
 
 def arkit_coefficients(weights: FaceClip) -> np.ndarray:
-    """(T, 52) float32 in 0..1 in the order of ARKIT_BLENDSHAPES; channels the rig does not tell are 0."""
+    """(T, 52) float32 in 0..1 in the order of ARKIT_BLENDSHAPES; channels that the rig lacks are 0."""
     known = {name: _sum(weights, terms) for name, terms in FACEGOOD_BLENDSHAPES.items()}
     known["mouthClose"] = np.minimum(CLOSING_PER_UNIT * _sum(weights, CLOSING), known["jawOpen"])
     columns = [known.get(name, np.zeros(len(weights))) for name in ARKIT_BLENDSHAPES]
@@ -100,7 +100,7 @@ def lip_gap(weights: FaceClip) -> np.ndarray:
     """Distance of the inner lips in outer-eye distances, (T,) float32, 0 = sealed.
 
     Jaw, raised and lowered lips open as in the measured lip distance, rounded lips as on the ICT mesh; sucked
-    and pressed lips close, whatever opened them.
+    and pressed lips close them.
     """
     measured = LIP_DISTANCE_WEIGHTS["measured"]
     opening = sum(measured[name] * _sum(weights, FACEGOOD_BLENDSHAPES[name]) for name in OPENERS)

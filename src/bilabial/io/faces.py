@@ -1,4 +1,4 @@
-"""Faces in pictures: what MediaPipe finds in each image, and each face followed through the images."""
+"""Face detection: MediaPipe on each image, and tracking of each face."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BONES = (33, 133, 362, 263, 168, 4)  # eye corners, bridge and tip of the nose, 
 NOSE_BRIDGE, NOSE_TIP = 168, 4
 UPRIGHT_DEGREES = 45.0
 # With one face allowed, VIDEO mode smooths the landmarks: 16-20 ms of lag and a tenth less movement, measured
-# against IMAGE mode on 13 GRID clips. With more than one it does not smooth (lag 0, r 1.00) and one can be
-# chosen.
+# against IMAGE mode on 13 GRID clips. With more than one it does not smooth (lag 0, r 1.00) and the best one
+# can be chosen.
 MAX_FACES = 4
-LIGHT_PERCENTILES, LIGHT_STEP = (5, 95), 4  # of the face's brightness, taken from every fourth row and column
+LIGHT_PERCENTILES, LIGHT_STEP = (5, 95), 4  # sampling step of the face's brightness, in rows and columns
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """How a face looked in each of the N frames of its video; NaN in frames without a face.
+    """Measurements of a face in each of the N frames of its video; NaN in frames without a face.
 
     bones: (N, 6, 2) pixels, the landmarks BONES. light: (N, 2) in 0..1, the 5th and 95th percentile of the
     brightness of the face's rectangle.
@@ -50,13 +50,13 @@ class View:
 
     @property
     def roll_degrees(self) -> np.ndarray:
-        """(N,) how far the nose points away from straight down, positive to the picture's right."""
+        """(N,) angle of the nose from straight down, positive to the picture's right."""
         right, down = (self.bones[:, BONES.index(NOSE_TIP)] - self.bones[:, BONES.index(NOSE_BRIDGE)]).T
         return np.degrees(np.arctan2(right, down))
 
     @property
     def upright(self) -> np.ndarray:
-        """(N,) bool, whether there is a face and it stands rather than lies."""
+        """(N,) bool, whether there is an upright face."""
         return np.abs(self.roll_degrees) < UPRIGHT_DEGREES
 
 
@@ -71,16 +71,16 @@ class Face:
 
     @property
     def view(self) -> View:
-        """Of this one image."""
+        """View of this one image."""
         return View(_bones(self.points)[None], self.light[None])
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One face through the N images of a film, NaN in images without it.
+    """One tracked face in the N images of a film, NaN in images without it.
 
     values: (N, 53), MediaPipe's coefficients of ARKIT_BLENDSHAPES, then the lip gap over the distance of the
-    outer eye corners. points: (N, P, 3) float32 pixels, the landmarks POINTS. view: how the face looked.
+    outer eye corners. points: (N, P, 3) float32 pixels, the landmarks POINTS. view: its measurements.
     """
 
     values: np.ndarray
@@ -95,12 +95,11 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """What was found in the N images of a video.
+    """The faces in the N images of a video.
 
-    times: (N,) seconds on the container's clock. tracks: one for each face, the one seen most and largest
-    first. turned_degrees: by how much the pictures were turned counterclockwise, 0, 90, 180 or 270, so that
-    the faces stand upright. decoded_share: how much of the length that the file declares could be decoded,
-    0..1.
+    times: (N,) seconds on the container's clock. tracks: one for each face, the largest and most frequent
+    first. turned_degrees: counterclockwise rotation of the pictures for upright faces, 0, 90, 180 or 270.
+    decoded_share: share of the declared length that could be decoded, 0..1.
     """
 
     times: np.ndarray
@@ -115,7 +114,7 @@ def track_faces(
     num_faces: int = MAX_FACES,
     running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
 ) -> Film:
-    """Find up to `num_faces` faces in each (time in seconds, image) and follow each through the images."""
+    """Find up to `num_faces` faces in each (time in seconds, image) and track them."""
     times, faces = [], []
     for time, found in find_faces(images, landmarker, num_faces, running_mode):
         times.append(time)
@@ -131,7 +130,7 @@ def find_faces(
     num_faces: int = MAX_FACES,
     running_mode: vision.RunningMode = vision.RunningMode.VIDEO,
 ) -> Iterator[tuple[float, list[Face]]]:
-    """The time of each image and the faces in it, in no order."""
+    """The time of each image and its faces, unordered."""
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(landmarker)),
         running_mode=running_mode,
@@ -143,7 +142,7 @@ def find_faces(
         for time, image in images:
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
             if running_mode == vision.RunningMode.VIDEO:
-                timestamp_ms = max(timestamp_ms + 1, round(time * 1000))  # it wants strictly increasing times
+                timestamp_ms = max(timestamp_ms + 1, round(time * 1000))  # it needs strictly increasing times
                 result = finder.detect_for_video(picture, timestamp_ms)
             else:
                 result = finder.detect(picture)
@@ -154,7 +153,7 @@ def find_faces(
 def _face(landmarks: list, categories: list, image: np.ndarray) -> Face:
     """One face of what MediaPipe found in an image (height, width, 3)."""
     height, width = image.shape[:2]
-    size = np.array([width, height, width])  # z counts in widths of the picture
+    size = np.array([width, height, width])  # z is in picture widths
     points = np.array([(point.x, point.y, point.z) for point in landmarks]) * size
     flat = points[:, :2]
     scores = {category.category_name: category.score for category in categories}
@@ -169,7 +168,7 @@ def _face(landmarks: list, categories: list, image: np.ndarray) -> Face:
 
 
 def _track(faces: list[list[Face]], members: np.ndarray) -> Track:
-    """members: (N,) which face of each image, NO_FACE where the track is NaN."""
+    """members: (N,) index of the face in each image, NO_FACE where the track is NaN."""
     values = np.full((len(faces), len(ARKIT_BLENDSHAPES) + 1), np.nan)
     points = np.full((len(faces), len(POINTS), 3), np.nan, np.float32)
     light = np.full((len(faces), len(LIGHT_PERCENTILES)), np.nan)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and a file system's refusal becomes a sentence."""
+"""Atomic writing of files, and file-system errors as UserError."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bilabial.errors import UserError, as_path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that takes its place when the block ends.
+    """A temporary path beside `path`, with its suffix, that replaces it when the block ends.
 
     Where the block or the file system fails, `path` stays as it was and nothing is left. Raises UserError for
     a folder, a read-only target and a full disk.
@@ -33,7 +33,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def make_folder(path: str | Path) -> Path:
-    """The folder, made where it is missing. Raises UserError where it cannot be."""
+    """The folder, created if missing. Raises UserError where that fails."""
     path = as_path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The kinds of files that a FaceClip is written to, by name: one table for command, batch and documents."""
+"""File formats of a FaceClip by name: one table for command, batch and documentation."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def formats_of(text: str) -> list[str]:
 
 
 def format_of_path(path: Path) -> str:
-    """The format that a file's name ends like, the longest suffix first. Raises UserError for none."""
+    """The format of a file name, the longest suffix first. Raises UserError for an unknown one."""
     by_length = sorted(FORMATS, key=lambda name: -len(FORMATS[name].suffix))
     for name in by_length:
         if path.name.lower().endswith(FORMATS[name].suffix):
@@ -187,7 +187,7 @@ def format_of_path(path: Path) -> str:
 def write_clip(
     clip: FaceClip, path: str | Path, name: str | None = None, options: WriteOptions | None = None
 ) -> Path:
-    """Write a clip in a format, None = by the path's suffix; whole or not at all. Returns the path.
+    """Write a clip in a format, None = by the path's suffix; atomically. Returns the path.
 
     Raises UserError for an unknown format and for a target that cannot be written.
     """
@@ -225,5 +225,5 @@ def read_clip(path: str | Path) -> FaceClip:
 
 
 def paths_of(folder: Path, stem: str, names: Sequence[str]) -> dict[str, Path]:
-    """Where a clip's files lie in a folder, by format."""
+    """Paths of a clip's files in a folder, by format."""
     return {name: folder / f"{stem}{FORMATS[name].suffix}" for name in names}

@@ -1,9 +1,9 @@
 """MediaPipe's face landmarks on the head of the viewer, and the shape of a mouth measured from them.
 
-A filmed face and a face shown on the head become comparable: both are 468 points in the frame of the head,
-in outer-eye distances, without the pose of the head. The lips can be trusted in the frontal plane: on renders
-of the head MediaPipe follows gap, width and outer height at r .94 and more. It does not follow the thickness
-of the lips, nor any depth (docs/design.md, section 11).
+Makes a filmed face and a face shown on the head comparable: both are 468 points in the frame of the head, in
+outer-eye distances, without the pose of the head. On renders of the head MediaPipe's gap, width and outer
+height of the lips correlate with the mesh at r .94 and more. Thickness of the lips and depth are not
+measurable (docs/design.md, section 11).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOUTH_MEASURES = {  # two landmarks and the axis along which their distance coun
     "width": (291, 61, 0),  # between the corners
     "outer": (0, 17, 1),  # between the outer edges of the lips
 }
-POSE_PASSES = 3  # of fitting the pose and the person's own bones in turn
+POSE_PASSES = 3  # alternations between pose and the person's rigid landmarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +73,9 @@ def remove_pose(
 ) -> np.ndarray:
     """Landmarks of a film (T, P or more, 3) in pixels (y down, z away) -> (T, P, 3) without pose.
 
-    indices: which landmarks these are, BONES among them. A similarity per frame brings BONES to where the
-    person's own bones are in the median of the clip, and those to the head's. The result is in the frame of
-    the head, in outer-eye distances; NaN where no face was found. Raises ValueError when no frame shows one.
+    indices: numbers of these landmarks, including BONES. A similarity per frame maps BONES to their median
+    over the clip, and that to the head's. The result is in the frame of the head, in outer-eye distances; NaN
+    where no face was found. Raises ValueError when no frame has one.
     """
     head, indices = head or head_landmarks(), list(indices)
     bones = [indices.index(bone) for bone in BONES]

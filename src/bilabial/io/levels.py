@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-FULL_SCALE = 0.95  # samples above it are as loud as a recording can be
+FULL_SCALE = 0.95  # samples above it count as full scale
 LOWEST_DB = -120.0  # stands for digital silence
 
 
 def clipped_share(waveform: np.ndarray) -> float:
     """Share of the samples (S,) at full scale: also encoders that smooth clipped peaks leave them there.
 
-    What was clipped and then made softer is not seen.
+    Sound that was clipped and then attenuated is not detected.
     """
     return float((np.abs(waveform) > FULL_SCALE).mean())

@@ -1,4 +1,4 @@
-"""CSV of Live Link Face, also as spreadsheets save it: one row a frame, its timecode first."""
+"""CSV of Live Link Face, also as saved by spreadsheets: one row per frame, timecode first."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from bilabial.io.tracks import Track, even_track, track_of_rows
 
 TIMES = ("timecode", "time", "timestamp", "seconds")  # names of the column of times
 COUNT = "blendshapecount"
-SINGLE_FRAME_FPS = 30.0  # of a file with one frame, whose timecode tells no rate
-NUM_LISTED = 5  # of the names that a file lacks
+SINGLE_FRAME_FPS = 30.0  # of a file with one frame, which has no rate
+NUM_LISTED = 5  # number of missing names in an error
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """The rows of a file in which a face was seen, with their line numbers; columns: ARKit name -> column."""
+    """The rows of a file with a face, with their line numbers; columns: ARKit name -> column."""
 
     columns: dict[str, int]
     time_column: int | None
     rows: list[Line]
 
     def times(self) -> np.ndarray:
-        """When the rows were, (N,) float64 seconds since midnight or of the file's own clock.
+        """Times of the rows, (N,) float64 seconds since midnight or of the file's own clock.
 
-        NaN where a row does not say. Raises UserError for what is neither timecodes nor numbers.
+        NaN where a row has none. Raises UserError for values that are neither timecodes nor numbers.
         """
         if self.time_column is None:
             raise UserError("csv_times")
@@ -70,10 +70,10 @@ def read_sheet(path: str | Path) -> Sheet:
 
 
 def read_live_link(path: str | Path, fps: float | None = None) -> Track:
-    """The 52 coefficients of a Live Link Face CSV where its timecodes say; rotations are left out.
+    """The 52 coefficients of a Live Link Face CSV at the times of its timecodes; rotations are left out.
 
     Cells may be separated by commas, semicolons or tabs, numbers may have decimal commas and be percents.
-    Rows without any coefficient are frames without a face. fps: the rate of rows that lie evenly, whatever
+    Rows without any coefficient are frames without a face. fps: the rate of evenly spaced rows, ignoring
     their timecodes; None = by their timecodes. Raises UserError naming the file and what is wrong.
     """
     sheet = read_sheet(path)
@@ -90,7 +90,7 @@ def read_live_link(path: str | Path, fps: float | None = None) -> Track:
 
 
 def _shows_a_face(row: list[str], columns: dict[str, int], count: int | None) -> bool:
-    """Whether a row has coefficients; the app counts 0 of them where it sees no face."""
+    """Whether a row has coefficients; the app writes a count of 0 where it finds no face."""
     cells = {row[column].strip() for column in columns.values()}
     if count is not None and row[count].strip() == "0":
         return any(_number(cell) != 0.0 for cell in cells - {""})

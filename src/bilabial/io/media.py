@@ -1,4 +1,4 @@
-"""A media file: opening it, its frames as far as they can be decoded, and what it says of its length."""
+"""Media files: opening, decodable frames, declared length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from av.stream import Disposition
 from bilabial.errors import MissingFileError, UserError, as_path
 from bilabial.io.timeline import UNTIMED_FORMATS
 
-STREAMED_BYTES = 0x7FFF0000  # a WAV file that declares as much was written to a pipe
+STREAMED_BYTES = 0x7FFF0000  # length declared by WAV files that were written to a pipe
 MediaSource = str | Path | bytes
 
 
@@ -28,7 +28,7 @@ def open_media(source: MediaSource) -> av.container.InputContainer:
         raise UserError("file_empty", name=name)
     file = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
     try:
-        return av.open(file, metadata_errors="replace")  # titles in other encodings than UTF-8 are no fault
+        return av.open(file, metadata_errors="replace")  # metadata may have other encodings than UTF-8
     except av.FFmpegError as error:
         raise UserError("media_unknown", name=name) from error
 
@@ -40,7 +40,7 @@ def has_sound(source: MediaSource) -> bool:
 
 
 def audio_streams(source: MediaSource) -> list[int]:
-    """Numbers of the audio streams of a media file, counted from 0, the one that players take first.
+    """Numbers of the audio streams of a media file, counted from 0, the players' default first.
 
     Those that the file marks as default come before the others. Raises as `open_media`.
     """
@@ -56,7 +56,7 @@ def audio_stream(
 ) -> av.AudioStream:
     """An audio stream of an open media file by its number, None = the first of `audio_streams`.
 
-    Raises UserError for a number that is not there, for no audio stream at all, or for an unknown codec.
+    Raises UserError for a number that does not exist, for no audio stream at all, or for an unknown codec.
     """
     name, streams = media_name(source), container.streams.audio
     if not streams:
@@ -70,7 +70,7 @@ def audio_stream(
 
 
 def media_seconds(source: MediaSource) -> float:
-    """How long a media file lasts by its headers, or by its packets where those say nothing or guess.
+    """Duration of a media file by its headers, or by its packets where headers have none or an estimate.
 
     Raises as `open_media`.
     """
@@ -85,14 +85,14 @@ def media_seconds(source: MediaSource) -> float:
 
 
 def media_name(source: MediaSource) -> str:
-    """How error messages call the source: the file's name, or how many bytes were given."""
+    """Name of the source in error messages: file name, or number of bytes."""
     return f"{len(source)} bytes of media" if isinstance(source, bytes) else Path(source).name
 
 
 def declared_seconds(
     source: MediaSource, container: av.container.InputContainer, stream: av.AudioStream
 ) -> float:
-    """What the headers say of the length of the sound, 0 where they are silent or only guess."""
+    """Duration of the sound by the headers, 0 where they have none or an estimate."""
     if container.format.name in UNTIMED_FORMATS:
         return 0.0
     if stream.duration is not None and stream.time_base is not None:
@@ -105,7 +105,7 @@ def declared_seconds(
 
 
 def _missing_riff_bytes(source: MediaSource, size: int) -> int:
-    """How many bytes a WAV file declares beyond its end: FFmpeg takes what is there for all of it."""
+    """Number of bytes that a WAV file declares beyond its end, which FFmpeg does not report."""
     with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
         declared = int.from_bytes(file.read(8)[4:], "little") + 8
     return max(0, declared - size) if declared < STREAMED_BYTES else 0
@@ -117,9 +117,9 @@ def audio_frames(
     stream: av.AudioStream,
     errors: list[av.FFmpegError],
 ) -> Iterator[av.AudioFrame]:
-    """The frames that can be decoded; `errors` takes what stood in the way of others."""
+    """The decodable frames; `errors` collects the errors of others."""
     links = _ogg_links(source) if container.format.name == "ogg" and len(container.streams) == 1 else []
-    if len(links) > 1:  # FFmpeg reads on over the joints only where rate and channels stay
+    if len(links) > 1:  # FFmpeg continues over a joint only with the same rate and channels
         for link in links:
             with open_media(link) as other:
                 for stream in other.streams.audio[:1]:
@@ -133,7 +133,7 @@ def audio_frames(
 
 
 def _ogg_links(source: MediaSource) -> list[bytes]:
-    """The files of one stream each that an Ogg file was joined of: each begins with a first page."""
+    """The chained files of one stream each in an Ogg file: each begins with a first page."""
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     starts = [match.start() for match in re.finditer(rb"OggS\x00\x02", content)]
     return [content[first:last] for first, last in itertools.pairwise([*starts, len(content)])]
@@ -142,7 +142,7 @@ def _ogg_links(source: MediaSource) -> list[bytes]:
 def _packets(
     container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
 ) -> Iterator[av.Packet]:
-    """The packets that can be read; `errors` takes what ended them too early."""
+    """The readable packets; `errors` collects what ended them early."""
     try:
         yield from container.demux(stream)
     except av.FFmpegError as error:

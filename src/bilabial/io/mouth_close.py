@@ -1,9 +1,9 @@
-"""What mouthClose means: three conventions of the field, told apart by the curves, and made into one.
+"""Conventions of mouthClose: three of them, detected from the curves and converted into one.
 
 - "arkit": mouthClose cancels jawOpen. Lips that are sealed over a lowered jaw have mouthClose = jawOpen
   (Apple, ARFaceAnchor.BlendShapeLocation.mouthClose); phones write up to a half more.
 - "audio2face": the shape mouthClose lowers the jaw too, it is ARKit's jawOpen + mouthClose (NVIDIA,
-  documentation of the Audio2Face-3D blend shapes). Sealed lips have a jawOpen near 0, whatever mouthClose is.
+  documentation of the Audio2Face-3D blend shapes). Sealed lips have a jawOpen near 0, at any mouthClose.
 - "mediapipe": mouthClose stays at about half of jawOpen in sealed lips, which are sealed by a small jawOpen.
 
 This package's lip distance (LIP_DISTANCE_WEIGHTS) is measured on MediaPipe's captures, so its convention is:
@@ -21,13 +21,13 @@ from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS
 
 CONVENTIONS = ("arkit", "audio2face", "mediapipe")
-# How they are told apart, over all frames of a collection. Measured on captures of GRID, LRS3 and MEAD, on
-# the same with mouthClose rewritten as ARKit and Audio2Face would write it, and on a recording of Live Link
-# Face; docs/design.md has the table.
-AHEAD, AHEAD_OFFSET = 1.5, 0.02  # mouthClose above 1.5 x jawOpen + 0.02: a seal that only Audio2Face writes
+# Detection, over all frames of a collection. Measured on captures of GRID, LRS3 and MEAD, on the same with
+# mouthClose rewritten in the conventions of ARKit and Audio2Face, and on a recording of Live Link Face;
+# docs/design.md has the table.
+AHEAD, AHEAD_OFFSET = 1.5, 0.02  # mouthClose above 1.5 x jawOpen + 0.02: only Audio2Face writes such seals
 MIN_AHEAD_SHARE = 0.005  # of all frames; measured 0 for the two others, 1.7 % at least for Audio2Face
-LOW_JAW = 0.02  # nearer to rest, ratios say nothing
-CANCELLED = 0.95  # mouthClose / jawOpen from here on: a seal that only ARKit writes
+LOW_JAW = 0.02  # closer to rest, ratios are meaningless
+CANCELLED = 0.95  # mouthClose / jawOpen from here on: only ARKit writes such seals
 MIN_CANCELLED_SHARE = 0.012  # of frames with a lowered jaw; measured 1.8 % at least for ARKit
 MAX_CANCELLED_SHARE = 0.008  # measured 0.14 % at most for MediaPipe
 MIN_SEALING_RATIO = 0.4  # MediaPipe's 98th percentile of the ratio, measured .55 to .80: it has sealed lips
@@ -35,7 +35,7 @@ MIN_FRAMES = 250  # with a lowered jaw, some 10 s of speech
 
 
 def detect(clips: Iterable[FaceClip]) -> str:
-    """Which of CONVENTIONS the clips of one collection follow. Raises ValueError when they do not tell."""
+    """The convention, of CONVENTIONS, of the clips of one collection. Raises ValueError when undecided."""
     pairs = [np.stack([clip["jawOpen"], clip["mouthClose"]]) for clip in clips]
     jaw, close = np.concatenate(pairs, axis=1)
     if (close > AHEAD * jaw + AHEAD_OFFSET).mean() >= MIN_AHEAD_SHARE:

@@ -1,9 +1,9 @@
-"""Names of blendshapes as programs spell them: one table for curves, avatars and the page.
+"""Spellings of blendshape names: one table for curves, avatars and the page.
 
-A name is matched by its letters and digits alone, whatever their case: JawOpen, jaw_open and "Jaw Open" are
-jawOpen. Sides may be Left, L or _L, behind the name or before it. What stands before a separator is a prefix
-(blendShape1.jawOpen, head__jawOpen) and does not count, unless it is a blendshape itself: a corrective shape
-such as jawOpen_mouthClose is neither of the two. The page does the same with the same table (player_props).
+Names are matched by letters and digits alone, ignoring case: JawOpen, jaw_open and "Jaw Open" are jawOpen.
+Sides may be Left, L or _L, as a suffix or prefix. Text before a separator is a prefix (blendShape1.jawOpen,
+head__jawOpen) and ignored, unless it is a blendshape itself: a corrective shape such as jawOpen_mouthClose
+matches neither. The page does the same with the same table (player_props).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
-DIRECTED = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")  # move to a side, have none: no left mouth
+DIRECTED = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")  # directions, not sides
 SEPARATORS = re.compile("[^a-z0-9]+")
 
 
 def spellings_of(name: str) -> list[str]:
-    """How a name is written, in small letters without separators."""
+    """Spellings of a name, in lower case without separators."""
     plain = name.lower()
     for side in ("left", "right"):
         if plain.endswith(side):
@@ -33,7 +33,7 @@ SPELLINGS = {spelling: name for name in ARKIT_BLENDSHAPES for spelling in spelli
 
 
 def arkit_name(name: str) -> str | None:
-    """The name of ARKIT_BLENDSHAPES that a spelling means, None for what is none of them."""
+    """The name of ARKIT_BLENDSHAPES for a spelling, None if unknown."""
     parts = [part for part in SEPARATORS.split(name.lower()) if part]
     for first in range(len(parts)):
         known = SPELLINGS.get("".join(parts[first:]))
@@ -45,7 +45,7 @@ def arkit_name(name: str) -> str | None:
 def columns_by_name(names: Iterable[str]) -> dict[str, int]:
     """Column of each ARKit name among the spellings of a file, in Apple's order; others are left out.
 
-    Raises UserError naming two columns that mean the same.
+    Raises UserError naming two columns with the same meaning.
     """
     names, columns = list(names), {}
     for column, name in enumerate(map(arkit_name, names)):

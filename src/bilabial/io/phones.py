@@ -1,7 +1,7 @@
-"""Phones as what the mouth does: IPA and ARPAbet names -> articulatory features, shared by all languages.
+"""Phones as articulatory features: IPA and ARPAbet names -> features shared by all languages.
 
 The features follow the chart of the International Phonetic Association (Handbook of the IPA, 1999), reduced
-to what shapes a face; rounding of English consonants (sh, ch, r) is as in Ladefoged, "A Course in Phonetics".
+to what is visible; rounding of English consonants (sh, ch, r) is as in Ladefoged, "A Course in Phonetics".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ARTICULATION = (
     "stop", "fricative", "nasal", "lateral", "approximant", "voiced",
 )  # fmt: skip
 
-_CONSONANTS = {  # IPA signs -> place, manner, voicing and secondary rounding
+_CONSONANTS = {  # IPA symbols -> place, manner, voicing and secondary rounding
     "p": "bilabial stop", "b ɓ": "bilabial stop voiced", "m": "bilabial nasal voiced",
     "ɸ β": "bilabial fricative", "ʙ": "bilabial approximant voiced", "ɱ": "labiodental nasal voiced",
     "f": "labiodental fricative", "v ʋ": "labiodental fricative voiced",
@@ -72,23 +72,25 @@ _FEATURES = _table()
 
 
 def ipa_of(name: str) -> str:
-    """The IPA signs of an ARPAbet name (a diphthong has two); other names unchanged."""
+    """The IPA symbols of an ARPAbet name (a diphthong has two); other names unchanged."""
     return _ARPABET.get(name.rstrip("012"), name)
 
 
 def is_phone(name: str) -> bool:
-    """Whether the mouth is known of a name; of a tone's sign, for one, it is not."""
+    """Whether a name has articulatory features; the symbol of a tone has none."""
     return all(sign in _FEATURES for sign in _signs_of(name))
 
 
 def seals_lips(name: str) -> bool:
-    """Whether the lips meet in a phone, IPA or ARPAbet: p, b, m and their kin."""
+    """Whether the lips meet in a phone, IPA or ARPAbet: p, b, m and related phones."""
     return has_features(name, "bilabial", "stop") or has_features(name, "bilabial", "nasal")
 
 
 @cache
 def has_features(name: str, *wanted: str) -> bool:
-    """Whether a phone, IPA or ARPAbet, begins as all of these of ARTICULATION; a tone's sign is nothing."""
+    """Whether a phone, IPA or ARPAbet, has all of these features of ARTICULATION at its start; the symbol of
+    a tone has none.
+    """
     if not is_phone(name):
         return False
     features = articulation([(name, 0.0, 1.0)], np.zeros(1))[0]
@@ -96,7 +98,7 @@ def has_features(name: str, *wanted: str) -> bool:
 
 
 def _signs_of(name: str) -> list[str]:
-    """The IPA signs that a phone passes through, without ties, length and other marks."""
+    """The IPA symbols of a phone in order, without ties, length and other marks."""
     signs = name if name in SILENCES else ipa_of(name)
     if signs in _FEATURES:
         return [signs]
@@ -106,8 +108,9 @@ def _signs_of(name: str) -> list[str]:
 def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """Articulatory features (T, len(ARTICULATION)) float32 in 0..1 at times (T,), in seconds.
 
-    Phones of two signs (diphthongs, affricates) change half-way; ties, length and other marks say nothing;
-    what no phone covers is silence. Raises ValueError for a name that is neither IPA, ARPAbet nor a silence.
+    Phones of two symbols (diphthongs, affricates) change half-way; ties, length and other marks are ignored;
+    times without a phone are silence. Raises ValueError for a name that is neither IPA, ARPAbet nor a
+    silence.
     """
     features = np.tile(_FEATURES["sil"], (len(times), 1))
     for name, start, end in phones:

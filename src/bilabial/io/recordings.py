@@ -1,9 +1,9 @@
-"""Recorded curves: the files that capture programs and generators write, read as a FaceClip or a Capture.
+"""Recorded curves: files of capture programs and generators as a FaceClip or a Capture.
 
 CSV of Live Link Face (bilabial.io.live_link); JSON of BEAT and LAM (names, frames of weights and time), JSON
 of Audio2Face (facsNames, weightMat, exportFps); FaceClip's own archives, and those of FACEGOOD's rig. Names
-are matched in any spelling (bilabial.io.names); curves that are none of ARKit's 52 are left out. Rows stay at
-their times (bilabial.io.tracks).
+are matched in any spelling (bilabial.io.names); curves other than ARKit's 52 are left out. Rows keep their
+times (bilabial.io.tracks).
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def read_recording(path: Path) -> FaceClip:
 def read_capture(
     path: Path, fps: float, mouth_close: str, start_seconds: float, duration_seconds: float
 ) -> Capture:
-    """A stretch of recorded curves as a Capture at `fps`, in this package's convention of mouthClose.
+    """Part of recorded curves as a Capture at `fps`, in this package's convention of mouthClose.
 
     mouth_close: the recording's convention. start_seconds: on the recording's clock, may be below 0. Frames
     before its first row, after its last one, and where rows are missing are not valid. There are no
     landmarks: the lip gap is the lip distance of the curves. Raises UserError as `read_recording`.
     """
-    from bilabial.io.capture import Capture  # torch and MediaPipe take seconds, reading curves needs neither
+    from bilabial.io.capture import Capture  # torch and MediaPipe take seconds to import
     from bilabial.io.facegood import capture_of_weights, is_facegood, read_weights
 
     if is_facegood(path):
@@ -124,7 +124,7 @@ def _rows_of_audio2face(content: dict) -> Rows:
 
 
 def _rows_of_frames(content: dict) -> Rows:
-    """The same of BEAT and LAM; frames without a time follow each other at the rate of the metadata."""
+    """The same of BEAT and LAM; frames without a time are spaced by the metadata's rate."""
     names, frames = content["names"], content["frames"]
     fps = (content.get("metadata") or {}).get("fps")
     fps = None if fps is None else check_fps(float(fps))

@@ -1,4 +1,4 @@
-"""How late one curve is against another: lips against their sound, or against another capture of them."""
+"""Delay between two curves: lips and sound, or two captures."""
 
 import numpy as np
 
@@ -15,10 +15,9 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 def lag_peak(
     predicted: np.ndarray, captured: np.ndarray, fps: float, max_lag_seconds: float = MAX_LAG_SECONDS
 ) -> tuple[float, float]:
-    """The same below the step of 10 ms, with the Pearson r there: (lag in ms, r).
+    """The delay with sub-step resolution, and the Pearson r there: (lag in ms, r).
 
-    A parabola through the best shift and its neighbours says where the top is. At either end of the range
-    there is no peak: r is 0.
+    Parabolic interpolation of the peak. At either end of the range there is no peak: r is 0.
     """
     lags_ms, scores = lag_curve(predicted, captured, fps, max_lag_seconds)
     best = int(np.argmax(scores))

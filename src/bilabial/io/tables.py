@@ -1,4 +1,4 @@
-"""Tables as programs and spreadsheets save them: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16."""
+"""Tables of programs and spreadsheets: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from bilabial.errors import MissingFileError, UserError, as_path
 
 SEPARATORS = (",", ";", "\t", "|")
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a spreadsheet's "Unicode text" begins
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # byte order marks of "Unicode text"
 
 Line = tuple[int, list[str]]
 
@@ -18,8 +18,8 @@ Line = tuple[int, list[str]]
 def read_table(path: str | Path) -> list[Line]:
     """The rows of a table with their line numbers, the header first; rows of blank cells are left out.
 
-    The separator is what separates the header's names, or what a first line such as sep=; says. Raises
-    FileNotFoundError, or UserError for another encoding and for quotes that do not end.
+    The separator is that of the header, or of a first line such as sep=;. Raises FileNotFoundError, or
+    UserError for another encoding and for unclosed quotes.
     """
     path = as_path(path)
     if not path.is_file():
@@ -44,7 +44,7 @@ def _lines(text: str) -> list[Line]:
 
 
 def _separator(text: str) -> tuple[str, int]:
-    """What separates the cells, and how many lines before the header say so."""
+    """The separator of cells, and the number of lines before the header that declare it."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     said = first.strip('"')
     if said.lower().startswith("sep=") and len(said.rstrip(",;")) <= 5:

@@ -14,11 +14,11 @@ LIVE_LINK_TIMECODE_HZ = 60  # Live Link Face counts timecode frames at 60 Hz als
 DAY_SECONDS = 86400.0
 NTSC_FPS = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
 WHOLE_FPS = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
-DROPPED_PER_30_HZ = 2  # counts that drop-frame timecode leaves out in nine of ten minutes (SMPTE ST 12-1)
+DROPPED_PER_30_HZ = 2  # counts that drop-frame timecode skips in nine of ten minutes (SMPTE ST 12-1)
 TIMECODE = re.compile(r"(\d{1,4}):([0-5]?\d):([0-5]?\d)([:;.,])(\d{1,9}(?:[.,]\d{1,9})?)")
 UNITS = (1.0, 1e-3)  # seconds, milliseconds
-PLAUSIBLE_FPS = (5.0, 240.0)  # of a recording, by which its unit of time is told
-MAX_BACK_SECONDS = 0.1  # that a clock may be set back by between two frames; such times are passed over
+PLAUSIBLE_FPS = (5.0, 240.0)  # of a recording, to infer its unit of time
+MAX_BACK_SECONDS = 0.1  # backward jump of a clock between two frames that is ignored
 RATE_TOLERANCE = 0.75  # counts a second
 
 
@@ -33,14 +33,14 @@ def to_timecode(seconds: float) -> str:
 def seconds_of_timecode(timecode: str, frames_hz: float) -> float:
     """Seconds since midnight; frames_hz: frames counted per second, rounded up where it is fractional.
 
-    Raises UserError for what is no timecode.
+    Raises UserError for an invalid timecode.
     """
     whole, frames, separator = _parts(timecode)
     return float(_seconds(np.array([whole]), np.array([frames]), separator, math.ceil(frames_hz))[0])
 
 
 def times_of_timecodes(timecodes: Sequence[str]) -> np.ndarray:
-    """Seconds since midnight of a recording's frames, (T,) float64; past midnight they go on.
+    """Seconds since midnight of a recording's frames, (T,) float64, increasing beyond midnight.
 
     Blank ones are NaN. Raises UserError as `seconds_of_timecode`, and for two kinds in one recording.
     """
@@ -59,10 +59,10 @@ def times_of_timecodes(timecodes: Sequence[str]) -> np.ndarray:
 
 
 def counted_hz(whole: np.ndarray, counts: np.ndarray, drop_frame: bool = False) -> float:
-    """How many frames a second timecodes count: (T,) whole seconds and (T,) counts within them.
+    """Frames per second of timecodes: (T,) whole seconds and (T,) counts within them.
 
-    Where a second ends, what its last count and the next one's first differ by tells; where none ends, or the
-    counts tell nothing, the 60 Hz of Live Link Face. drop_frame: counts may be left out where a minute ends.
+    Inferred from the counts around the ends of seconds; without any, the 60 Hz of Live Link Face. drop_frame:
+    counts may be skipped at the end of a minute.
     """
     known = [rate for rate in WHOLE_FPS if rate > counts.max() and not (drop_frame and rate % 30)]
     usual = LIVE_LINK_TIMECODE_HZ if counts.max() < LIVE_LINK_TIMECODE_HZ else math.floor(counts.max()) + 1
@@ -79,8 +79,8 @@ def counted_hz(whole: np.ndarray, counts: np.ndarray, drop_frame: bool = False) 
 def seconds_of_times(times: np.ndarray, fps: float | None = None) -> np.ndarray:
     """Times (T,) of a recording's frames in seconds, given in seconds or milliseconds; NaN stays.
 
-    fps: the rate at which frames that are only numbered were recorded, None = not known. Raises UserError
-    where no unit makes a frame rate of PLAUSIBLE_FPS.
+    fps: the recording rate of frames that are only numbered, None = unknown. Raises UserError where no unit
+    gives a frame rate within PLAUSIBLE_FPS.
     """
     steps = np.diff(times[np.isfinite(times)])
     step = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.nan
@@ -95,11 +95,10 @@ def seconds_of_times(times: np.ndarray, fps: float | None = None) -> np.ndarray:
 
 
 def rising_times(times: np.ndarray) -> np.ndarray:
-    """A time for every frame, (T,) float64 seconds, strictly rising: times (T,) as a clock gave them.
+    """A time for every frame, (T,) float64 seconds, strictly rising, from clock times (T,).
 
-    Frames without a time (NaN) and those whose clock stood still or was set back a little follow the one
-    before at the usual interval, before the next that has a time of its own. Raises UserError where the
-    times do not tell when the frames were.
+    Frames without a time (NaN), or where the clock stood still or went back a little, are placed at the usual
+    interval between their neighbors. Raises UserError where times are ambiguous.
     """
     latest = np.fmax.accumulate(times)
     if (latest - times > MAX_BACK_SECONDS).any():
@@ -129,9 +128,9 @@ def interval_of_times(times: np.ndarray) -> float:
 
 
 def standard_fps(fps: float) -> float:
-    """The standard frame rate that a measured one means.
+    """The standard frame rate closest to a measured one.
 
-    Exact timecodes tell 29.97 from 30; those of phones drift by more and mean the whole number.
+    Exact timecodes distinguish 29.97 from 30; those of phones drift by more and are rounded.
     """
     for rates, tolerance in ((NTSC_FPS, 0.0002), (WHOLE_FPS, 0.005)):
         nearest = min(rates, key=lambda rate: abs(rate - fps))
@@ -141,12 +140,12 @@ def standard_fps(fps: float) -> float:
 
 
 def between(first: float, second: float) -> float:
-    """Seconds from one time of day to another, the short way round midnight."""
+    """Seconds from one time of day to another, the shorter way across midnight."""
     return (second - first + DAY_SECONDS / 2) % DAY_SECONDS - DAY_SECONDS / 2
 
 
 def _parts(timecode: str) -> tuple[float, float, str]:
-    """Whole seconds since midnight, frames, and what separates them; after . or , decimals of a second."""
+    """Whole seconds since midnight, frames, and their separator; after . or , decimals of a second."""
     match = TIMECODE.fullmatch(timecode.strip())
     if match is None:
         raise UserError("timecode_form", got=timecode)

@@ -1,8 +1,8 @@
 """Decoded sound on the clock of its file: frames of PyAV in, one 16 kHz mono waveform out.
 
-Packets that were lost or could not be decoded leave silence of their length, so that what follows keeps its
-time. Rate, channels and sample format may change on the way. Timestamps are not believed where they are no
-times: in elementary streams FFmpeg counts them, and in joined streams the clock begins again.
+Lost and undecodable packets become silence of their length, so that later sound keeps its time. Rate,
+channels and sample format may change. Timestamps are ignored where they are unreliable: in elementary streams
+FFmpeg makes them up, and in joined streams the clock restarts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE, cancels
 
 # Elementary streams: their packets carry no time, and FFmpeg guesses their length from the file's size.
 UNTIMED_FORMATS = {"mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "loas", "truehd"}
-# A packet is missing where the clock is ahead of the sound by half a packet; within these limits, in seconds:
-# above what rounded timestamps (1 ms) and recorders' jitter make, and below what is seen on lips.
+# A packet is missing where the clock is ahead of the sound by half a packet, within these limits in seconds:
+# above rounding of timestamps (1 ms) and jitter, below what is visible on lips.
 GAP_LIMITS = (0.015, 0.04)
-BACK_SECONDS = 0.1  # a clock that goes back so far begins again
-HASTY_SECONDS = 0.5  # after a gap: a clock that goes back so soon had jumped, and nothing was lost
+BACK_SECONDS = 0.1  # a clock that goes back so far has restarted
+HASTY_SECONDS = 0.5  # a clock that goes back so soon after a gap had only jumped
 RESTART_SECONDS = 10.0  # ffmpeg's -dts_delta_threshold: a longer jump is a new clock where clocks may restart
 MAX_CHANNELS = 32
 SAMPLE_BYTES = 4  # float32
@@ -30,14 +30,14 @@ SAMPLE_BYTES = 4  # float32
 
 @dataclass(frozen=True)
 class Gap:
-    """Silence in the place of lost sound. start_seconds: since the first sample of the recording."""
+    """Silence inserted for lost sound. start_seconds: since the first sample of the recording."""
 
     start_seconds: float
     seconds: float
 
 
 def cut_gaps(gaps: Sequence[Gap], start_seconds: float, seconds: float) -> tuple[Gap, ...]:
-    """The gaps of a stretch of a recording, on the stretch's own time."""
+    """The gaps within a part of a recording, in the part's time."""
     firsts = [max(gap.start_seconds - start_seconds, 0.0) for gap in gaps]
     lasts = [min(gap.start_seconds + gap.seconds - start_seconds, seconds) for gap in gaps]
     return tuple(Gap(first, last - first) for first, last in zip(firsts, lasts, strict=True) if last > first)
@@ -46,8 +46,8 @@ def cut_gaps(gaps: Sequence[Gap], start_seconds: float, seconds: float) -> tuple
 class Timeline:
     """The sound of one audio stream; `add` its frames in order, then `finish`.
 
-    start_seconds: of the first frame on the container's clock, None before it. channel_energies: (C,) of
-    the whole stream; the loudest channel is taken. None = the average of all channels.
+    start_seconds: of the first frame on the container's clock, None before it. channel_energies: (C,) of the
+    whole stream; the loudest channel is used. None = the average of all channels.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Timeline:
         self._counts_samples = bool(stream.rate) and stream.time_base == Fraction(1, stream.rate)
         self._kind: tuple[str, str, int] | None = None  # sample format, layout and rate of the last frame
         self._resampler: av.AudioResampler | None = None
-        self._sound = bytearray()  # samples as float32: grows in place, an hour is not held twice
+        self._sound = bytearray()  # samples as float32: grows in place, to keep memory low
         self._gaps: list[list[int]] = []  # first sample, number of samples
-        self._clock = self._origin = 0.0  # seconds: where the sound so far ends, and where sample 0 would lie
+        self._clock = self._origin = 0.0  # seconds: end of the sound so far, and time of sample 0
         self._energies: list[tuple[float, float]] = []  # of each chunk: its mix, its average channel
 
     @property
     def seconds(self) -> float:
-        """How long the sound so far is."""
+        """Duration of the sound so far."""
         return self._count / SAMPLING_RATE
 
     @property
@@ -84,11 +84,11 @@ class Timeline:
 
     @property
     def cancels(self) -> bool:
-        """Whether averaging loses sound: channels that are each other's inverse."""
+        """Whether averaging cancels sound: inverse channels."""
         return cancels(*np.array(self._energies).reshape(-1, 2).T)
 
     def gap_before(self, frame: av.AudioFrame) -> float:
-        """Seconds that were lost between the sound so far and a frame, 0 where it follows."""
+        """Seconds lost between the sound so far and a frame, 0 where it is contiguous."""
         if frame.time is None or self.start_seconds is None or not self._timed:
             return 0.0
         low, high = GAP_LIMITS
@@ -98,7 +98,7 @@ class Timeline:
         return 0.0 if self._may_restart and ahead > RESTART_SECONDS else ahead
 
     def add(self, frame: av.AudioFrame) -> None:
-        """Lay the next frame where its time says."""
+        """Append the next frame at its time."""
         if self.start_seconds is None:
             self.start_seconds = self._clock = self._origin = frame.time or 0.0
         self._follow_clock(frame)
@@ -106,10 +106,10 @@ class Timeline:
         if kind != self._kind:
             self._flush()
             if self._kind and self._kind[2] != frame.sample_rate and self._counts_samples:
-                self._timed = False  # times in samples of the rate before
+                self._timed = False  # times in samples of the previous rate
             self._kind = kind
         self._clock += frame.samples / frame.sample_rate
-        frame.pts = None  # jitter of the timestamps is not sound
+        frame.pts = None  # timestamp jitter
         self._resampler = self._resampler or av.AudioResampler(format="fltp", rate=SAMPLING_RATE)
         self._keep(self._resampler.resample(frame))
 
@@ -119,7 +119,7 @@ class Timeline:
         return np.frombuffer(self._sound, np.float32)
 
     def _follow_clock(self, frame: av.AudioFrame) -> None:
-        """Lay silence in the place of what was lost; follow a clock that begins again."""
+        """Insert silence for lost sound; follow a restarted clock."""
         if frame.time is None or not self._timed:
             return
         if gap := self.gap_before(frame):
@@ -136,7 +136,7 @@ class Timeline:
             self._clock, self._origin = frame.time, self._origin + jump
 
     def _take_back(self, seconds: float) -> None:
-        """Shorten the last gap where it is so near that the clock had only jumped there and back."""
+        """Shorten the last gap if the clock had only jumped there and back."""
         first, silence = self._gaps[-1]
         if self._clock - self._origin - (first + silence) / SAMPLING_RATE > HASTY_SECONDS:
             return
@@ -148,7 +148,7 @@ class Timeline:
             self._gaps.pop()
 
     def _flush(self) -> None:
-        """Take what the resampler holds back; what comes next begins anew."""
+        """Flush the resampler."""
         if self._resampler:
             self._keep(self._resampler.resample(None))
         self._resampler = None
@@ -163,10 +163,10 @@ class Timeline:
             self._sound += np.ascontiguousarray(chunk, np.float32).tobytes()
 
     def _average(self, channels: np.ndarray) -> np.ndarray:
-        """The mean of all channels; FFmpeg's own downmix of float sound is louder than its parts."""
+        """The mean of all channels; FFmpeg's own downmix of float samples can exceed full scale."""
         if len(channels) == 1:
             return channels[0]
-        with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused later
+        with np.errstate(over="ignore", invalid="ignore"):  # non-finite samples are refused later
             mix, energies = channels.mean(axis=0), np.square(channels, dtype=np.float64).sum(axis=1)
             self._energies.append((float(mix @ mix), float(energies.mean())))
             self.channel_energies[: len(channels)] += energies

@@ -1,4 +1,4 @@
-"""Curves of a recording at their own times: rows may begin late, come unevenly, or be missing."""
+"""Curves of a recording at their own times: rows may start late, be uneven, or be missing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bilabial.errors import UserError
 from bilabial.hub.frames_bilabial import check_fps
 from bilabial.io.timecodes import interval_of_times, rising_times, standard_fps
 
-MAX_STEP, MAX_STEP_SECONDS = 2.5, 0.06  # between rows, in usual ones and at least; longer ones are holes
-ON_GRID_SECONDS = 1e-3  # rows nearer to a frame's time are that frame: clocks are no better
-OVERSHOOT, UNDERSHOOT = 1.5, -0.2  # what solvers write beyond 0..1; it is clipped
-PERCENT = (5.0, 101.0)  # between them the largest of curves in percent
+MAX_STEP, MAX_STEP_SECONDS = 2.5, 0.06  # in usual intervals and at least; longer ones are holes
+ON_GRID_SECONDS = 1e-3  # rows closer to a frame's time are that frame
+OVERSHOOT, UNDERSHOOT = 1.5, -0.2  # values of solvers beyond 0..1; they are clipped
+PERCENT = (5.0, 101.0)  # range of the maximum of curves in percent
 LATEST_START_SECONDS = 3600.0
-MIN_COVERED = 0.05  # of a recording's time; one with longer holes is two recordings
+MIN_COVERED = 0.05  # maximal share of a hole in a recording
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """N rows of C curves. Frames are read from it at any time.
+    """N rows of C curves, readable at any time.
 
     names: of ARKIT_BLENDSHAPES. times: (N,) float64 seconds, strictly rising, 0 = where the recording's clock
     begins; the first row may be later. values: (N, C) float64 in 0..1. fps: of rows, none missing.
@@ -37,10 +37,10 @@ class Track:
         return _interpolate(self.times, self.values, times)
 
     def seen(self, times: np.ndarray) -> np.ndarray:
-        """(T,) bool: whether rows tell about a time; not before them, after them, and in holes.
+        """(T,) bool: whether rows cover a time; False before, after, and in holes.
 
-        A row tells about what lies up to the next one. Where that is more than MAX_STEP intervals away, it
-        tells about half an interval; the last one about a whole.
+        A row covers the time up to the next one. Where that is more than MAX_STEP intervals away, it covers
+        half an interval; the last one covers a whole one.
         """
         row = np.searchsorted(self.times, times + 1e-6, side="right") - 1
         interval, steps = 1.0 / self.fps, np.append(np.diff(self.times), 0.0)
@@ -60,8 +60,8 @@ class Track:
 def track_of_rows(names: Sequence[str], values: np.ndarray, times: np.ndarray) -> Track:
     """A Track of rows (N, C) at times (N,) seconds, NaN where a row's time is not known.
 
-    Values in percent become 0..1. Raises UserError for fewer than two rows, times that do not tell when the
-    rows were, rates outside 1..240, and values of another range.
+    Values in percent become 0..1. Raises UserError for fewer than two rows, ambiguous times, rates outside
+    1..240, and values of another range.
     """
     values = in_unit_range(names, values)
     if len(values) < 2:
@@ -83,10 +83,10 @@ def even_track(names: Sequence[str], values: np.ndarray, fps: float) -> Track:
 
 
 def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
-    """Curves (N, C) in 0..1, given so or in percent; a little beyond is clipped.
+    """Curves (N, C) in 0..1, from 0..1 or percent; small excess is clipped.
 
-    Curves are in percent where the largest of most rows is above OVERSHOOT. Raises UserError for numbers
-    that are not finite, and for those of another range.
+    Curves are in percent where the maximum of most rows is above OVERSHOOT. Raises UserError for numbers that
+    are not finite, and for those of another range.
     """
     if not np.isfinite(values).all():
         raise UserError("curves_not_finite")

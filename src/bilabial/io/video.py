@@ -1,6 +1,6 @@
-"""Pictures in: the frames of a video with the times at which players show them.
+"""Video input: the frames of a video with their presentation times.
 
-Presentation timestamps say when each was shown, so variable and fractional frame rates come out right.
+With presentation timestamps, variable and fractional frame rates are correct.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ MAX_PIXELS = 4096 * 4096  # of a picture; each takes 50 MB as RGB, and decoders 
 def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (presentation time in seconds, (height, width, 3) uint8 RGB) of the first video stream.
 
-    Frames are as players show them: a telephone held upright films lying and notes how to turn the picture.
-    quarter_turns: counterclockwise, more of them. Damaged packets are passed over, as FFmpeg does. Raises
-    UserError, a ValueError, where nothing can be decoded.
+    The rotation noted by phones is applied, as players do. quarter_turns: counterclockwise, more of them.
+    Damaged packets are skipped, as FFmpeg does. Raises UserError, a ValueError, where nothing can be decoded.
     """
     with open_media(source) as container:
         if not container.streams.video:
@@ -54,7 +53,7 @@ def _check_size(picture: VideoStream | VideoFrame, source: str | Path | bytes) -
 def _decoded(
     container: InputContainer, stream: VideoStream, errors: list[FFmpegError]
 ) -> Iterator[VideoFrame]:
-    """The frames that can be decoded; `errors` takes what stood in the way of others."""
+    """The decodable frames; `errors` collects the errors of others."""
     packets = container.demux(stream)
     while True:
         try:
@@ -71,7 +70,7 @@ def _decoded(
 
 
 def decoded_share(source: str | Path | bytes, times: np.ndarray) -> float:
-    """How much of the declared length lies before the end of the last image, 0..1; 1 where none is declared.
+    """Share of the declared length before the end of the last image, 0..1; 1 without a declared length.
 
     times: (N,) seconds of the images, on the container's clock.
     """
@@ -86,7 +85,7 @@ def decoded_share(source: str | Path | bytes, times: np.ndarray) -> float:
 
 
 def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long a video stream says it lasts, 0 where it does not say.
+    """Declared duration of a video stream, 0 without one.
 
     Matroska has no such field; FFmpeg and mkvmerge write the tag DURATION, as 00:00:03.000000000.
     """
@@ -119,5 +118,5 @@ def blend_frames(
             k += 1
         previous, interval = (time, image), time - previous[0] if previous else 0.0
     while previous and k / fps < min(previous[0] + interval, duration_seconds or np.inf) - 1e-6:
-        yield start_seconds + k / fps, previous[1]  # the last image stays as long as the one before it did
+        yield start_seconds + k / fps, previous[1]  # the last image lasts as long as the previous one
         k += 1

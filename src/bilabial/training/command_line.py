@@ -1,4 +1,4 @@
-"""What every script of train/ does: parse the command line, call one function, print what it logs."""
+"""Shared by all scripts of train/: parse the command line, call one function, print its log."""
 
 import logging
 import sys
@@ -12,14 +12,14 @@ Arguments = TypeVar("Arguments")
 
 
 def run(arguments: type[Arguments], function: Callable[[Arguments], object], prefix: str = "") -> None:
-    """Call `function` with the command line as `arguments`, a dataclass. prefix: of an error's sentence."""
+    """Call `function` with the command line as a dataclass. prefix: put before error messages."""
     with exit_with_errors(prefix):
         function(HfArgumentParser(arguments).parse_args_into_dataclasses()[0])
 
 
 @contextmanager
 def exit_with_errors(prefix: str = "") -> Iterator[None]:
-    """Print what the package logs, and end the process with the sentence of an error that a user can mend."""
+    """Print the package's log, and exit with the message of an error that a user can fix."""
     log_to_stdout()
     try:
         yield

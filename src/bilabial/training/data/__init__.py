@@ -1,1 +1,1 @@
-"""The data set: its schema, what is read into it, and rows made into training windows."""
+"""The data set: schema, corpus readers, priors, quality, and training windows."""

@@ -1,11 +1,10 @@
-"""What is done to training windows so that the model hears speech and not one recording of one person.
+"""Augmentation of training windows.
 
-The order is that of the world: mouth, room, other sounds, line, level. Every change keeps its time: a label
-that was right before it is right after it. A window's changes are drawn where it is cut (`draw_changes`, in
-`bilabial.data`) and made a batch at a time where the model runs, on the CPU or on a GPU (`augment`): they are
-tensors of (B, S) sounds and (B,) numbers. What says how a face moves (tempo) is done where windows are cut.
-There is no pitch shift of its own: tempo scales pitch and formants together and the formant warp moves
-formants alone, so that both reach every pitch with every vocal tract, and the labels follow the tempo.
+The order is physical: mouth, room, other sounds, line, level. No change shifts time, so labels stay valid. A
+window's changes are drawn when it is cut (`draw_changes`, in `bilabial.data`) and applied to a batch on the
+model's device (`augment`), on (B, S) sounds and (B,) numbers. Tempo, which also changes the labels, is
+applied when windows are cut. There is no separate pitch shift: tempo scales pitch and formants together, the
+formant warp moves formants alone, and together they cover all combinations of pitch and vocal tract.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from bilabial.hub.loudness_bilabial import (
 )
 
 LOWEST_HZ = 20.0  # of coloured noise
-HUM_HZ = (50.0, 60.0, 100.0, 120.0)  # mains and twice it, on both sides of the Atlantic
+HUM_HZ = (50.0, 60.0, 100.0, 120.0)  # mains frequency and its double, in Europe and America
 NUM_HARMONICS = 8
 TELEPHONE_HZ, TELEPHONE_BAND_HZ = 8000, (300.0, 3400.0)
 MU = 255.0  # ITU-T G.711
 FIRST_REFLECTION_SAMPLES = 32  # 2 ms, some 0.7 m more than the direct path
 CODEC_FRAME_SAMPLES = 320  # 20 ms, as Opus and AMR
-CODEC_NEIGHBOURS = 8  # bins on each side, 400 Hz, within which a peak hides what is far below it
+CODEC_NEIGHBOURS = 8  # bins on each side, 400 Hz, within which a peak masks quieter bins
 MASKED_DB, CODEC_STEP_DB = 20.0, 3.0
-SOFTEST_DB = 20.0  # a window this far below speech is a pause: noise is not drawn any softer for it
+SOFTEST_DB = 20.0  # a window this far below speech is a pause: its noise is not scaled down any further
 GATE_DB = -25.0  # below the speech level
 SIREN_SHARE = 0.2  # of synthetic music
 MAX_TURNS, MAX_KNOCKS = 64, 8  # of a gusty noise and of knocks in a window
@@ -44,42 +43,43 @@ MAX_TURNS, MAX_KNOCKS = 64, 8  # of a gusty noise and of knocks in a window
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training windows are changed. Ranges are uniform; shares are of the windows, or as said."""
+    """Parameters of the augmentation. Ranges are uniform; shares are of the windows."""
 
     speed_ratio: tuple[float, float] = (0.82, 1.22)  # tempo and pitch; the labels follow
     formant_ratio: tuple[float, float] = (0.78, 1.28)  # vocal-tract length: men, women, children
-    gate_share: float = 0.2  # lose everything quieter than speech, as behind a noise gate
+    gate_share: float = 0.2  # everything quieter than speech is muted, as by a noise gate
     reverb_share: float = 0.4
-    t60_seconds: tuple[float, float] = (0.1, 0.8)  # a car to a hall
-    direct_to_reverb_db: tuple[float, float] = (-3.0, 15.0)  # across the room to a headset
+    t60_seconds: tuple[float, float] = (0.1, 0.8)  # from a car to a hall
+    direct_to_reverb_db: tuple[float, float] = (-3.0, 15.0)  # from across the room to a headset
     noise_share: float = 0.5  # white to brown
     noise_snr_db: tuple[float, float] = (0.0, 30.0)
     babble_share: float = 0.2
     num_babblers: tuple[int, int] = (3, 6)
-    babble_snr_db: tuple[float, float] = (0.0, 30.0)  # drawn denser towards the high end: 3 % below 5 dB
-    music_share: float = 0.15  # have music behind the speech instead of voices, at the same levels
+    babble_snr_db: tuple[float, float] = (0.0, 30.0)  # skewed to the high end: 3 % below 5 dB
+    music_share: float = 0.15  # share with music instead of voices, at the same levels
     hum_share: float = 0.1  # mains and fans
     hum_snr_db: tuple[float, float] = (0.0, 30.0)
     tilt_db_per_octave: tuple[float, float] = (-4.0, 4.0)  # microphones; before the noise, whose SNR holds
     clip_share: float = 0.1
-    clip_db: tuple[float, float] = (0.0, 9.0)  # over the window's own peak
+    clip_db: tuple[float, float] = (0.0, 9.0)  # above the window's own peak
     telephone_share: float = 0.1
     codec_share: float = 0.15
     codec_band_hz: tuple[float, float] = (3400.0, 8000.0)
     gain_db: tuple[float, float] = (-12.0, 6.0)
-    quiet_share: float = 0.1  # take the next range instead: passages far below the clip's level
+    quiet_share: float = 0.1  # share that uses the next range: passages far below the clip's level
     quiet_gain_db: tuple[float, float] = (-30.0, -12.0)
-    silence_share: float = 0.1  # are no speech at all, over a face at rest
+    silence_share: float = 0.1  # share without any speech, with a face at rest
     music_alone_share: float = 0.4  # of those are music, tones and sirens
     digital_share: float = 0.25  # of those are zeros
-    lifted_share: float = 0.4  # of the others lie at speech level, where normalisation takes noise alone
+    lifted_share: float = 0.4  # of the others are at speech level, where normalization puts pure noise
     silence_level_db: tuple[float, float] = (-70.0, -20.0)  # of the rest, in dB below full scale
 
 
 class Changes(NamedTuple):
-    """What is done to one window, as numbers; in a batch (B,) each.
+    """The changes of one window as numbers; in a batch (B,) each.
 
-    Yes and no are 1 and 0; what is left out has a T60 of 0, an infinite SNR, a band of 0 Hz or clips nothing.
+    Booleans are 1 and 0; a step that is skipped has a T60 of 0, an infinite SNR, a band of 0 Hz or no
+    clipping.
     """
 
     silence: float
@@ -97,13 +97,13 @@ class Changes(NamedTuple):
     hum_hz: float
     hum_snr_db: float
     num_babblers: float
-    music: float  # what is heard besides the speaker is music, no voices
+    music: float  # the background is music, not voices
     babble_snr_db: float
     clip_db: float
     telephone: float
     codec_band_hz: float
     gain_db: float
-    seed: float  # a whole number that float32 holds: of all noise in the window
+    seed: float  # integer that float32 holds exactly: seed of all noise in the window
 
 
 def draw_changes(ranges: Augmentation, rng: np.random.Generator) -> Changes:
@@ -157,7 +157,7 @@ def augment(
     or music, at any level. changes: (B, K), the fields of `Changes`. The same window gives the same sound in
     any batch.
     """
-    drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, where it is known at once which rows they are
+    drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, to avoid a device synchronization
     white = white_noise(drawn.seed, sounds.shape[1] + SAMPLING_RATE, sounds.device)
     white, room_noise = white.split([sounds.shape[1], SAMPLING_RATE], dim=1)
     before_db = heard_level_db(sounds)
@@ -172,7 +172,7 @@ def augment(
     heard = _change(heard, drawn.telephone > 0, telephone)
     heard = _change(heard, drawn.codec_band_hz > 0, lossy_codec, drawn.codec_band_hz)
     gain_db = before_db - heard_level_db(heard) + drawn.gain_db.to(heard.device)
-    level_db = speech_level_db(heard)  # clips are level-normalised last, quiet ones are not
+    level_db = speech_level_db(heard)  # clips are level-normalized last, quiet ones are not
     lifted = (drawn.lifted.to(heard.device) > 0) | (level_db > SPEECH_LEVEL_DB)
     unspoken_db = torch.where(lifted & (level_db > SILENCE_LEVEL_DB), SPEECH_LEVEL_DB - level_db, 0.0)
     gain_db = torch.where(drawn.silence.to(heard.device) > 0, unspoken_db, gain_db)
@@ -182,7 +182,9 @@ def augment(
 def _change(
     sounds: torch.Tensor, which: torch.Tensor, change: Callable, *numbers: torch.Tensor
 ) -> torch.Tensor:
-    """A batch with some rows changed. which: (B,) bool on the CPU; numbers: (B,) or (B, ...) each."""
+    """A batch with a function applied to some rows. which: (B,) bool on the CPU; numbers: (B,) or (B, ...)
+    each.
+    """
     rows = which.nonzero()[:, 0]
     if not len(rows):
         return sounds
@@ -204,9 +206,9 @@ def white_noise(seeds: torch.Tensor, num_samples: int, device: torch.device | st
 def among_noises(
     sounds: torch.Tensor, voices: torch.Tensor, white: torch.Tensor, drawn: Changes
 ) -> torch.Tensor:
-    """Speech (B, S) and what else is heard, each so many dB below the speech level of the window.
+    """Speech (B, S) plus background, each so many dB below the speech level of the window.
 
-    voices: (B, S), who babbles. white: (B, S) noise. drawn: (B,) each, on the CPU.
+    voices: (B, S) of babble or music. white: (B, S) noise. drawn: (B,) each, on the CPU.
     """
     level_db = heard_level_db(sounds)
     added = torch.zeros_like(sounds)
@@ -230,7 +232,7 @@ def among_noises(
 def _unspoken(
     sounds: torch.Tensor, voices: torch.Tensor, white: torch.Tensor, *drawn: torch.Tensor
 ) -> torch.Tensor:
-    """Zeros, a fan, noise or music (voices) instead of sounds (B, S), at the level that was drawn."""
+    """Silence, a fan, noise or music (voices) instead of sounds (B, S), at the drawn level."""
     own = Changes(*drawn)
     level_db = own.silence_level_db
     noise = coloured_noise(white, own.noise_slope_db, level_db)
@@ -252,7 +254,8 @@ def _unspoken(
 def draw_music(rng: np.random.Generator, num_samples: int) -> np.ndarray:
     """Notes, chords and beats, or a siren: (S,) float32. Synthetic, so that training needs no recordings.
 
-    Tones between 55 and 1760 Hz, one to four at once, from a flute's to a saw's spectrum, plucked or held.
+    Tones between 55 and 1760 Hz, one to four at once, from a flute-like to a sawtooth spectrum, plucked or
+    held.
     """
     times = np.arange(num_samples) / SAMPLING_RATE
     if rng.random() < SIREN_SHARE:
@@ -274,13 +277,13 @@ def draw_music(rng: np.random.Generator, num_samples: int) -> np.ndarray:
 
 
 def _tone(rng: np.random.Generator, frequencies: np.ndarray) -> np.ndarray:
-    """A tone of frequencies (S,) in Hz, overdriven to have some harmonics: (S,) float32."""
+    """A tone of frequencies (S,) in Hz, distorted for harmonics: (S,) float32."""
     phase = 2 * np.pi * np.cumsum(frequencies) / SAMPLING_RATE + rng.uniform(0.0, 2 * np.pi)
     return np.tanh(rng.uniform(0.2, 4.0) * (np.sin(phase) + rng.uniform(0.0, 0.7))).astype(np.float32)
 
 
 def gusts(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
-    """How loud wind or traffic is: (B, S) in 0..1, with 2 to 10 random turns a second.
+    """Envelope of wind or traffic noise: (B, S) in 0..1, with 2 to 10 random turns a second.
 
     chances: (B, MAX_TURNS + 1) uniform; the first says how many turns, the others how loud it is at each.
     """
@@ -294,7 +297,7 @@ def gusts(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
 
 
 def knocks(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
-    """How loud keys, clicks or steps are: (B, S) in 0..1, up to 8 sudden starts that die away in 5 to 50 ms.
+    """Envelope of keys, clicks or steps: (B, S) in 0..1, up to 8 onsets that decay within 5 to 50 ms.
 
     chances: (B, 2 MAX_KNOCKS + 1) uniform: the decay, when each starts, and how loud it is, the softest not.
     """
@@ -333,7 +336,7 @@ def fan(white: torch.Tensor, hum_hz: torch.Tensor, level_db: torch.Tensor) -> to
 
 
 def babble(together: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
-    """Voices at once (B, S), with a speech level of `level_db` (B,); pauses of all are not made loud."""
+    """Voices at once (B, S), with a speech level of `level_db` (B,); a common pause is not amplified."""
     quietest_db = SPEECH_LEVEL_DB - 2 * SOFTEST_DB
     return together * 10 ** ((level_db - speech_level_db(together).clamp(min=quietest_db)) / 20)[:, None]
 
@@ -341,7 +344,7 @@ def babble(together: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
 def speech_level_db(sounds: torch.Tensor) -> torch.Tensor:
     """Level of the loud 20 ms frames of (B, S), in dB below full scale: (B,), -inf for digital silence.
 
-    As `loudness_bilabial.speech_level_db` of each, but for what is left after the last whole frame.
+    As `loudness_bilabial.speech_level_db` of each, except for the samples after the last whole frame.
     """
     count = max(1, sounds.shape[1] // LEVEL_FRAME_SAMPLES)
     power = (sounds[:, : count * LEVEL_FRAME_SAMPLES] ** 2).unflatten(1, (count, -1)).mean(dim=2)
@@ -350,7 +353,7 @@ def speech_level_db(sounds: torch.Tensor) -> torch.Tensor:
 
 
 def heard_level_db(sounds: torch.Tensor) -> torch.Tensor:
-    """Speech level (B,) in dB below full scale, of a pause the least that noise is measured by."""
+    """Speech level (B,) in dB below full scale, at least the level that noise in pauses is relative to."""
     return speech_level_db(sounds).clamp(min=SPEECH_LEVEL_DB - SOFTEST_DB)
 
 
@@ -363,14 +366,14 @@ def at_level(sounds: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
 def reverberate(
     sounds: torch.Tensor, white: torch.Tensor, t60_seconds: torch.Tensor, direct_to_reverb_db: torch.Tensor
 ) -> torch.Tensor:
-    """(B, S) in rooms: the sound itself, undelayed, and from 2 ms on noise that decays by 60 dB in T60.
+    """(B, S) in rooms: the direct sound, undelayed, plus noise from 2 ms on that decays by 60 dB in T60.
 
-    The impulse responses have a power of 1. Polack (1988), "La transmission de l'énergie sonore dans les
+    The impulse responses have unit energy. Polack (1988), "La transmission de l'énergie sonore dans les
     salles". white: (B, N) noise, as long as the longest T60.
     """
     response = room_response(white, t60_seconds, direct_to_reverb_db)
     size = sounds.shape[1] + response.shape[1]
-    size += -size % 512  # a length that is fast to transform
+    size += -size % 512  # a fast FFT length
     wet = torch.fft.irfft(torch.fft.rfft(sounds, size) * torch.fft.rfft(response, size), size)
     return wet[:, : sounds.shape[1]]
 
@@ -427,13 +430,13 @@ def gate(sounds: torch.Tensor) -> torch.Tensor:
 
 
 def clipped(sounds: torch.Tensor, over_db: torch.Tensor) -> torch.Tensor:
-    """(B, S) so much louder (B,) than a recorder takes whose full scale the loudest sample just reached."""
+    """(B, S) amplified by (B,) beyond full scale and clipped; before, the loudest sample is at full scale."""
     peak = sounds.abs().amax(dim=1, keepdim=True).clamp(min=1e-9)
     return (sounds / peak * 10 ** (over_db[:, None] / 20)).clamp(-1.0, 1.0)
 
 
 def _overdriven(sounds: torch.Tensor, over_db: torch.Tensor) -> torch.Tensor:
-    """`clipped`, as loud as before."""
+    """`clipped`, at the original level."""
     peak = sounds.abs().amax(dim=1, keepdim=True)
     return clipped(sounds, over_db) * peak * 10 ** (-over_db[:, None] / 20)
 
@@ -454,10 +457,10 @@ def telephone(sounds: torch.Tensor) -> torch.Tensor:
 
 
 def lossy_codec(sounds: torch.Tensor, band_hz: torch.Tensor) -> torch.Tensor:
-    """An imitation of what MP3, Opus and the like take from (B, S), without their delay.
+    """An imitation of the losses of MP3, Opus and the like on (B, S), without their delay.
 
     In frames of 20 ms, bins more than 20 dB below the largest within 400 Hz and all above `band_hz` (B,) are
-    zero, other magnitudes are multiples of 3 dB. No codec's own tables, noise filling or stereo.
+    zero, other magnitudes are multiples of 3 dB. No codec-specific tables, noise filling or stereo.
     """
     size, hop = CODEC_FRAME_SAMPLES, CODEC_FRAME_SAMPLES // 4
     window = torch.hann_window(size, device=sounds.device)

@@ -1,8 +1,7 @@
-"""Takes that are there twice, also re-encoded: told by prints of their sound and of their face.
+"""Duplicate takes, also re-encoded ones, found by fingerprints of sound and face.
 
-A print is the course of the sound's bands, or of the face's coefficients, over 64 stretches of a take. Those
-of two copies correlate, whatever their bit rate, frame rate or size. A copy that was cut differently is not
-found.
+A fingerprint holds the sound's frequency bands, or the face's coefficients, over 64 segments of a take. Those
+of two copies correlate at any bit rate, frame rate or size. A copy that was cut differently is not found.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from bilabial.io.capture import Capture
 NUM_STRETCHES = 64
 FRAME_SAMPLES = 320  # 20 ms of sound
 BAND_EDGES_HZ = np.geomspace(100.0, 6000.0, 9)
-SOUND_RANGE_DB = 40.0  # below the loudest; what is softer an encoder may throw away
-LEAST_SPREAD = 0.01  # of a coefficient that counts in a print
-# What MediaPipe sees best of mouth, lids, gaze and brows
+SOUND_RANGE_DB = 40.0  # below the loudest; encoders may drop what is softer
+LEAST_SPREAD = 0.01  # of a coefficient that counts in a fingerprint
+# The channels of mouth, lids, gaze and brows that MediaPipe captures best
 CHANNELS = (
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthStretchLeft",
     "mouthLowerDownLeft", "mouthUpperUpLeft", "eyeBlinkLeft", "eyeLookInLeft", "eyeLookUpLeft", "browInnerUp",
@@ -57,7 +56,7 @@ def prints_of(waveform: np.ndarray, capture: Capture) -> Prints:
 
 
 def find_doubles(prints: Sequence[Prints]) -> dict[int, Double]:
-    """The takes that are copies of one earlier in the sequence, by place; of several, the likest.
+    """The takes that are copies of one earlier in the sequence, by place; of several, the most similar.
 
     Only takes of the same length are compared, each with all of them: the work grows with the square.
     """
@@ -78,9 +77,9 @@ def find_doubles(prints: Sequence[Prints]) -> dict[int, Double]:
 
 
 def _bands(waveform: np.ndarray) -> np.ndarray:
-    """Level of eight bands in dB, over the softest that counts and against their mean: (frames, 8).
+    """Level of eight bands in dB, above the softest level that counts, minus their mean: (frames, 8).
 
-    The mean is the loudness, in whose course two sentences of a speaker are too much alike.
+    The mean is the loudness, which is too similar between sentences of a speaker.
     """
     count = max(1, len(waveform) // FRAME_SAMPLES)
     padded = np.pad(waveform, (0, max(0, FRAME_SAMPLES - len(waveform))))[: count * FRAME_SAMPLES]
@@ -93,7 +92,7 @@ def _bands(waveform: np.ndarray) -> np.ndarray:
 
 
 def _packed(values: np.ndarray) -> str:
-    """The print of a course (T, N): means over 64 stretches, against the take's mean, as int8 in base64."""
+    """The fingerprint of curves (T, N): means over 64 segments minus the take's mean, as int8 in base64."""
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     edges = np.linspace(0.0, len(values), NUM_STRETCHES + 1)
     left = np.minimum(edges.astype(int), len(values) - 1)
@@ -104,6 +103,6 @@ def _packed(values: np.ndarray) -> str:
 
 
 def _unpacked(text: str) -> np.ndarray:
-    """A vector of length 1, or of zeros."""
+    """The vector scaled to length 1; zeros stay zeros."""
     vector = np.frombuffer(base64.b64decode(text), np.int8).astype(np.float32)
     return vector / max(np.linalg.norm(vector), 1.0)

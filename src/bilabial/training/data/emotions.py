@@ -1,9 +1,8 @@
-"""What an emotion looks like: the corpora's labels, and a documented prior of facial actions on speech.
+"""Emotions: labels of corpora, and a documented prior of facial actions that is added to speech.
 
-Captured emotional speech is better than any prior; where a data set has it, its faces are used as they are.
-Captures of neutral speech are given an expression here, so that a model can learn what an emotion does to a
-talking face: `express` adds the facial actions of an emotion to captured coefficients and lets speech win
-wherever the two want the same lips. A smile widens a vowel; it never opens a p.
+Where a data set has captured emotional speech, its faces are used unchanged. To captures of neutral speech
+`express` adds the facial actions of an emotion. Where both use the same lips, speech has priority: a smile
+widens a vowel, but never opens a p.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bilabial.hub.lips_bilabial import lip_distance, set_lip_distance
 
 Meaning = TypeVar("Meaning", str, float)
 
-# Labels of the field's corpora -> ours.
+# Labels of public corpora -> our names.
 CORPUS_EMOTIONS = {
     "RAVDESS": {
         "01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fearful",
@@ -39,14 +38,13 @@ CORPUS_EMOTIONS = {
     },
     "EmoDB": {
         "N": "neutral", "L": "calm", "F": "happy", "T": "sad", "W": "angry", "A": "fearful", "E": "disgusted",
-    },  # L is boredom: of our names calm is the nearest in arousal
+    },  # L is boredom, closest to calm in arousal
 }  # fmt: skip
 
-# How strongly a corpus's label says that its emotion is shown -> our intensity, 0 to MAX_INTENSITY. 1 is what
-# people show who are asked for the emotion and no more: to RAVDESS (01) and MEAD (level 2) that is the normal
-# one, CREMA-D had most takes played without a level (XX, in one name X), and other corpora have no levels.
-# Weak, meant to be just visible, is half of it. Strong is the most that actors were asked for: our most.
-# Neutral, which MEAD has at level 1 alone, is the origin at any intensity.
+# Levels of corpora -> our intensity, 0 to MAX_INTENSITY. 1 is an emotion acted without a stated level:
+# "normal" in RAVDESS (01) and MEAD (level 2), most takes of CREMA-D (XX, in one name X), all of other
+# corpora. Weak, meant to be just visible, is 0.5; strong is the maximum. Neutral, which MEAD has at level 1
+# only, is the origin at any intensity.
 CORPUS_INTENSITIES = {
     "RAVDESS": {"01": 1.0, "02": 1.5},
     "MEAD": {"level_1": 0.5, "level_2": 1.0, "level_3": 1.5},
@@ -63,9 +61,9 @@ ACTION_UNITS = {
 }  # fmt: skip
 
 # Action units of an emotion with their strength at intensity 1; intensity 1.5 takes the strongest to 0.98.
-# Which units: EMFACS (Friesen, Ekman 1983) and the units that Du, Tao, Martinez (2014, PNAS 111, E1454,
-# table 1) found in most faces; contempt: Matsumoto, Ekman (2004); calm: contentment of Cordaro et al. (2018,
-# Emotion 18, 75). How strong: ours, for faces that talk (about FACS intensity C).
+# Which units: EMFACS (Friesen, Ekman 1983) and the units that Du, Tao, Martinez (2014, PNAS 111, E1454, table
+# 1) found in most faces; contempt: Matsumoto, Ekman (2004); calm: contentment of Cordaro et al. (2018,
+# Emotion 18, 75). The strengths are our choice, for talking faces (about FACS intensity C).
 EMOTION_UNITS: dict[str, dict[int, float]] = {
     "neutral": {},
     "calm": {12: 0.2, 43: 0.18},
@@ -79,8 +77,8 @@ EMOTION_UNITS: dict[str, dict[int, float]] = {
 }
 # The left half of a face shows posed emotion a little more (Borod et al. 1997); contempt is one-sided.
 LEFT_RIGHT = dict.fromkeys(EMOTIONS, (1.05, 0.95)) | {"contempt": (1.25, 0.1)}
-# How much further the mouth opens in speech: aroused speakers articulate more, sad ones less (Kienast,
-# Sendlmeier 2000, on EmoDB's voices). Ours in size.
+# Factor of the mouth's opening in speech: aroused speakers articulate more, sad ones less (Kienast,
+# Sendlmeier 2000, on EmoDB's voices). The sizes are our choice.
 OPENING = {
     "neutral": 1.0, "calm": 0.95, "happy": 1.1, "sad": 0.88, "angry": 1.15, "fearful": 1.05,
     "disgusted": 1.0, "surprised": 1.2, "contempt": 0.95,
@@ -93,9 +91,9 @@ CORNERS = tuple(
     f"mouth{kind}{side}" for kind in ("Smile", "Frown", "Dimple", "Stretch") for side in ("Left", "Right")
 )
 ROUNDING = ("mouthPucker", "mouthFunnel")
-OPEN_DISTANCE = 0.12  # lip units, 4.5 mm: from here on lips are free to part further
-PARTED_WHEN_CLOSED = 0.2  # of a raised lip, that shows while the lips are closed
-TENSION_SECONDS = 0.3  # over which pressed and raised lips follow the opening: no twitch at every p
+OPEN_DISTANCE = 0.12  # lip units, 4.5 mm: above this, lips may open further
+PARTED_WHEN_CLOSED = 0.2  # share of a raised lip that remains while the lips are closed
+TENSION_SECONDS = 0.3  # smoothing of pressed and raised lips, so that they do not twitch at every p
 LEFT_TO_ROUNDING = 0.3  # of the corners' action, at full rounding
 FULL_ROUNDING = 0.5  # pucker + funnel of a clearly rounded vowel
 
@@ -119,11 +117,11 @@ PRIOR_BLENDSHAPES = tuple(
 
 
 def express(coefficients: np.ndarray, weights: np.ndarray, fps: float | None = None) -> np.ndarray:
-    """A talking face with an emotion: coefficients (T, 52) and emotion weights (E,) -> (T, 52), in 0..1.
+    """Add an emotion to a talking face: coefficients (T, 52) and emotion weights (E,) -> (T, 52), in 0..1.
 
-    fps: of the frames, over which lips are pressed and raised slowly; None = each is a face of its own. The
-    lips' distance is that of the speech, times what the emotion does to articulation; sealed lips stay
-    sealed. Zero weights change nothing.
+    fps: of the frames, for the smoothing of pressed and raised lips; None = independent frames. Lip distance
+    is that of the speech times the emotion's opening factor; sealed lips stay sealed. Zero weights change
+    nothing.
     """
     if not weights.any():
         return coefficients
@@ -138,7 +136,7 @@ def express(coefficients: np.ndarray, weights: np.ndarray, fps: float | None = N
 
 
 def _freedom(coefficients: np.ndarray, distance: np.ndarray, fps: float | None) -> np.ndarray:
-    """How far speech leaves each coefficient to the emotion: (T, 52) in 0..1."""
+    """Share of each coefficient that the emotion may set: (T, 52) in 0..1, 0 where speech needs it."""
     freedom = np.ones((len(coefficients), len(ARKIT_BLENDSHAPES)), np.float32)
     opened = np.clip(distance / OPEN_DISTANCE, 0.0, 1.0)
     if fps is not None:

@@ -1,7 +1,7 @@
-"""How good a take is: measures of its sound and its face, a mark for each, and a score.
+"""Quality of a take: measures of sound and face, a mark for each, and a score.
 
 Everything is a pure function of arrays. The limits were set on real clips and on the same clips made worse
-step by step (docs/design.md): a mark falls where the captured lips begin to suffer.
+step by step (docs/design.md): marks decrease where the captured lips begin to degrade.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from bilabial.io.levels import LOWEST_DB, clipped_share
 from bilabial.io.timeline import Gap
 
 STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips, at least 31 in frozen ones
-# Of 55 clips of 1 to 4 s, 1 agrees less with its own sound, of 573 pairs with another clip's 94 % do; of 22
-# longer clips 1, and all of 197 pairs (docs/design.md).
+# Below it are: of 55 clips of 1 to 4 s with their own sound 1, of 573 pairs with another clip's sound 95 %;
+# of 22 longer clips 1, of 197 pairs all (docs/design.md).
 CHANCE_R, CHANCE_SECONDS, LEAST_R = 0.6, 3.0, 0.4
 TOLD_GAPS = 5  # in a complaint; all are in the report
 
@@ -29,18 +29,18 @@ class Quality:
     """Measures of one take; None where there is nothing to measure, as the picture where there is no video.
 
     seconds: of sound. face_share: of the frames, with a face, 0..1. eye_distance: between the outer corners
-    of the eyes, pixels. jitter: how far landmarks on bone tremble from frame to frame, in eye distances.
+    of the eyes, pixels. jitter: noise of landmarks on rigid parts from frame to frame, in eye distances.
     brightest, darkest: 95th and 5th percentile of the face's brightness, 0..1; these four are medians over
     the frames. dead_channels: names of coefficients that the capture can see and that do not move.
-    av_offset_ms: how late the lips are; None also where the model's correlation has no clear peak. level_db:
-    of the loud stretches, dB below full scale. clipped_share: of the samples, at full scale.
-    opening: 95th percentile of the lip gap, in outer-eye distances. sealed_share: of the frames, with closed
-    lips. closures_per_second: how often they close. gaps: (start, length) in seconds of silence in the place
-    of lost packets. missing_seconds: by how much the sound ends before its declared end. decoded_share: of
-    the declared length of the video, with pictures. agreement: Pearson r of the lips and of what the model
-    predicts from the sound, at the best shift. offset_trust: in av_offset_ms, 0 to 1. audio_stream: the one
-    that was taken, counted from 0, None for a sound in a file of its own. num_audio_streams, num_faces: that
-    were compared. turned_degrees: by how much the pictures were turned counterclockwise.
+    av_offset_ms: how late the lips are; None also without a clear correlation peak. level_db: of the loud
+    stretches, dB below full scale. clipped_share: of the samples, at full scale. opening: 95th percentile of
+    the lip gap, in outer-eye distances. sealed_share: of the frames, with closed lips. closures_per_second:
+    how often they close. gaps: (start, length) in seconds of silence inserted for lost packets.
+    missing_seconds: by how much the sound ends before its declared end. decoded_share: of the declared length
+    of the video, with pictures. agreement: Pearson r of the lips with the model's prediction from the sound,
+    at the best shift. offset_trust: confidence in av_offset_ms, 0 to 1. audio_stream: index of the stream
+    used, None for a separate sound file. num_audio_streams, num_faces: numbers compared. turned_degrees:
+    counterclockwise rotation of the pictures.
     """
 
     seconds: float
@@ -68,7 +68,7 @@ class Quality:
 
     @property
     def notes(self) -> list[str]:
-        """What was chosen and done, in words; empty for one sound and one face that stands upright."""
+        """The choices made, in words; empty for one sound and one upright face."""
         several = self.num_audio_streams > 1
         notes = [f"audio stream {self.audio_stream} of {self.num_audio_streams}, counted from 0"] * several
         notes += [f"one of {self.num_faces} faces"] * (self.num_faces > 1)
@@ -77,19 +77,19 @@ class Quality:
 
     @property
     def compared(self) -> str:
-        """How much lips and sound were chosen from, in words."""
+        """The numbers of faces and audio streams compared, in words."""
         pairs = self.num_audio_streams * self.num_faces
         return f", the best of {pairs} pairs of face and audio stream" if pairs > 1 else ""
 
     @property
     def needed_agreement(self) -> float:
-        """The r from which on lips and sound belong together: short takes agree by chance."""
+        """The r above which lips and sound belong together; short takes correlate by chance."""
         seconds = max(self.seconds * self.face_share, CHANCE_SECONDS)
         return max(CHANCE_R * (CHANCE_SECONDS / seconds) ** 0.5, LEAST_R)
 
     @property
     def agreement_ratio(self) -> float | None:
-        """Agreement over what is needed."""
+        """Agreement divided by the required r."""
         return None if self.agreement is None else self.agreement / self.needed_agreement
 
     @property
@@ -127,7 +127,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a measure must be: its mark falls in a straight line from 1 at `good` to 0 at `useless`.
+    """Limits of a measure: its mark falls linearly from 1 at `good` to 0 at `useless`.
 
     complaint: what is said about a take beyond `good`, to be formatted with the measure as `value` and the
     Quality as `quality`.
@@ -211,10 +211,10 @@ def quality_of(
 
 
 def jitter(view: View) -> float | None:
-    """How far landmarks on bone tremble against each other, in outer-eye distances; None: it cannot be told.
+    """Noise of landmarks on rigid parts, in outer-eye distances; None where it cannot be measured.
 
-    The spread of white noise that would bend their paths as much: the median of the second differences, in
-    which a head's own motion nearly cancels, over the square root of 6.
+    The standard deviation of white noise with the same second differences: the median of the second
+    differences, in which head motion nearly cancels, over the square root of 6.
     """
     bones = (view.bones - view.bones.mean(axis=1, keepdims=True)) / view.eye_distance[:, None, None]
     bend = bones[2:] - 2 * bones[1:-1] + bones[:-2]
@@ -235,7 +235,7 @@ def dead_channels(capture: Capture) -> list[str]:
 
 
 def marks_of(quality: Quality) -> dict[str, float]:
-    """A mark from 0 to 1 for each measure that has a limit; what nobody measured counts as good."""
+    """A mark from 0 to 1 for each measure that has a limit; missing measures count as good."""
     return {name: limit.mark(getattr(quality, name)) for name, limit in LIMITS.items()}
 
 
@@ -245,7 +245,7 @@ def score_of(quality: Quality) -> float:
 
 
 def complaints(quality: Quality) -> dict[str, str]:
-    """What is wrong with a take in words, by the name of the measure, the worst first."""
+    """Problems of a take in words, by measure, the worst first."""
     marks = {name: mark for name, mark in marks_of(quality).items() if mark < 1.0}
     worst_first = sorted(marks, key=marks.get)
     return {
@@ -255,5 +255,5 @@ def complaints(quality: Quality) -> dict[str, str]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """To five figures: what is written to JSON and read back stays the same."""
+    """Round to five digits, so that a JSON round trip is exact."""
     return None if value is None else float(f"{value:.5g}")

@@ -26,14 +26,14 @@ from bilabial.io.head_landmarks import LIPS
 from bilabial.io.phones import Phone
 from bilabial.training.data.corpora import Take
 
-ROWS_PER_GROUP = 100  # of the Parquet files: some 10 MB that a reader holds at a time
+ROWS_PER_GROUP = 100  # of the Parquet files: about 10 MB that a reader holds at a time
 
 FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
 
 FEATURES = Features(
     {
         "id": Value("string"),
-        "audio": Audio(sampling_rate=SAMPLING_RATE, decode=False),  # a WAV file, level-normalised
+        "audio": Audio(sampling_rate=SAMPLING_RATE, decode=False),  # a WAV file, level-normalized
         "coefficients": List(
             List(Value("float32"), length=len(ARKIT_BLENDSHAPES))
         ),  # columns: ARKIT_BLENDSHAPES
@@ -47,13 +47,13 @@ FEATURES = Features(
         ),  # x, y of the landmarks LIPS without pose, in outer-eye distances; or []
         "fps": Value("float32"),
         "face": Value("string"),  # one of FACES
-        "capture_method": Value("string"),  # one of capture.METHODS, "curves", or "" where nobody says
+        "capture_method": Value("string"),  # one of capture.METHODS, "curves", or "" if unknown
         "av_offset_ms": Value("float32"),  # how late the lips are, negative = early; 0 where not measured
         "phones": List(
             {"name": Value("string"), "start": Value("float32"), "end": Value("float32")}
         ),  # or []
         "emotion": Value("string"),
-        "intensity": Value("float32"),  # of the emotion, 0 to 1.5; 1 where nobody says
+        "intensity": Value("float32"),  # of the emotion, 0 to 1.5; 1 if unknown
         "style": Value("string"),
         "speaker": Value("string"),
         "source": Value("string"),
@@ -64,12 +64,12 @@ FEATURES = Features(
 # `datasets` wants torchcodec to encode sound; rows are written with pyarrow under the same schema instead.
 SCHEMA = FEATURES.arrow_schema
 
-# columns that older data sets lack, and what holds for their rows
+# columns that older data sets lack, and their default values
 NEWER = {"intensity": 1.0, "lips": [], "capture_method": ""}
 
 
 def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
-    """A row of FEATURES. waveform: (S,) float32 at 16 kHz, as recorded; it is stored level-normalised."""
+    """A row of FEATURES. waveform: (S,) float32 at 16 kHz, as recorded; it is stored level-normalized."""
     return {
         "id": take.id,
         "audio": encode_sound(waveform, take.id),
@@ -93,12 +93,12 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
 
 
 def encode_sound(waveform: np.ndarray, name: str) -> dict:
-    """The column `audio` of a row: (S,) float32 at 16 kHz, level-normalised, as a WAV file."""
+    """The column `audio` of a row: (S,) float32 at 16 kHz, level-normalized, as a WAV file."""
     return {"bytes": encode_wav(normalize_level(waveform)), "path": f"{name.replace('/', '_')}.wav"}
 
 
 def dataset_card(folder: Path, fps: float) -> str:
-    """The README.md of a prepared data set: what a column means, and per source and licence how many rows."""
+    """The README.md of a prepared data set: columns, and number of rows by source and license."""
     columns = ["source", "licence", "emotion", "speaker"]
     tables = [
         pyarrow.parquet.read_table(path, columns=columns)
@@ -127,12 +127,12 @@ def dataset_card(folder: Path, fps: float) -> str:
 
 
 def missing_columns(names: Iterable[str]) -> list[str]:
-    """Which columns of FEATURES a data set with these lacks, besides those that older ones may lack."""
+    """The columns of FEATURES that are missing in these, except those that older data sets lack."""
     return sorted(set(FEATURES) - set(names) - set(NEWER))
 
 
 def load_rows(source: str | Path, split: str | None = None) -> Dataset | DatasetDict:
-    """Load a prepared data set from a folder or the Hub; one that is older gets the columns it lacks.
+    """Load a prepared data set from a folder or the Hub; an older one gets the missing columns.
 
     Raises ValueError when its columns are others.
     """
@@ -159,8 +159,7 @@ def _with_newer_columns(rows: Dataset) -> Dataset:
 def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None:
     """Set a column of the rows with these ids in FOLDER/data; other rows keep theirs.
 
-    A file is replaced whole or not at all, so that a killed run leaves the old one. Raises ValueError for
-    ids that no file holds.
+    Files are replaced atomically. Raises ValueError for ids that no file holds.
     """
     left = set(values)
     for path in sorted((folder / "data").glob("*.parquet")):

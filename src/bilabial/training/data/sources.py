@@ -1,7 +1,7 @@
-"""Where the data of a model come from and under which terms: OUTPUT/model/sources.json.
+"""Sources and licenses of a model's training data: OUTPUT/model/sources.json.
 
 train.py writes it, a list of {"source", "licence", "rows", "seconds"}: of the rows that the model was trained
-on, and of the model that it started from. What terms allow is told by licenses.py.
+on, and of the model that it started from. licenses.py decides what the terms allow.
 """
 
 import json
@@ -26,7 +26,7 @@ ROWS_PER_BATCH = 1000
 
 @dataclass(frozen=True)
 class Source:
-    """A collection that a model learnt from, or that a data set holds: its name, terms and amount."""
+    """A collection in a data set or in a model's training data: name, terms and amount."""
 
     source: str
     licence: str
@@ -49,7 +49,7 @@ def sources_of_files(files: Iterable[Path]) -> list[Source]:
 def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Source]:
     """Rows and seconds by source and licence; a row that is given twice counts once.
 
-    Ids alone do not tell: collections of two people may hold files of one name.
+    Ids alone are not unique: two collections may have files of the same name.
     """
     totals: dict[tuple[str, str], list[float]] = {}
     seen: set[tuple[str, str, str]] = set()
@@ -66,7 +66,7 @@ def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Sourc
 
 
 def sources_of_model(name: str) -> list[Source]:
-    """The sources of a model in a folder or on the Hub; of one that names none, an entry that says so.
+    """The sources of a model in a folder or on the Hub; without a record, one entry that says so.
 
     "default" is the embedded model.
     """
@@ -94,7 +94,7 @@ def parse_sources(path: Path) -> list[Source]:
 
 
 def join_sources(own: list[Source], earlier: list[Source]) -> list[Source]:
-    """Both lists in one; of a source and licence in both, the entry with more rows."""
+    """The union of both lists; of duplicates, the entry with more rows."""
     joined: dict[tuple[str, str], Source] = {}
     for entry in (*own, *earlier):
         key = entry.source, entry.licence
@@ -104,7 +104,7 @@ def join_sources(own: list[Source], earlier: list[Source]) -> list[Source]:
 
 
 def write_sources(folder: Path, sources: list[Source]) -> Path:
-    """Write FOLDER/sources.json, whole or not at all; returns its path."""
+    """Write FOLDER/sources.json atomically; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SOURCES_FILE
     partial = path.with_suffix(".partial")

@@ -28,7 +28,7 @@ SAMPA = {
 
 TERMS_FILE = "metadata.csv"
 LABEL_SUFFIXES = (".textgrid", ".lab")
-LAB_UNITS_PER_SECOND = 1e7  # whole numbers in HTK's .lab files are of 100 ns; others are seconds
+LAB_UNITS_PER_SECOND = 1e7  # integers in HTK's .lab files are units of 100 ns; others are seconds
 PHONE_TIERS = ("phones", "phone", "phonemes", "phn", "mau")
 INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")*)"')
 
@@ -37,7 +37,7 @@ INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")
 class Speech:
     """One utterance: a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from.
 
-    No phones: nobody has labelled it.
+    No phones: not labelled.
     """
 
     id: str
@@ -95,9 +95,9 @@ def read_labelled(folder: Path) -> Iterator[Speech]:
     """Any corpus of speech with phone labels: NAME.TextGrid or NAME.lab beside NAME.wav, at any depth.
 
     A TextGrid (Praat; the Montreal Forced Aligner writes them) has a tier of PHONE_TIERS; a .lab holds lines
-    "start end phone". Phones are IPA or ARPAbet. FOLDER/metadata.csv says in the columns source and licence
-    whose it is; the speaker is the folder that the sound lies in. Sounds without labels are left out. Raises
-    ValueError naming the file for labels that are none, phones that are not known, or no metadata.csv.
+    "start end phone". Phones are IPA or ARPAbet. FOLDER/metadata.csv has the columns source and licence; the
+    speaker is the folder of the sound. Sounds without labels are left out. Raises ValueError naming the file
+    for invalid labels, unknown phones, or a missing metadata.csv.
     """
     source, licence = _terms_of(folder)
     for labels in files_below(folder, LABEL_SUFFIXES):
@@ -116,11 +116,10 @@ def read_labelled(folder: Path) -> Iterator[Speech]:
 
 
 def read_recordings(folder: Path) -> Iterator[Speech]:
-    """Recorded speech without labels: every sound file of a folder and its folders that is not empty.
+    """Recorded speech without labels: every non-empty sound file of a folder and its subfolders.
 
-    The nearest metadata.csv above a sound, up to FOLDER, says in the columns source and licence whose it is.
-    The speaker is the folder, next below that file's, that the sound lies in. Raises ValueError without
-    metadata.csv.
+    The nearest metadata.csv above a sound, up to FOLDER, has the columns source and licence. The speaker is
+    the sound's folder at the first level below that file. Raises ValueError without metadata.csv.
     """
     folder = folder.resolve()
     terms = {path.parent: _terms_of(path.parent) for path in folder.rglob(TERMS_FILE)}
@@ -191,7 +190,7 @@ def _textgrid_spans(text: str) -> list[tuple[float, float, str]]:
 
 
 def _phone_name(label: str) -> str:
-    """A label without length, aspiration and other modifiers; silences of any writing are "sil"."""
+    """A label without length, aspiration and other modifiers; all kinds of silence are "sil"."""
     label = label.strip()
     if label.upper() in SILENCES or label.lower() in SILENCES:
         return "sil"
@@ -201,8 +200,8 @@ def _phone_name(label: str) -> str:
 def _lablaut_phones(text: str) -> list[Phone]:
     """Phones of lines "start_seconds colour label [notes]" after a "#".
 
-    The speech begins with silence, the last line only ends it. A line without a sign continues the phone
-    before.
+    The first line is silence, the last one only ends it. A line without a symbol continues the previous
+    phone.
     """
     starts = [("sil", 0.0)]
     for line in text.partition("\n#\n")[2].splitlines():
@@ -214,7 +213,7 @@ def _lablaut_phones(text: str) -> list[Phone]:
 
 
 def _ipa_of_sampa(label: str) -> str | None:
-    """IPA signs of a label, "sil" for a pause, None for one that only continues what was there."""
+    """IPA symbols of a label, "sil" for a pause, None where it continues the previous phone."""
     if label.startswith((".", "(")) or label == "_":
         return "sil"
     sign = re.split(r"[-+(]", label.lstrip("!_"))[0]  # without notes, such as "+nas"

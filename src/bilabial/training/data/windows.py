@@ -1,4 +1,4 @@
-"""Rows of a data set made into training windows, and the order in which a run goes through them."""
+"""Training windows from rows of a data set, and the order of a run."""
 
 from __future__ import annotations
 
@@ -24,30 +24,29 @@ UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDS
 UNHEARD = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
 PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
 ROWS_PER_REST = 20
-SINGLE_EMOTION_SHARE = 0.7  # of the expressed windows; the others mix two
+SINGLE_EMOTION_SHARE = 0.7  # share of windows with a single emotion; the others mix two
 
 
 class TrainingWindows(torch.utils.data.Dataset):
     """Windows of `num_frames` internal frames from rows of a data set, one per row and epoch.
 
-    Window n is of row n % len in epoch n // len: `TrainingOrder` goes through all of them.
-    In the default style the upper face moves about no person's rest (`upper_face_rests`), and lids and gaze
-    do not move: sound does not tell them, bilabial.motion does.
+    Window n is of row n % len in epoch n // len: `TrainingOrder` goes through all of them. In the default
+    style a person's resting upper face is subtracted (`upper_face_rests`), and lids and gaze do not move:
+    they cannot be predicted from sound, bilabial.motion adds them.
 
     An item is a dict of arrays: input_values (S,), attention_mask (S,), labels (T, 52), label_mask (T,),
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, row), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
-    also have changes (K,), what `augment` is to do to the sound, and voices (S,) float16, who babbles; where
-    the speech is taken away, input_values are zeros and the face rests.
-    taught_weight: what label_mask holds for a frame of a taught face, beside 1 for a captured one.
-    with_hearing: items also have HEARING_INPUTS: articulation (T, A), what the phones of the row say about
-    the mouth, and articulation_mask (T,), 0 where nothing is known. emotion_share: of
-    the windows of neutral faces, how many get an emotion that the rows do not have, by the prior of
-    bilabial.training.data.emotions; with it the prior's channels count, where the capture does not see them:
-    neutral is 0. default_share: of the windows of a named style, how many are given as the default one, which
-    so becomes the average of all. articulation_prior: where a row has phones, labels get the shapes of
-    bilabial.articulation, and the tongue counts; a tongue that was captured stays as it
-    is. music: recordings (S,) float16 at 16 kHz, heard in half of the windows with music.
+    also have changes (K,) for `augment` and voices (S,) float16 for babble; in windows without speech,
+    input_values are zeros and the face rests. taught_weight: value of label_mask for a pseudo-labelled frame;
+    a captured one has 1. with_hearing: items also have HEARING_INPUTS: articulation (T, A), features of the
+    row's phones, and articulation_mask (T,), 0 where they are unknown. emotion_share: share of neutral
+    windows that get an emotion missing in the rows, by the prior of bilabial.training.data.emotions; with it
+    the prior's channels count even where the capture does not see them: neutral is 0. default_share: share of
+    windows of a named style that are labelled as the default style, which so becomes the average of all.
+    articulation_prior: where a row has phones, labels get the shapes of bilabial.articulation, and the tongue
+    counts; a tongue that was captured stays as it is. music: recordings (S,) float16 at 16 kHz, used in half
+    of the windows with music.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         captured = set(rows.unique("emotion"))
         self.rests = upper_face_rests(rows)
         self.prior_emotions = [name for name in config.emotions[1:] if name not in captured]
-        self.sounds = rows.select_columns("audio").with_format(None)  # a voice in the babble needs no face
+        self.sounds = rows.select_columns("audio").with_format(None)  # babble needs no faces
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -128,7 +127,7 @@ class TrainingWindows(torch.utils.data.Dataset):
     ) -> dict[str, np.ndarray]:
         """The window from `start` seconds on, played `speed` times as fast; beyond the end: padding.
 
-        late: seconds by which the lips come after their sound; the face is moved back by them.
+        late: seconds by which the lips lag their sound; the face is shifted back by them.
         """
         num_samples = self.num_frames * self.config.frame_hop_samples
         positions = start * SAMPLING_RATE + np.arange(num_samples) * speed
@@ -146,11 +145,11 @@ class TrainingWindows(torch.utils.data.Dataset):
         }
 
     def _times(self, start: float, speed: float) -> np.ndarray:
-        """When the window's frames are in the row's sound: (T,) in seconds."""
+        """Times of the window's frames in the row's sound: (T,) in seconds."""
         return start + np.arange(self.num_frames) / self.config.frame_rate_hz * speed
 
     def _articulation(self, phones: Sequence[Phone], times: np.ndarray) -> dict[str, np.ndarray]:
-        """Articulatory features of the window's frames, and a mask: 0 outside the phones that are known."""
+        """Articulatory features of the window's frames, and a mask: 0 outside known phones."""
         known = (times >= phones[0][1]) & (times < phones[-1][2]) if phones else np.zeros(len(times))
         return {
             "articulation": articulation(phones, times),
@@ -160,14 +159,14 @@ class TrainingWindows(torch.utils.data.Dataset):
     def _articulate(
         self, labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray, channel_mask: np.ndarray
     ) -> np.ndarray:
-        """Labels (T, 52) with the shapes that the capture leaves out; a captured tongue stays."""
+        """Labels (T, 52) with the articulation prior; a captured tongue stays."""
         shaped = articulate(labels.astype(np.float32), phones, times)
         if channel_mask[TONGUE]:
             shaped[:, TONGUE] = labels[:, TONGUE]
         return shaped
 
     def _voices(self, index: int, drawn: Changes, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """Sounds of other rows at once, or music, where they are drawn: (S,) float16."""
+        """Babble of other rows, or music, where drawn: (S,) float16."""
         together = np.zeros(num_samples, np.float32)
         if drawn.music:
             together = self._music(rng, num_samples)
@@ -185,7 +184,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         return np.resize(np.roll(piece, -rng.integers(len(piece))), num_samples)
 
     def _without_speech(self, window: dict[str, np.ndarray], resting: np.ndarray) -> dict[str, np.ndarray]:
-        """What a window has instead when nobody speaks: resting (52,) in all frames, and no phones."""
+        """The window without speech: the resting face (52,) in all frames, and no phones."""
         frames = len(window["labels"])
         changed = {
             "input_values": np.zeros_like(window["input_values"]),
@@ -196,11 +195,11 @@ class TrainingWindows(torch.utils.data.Dataset):
         return changed
 
     def _emotion(self, name: str, intensity: float) -> np.ndarray:
-        """Weights (E,) of the row's emotion, as strong as it is shown; neutral is all zeros."""
+        """Weights (E,) of the row's emotion times its intensity; neutral is all zeros."""
         return mixture_weights(name, self.config.emotions) * np.float32(intensity)
 
     def _drawn_emotion(self, rng: np.random.Generator) -> np.ndarray:
-        """Weights (E,) of one emotion of the prior, or of a mixture of two, at any intensity."""
+        """Weights (E,) of one emotion of the prior, or of a mixture of two, at a random intensity."""
         count = 1 if len(self.prior_emotions) == 1 or rng.random() < SINGLE_EMOTION_SHARE else 2
         names, shares = rng.choice(self.prior_emotions, count, replace=False), rng.dirichlet(np.ones(count))
         mixture = dict(zip(names.tolist(), shares.tolist(), strict=True))
@@ -214,9 +213,9 @@ class TrainingWindows(torch.utils.data.Dataset):
 
 
 class TrainingOrder(torch.utils.data.Sampler[int]):
-    """Numbers of the windows `first` to `last` of a run: in every epoch all rows, each time in another order.
+    """Numbers of the windows `first` to `last` of a run: every epoch has all rows in another order.
 
-    One run is one sequence, so that a resumed run goes on in the middle of it, and epochs do not end batches.
+    A run is one sequence: a resumed run continues in the middle, and epochs do not end batches.
     """
 
     def __init__(self, num_rows: int, seed: int, first: int, last: int):
@@ -233,10 +232,10 @@ class TrainingOrder(torch.utils.data.Sampler[int]):
 
 
 def upper_face_rests(rows: Dataset) -> dict[str, np.ndarray]:
-    """Where each speaker's upper face is without emotion: (52,) by `rest_key`, 0 for the lower face.
+    """Each speaker's resting upper face without emotion: (52,) by `rest_key`, 0 for the lower face.
 
-    How high somebody's brows sit, and what MediaPipe makes of them, belongs to the person and not to the
-    default style. It is the median of at most 20 neutral rows; a speaker without one has no entry.
+    It is person-specific and not part of the default style. Median of at most 20 neutral rows; a speaker
+    without one has no entry.
     """
     notes = rows.select_columns(["speaker", "emotion", "face"]).with_format("arrow")[:]
     chosen: dict[str, list[int]] = {}
@@ -252,7 +251,7 @@ def upper_face_rests(rows: Dataset) -> dict[str, np.ndarray]:
 
 
 def rest_key(row: Mapping) -> str:
-    """Whose face a row shows: its speaker's, or the teacher's."""
+    """The person whose face a row shows: its speaker, or the teacher."""
     return "taught" if row["face"] == "taught" else str(row["speaker"])
 
 

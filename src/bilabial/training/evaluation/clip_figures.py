@@ -1,4 +1,4 @@
-"""A clip as evaluation needs it, the numbers of one prediction of it, and those of many clips in one row."""
+"""Evaluation of one clip: aligned data, metrics of a prediction, and their summary over clips."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ MOUTH_AND_JAW = [name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES
 
 @dataclass(frozen=True)
 class Clip:
-    """A row as evaluation needs it: aligned, and only the frames that count.
+    """A row prepared for evaluation: aligned, valid frames only.
 
     Lip distance in lip units, gap in outer-eye distances. lips: (T, 40, 2) of the film, see
-    bilabial.io.head_landmarks; None in older data sets and where the face is from no film.
+    bilabial.io.head_landmarks; None in older data sets and without a film.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Clip:
 
 
 def read_clip(row: dict, notes: dict) -> Clip:
-    """A row with its audio-video offset removed; what its note says goes before what the row says."""
+    """A row with its audio-video offset removed; notes override the row."""
     note, fps = notes.get(row["id"].rsplit("/", 1)[-1], {}), float(row["fps"])
     phones = [(phone["name"], phone["start"], phone["end"]) for phone in row["phones"]]
     offset_ms = note.get("av_offset_ms", float(row["av_offset_ms"]))
@@ -56,7 +56,7 @@ def read_clip(row: dict, notes: dict) -> Clip:
 
 
 def clip_metrics(clip: Clip, predicted: np.ndarray, model: BilabialModel) -> dict:
-    """All numbers of one clip and one prediction (T, 52); what has to be pooled stays counts and lists."""
+    """All metrics of one clip and one prediction (T, 52); pooled ones stay counts and lists."""
     ok = clip.valid[: len(predicted)]
     shape = shape_of_prediction(clip, predicted)
     predicted, labels, gap = predicted[: len(ok)][ok], clip.labels[: len(ok)][ok], clip.gap[: len(ok)][ok]
@@ -94,7 +94,7 @@ def shape_of_prediction(clip: Clip, predicted: np.ndarray) -> dict:
 
 
 def lip_motion(lips: np.ndarray, clip: Clip) -> dict:
-    """What lips (T, 40, 2), of a film or shown on the head, do from frame to frame and at phones."""
+    """Metrics of lips (T, 40, 2), of a film or of the head, between frames and at phones."""
     seen = np.where(clip.valid[: len(lips), None, None], lips[: len(clip.valid)], np.nan)
     changes = shape_metrics.lip_changes_mm(seen)
     result = {
@@ -131,7 +131,7 @@ def summarize(results: Iterable[dict]) -> dict:
 
 
 def medians(results: list[dict], names: Iterable[str]) -> dict[str, float]:
-    """Of each number over the clips that have it; without those that no clip has."""
+    """Medians over the clips that have the metric; metrics of no clip are left out."""
     columns = {name: [result[name] for result in results if name in result] for name in names}
     return {
         name: float(np.nanmedian(values))
@@ -141,7 +141,7 @@ def medians(results: list[dict], names: Iterable[str]) -> dict[str, float]:
 
 
 def leading_figures(results: list[dict]) -> dict[str, float]:
-    """The figures LEADING that results have, and what else is said of their phones."""
+    """The metrics LEADING of results, and those of their phones."""
     figures = medians(results, LEADING)
     pairs = [result["phone_widths"] for result in results if "phone_widths" in result]
     rounded, spread = ([width for pair in pairs for width in pair[kind]] for kind in (0, 1))

@@ -1,8 +1,8 @@
 """Compare a fine-tuned model with the one it started from: a table, and the lips of held-out clips.
 
-Each model speaks in the style of the clip's person if it knows that style, else in its default one. What was
-kept is measured where nothing was to change: both models answer the same speech in every style and emotion
-that the first was trained on and the data do not train anew.
+Each model uses the style of the clip's person if it has one, else its default style. Forgetting is measured
+on the styles and emotions that the first model was trained on and the data do not retrain: both models
+animate the same speech there.
 """
 
 import html
@@ -30,7 +30,7 @@ from bilabial.training.evaluation.tables import table
 logger = logging.getLogger(__name__)
 
 SHOWN_CLIPS = 6  # in the plot, evenly drawn from all
-KEPT_CLIPS = 12  # whose speech both models answer in what should be kept
+KEPT_CLIPS = 12  # clips for the measurement of forgetting
 COLOURS = {"captured": "#3b2a2a", "before": "#8a8fa8", "after": "#c4606a"}
 
 
@@ -43,7 +43,7 @@ class CompareArguments:
     split: str = field(default="validation", metadata={"help": "The split with the held-out clips."})
     others: str | None = field(
         default=None,
-        metadata={"help": "Data set of others' speech, to look for forgetting there too."},
+        metadata={"help": "Data set of other people's speech, to measure forgetting there as well."},
     )
 
 
@@ -73,7 +73,7 @@ def compare_clips(models: dict[str, BilabialModel], rows: Iterable[dict]) -> dic
 
 
 def kept_conditions(before: BilabialModel, retrained: set[str]) -> dict[str, dict]:
-    """What the first model could be asked for and the new data do not train anew, by a name for a table."""
+    """Styles and emotions of the first model that the new data do not retrain, by their name in the table."""
     config = before.config
     styles = [name for name in config.styles if name not in retrained]
     conditions = {f"style {name}": {"style": name} for name in styles}
@@ -82,7 +82,7 @@ def kept_conditions(before: BilabialModel, retrained: set[str]) -> dict[str, dic
 
 
 def compare_kept(models: dict[str, BilabialModel], rows: Dataset, retrained: set[str]) -> dict[str, dict]:
-    """How far the second model's answers lie from the first one's, for each condition that should be kept.
+    """Distance between the outputs of both models, for each condition that should not change.
 
     lip_mm: mean difference of the lip distance, lip_mm_95: its 95th percentile, coefficient: mean difference
     over the channels that the first model moves, r: correlation of the two lip distances.

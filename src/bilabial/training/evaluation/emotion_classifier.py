@@ -1,7 +1,7 @@
-"""Somebody who names the emotion of a face without having seen this model: a plain classifier.
+"""A classifier of facial emotion that was not trained on this model.
 
-It learns from action units as people show them, laid over how the mean face of a captured speaker differs
-from clip to clip, and looks at the mean face of a clip beside the neutral one.
+It is trained on published frequencies of action units, plus the variation of a captured speaker's mean face
+between clips, and classifies the difference of a clip's mean face from the neutral one.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.training.data.emotions import ACTION_UNITS
 
-# Action units and the share of faces that show them: Du, Tao, Martinez (2014), PNAS 111, E1454, table 1, as
-# far as ACTION_UNITS has them; contempt: Matsumoto, Ekman (2004); contentment: Cordaro et al. (2018).
+# Action units and the share of faces with them: Du, Tao, Martinez (2014), PNAS 111, E1454, table 1, as far as
+# ACTION_UNITS has them; contempt: Matsumoto, Ekman (2004); contentment: Cordaro et al. (2018).
 SHOWN_UNITS: dict[str, dict[int, float]] = {
     "neutral": {},
     "calm": {12: 1.0, 43: 1.0},
@@ -33,9 +33,9 @@ GAZE = np.array([name.startswith("eyeLook") for name in ARKIT_BLENDSHAPES])
 
 
 def shown_faces(captured: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """How faces (N, 52) of clips differ from the same person's neutral one, and the emotions they show (N,).
+    """Training data: differences (N, 52) of faces from the person's neutral face, and their emotions (N,).
 
-    captured: (M, 52) mean faces of clips of one person who speaks without emotion.
+    captured: (M, 52) mean faces of neutral clips of one person.
     """
     faces, labels = [], []
     for number, emotion in enumerate(EMOTIONS):
@@ -58,10 +58,10 @@ def shown_faces(captured: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
 def measure_separability(
     animate: Callable[..., np.ndarray], sounds: list[np.ndarray], captured: np.ndarray
 ) -> tuple[dict[str, dict[str, float]], float]:
-    """Shares of clips by the emotion asked for and the one recognised, and the share recognised right.
+    """Confusion matrix of requested and recognized emotions, and the accuracy.
 
-    animate: (sound, emotion) -> coefficients (T, 52). Like people, the onlooker knows the neutral face: that
-    of all other sounds together.
+    animate: (sound, emotion) -> coefficients (T, 52). The neutral face is known: the mean over all other
+    sounds.
     """
     rng = np.random.default_rng(0)
     faces, labels = shown_faces(captured, rng)

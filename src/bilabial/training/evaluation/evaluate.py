@@ -1,14 +1,13 @@
 """Evaluate a model on prepared data sets and write metrics.json.
 
 --phones names a JSON file {clip name: {"phones": [[ARPAbet name, start, end], ...], "av_offset_ms": number}};
-the name is the last part of a row's id. Without a note the row's own phones and offset count, as
-align_phones.py and align.py wrote them. Several data sets are also pooled, and the lips are looked at where
-nobody speaks. Every clip is spoken as a stranger's: neutral and in the default style, whatever its row says
-(compare.py asks for the style of its person). The shape of the mouth is measured on rows that know the lips
-of their film (column `lips`); others are left out there and counted (num_without_lips). With --card the
-tables of model cards, and the first table of a README, are written anew.
+the name is the last part of a row's id. Without it the row's own phones and offset are used, as
+align_phones.py and align.py wrote them. Several data sets are also pooled, and lips are measured without
+speech. Every clip is predicted neutral and in the default style (compare.py uses the style of its person).
+The shape of the mouth is measured on rows with the lips of their film (column `lips`); others are left out
+there and counted (num_without_lips). With --card the tables of model cards and READMEs are updated.
 
-metrics.json tells by the SHA-256 of model.safetensors whose figures it holds; publish.py takes no others.
+metrics.json has the SHA-256 of model.safetensors; publish.py refuses figures of other weights.
 """
 
 import json
@@ -57,8 +56,8 @@ from bilabial.training.evaluation.tables import (
 
 logger = logging.getLogger(__name__)
 
-MAX_RESTS = 20  # clips per data set whose end is listened to
-REST_MARGIN_SECONDS = 0.15  # before and after speech, for lips to open and to come to rest
+MAX_RESTS = 20  # clips per data set for the table "after speech"
+REST_MARGIN_SECONDS = 0.15  # before and after speech, in which lips may open and close
 Results = dict[str, dict[str, dict]]  # per prediction and clip, see clip_metrics
 
 
@@ -70,25 +69,23 @@ class EvaluateArguments:
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
     )
     split: str = field(default="validation", metadata={"help": "The split to evaluate."})
-    seal_distance: float | None = field(
-        default=None, metadata={"help": "Another one than the model's; 0 = none."}
-    )
+    seal_distance: float | None = field(default=None, metadata={"help": "Overrides the model's; 0 = none."})
     phones: Path | None = field(
         default=None, metadata={"help": "JSON with phone times and audio-video offsets."}
     )
     changes: bool = field(
-        default=False, metadata={"help": "Also measure r0 on noisy, clipped, telephoned ... sound."}
+        default=False, metadata={"help": "Also measure noisy, clipped, telephone ... sound."}
     )
     card: list[Path] = field(
         default_factory=list,
-        metadata={"help": "Model card, and README, whose tables are written anew."},
+        metadata={"help": "Model cards and READMEs whose tables are updated."},
     )
 
 
 def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
     """The captured face (T, 52) with its lips closed where nobody speaks; unchanged without phone times.
 
-    The best that a mouth can do which is asked to be closed in silence: many people's is not.
+    The upper limit for a mouth that closes in silence; many people's do not.
     """
     spoken = metrics.speaking_frames(len(clip.labels), clip.fps, clip.phones)
     margin = round(REST_MARGIN_SECONDS * clip.fps)
@@ -99,11 +96,11 @@ def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
 
 
 def measure_clips(model: BilabialModel, rows: Iterable[dict], notes: dict) -> Results:
-    """Metrics of the model, beside two ceilings and two that must look bad.
+    """Metrics of the model, two upper limits and two null baselines.
 
     "capture" is the captured coefficients themselves, "capture at rest" the same with lips closed in silence,
-    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label. "film" says
-    how the filmed lips move, where a row knows them.
+    "rolled" is the model's prediction shifted by half a clip, "mean pose" the clip's mean label. "film" has
+    the metrics of the filmed lips, if present.
     """
     results: Results = {}
     for row in tqdm(rows, unit="clip"):
@@ -135,7 +132,7 @@ def phones_of(clip: Clip, predicted: np.ndarray) -> Phones:
 
 
 def summarize_data(results: Results) -> dict:
-    """What metrics.json says of a data set: a row for each prediction, and the model's own per clip.
+    """The entry of a data set in metrics.json: a row for each prediction, and the model's per clip.
 
     "intervals": 95 % intervals over clips of the leading figures, where the shape of the lips is known.
     """
@@ -147,7 +144,7 @@ def summarize_data(results: Results) -> dict:
 
 
 def evaluate(model: BilabialModel, rows: Iterable[dict], notes: dict) -> dict:
-    """Both at once, for one data set."""
+    """Measure and summarize one data set."""
     return summarize_data(measure_clips(model, rows, notes))
 
 
@@ -174,7 +171,7 @@ def tell_phones_apart(data: Iterable[Results]) -> dict[str, dict]:
 
 
 def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict) -> dict[str, dict]:
-    """Median r0 per change of the sound and data set, and what it costs against clean sound."""
+    """Median correlation per change of the sound and data set, and its loss against clean sound."""
     r0 = {}
     for name, rows in data.items():
         clips, waveforms = [read_clip(row, notes) for row in rows], [waveform_of(row) for row in rows]
@@ -183,7 +180,7 @@ def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict)
 
 
 def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
-    """The rows to evaluate by the data set's name, those that show a face.
+    """The rows with a face by data set.
 
     Raises ValueError for a name that is taken, and where no row shows a face.
     """

@@ -1,6 +1,6 @@
-"""Measure what emotions, styles and life do to a model's faces, and what they must not do to the lips.
+"""Evaluate emotions, styles and motion, and that they keep lips closed.
 
-Emotions are named by an onlooker who never saw this model (emotion_classifier.py).
+Emotions are recognized by a classifier that was not trained on this model (emotion_classifier.py).
 """
 
 import json
@@ -37,7 +37,7 @@ EXPRESSIVE = np.array(
     [name.startswith(("brow", "eyeSquint", "eyeWide", *CORNERS)) for name in ARKIT_BLENDSHAPES]
 )  # the upper face and the corners of the mouth
 EYES = np.array([name.startswith(("eyeLook", "eyeBlink")) for name in ARKIT_BLENDSHAPES])
-SIGNATURE = 0.3  # of a prototype's coefficients, those that are part of the emotion's signature
+SIGNATURE = 0.3  # threshold for the coefficients of an emotion's signature
 INTENSITIES = np.arange(16) / 10
 MAX_CLIPS = 12  # per data set
 MIN_REFERENCE_FRAMES = 20
@@ -84,7 +84,8 @@ def measure_lips(
     ways: dict[str, dict],
     weights: Mapping[str, float],
 ) -> dict[str, dict]:
-    """Per way to speak: closure recall and false closure pooled over all clips, median r0 per data set.
+    """Per emotion and style: closure recall and false closure pooled over all clips, median correlation per
+    data set.
 
     weights: of the model's lip distance.
     """
@@ -149,7 +150,7 @@ def measure_blinks(sounds: list[np.ndarray]) -> dict[str, float]:
 
 
 def measure_rest(animator: Animator) -> dict[str, dict[str, float]]:
-    """Ten seconds of silence in each emotion: largest lip distance in mm, and how much the face moves."""
+    """Ten seconds of silence in each emotion: largest lip distance in mm, and the motion of the face."""
     silence, result = (SAMPLING_RATE, np.zeros(10 * SAMPLING_RATE, np.float32)), {}
     for emotion in EMOTIONS:
         clip = animator(silence, emotion=emotion)
@@ -161,9 +162,9 @@ def measure_rest(animator: Animator) -> dict[str, dict[str, float]]:
 
 
 def measure_truth(animate: Animate, data: dict[str, list[tuple[Clip, np.ndarray]]]) -> dict[str, dict]:
-    """Clips of captured emotion: how far the mean upper face and mouth corners are from the capture's.
+    """Clips of captured emotion: distance of the mean upper face and mouth corners from the capture's.
 
-    Generated neutral, and with the emotion that the clip has.
+    Predicted neutral, and with the clip's emotion.
     """
     result = {}
     for clip, sound in (pair for pairs in data.values() for pair in pairs):
@@ -191,10 +192,11 @@ def emotion_in_name(clip_id: str) -> str | None:
 def measure_reference(
     animate: Animate, animator: Animator, data: dict[str, list[tuple[Clip, np.ndarray]]]
 ) -> dict[str, dict[str, float]]:
-    """Styles taken from one half of a clip: in how many is the other half's amplitude nearer than by default.
+    """Styles from one half of a clip: share of clips whose other half is closer in amplitude than with the
+    default style.
 
-    The amplitude's error is the mean difference of standard deviations over the channels that the capture
-    sees, as far as a reference tells of them. Halves in which hardly anything is said are left out.
+    The amplitude's error is the mean difference of standard deviations over the captured channels that a
+    reference style sets. Halves without speech are left out.
     """
     result = {}
     for source, clips in data.items():
@@ -229,7 +231,7 @@ def measure_reference(
 def measure_effort(
     animate: Animate, emodb: Path, weights: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
-    """Opening by what the voice alone says: 90th percentile of lip distance, over the speaker's mean."""
+    """Opening by vocal effort alone: 90th percentile of lip distance over the speaker's mean."""
     opened: dict[str, dict[str, list[float]]] = {}
     for speech in tqdm(list(read_emodb(emodb))[::2], unit="utterance"):
         distance = lip_units(animate(load_audio(speech.audio)), weights)
@@ -252,7 +254,7 @@ def lip_units(face: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
 
 
 def tables(scores: dict) -> str:
-    """The tables of an expression.json, one under another, each under what it says."""
+    """The tables of an expression.json, one below another, each with its caption."""
     names = [name for name in scores if name != WEIGHTS]
     return "\n\n".join(f"### {name}\n\n{CAPTIONS[name]}\n\n{table(scores[name])}" for name in names)
 
@@ -288,7 +290,7 @@ def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Pa
 
 
 def neutral_faces(data: dict[str, list[tuple[Clip, np.ndarray]]]) -> np.ndarray:
-    """Mean faces (N, 52) of the clips of the data set that has most: of one speaker without emotion."""
+    """Mean faces (N, 52) of the clips of the largest data set: one speaker without emotion."""
     clips = [clip for clip, _ in max(data.values(), key=len)]
     return np.array([np.where(clip.mask, clip.labels[clip.valid].mean(axis=0), 0.0) for clip in clips])
 

@@ -1,8 +1,8 @@
-"""Evaluation numbers, as pure functions of arrays.
+"""Metrics, as pure functions of arrays.
 
 Coefficients are (T, 52) float in the order of ARKIT_BLENDSHAPES, `mask` (52,) bool says which channels the
 capture can see. Lip distances are (T,): predicted in lip units, captured as the inner-lip gap in outer-eye
-distances. Before a number is taken, frames without a face are removed and the clip's audio-video offset is
+distances. Before a metric is computed, frames without a face are removed and the clip's audio-video offset is
 corrected (`align`).
 """
 
@@ -32,7 +32,7 @@ MOVING_STD = 0.02  # a channel whose label varies less than this in a clip does 
 BILABIALS = ("P", "B", "M")
 LABIALS = (*BILABIALS, "F", "V", "W")
 OPEN_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH")
-PHONE_MARGIN_SECONDS = 0.08  # captures of 25 fps and phone times are that uncertain
+PHONE_MARGIN_SECONDS = 0.08  # the uncertainty of captures at 25 fps and of phone times
 CONTROL_MARGIN_SECONDS = 0.1
 SEALED_SHARE = 0.15  # of a clip's own 90th percentile of lip distance
 
@@ -63,7 +63,7 @@ def mae(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray, group: str)
 def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
     """Mouth MAE after each channel's clip median is removed from both (maeD).
 
-    A mean pose no longer looks good.
+    Otherwise a mean pose would score well.
     """
     columns = mask & np.array(GROUPS["mouth"])
     centred = [values[:, columns] - np.median(values[:, columns], axis=0) for values in (predicted, labels)]
@@ -101,7 +101,7 @@ def fdd(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def best_lag_ms(predicted: np.ndarray, captured: np.ndarray, fps: float) -> float:
-    """How late the predicted curve (T,) is, in ms.
+    """Delay of the predicted curve (T,) in ms.
 
     It is the shift within +-300 ms that correlates best with the captured.
     """
@@ -128,7 +128,7 @@ def frame_closure(
 
 
 def speaking_frames(num_frames: int, fps: float, phones: Sequence[tuple[str, float, float]]) -> np.ndarray:
-    """(T,) bool: no frame of a silence, where a mouth may hang open in the capture; all without phones."""
+    """(T,) bool: False in silences, where a captured mouth may be open; all True without phones."""
     times = np.arange(num_frames) / fps
     if not phones:
         return np.ones(num_frames, bool)
@@ -145,8 +145,8 @@ def phone_minima(
     """Smallest predicted lip distance around each phone, over the clip's 90th percentile.
 
     Two lists. First: /p b m/ that the capture seals. Second, the control: open vowels with no labial or
-    silence within 100 ms. Lips that touch are 0 apart, else rounding would rank them. phones: (ARPAbet name,
-    start, end in seconds).
+    silence within 100 ms. Lips that touch have distance 0, so that rounding does not rank them. phones:
+    (ARPAbet name, start, end in seconds).
     """
     distance = np.where(distance < TOUCHING, 0.0, distance)
     scale, gap_scale = max(np.percentile(distance, 90), 1e-6), np.percentile(gap, 90)

@@ -1,7 +1,7 @@
-"""How well groups of phones are told apart by the shape of the mouth: a linear classifier reads the lips.
+"""Separability of phone groups by mouth shape: a linear classifier on the coefficients.
 
-For each clip a classifier learns from the captured coefficients of all other clips and is asked about this
-clip, of the captured coefficients (what can be reached) and of predicted ones.
+Leave-one-clip-out: trained on the captured coefficients of all other clips, applied to the clip's captured
+coefficients (upper limit) and to predicted ones.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,8 @@ GROUPS = {  # ARPAbet
     "AA AE": ("AA", "AE"),
     "P B M": ("P", "B", "M"),
 }
-LEAST_PHONES = 5  # of a group, below it nothing is said of it
-STRENGTH = (
-    0.01  # inverse of the penalty; 0.003 to 1 tell captured phones apart equally well (mean .74 to .75)
-)
+LEAST_PHONES = 5  # minimal number of phones of a group
+STRENGTH = 0.01  # inverse of the penalty; 0.003 to 1 work equally well on captured phones (mean .74 to .75)
 COUNTED = tuple(name for names in GROUPS.values() for name in names)
 
 
@@ -40,8 +38,7 @@ class Phones:
 def tell_apart(clips: Sequence[Phones]) -> dict[str, dict[str, float]]:
     """Per group of GROUPS: balanced accuracy "capture" and "model", the model's "share", "num_phones".
 
-    Each group is told from the phones of all other groups. A group that is rare, or in one clip alone, is
-    left out.
+    Each group against all others. A group that is rare, or in one clip only, is left out.
     """
     clips = [kept for kept in map(_of_groups, clips) if len(kept.names)]
     rows = {}
@@ -69,7 +66,7 @@ def _of_groups(clip: Phones) -> Phones:
 def _ask(
     clips: Sequence[Phones], truth: Sequence[np.ndarray], left_out: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a classifier, learnt from all clips but one, says of that one: (N,) bool, captured, predicted."""
+    """Output of a classifier trained on all other clips: (N,) bool, captured and predicted."""
     others = [k for k in range(len(clips)) if k != left_out]
     learner = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
     reader = make_pipeline(StandardScaler(), learner)

@@ -1,7 +1,7 @@
-"""What recordings go through before they are heard: quiet, clipped, resampled, telephoned, in noise.
+"""Degraded recordings: quiet, clipped, resampled, telephone, noise.
 
-Every change takes and gives (S,) float32 at 16 kHz; the result is brought to speech level again, as the app
-does. Noise is drawn with a fixed seed.
+Every change takes and gives (S,) float32 at 16 kHz; the result is normalized to speech level again, as in the
+app. Noise is drawn with a fixed seed.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
 
 
 def in_a_room(waveform: np.ndarray) -> np.ndarray:
-    """Across a living room: reverberation as loud as the speaker, dying away by 60 dB in half a second."""
+    """Across a living room: reverberation at the speaker's level, T60 0.5 s."""
     white = white_noise(torch.tensor([1]), SAMPLING_RATE)
     return reverberate(torch.from_numpy(waveform)[None], white, ROOM_SECONDS, ROOM_DIRECT_DB)[0].numpy()
 
@@ -64,7 +64,7 @@ def with_music(waveform: np.ndarray) -> np.ndarray:
 
 
 def with_babble(waveform: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """Other recordings at once, repeated to its length, together 10 dB below the speech."""
+    """Babble of other recordings, repeated to its length, together 10 dB below the speech."""
     together = sum(np.resize(normalize_level(other), len(waveform)) for other in others)
     level = torch.tensor([speech_level_db(waveform) - SNR_DB])
     return waveform + babble(torch.from_numpy(together)[None], level)[0].float().numpy()
@@ -86,7 +86,7 @@ BABBLE = f"babble of {NUM_BABBLERS}, {SNR_DB:g} dB"  # needs other recordings
 
 
 def changed(waveforms: Sequence[np.ndarray], index: int) -> dict[str, np.ndarray]:
-    """One of several recordings after every change; the next ones babble where there are any."""
+    """One of several recordings after every change; the next ones are used for babble."""
     waveform = waveforms[index]
     sounds = {name: change(waveform) for name, change in CHANGES.items()}
     steps = range(1, min(NUM_BABBLERS, len(waveforms) - 1) + 1)
@@ -101,7 +101,7 @@ def correlations(
     waveforms: Sequence[np.ndarray],
     captured: Sequence[tuple[np.ndarray, np.ndarray, float]],
 ) -> dict[str, list[float]]:
-    """r0 of each recording after each change. captured: gap (T,), valid (T,) and fps of each."""
+    """Correlation of each recording after each change. captured: gap (T,), valid (T,) and fps of each."""
     r0: dict[str, list[float]] = {}
     for index, (gap, valid, fps) in enumerate(tqdm(captured, unit="clip")):
         for name, sound in changed(waveforms, index).items():
@@ -114,7 +114,8 @@ def correlations(
 
 
 def cost_of_changes(r0: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
-    """Rows of a table: per change the median r0 of each data set, and of all, and what it loses to clean.
+    """Rows of a table: per change the median r0 of each data set, and of all, and its loss against clean
+    sound.
 
     The cost is the median of the clips' own losses. r0: of each clip, by data set and change, in one order.
     """

@@ -1,8 +1,8 @@
-"""The shape of a mouth in numbers: a face shown on the head against the film it was captured from.
+"""Metrics of mouth shape: a face shown on the head against the film.
 
 Both are lips (T, 40, 2) of `bilabial.io.head_landmarks`, in outer-eye distances, without the pose of the
-head, on one clock (the clip's audio-video offset is corrected). What landmarks cannot tell (thickness of the
-lips, depth) is not measured.
+head, synchronized (audio-video offset corrected). Thickness of the lips and depth cannot be measured from
+landmarks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bilabial.io.synchrony import correlation
 ROUNDED = ("UW", "OW", "W", "AO", "UH", "R", "SH")  # ARPAbet
 SPREAD = ("IY", "EH", "AE", "EY", "S")
 MM_PER_OUTER_EYE = MM_PER_LIP_UNIT / OUTER_EYE_PER_LIP_UNIT
-STILL = 1e-4  # a measure that varies less (0.01 mm) has no size to compare with
+STILL = 1e-4  # with less variation (0.01 mm) a gain is undefined
 ROUNDING = 1e-6  # frames
 JUMP_PERCENTILE = 99.5
 NUM_RESAMPLES, CONFIDENCE, SEED = 1000, 0.95, 0
@@ -44,7 +44,7 @@ def shape_scores(shown: np.ndarray, filmed: np.ndarray) -> dict[str, float]:
 def motion_explained(shown: np.ndarray, filmed: np.ndarray) -> float:
     """1 - |filmed - shown|^2 / |filmed|^2 of lips (T, 40, 2), their means over the clip taken away.
 
-    1: the same motion, 0: as good as no motion, below 0: worse. NaN where the film does not move.
+    1: the same motion, 0: no better than no motion, below 0: worse. NaN where the film does not move.
     """
     moved, truth = shown - shown.mean(axis=0), filmed - filmed.mean(axis=0)
     energy = float((truth**2).sum())
@@ -101,7 +101,7 @@ def jitter(values: np.ndarray) -> float:
 
 
 def lip_changes_mm(lips: np.ndarray) -> np.ndarray:
-    """How far lips (T, 40, 2) move from frame to frame: (T - 1,) mm on an adult face, mean of the points."""
+    """Movement of lips (T, 40, 2) between frames: (T - 1,) mm on an adult face, mean of the points."""
     return MM_PER_OUTER_EYE * np.linalg.norm(np.diff(lips, axis=0), axis=2).mean(axis=1)
 
 

@@ -1,7 +1,7 @@
-"""What the lips do when nobody speaks: over silence and noise, and after the last word.
+"""Lips without speech: in silence and noise, and after the last word.
 
-Sounds go the way of the app: brought to speech level like any recording, unless they are quieter than -65 dB.
-Distances are in mm on an adult face.
+Sounds are normalized as in the app, unless they are quieter than -65 dB. Distances are in mm on an adult
+face.
 """
 
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.augmentation import coloured_noise, draw_music, fan, white_noise
 
 QUIET_SECONDS = 10.0
-REST_SECONDS = 1.0  # listened to after the last word
+REST_SECONDS = 1.0  # measured after the last word
 REST_MM = 1.0  # below it the mouth counts as closed (a viewer sees 1.1 mm as sealed)
 REST_TARGET_MS = 150
-SPEECH_ENDS_DB = -25.0  # below the level of speech: where the last word has died away
+SPEECH_ENDS_DB = -25.0  # below speech level: end of the last word
 FADE_SECONDS = 0.01
 HUM_HZ = 100.0  # of the fan
-NUM_PIECES = 4  # of synthetic music, none of them heard in training
+NUM_PIECES = 4  # seeds of synthetic music, not used in training
 FPS = 50.0  # the model's own rate
 
 
@@ -72,7 +72,7 @@ def speech_end_samples(waveform: np.ndarray) -> int:
 
 
 def rest_ms(distance_mm: np.ndarray, end_seconds: float) -> float:
-    """Time in ms after `end_seconds` until the lips (T,) stay closer than 1 mm; inf if they never do."""
+    """Time in ms after `end_seconds` until the lips (T,) stay closer than 1 mm; inf if never."""
     parted = np.flatnonzero(distance_mm >= REST_MM)
     if len(parted) and parted[-1] == len(distance_mm) - 1:
         return np.inf

@@ -1,4 +1,4 @@
-"""The tables of a metrics.json in Markdown, and the places of a model card and a README that hold them."""
+"""Markdown tables of metrics.json, and their places in a model card and README."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ SHAPE = "shape and closure"  # name of the second table, and of its place in a c
 METRICS = "metrics"  # the place of all other tables
 HIDDEN = ("clips", "intervals")  # entries of a data set that are no rows of its table
 LEADING_ROWS = ("film", "capture", "model")
-CAPTIONS = {  # of the tables that are no data set; their names are therefore no names for one
+CAPTIONS = {  # of tables that are not data sets; a data set cannot have these names
     SHAPE: "In brackets 95 % intervals over clips (bootstrap).",
     "together": "All data sets above: medians over all their clips, closure on all their frames and phones.",
     "phone groups": "Balanced accuracy of a linear classifier that tells a group of phones from the others "
@@ -77,7 +77,7 @@ def _interval(interval: tuple[float, float] | None) -> str:
 def leading_table(scores: dict) -> str:
     """LEADING of every data set whose lips are known: the film, the captured coefficients, the model.
 
-    Empty where there is none.
+    Empty without any.
     """
     cells = {}
     for name, entries in scores.items():
@@ -91,7 +91,7 @@ def leading_table(scores: dict) -> str:
 
 
 def tables(scores: dict) -> str:
-    """The tables of a metrics.json, one under another; numbers of single clips stay in the file."""
+    """The tables of a metrics.json, one below another, without those of single clips."""
     parts = []
     for name, entries in scores.items():
         if name == WEIGHTS:

@@ -1,13 +1,12 @@
-"""Let a model move as far as people do: gains of a style from captured faces.
+"""Match the amplitude of a style to captured faces.
 
-A regression moves less than what it learnt from, and a corpus of one speaker has that speaker's habits. The
-gain of a coefficient is the ratio of two standard deviations, medians over clips: that of the captured faces
-and that of what the decoder says for their sound. Coefficients that hardly move in the captures, or that the
-decoder does not follow, keep a gain of 1; left and right share theirs. Coefficients that are right one by one
-still make a mouth too narrow or too wide where they are not right together: at last those that round and
-spread the mouth get a common factor, with which its width on the head moves as far as in the films. Rows of
-many people give the population's amplitude. OUTPUT/model is the result, as of train.py. Clips to be evaluated
-on must not be among the rows.
+A regression moves less than its training data, and a corpus of one speaker has that speaker's habits. The
+gain of a coefficient is the ratio of two standard deviations, medians over clips: of the captured faces and
+of the decoder's output for their sound. Coefficients that hardly move in the captures, or that do not
+correlate with them, keep a gain of 1; left and right share theirs. Since gains per coefficient do not make
+the mouth as wide as filmed, those that round and spread the mouth get a common factor that matches the width
+on the head with the films. Rows of many people give the population's amplitude. OUTPUT/model is the result,
+as of train.py. Clips to be evaluated on must not be among the rows.
 """
 
 import logging
@@ -37,7 +36,7 @@ logger = logging.getLogger(__name__)
 GAINS = (0.5, 4.0)  # beyond these the ratio is noise of what hardly moves
 LEAST_SPREAD = 0.02  # standard deviation of a captured coefficient that has a gain
 LEAST_CORRELATION = 0.3  # of a captured and a predicted coefficient that has a gain
-MOUTH = ("jaw", "mouth")  # brows and eyes are not told by the sound
+MOUTH = ("jaw", "mouth")  # brows and eyes cannot be predicted from sound
 WIDTH = ("mouthPucker", "mouthSmileLeft", "mouthSmileRight")  # what rounds and spreads the mouth
 WIDTH_PASSES = 4  # of setting the common factor; coefficients are cut off at 0 and 1
 
@@ -50,12 +49,12 @@ class AmplitudeArguments:
     style: str = field(default="default", metadata={"help": "The style that gets the gains."})
     split: str = field(default="train", metadata={"help": "The split whose rows are measured."})
     strength: float = field(
-        default=1.0, metadata={"help": "1 moves as far as the captured faces, 0 as the decoder says."}
+        default=1.0, metadata={"help": "1 = amplitude of the captured faces, 0 = of the decoder."}
     )
 
 
 class Pair(NamedTuple):
-    """The valid frames of a clip: captured and predicted coefficients (T, 52), the film's lips (T, 40, 2)."""
+    """Valid frames of a clip: captured and predicted coefficients (T, 52), filmed lips (T, 40, 2)."""
 
     captured: np.ndarray
     predicted: np.ndarray
@@ -63,7 +62,7 @@ class Pair(NamedTuple):
 
 
 def pairs_of(model: BilabialModel, rows: Dataset, style: str) -> list[Pair]:
-    """Captured faces beside what the model says for their sound; rows without `lips` are left out."""
+    """Captured faces beside the model's prediction for their sound; rows without `lips` are left out."""
     pairs, faces, lips = [], rows.with_format("arrow"), rows.select_columns("lips")
     for index in tqdm(range(len(rows)), unit="clip"):
         film = np.array(lips[index]["lips"], np.float32)
@@ -102,7 +101,7 @@ def gains_of(pairs: list[Pair], strength: float = 1.0) -> list[float]:
 
 
 def width_factor(pairs: list[Pair], gains: list[float], means: list[float]) -> float:
-    """What the gains of WIDTH are to be multiplied by, so that the mouth's width moves as far as filmed."""
+    """The factor for the gains of WIDTH with which the mouth's width moves as far as filmed."""
     columns = [ARKIT_BLENDSHAPES.index(name) for name in WIDTH]
     film = np.median([mouth_measures(pair.lips)["width"].std() for pair in pairs])
     factor, head, middle = 1.0, head_landmarks(), np.array(means)
@@ -117,7 +116,7 @@ def width_factor(pairs: list[Pair], gains: list[float], means: list[float]) -> f
 
 
 def _correlations(pair: Pair) -> np.ndarray:
-    """Pearson r of each coefficient (52), 0 where one of the two stands still."""
+    """Pearson r of each coefficient (52), 0 where one of the two is constant."""
     own, told = (values - values.mean(axis=0) for values in (pair.captured, pair.predicted))
     norm = np.sqrt((own**2).sum(axis=0) * (told**2).sum(axis=0))
     return np.where(norm > 1e-9, (own * told).sum(axis=0) / np.maximum(norm, 1e-9), 0.0)

@@ -1,4 +1,6 @@
-"""Arguments of train.py: the command line over a preset over defaults, and the record a run keeps of them."""
+"""Arguments of train.py: the command line over a preset over defaults, and the record of them in a run's
+folder.
+"""
 
 import argparse
 import hashlib
@@ -19,7 +21,7 @@ from bilabial.training.fit.checkpoints import check_model_folder
 
 PRESETS = Path(__file__).resolve().parents[4] / "train" / "presets"  # of a checkout
 LEAST = {"batch_size": 1, "max_steps": 1, "eval_steps": 1, "window_seconds": 0.1}
-# Arguments that do not change what a run computes; what data it computes from is told by their rows
+# Arguments that do not change what a run computes; the data are identified by their rows
 FREE = ("dataset", "output", "stop_after_steps", "num_workers")
 
 
@@ -37,7 +39,7 @@ class TrainArguments:
         },
     )
     calibration: Path | None = field(
-        default=None, metadata={"help": "What calibrate.py wrote, over the preset."}
+        default=None, metadata={"help": "The JSON that calibrate.py wrote; it overrides the preset."}
     )
     audio_encoder: str | None = field(
         default=None,
@@ -45,11 +47,11 @@ class TrainArguments:
     )
     freeze_encoder: bool = field(
         default=False,
-        metadata={"help": "Keep the weights of a pretrained encoder: faster, and safer with little data."},
+        metadata={"help": "Do not train a pretrained encoder: faster, and less overfitting on little data."},
     )
     only_emotions: bool = field(
         default=False,
-        metadata={"help": "Learn only what multiplies an emotion; neutral speech stays as it is."},
+        metadata={"help": "Train only the weights that multiply an emotion; neutral speech does not change."},
     )
     encoder_learning_rate: float = field(
         default=3e-4, metadata={"help": "Peak rate of a built-in encoder that starts from weights."}
@@ -63,22 +65,30 @@ class TrainArguments:
     )
     rehearsal_share: float = field(
         default=0.0,
-        metadata={"help": "Of the windows, in which the model repeats what it knew when it started."},
+        metadata={
+            "help": "Share of windows for learning without forgetting: the initial model gives their "
+            "labels, in old styles and emotions."
+        },
     )
     hearing_weight: float = field(
         default=0.0,
-        metadata={"help": "Of learning to hear from a phone recogniser (needs hama==1.7.0); 0 = do not."},
+        metadata={"help": "Weight of distillation from a phone recognizer (needs hama==1.7.0); 0 = none."},
     )
     listener: str | None = field(
         default=None,
-        metadata={"help": "Hub id or folder of a Whisper to learn to hear from, too: openai/whisper-base."},
+        metadata={
+            "help": "Hub id or folder of a Whisper to distill from as well, such as openai/whisper-base."
+        },
     )
     taught_weight: float = field(
-        default=0.5, metadata={"help": "Of a taught frame, beside 1 of a captured one."}
+        default=0.5, metadata={"help": "Weight of a pseudo-labelled frame; a captured one has 1."}
     )
     emotion_share: float = field(
         default=0.6,
-        metadata={"help": "Of neutral windows, given an emotion that the data lack (emotions.py); 0 = none."},
+        metadata={
+            "help": "Share of neutral windows that get an emotion missing in the data, by the prior "
+            "(emotions.py); 0 = none."
+        },
     )
     articulation_prior: bool = field(
         default=True,
@@ -90,13 +100,17 @@ class TrainArguments:
     music: Path | None = field(
         default=None,
         metadata={
-            "help": "Folder of music without words, to which a face rests and behind which speech is learnt; "
-            "half of the music in training is synthetic, without a folder all of it."
+            "help": "Folder of music without singing, for windows of music with a resting face and of "
+            "speech with music behind it. Half of the music in training is synthetic, without a"
+            " folder all of it."
         },
     )
     default_share: float = field(
         default=0.5,
-        metadata={"help": "Of the windows of a named style, given as the default one: the mean of all."},
+        metadata={
+            "help": "Share of windows of a named style that are labelled as the default style, which so "
+            "becomes the average of all."
+        },
     )
     max_steps: int = field(
         default=5000, metadata={"help": "Optimizer steps: about an hour on two CPU cores."}
@@ -110,30 +124,31 @@ class TrainArguments:
     weight_decay: float = field(default=0.05, metadata={"help": "AdamW's, on matrices only."})
     max_grad_norm: float = field(default=1.0, metadata={"help": "Gradients are scaled down to this norm."})
     augment: bool = field(
-        default=True, metadata={"help": "Change gain, noise, tilt, formants and tempo of windows."}
+        default=True, metadata={"help": "Augment windows: gain, noise, tilt, formants, tempo."}
     )
     eval_steps: int = field(default=500, metadata={"help": "Steps between validations and checkpoints."})
     patience: int = field(
         default=0,
         metadata={
-            "help": "Stop after so many validations without a lower loss, take the best; 0 = the last."
+            "help": "Stop after so many validations without a lower loss and keep the best checkpoint; "
+            "0 = never, keep the last."
         },
     )
     precision: Literal["auto", "bf16", "fp32"] = field(
         default="auto",
         metadata={
-            "help": "Of forward and backward; auto = bf16 where `accelerate launch --mixed_precision bf16` "
-            "or the GPU says so."
+            "help": "Precision of forward and backward; auto = bf16 with `accelerate launch "
+            "--mixed_precision bf16` or on a GPU that supports it."
         },
     )
     compile: bool = field(
         default=False,
-        metadata={"help": "torch.compile the model, which pays on a GPU; needs a C++ compiler."},
+        metadata={"help": "Use torch.compile, which pays off on a GPU; needs a C++ compiler."},
     )
     num_workers: int = field(default=1, metadata={"help": "Processes that prepare windows."})
-    seed: int = field(default=0, metadata={"help": "Of weights, windows and dropout."})
+    seed: int = field(default=0, metadata={"help": "Seed of weights, windows and dropout."})
     stop_after_steps: int | None = field(
-        default=None, metadata={"help": "End here and leave the rest to another run."}
+        default=None, metadata={"help": "Stop at this step; the same command resumes."}
     )
 
 
@@ -178,8 +193,8 @@ def read_calibration(path: Path) -> dict:
 
 
 def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "fp32"]:
-    """What "auto" means here. Raises ValueError for another precision of `accelerate launch`."""
-    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" also where nobody said anything
+    """The precision that "auto" selects. Raises ValueError for another precision of `accelerate launch`."""
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" is also its default
     if launched not in ("no", "bf16"):
         raise ValueError(f"--mixed_precision {launched} is not supported; give accelerate launch bf16 or no")
     if args.precision != "auto":
@@ -198,7 +213,7 @@ def check_compiler(args: TrainArguments) -> None:
 
 
 def print_of_rows(rows: Mapping[str, Dataset]) -> str:
-    """What tells the rows of a run from others: how many, and a sum over what they are and whose."""
+    """Identifies the rows of a run: their number, and a checksum over ids and speakers."""
     columns = ["id", "fps", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
     digest = hashlib.sha256()
     for split, of_split in sorted(rows.items()):
@@ -211,9 +226,9 @@ def print_of_rows(rows: Mapping[str, Dataset]) -> str:
 def check_same_run(
     args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
 ) -> None:
-    """Raise ValueError when OUTPUT holds a run of other arguments or rows: to resume it would be neither.
+    """Raise ValueError when OUTPUT holds a run with other arguments or rows, which cannot be resumed.
 
-    Also where it holds what is of no run, which this one would replace.
+    Also when it holds files of no run, which this run would replace.
     """
     try:
         check_model_folder(args.output / "model")

@@ -1,9 +1,9 @@
-"""The weighted mean of models that have one history, as a model of its own.
+"""The weighted average of checkpoints that share their history, as a new model.
 
-Training on one face loses some of how the mouth follows other voices. The mean of the weights before and
-after gives it back and keeps most of what was learnt (docs/research_log.md; Wortsman et al. 2022, "Robust
-fine-tuning of zero-shot models", CVPR). That holds between a model and one that started from it, or two that
-started from the same. The first model is the one that knows most; styles and configuration are its.
+Training on one face makes the mouth follow other voices less well. The mean of the weights before and after
+restores that and keeps most of the gain (docs/research_log.md; Wortsman et al. 2022, "Robust fine-tuning of
+zero-shot models", CVPR). That holds between a model and one that started from it, or two that started from
+the same. The first model must have all styles and channels; the result has its styles and configuration.
 OUTPUT/model is the result, as of train.py, and replaces what was there.
 """
 
@@ -29,13 +29,15 @@ logger = logging.getLogger(__name__)
 @dataclass
 class MeanArguments:
     models: list[str] = field(metadata={"help": "Folders or Hub ids; default is the embedded model."})
-    weights: list[float] = field(metadata={"help": "One a model, above 0; their sum is taken for 1."})
-    dataset: list[str] = field(metadata={"help": "Rows that say how the mean's default style moves."})
+    weights: list[float] = field(metadata={"help": "One per model, above 0; normalized to a sum of 1."})
+    dataset: list[str] = field(
+        metadata={"help": "Data set to measure how the average's default style moves."}
+    )
     output: Path = field(metadata={"help": "Folder whose model/ is written."})
 
 
 def check_arguments(args: MeanArguments) -> None:
-    """Raise ValueError where weights and models do not belong together."""
+    """Raise ValueError unless there is one weight for each model."""
     if len(args.models) < 2 or len(args.weights) != len(args.models):
         raise ValueError(
             f"{len(args.models)} models and {len(args.weights)} weights were given; a mean takes two models "
@@ -47,7 +49,9 @@ def check_arguments(args: MeanArguments) -> None:
 
 
 def load_models(names: list[str]) -> list[BilabialModel]:
-    """The models. Raises ValueError where one cannot be loaded or knows what the first does not."""
+    """The models. Raises ValueError where one cannot be loaded or has styles or channels that the first
+    lacks.
+    """
     models = []
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Fit closure thresholds and lip-distance weights to a data set; print and keep how well they separate.
+"""Fit closure thresholds and lip-distance weights to a data set; print and write how well they separate.
 
 Truth is the inner-lip gap that the capture measured from landmarks: sealed below 1.2 % of the outer-eye
 distance, open above 6 %.
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 PAIRS = (("mouthLowerDownLeft", "mouthLowerDownRight"), ("mouthUpperUpLeft", "mouthUpperUpRight"))
 PRIOR_FRAMES = (
-    200  # how many frames the measured weights count for: a face that never shrugs keeps their value
+    200  # weight of the measured values, in frames: for channels that never move in the data they are kept
 )
 MAX_SEALED_WEIGHT = 4.0
 
@@ -41,9 +41,11 @@ class CalibrateArguments:
     )
     split: str = field(default="train", metadata={"help": "The split to fit."})
     sealed_share: float = field(
-        default=0.05, metadata={"help": "Sealed frames that may count as less than sealed."}
+        default=0.05, metadata={"help": "Share of sealed frames that may count as less than sealed."}
     )
-    open_share: float = field(default=0.2, metadata={"help": "Open frames that may count as more than open."})
+    open_share: float = field(
+        default=0.2, metadata={"help": "Share of open frames that may count as more than open."}
+    )
 
 
 def read_frames(dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +61,7 @@ def read_frames(dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def fit_thresholds(ratio: np.ndarray, gap: np.ndarray, args: CalibrateArguments) -> dict[str, float]:
     """closure_ratio_low and _high: quantiles of the ratio (N,) of open and of sealed frames.
 
-    Raises ValueError when the data has too few of either, or the two do not separate.
+    Raises ValueError when there are too few frames of either kind, or the two do not separate.
     """
     sealed, opened = ratio[gap < SEALED_GAP], ratio[gap > OPEN_GAP]
     if min(len(sealed), len(opened)) < 50:
@@ -78,7 +80,7 @@ def fit_weights(coefficients: np.ndarray, gap: np.ndarray) -> tuple[dict[str, fl
     """Least squares of the gap on the lip coefficients.
 
     Returns weights in units of jawOpen = 1, R², and that unit in outer-eye distances. Left and right share a
-    weight. The measured weights act as PRIOR_FRAMES further frames of average movement.
+    weight. The measured weights act as a prior of PRIOR_FRAMES frames of average movement.
     """
     measured = LIP_DISTANCE_WEIGHTS["measured"]
     terms = [(name,) for name in measured if not any(name in pair for pair in PAIRS)] + list(PAIRS)

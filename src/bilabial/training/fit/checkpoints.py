@@ -1,7 +1,7 @@
-"""Checkpoints of a run and the model it ends with, each a folder that is there whole or not at all.
+"""Checkpoints of a run and its final model, each folder written atomically.
 
-A checkpoint is written beside the others as `partial` and then renamed, and only after that the one before
-is removed: whenever a run is killed, the newest `step_*` is a whole one.
+A checkpoint is written beside the others as `partial` and then renamed, and only after that the one before is
+removed: whenever a run is killed, the newest `step_*` is complete.
 """
 
 import json
@@ -25,14 +25,14 @@ PARTIAL, PROGRESS = "partial", "progress.json"
 
 @dataclass
 class Progress:
-    """How far a run is: steps made, and when the loss on held-out windows was lowest."""
+    """Progress of a run: steps made, and when the validation loss was lowest."""
 
     step: int = 0
     best_step: int = 0
     best_loss: float = math.inf
 
     def note(self, loss: float) -> None:
-        """Take in a validation loss, measured at this step."""
+        """Record a validation loss measured at this step."""
         if loss < self.best_loss:
             self.best_step, self.best_loss = self.step, loss
 
@@ -44,7 +44,7 @@ def folder_of(folder: Path, step: int) -> Path:
 def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_best: bool = False) -> None:
     """Write a checkpoint, then remove the others, except the best one when asked to.
 
-    Raises ValueError when it cannot be written; what was there stays.
+    Raises ValueError when it cannot be written; earlier checkpoints stay.
     """
     partial, target = folder / PARTIAL, folder_of(folder, progress.step)
     try:
@@ -72,13 +72,13 @@ def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_
 
 
 def newest(folder: Path) -> Progress | None:
-    """Where a run may go on, or None."""
+    """The checkpoint to resume from, or None."""
     saved = sorted(folder.glob("step_*"))
     return Progress(**json.loads((saved[-1] / PROGRESS).read_text())) if saved else None
 
 
 def resume(accelerator: Accelerator, folder: Path) -> Progress:
-    """Load the newest checkpoint, if any, and clear away what a killed run had begun to write."""
+    """Load the newest checkpoint, if any, and remove the unfinished files of a killed run."""
     if accelerator.is_main_process:
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     accelerator.wait_for_everyone()
@@ -91,11 +91,11 @@ def resume(accelerator: Accelerator, folder: Path) -> Progress:
 
 
 def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> None:
-    """Write a model that AutoModel loads, with its sources, in the place of what was in the folder.
+    """Write a model that AutoModel loads, with its sources, replacing the folder's content.
 
-    There is a whole one at any time, where the file system can swap two names. Raises OSError or
-    SafetensorError when it cannot be written, and ValueError where the folder holds something else; what was
-    there stays.
+    A complete model exists at any time, where the file system can exchange two names. Raises OSError or
+    SafetensorError when it cannot be written, and ValueError where the folder holds something else; the old
+    content stays.
     """
     check_model_folder(folder)
     partial = folder.with_name(f"{folder.name}.{PARTIAL}")
@@ -110,7 +110,7 @@ def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> 
 
 
 def check_model_folder(folder: Path) -> None:
-    """Raise ValueError where `replace_model` would remove what is no model of Bilabial."""
+    """Raise ValueError where `replace_model` would remove something that is not a Bilabial model."""
     for path in (folder, folder.with_name(f"{folder.name}.{PARTIAL}")):
         if path.exists() and not is_model(path):
             raise ValueError(
@@ -119,7 +119,7 @@ def check_model_folder(folder: Path) -> None:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder is empty or holds a model of Bilabial, also one that a killed run began to write."""
+    """Whether a folder is empty or holds a Bilabial model, finished or not."""
     if not folder.is_dir():
         return False
     try:

@@ -1,4 +1,4 @@
-"""How the weights of a run start: from nothing, a phone recogniser, a pretrained encoder, another model."""
+"""Initial weights of a run: random, from a phone recognizer, a pretrained encoder, or another model."""
 
 from collections.abc import Iterator
 
@@ -18,9 +18,9 @@ from bilabial.training.data.windows import PRIOR_MASK
 from bilabial.training.fit.arguments import TrainArguments
 from bilabial.training.teachers.phone_recognizer import start_from_recogniser
 
-MEAN_POSE_ROWS = 500  # rows whose mean is the pose that training starts from
+MEAN_POSE_ROWS = 500  # rows whose mean pose is the initial output
 EMOTION_WEIGHTS = ("modulation.weight", "expression.weight")  # (out, emotions and style), in that order
-CHANNEL_ROWS = 200  # rows that say how the default style moves
+CHANNEL_ROWS = 200  # rows for the statistics of the default style
 
 
 def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
@@ -38,15 +38,17 @@ def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
 
 
 def load_audio_encoder(model: BilabialModel, name: str) -> None:
-    """Fill the weights of a pretrained encoder in."""
-    pretrained = AutoModel.from_pretrained(name)  # in half precision, where it is stored so
+    """Load the weights of a pretrained encoder."""
+    pretrained = AutoModel.from_pretrained(name)  # in half precision, if stored so
     if model.audio_encoder.family == "whisper":
         pretrained = pretrained.encoder
     model.audio_encoder.encoder.load_state_dict(pretrained.state_dict())  # in float32, to be trained
 
 
 def load_initial(args: TrainArguments) -> BilabialModel | None:
-    """The model of --init_from. Raises ValueError where there is none, or something else to start from."""
+    """The model of --init_from. Raises ValueError where there is none, or where another option sets the
+    start, too.
+    """
     if args.init_from is None:
         if args.rehearsal_share:
             raise ValueError("--rehearsal_share keeps what --init_from knew; give a model to start from")
@@ -86,7 +88,9 @@ def build_model(
 def config_of_run(
     rows: Dataset, args: TrainArguments, model_fields: dict, initial: BilabialModel | None
 ) -> BilabialConfig:
-    """What the initial model's configuration says, else the defaults; over it the preset; and the data's."""
+    """Configuration of the initial model, else the defaults, overridden by the preset and by the data's
+    names.
+    """
     seen = np.any([row["channel_mask"] for row in captured(rows)], axis=0)
     if args.emotion_share:
         seen = seen | PRIOR_MASK.astype(bool)
@@ -118,14 +122,16 @@ def captured(rows: Dataset) -> Iterator[dict]:
 
 @torch.no_grad()
 def start_at_mean_pose(model: BilabialModel, rows: Dataset) -> None:
-    """Let a fresh model answer with about the mean of the captured faces."""
+    """Set the output bias so that a fresh model predicts about the mean captured face."""
     poses = [row["coefficients"][row["valid"]].mean(axis=0) for row in captured(rows) if row["valid"].any()]
     model.head.bias.copy_(torch.from_numpy(np.mean(poses, axis=0)))
     model.head.weight.mul_(0.1)
 
 
 def start_hearing(model: BilabialModel, keep: bool) -> None:
-    """Start the built-in encoder from the recogniser, or only see that it could be. Raises ValueError."""
+    """Initialize the built-in encoder from the recognizer, or only check that it is possible. Raises
+    ValueError.
+    """
     if model.config.audio_encoder_config is not None:
         raise ValueError("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
     own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
@@ -138,7 +144,7 @@ def start_hearing(model: BilabialModel, keep: bool) -> None:
 
 
 def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
-    """Let a model compute what the initial one does (`weights_for`). Raises ValueError where sizes differ."""
+    """Copy the initial model's weights (`weights_for`). Raises ValueError where sizes differ."""
     old = weights_for(initial, model.config)
     for name, value in model.state_dict().items():
         if getattr(old.get(name), "shape", None) != value.shape:
@@ -151,10 +157,10 @@ def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
 
 @torch.no_grad()
 def weights_for(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
-    """The initial model's weights as a configuration with more styles or a shorter reach has them.
+    """The initial model's weights, extended to more styles or cut to a shorter history.
 
-    A style that it lacks is its default style's; channels that it never saw move start at 0; what the
-    encoder's layers cannot reach any more is cut off.
+    New styles start as the default style; channels that never moved start at 0; convolution kernels are cut
+    to the new reach.
     """
     weights = shorten_reach(initial, config)
     vectors = weights["style_embedding.weight"]
@@ -168,7 +174,7 @@ def weights_for(initial: BilabialModel, config: BilabialConfig) -> dict[str, tor
 
 
 def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, torch.Tensor]:
-    """The initial model's weights, of each convolution of its encoder only what a configuration reaches."""
+    """The initial model's weights, each convolution of its encoder cut to a configuration's reach."""
     first, last = (
         was - now
         for was, now in zip(initial.config.encoder_conv_frames, config.encoder_conv_frames, strict=True)
@@ -183,13 +189,13 @@ def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, t
 
 
 def hold_styles(model: BilabialModel, names: set[str]) -> None:
-    """Keep the vectors of these styles as they are, while the others' learn."""
+    """Freeze the vectors of these styles; the others are trained."""
     free = torch.tensor([[float(name not in names)] for name in model.config.styles])
     model.style_embedding.weight.register_hook(lambda gradient: gradient * free.to(gradient.device))
 
 
 def freeze_encoder(model: BilabialModel) -> None:
-    """Keep what the model hears with as it is."""
+    """Freeze the speech encoder."""
     if model.config.audio_encoder_config is None:
         model.encoder.requires_grad_(False)
     else:
@@ -197,7 +203,7 @@ def freeze_encoder(model: BilabialModel) -> None:
 
 
 def hold_all_but_emotions(model: BilabialModel) -> None:
-    """Keep every weight as it is but those that emotions are multiplied by."""
+    """Freeze every weight except those that multiply emotions."""
     free = torch.arange(len(model.config.emotions) + model.config.style_size) < len(model.config.emotions)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith(EMOTION_WEIGHTS))
@@ -207,9 +213,9 @@ def hold_all_but_emotions(model: BilabialModel) -> None:
 
 @torch.no_grad()
 def measure_channels(model: BilabialModel, rows: Dataset) -> None:
-    """Note in the configuration how the default style moves, which other styles are measured by.
+    """Store the statistics of the default style in the configuration; other styles are relative to them.
 
-    Means are the decoder's own, about which gains of styles apply; spreads are those with the gains.
+    Means are of the decoder's output, around which gains apply; standard deviations include the gains.
     """
     model.eval()
     some = rows.select(np.unique(np.linspace(0, len(rows) - 1, CHANNEL_ROWS).round().astype(int)))

@@ -1,6 +1,7 @@
-"""What keeps a fine-tuned model from forgetting: it rehearses, on the new speech, what it used to answer.
+"""Learning without forgetting: on the new speech, a fine-tuned model also keeps the outputs of the initial
+model.
 
-"Learning without forgetting" (Li and Hoiem 2016): no old data are needed, the initial model is the teacher.
+"Learning without forgetting" (Li and Hoiem 2016): no old data are needed, the initial model gives the labels.
 """
 
 from collections.abc import Iterable
@@ -14,10 +15,10 @@ NEUTRAL_SHARE = 0.5  # of the rehearsed windows; the others feel one of the emot
 
 
 class Rehearsal:
-    """Turns a share of a batch's windows into questions that the initial model answers.
+    """Replaces the labels of a share of a batch's windows with the output of the initial model.
 
-    Each is asked in one of the old styles that the new data do not retrain, and neutral or with an emotion
-    that the initial model was trained on.
+    Each such window has an old style that the new data do not retrain, and is neutral or has an emotion that
+    the initial model was trained on.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Rehearsal:
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The batch (see TrainingWindows) with other styles, emotions and labels where it rehearses."""
+        """The batch (see TrainingWindows) with other styles, emotions and labels in those windows."""
         size, device = len(batch["style"]), batch["style"].device
         asked = (torch.rand(size) < self.share).nonzero()[:, 0].to(device)
         if not len(asked) or not self.styles:
@@ -46,7 +47,7 @@ class Rehearsal:
         return batch | {name: batch[name].index_copy(0, asked, value) for name, value in answers.items()}
 
     def _emotions(self, count: int, size: int) -> torch.Tensor:
-        """Emotion weights (count, size): nothing, or one emotion at any intensity."""
+        """Emotion weights (count, size): neutral, or one emotion at a random intensity."""
         weights = torch.zeros(count, size)
         if self.emotions:
             felt = torch.rand(count) >= NEUTRAL_SHARE

@@ -1,8 +1,9 @@
 """Train Bilabial on a data set made by prepare.py.
 
 A preset is a file of train/presets (or a path) with arguments of this script and, under "model", fields of
-the configuration; the command line wins over it. OUTPUT/model is the result, a folder AutoModel loads;
-OUTPUT/checkpoints holds what a killed run goes on from, with the same result as an uninterrupted one.
+the configuration; the command line overrides it. OUTPUT/model is the result, a folder AutoModel loads;
+OUTPUT/checkpoints holds the state from which a killed run resumes, with the same result as an uninterrupted
+one.
 """
 
 import logging
@@ -40,7 +41,7 @@ from bilabial.training.teachers.encoder_distillation import Hearing
 
 logger = logging.getLogger(__name__)
 
-NEW_STYLE_RATE = 20.0  # times the rate, for the few numbers that tell a new style from the default
+NEW_STYLE_RATE = 20.0  # factor of the learning rate for the vector of a new style
 LOSSES = ("loss", "mse", "closure", "keep_open", "velocity")  # that validation tells
 
 
@@ -63,7 +64,7 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
 
 
 def load_music(folder: Path) -> list[np.ndarray]:
-    """Recordings (S,) float16 of a folder, level-normalised. Raises ValueError where there are none."""
+    """Recordings (S,) float16 of a folder, level-normalized. Raises ValueError where there are none."""
     try:
         music = [load_audio(path).astype(np.float16) for path in files_below(folder, AUDIO_SUFFIXES)]
     except ValueError as error:
@@ -76,7 +77,7 @@ def load_music(folder: Path) -> list[np.ndarray]:
 def build_windows(
     rows: dict[str, Dataset], config: BilabialConfig, args: TrainArguments
 ) -> tuple[TrainingWindows, TrainingWindows]:
-    """Windows to train on, and the same without chance from held-out rows."""
+    """Training windows, and deterministic windows of held-out rows."""
     num_frames = round(args.window_seconds * config.frame_rate_hz)
     windows = TrainingWindows(
         rows["train"],
@@ -95,7 +96,9 @@ def build_windows(
 
 
 def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim.AdamW:
-    """AdamW that decays matrices, not biases, norms, embeddings or what is held, at several rates."""
+    """AdamW with several learning rates and weight decay on matrices alone, not on biases, norms, embeddings
+    or frozen weights.
+    """
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -115,7 +118,7 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
 
 @torch.no_grad()
 def validate(model: torch.nn.Module, loader: DataLoader, accelerator: Accelerator) -> dict[str, float]:
-    """Mean losses over the frames of the validation windows, however many processes share them."""
+    """Mean losses over the frames of the validation windows, for any number of processes."""
     model = accelerator.unwrap_model(model, keep_torch_compile=False).eval()
     sums = torch.zeros(len(LOSSES) + 1, device=accelerator.device)  # the last is a count of frames
     for batch in loader:
@@ -129,7 +132,7 @@ def validate(model: torch.nn.Module, loader: DataLoader, accelerator: Accelerato
 
 
 def check_finite(values: dict[str, float], step: int, last_saved: int) -> None:
-    """Raise ValueError when a loss is no number: what would follow is worse than the last checkpoint."""
+    """Raise ValueError when a loss is not finite, before it reaches the weights."""
     for name, value in values.items():
         if not math.isfinite(value):
             kept = f"the checkpoint of step {last_saved} is kept" if last_saved else "there is no checkpoint"
@@ -137,14 +140,14 @@ def check_finite(values: dict[str, float], step: int, last_saved: int) -> None:
 
 
 def out_of_patience(progress: Progress, args: TrainArguments) -> bool:
-    """Whether the loss on held-out windows has stopped falling for as many validations as --patience says."""
+    """Whether the validation loss has not improved for --patience validations."""
     waited = progress.step - progress.best_step
     return bool(args.patience) and waited >= args.patience * args.eval_steps
 
 
 def write_model(model: BilabialModel, rows: Dataset, args: TrainArguments) -> None:
-    """OUTPUT/model, replaced whole or not at all. Raises ValueError when it cannot be written."""
-    if not args.only_emotions or model.config.channel_means is None:  # neutral speech moves as before
+    """Write OUTPUT/model atomically. Raises ValueError when it cannot be written."""
+    if not args.only_emotions or model.config.channel_means is None:  # neutral speech does not change
         measure_channels(model, rows)
     earlier = sources_of_model(args.init_from) if args.init_from else []
     folder = args.output / "model"
@@ -206,7 +209,7 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     saved, shown = progress.step, accelerator.is_main_process
     with tqdm(total=args.max_steps, initial=saved, unit="step", disable=not shown) as bar:
         for batch in loader:
-            # every step has its own randomness: a resumed run draws what an uninterrupted one would
+            # seeded per step: a resumed run draws the same numbers as an uninterrupted one
             torch.manual_seed(args.seed + 1000003 * progress.step + accelerator.process_index)
             clean = batch["input_values"]
             if args.augment:

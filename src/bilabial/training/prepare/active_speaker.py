@@ -1,7 +1,6 @@
-"""Which of the faces and audio streams of a take belong together: those whose lips and sound agree.
+"""Active speaker: the pair of face and audio stream whose lips and sound agree best.
 
-The instrument is a model, as in align.py: the lip distance that it predicts from a sound, beside the gap
-between the lips of a face.
+Agreement is measured with a model, as in align.py: its predicted lip distance against the lip gap of a face.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from bilabial.io.media import audio_streams
 from bilabial.io.synchrony import MAX_LAG_SECONDS, correlation
 from bilabial.training.prepare.align import FULL_TRUST_SECONDS, LARGEST_LAG_SHARE, predict_distance
 
-# A moving average is taken away (a Hann window, so wide at half its height): when somebody speaks and when
-# not is alike in all clips of a corpus. docs/design.md has the table.
+# A moving average is subtracted (Hann window of this width at half height), since the pattern of speech and
+# pauses is similar in all clips of a corpus. docs/design.md has the table.
 LEVEL_SECONDS = 1.0
-LEAST_SHARE = 0.3  # of the images with the face seen in most: a face in fewer is no candidate
+LEAST_SHARE = 0.3  # of the images with the most frequent face: a face in fewer is not a candidate
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One face and one audio stream of a take, and of how many of each they are."""
+    """One face and one audio stream of a take, and the numbers of both."""
 
     audio_stream: int
     track: Track
@@ -38,7 +37,7 @@ class Choice:
 
 
 def agreement(predicted: np.ndarray, gap: np.ndarray, valid: np.ndarray, fps: float) -> float:
-    """How well lips follow a sound: Pearson r at the best shift within 0.3 s, 0 where there is no peak.
+    """Agreement of lips and sound: Pearson r at the best shift within 0.3 s, 0 without a peak.
 
     predicted: (T,) lip distance for the sound. gap: (T,) of a face, where valid: (T,) bool.
     """
@@ -61,7 +60,7 @@ def agreement(predicted: np.ndarray, gap: np.ndarray, valid: np.ndarray, fps: fl
 def read_streams(
     source: Path, max_seconds: float, number: int | None = None, compare: bool = True
 ) -> dict[int, Recording]:
-    """The audio streams of a file by number, the one that players take first.
+    """The audio streams of a file by number, the players' default first.
 
     number: only this one. compare: all of them, else the first. Streams that cannot be read are left out.
     Raises ValueError where there is none, or none with that number.
@@ -90,8 +89,8 @@ def find_pair(
 ) -> Choice:
     """The pair of a face and an audio stream that agrees best.
 
-    The first of each where there is nothing to compare, or no model to compare with. A face that is seen for
-    less than 2 s counts less: it agrees by chance.
+    The first of each where there is nothing to compare, or no model to compare with. A face visible for less
+    than 2 s counts less: it agrees by chance.
     """
     tracks = [track for track in film.tracks if track.found.sum() >= LEAST_SHARE * film.tracks[0].found.sum()]
     choices = [

@@ -1,11 +1,10 @@
-"""Measure how late the lips are against the sound in each clip of a data set, and write it into the rows.
+"""Measure the audio-video offset of each clip of a data set, and write it into the rows.
 
-The instrument is a model: the shift at which its lip distance correlates best with the captured gap. What it
-finds is relative to the clips that the model was trained on, so a first model should come from a corpus known
-to be in step (GRID is within 10 ms), and models are compared fairly only on the same offsets. A weak peak is
-no measurement: such a clip takes its source's median, and in between the two are mixed. Training and
-evaluation then shift the captured face by `av_offset_ms`; negative means that the lips are early. Rows of
-taught faces have no camera and keep 0. Run again, it writes the same.
+The offset is the shift at which a model's lip distance correlates best with the captured gap. It is relative
+to the model's training clips: a first model should come from a corpus that is in sync (GRID is within 10 ms),
+and models are comparable only on the same offsets. A clip with a weak peak takes its source's median; in
+between the two are mixed. Training and evaluation then shift the captured face by `av_offset_ms`; negative
+means that the lips are early. Rows of pseudo-labels keep 0. The script is idempotent.
 """
 
 import logging
@@ -26,11 +25,11 @@ from bilabial.training.data.schema import load_rows, update_rows, waveform_of
 
 logger = logging.getLogger(__name__)
 
-# On 62 pieces of 10 s from recordings in step with themselves, peaks of r 0.6-0.8 scattered by 14 ms; of 11
-# clips of strangers with a known offset the only wrong one (by 0.3 s) had r 0.35.
+# On 62 pieces of 10 s from recordings in sync, peaks of r 0.6-0.8 scattered by 14 ms; of 11 clips of unseen
+# people with a known offset the only wrong one (by 0.3 s) had r 0.35.
 NO_TRUST_R, FULL_TRUST_R = 0.4, 0.7
 FULL_TRUST_SECONDS = 2.0  # shorter clips correlate by chance
-LARGEST_LAG_SHARE = 1 / 3  # of a clip: what overlaps beyond is too short to tell a peak from chance
+LARGEST_LAG_SHARE = 1 / 3  # of a clip: beyond it the overlap is too short for a significant peak
 
 
 @dataclass
@@ -43,7 +42,7 @@ class AlignArguments:
 
 @dataclass(frozen=True)
 class Peak:
-    """Where one clip's correlation peaks. offset_ms: how late its lips are. trust: 0 (none) to 1."""
+    """Correlation peak of one clip. offset_ms: delay of its lips. trust: 0 to 1."""
 
     id: str
     source: str
@@ -54,7 +53,7 @@ class Peak:
 def measure(row: dict, model: BilabialModel, max_lag_seconds: float = MAX_LAG_SECONDS) -> Peak:
     """The peak of one row, over its longest stretch with a face.
 
-    It is looked for within max_lag_seconds, and within a third of the stretch.
+    The search is limited to max_lag_seconds and to a third of the stretch.
     """
     distance = predict_distance(waveform_of(row), float(row["fps"]), model)
     return find_peak(row, distance, max_lag_seconds)
@@ -88,7 +87,7 @@ def longest_stretch(valid: np.ndarray) -> slice:
 
 
 def offsets_of_peaks(peaks: Iterable[Peak]) -> dict[str, float]:
-    """The offset of each clip in ms, weak ones drawn to the median of their source's trusted ones.
+    """The offset of each clip in ms, weak ones shrunk to the median of their source's trusted ones.
 
     A source without a trusted clip gets 0.
     """
@@ -106,7 +105,7 @@ def source_median(peaks: list[Peak], source: str) -> float:
 
 
 def report(peaks: list[Peak], offsets: dict[str, float]) -> str:
-    """A Markdown table: per source the median, the quartiles, and how many clips could be measured."""
+    """A Markdown table: per source the median, the quartiles, and the number of measured clips."""
     lines = ["| source | median (ms) | quartiles (ms) | clips | trusted |", "|---|---|---|---|---|"]
     for source in sorted({peak.source for peak in peaks}):
         own = [peak for peak in peaks if peak.source == source]
@@ -117,7 +116,7 @@ def report(peaks: list[Peak], offsets: dict[str, float]) -> str:
 
 
 def histogram(peaks: list[Peak], offsets: dict[str, float]) -> go.Figure:
-    """How many clips of each source have which offset."""
+    """Histogram of offsets by source."""
     figure = go.Figure()
     for source in sorted({peak.source for peak in peaks}):
         own = [offsets[peak.id] for peak in peaks if peak.source == source]

@@ -1,4 +1,4 @@
-"""Which takes stay in the data set, which are dropped, and why."""
+"""Decides which takes stay in the data set, and why others are dropped."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,8 @@ from bilabial.training.prepare.take_job import Job, Outcome
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a take is worth. id: the take's. score: 0 to 100. quality: None where there is no row to measure.
+    """The result of filtering a take. id: the take's. score: 0 to 100. quality: None where there is no row to
+    measure.
 
     remarks: what is wrong, the worst first. reason: why it was dropped, None for a take that stays. kind: of
     the worst: "copy", "no row", or the name of a measure.
@@ -29,7 +30,7 @@ class Verdict:
 
 
 def judge(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: float) -> list[Verdict]:
-    """A verdict for each job. A copy of another take scores 0; the better of the two is no copy."""
+    """The result for each job. Of two copies, the worse one scores 0."""
     scores = [score_of(outcome.quality) if outcome.quality else 0.0 for outcome in outcomes]
     best_first = sorted(
         (place for place, outcome in enumerate(outcomes) if outcome.prints),

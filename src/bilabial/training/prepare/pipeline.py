@@ -1,9 +1,8 @@
 """Face videos, or recorded curves with sound -> a Hugging Face data set, and a report of its quality.
 
-Every finished take is kept in OUTPUT/.takes: a run that was killed goes on where it stopped, and a run with
-other options captures again. OUTPUT/data holds the Parquet files that `datasets.load_dataset(OUTPUT)` reads,
-OUTPUT/report.html and summary.json what each take measures and why some were dropped. docs/cluster.md tells
-how to run it on many machines.
+Every finished take is kept in OUTPUT/.takes: a killed run continues, and a run with other options captures
+again. OUTPUT/data holds the Parquet files that `datasets.load_dataset(OUTPUT)` reads, OUTPUT/report.html and
+summary.json the quality of each take and why some were dropped. See docs/cluster.md for many machines.
 """
 
 import json
@@ -40,7 +39,7 @@ from bilabial.training.prepare.take_job import (
 
 logger = logging.getLogger(__name__)
 
-MIN_FREE_BYTES = 100_000_000  # below it the run stops before the disk is full
+MIN_FREE_BYTES = 100_000_000  # free space below which the run stops
 MAX_REASONS = 20  # printed; all are in the report
 
 
@@ -58,29 +57,32 @@ class PrepareArguments(TakeOptions):
     style: str | None = field(
         default=None,
         metadata={
-            "help": "One style for all takes, whatever the source says; 'default' for many people of whom "
-            "there are few clips each."
+            "help": "One style for all takes, overriding the source; 'default' for many people with few"
+            " clips each."
         },
     )
     split_by: Literal["clip", "speaker"] = field(
-        default="clip", metadata={"help": "What is held out for validation."}
+        default="clip", metadata={"help": "Unit of the split: what is held out for validation."}
     )
     validation_share: float = field(default=0.1, metadata={"help": "Share of clips or speakers held out."})
     min_score: float = field(
         default=50.0,
         metadata={
-            "help": "Drop takes whose quality is below, of 100; 0 keeps all. 50: one measure half way from "
-            "good to useless, or two a third of the way."
+            "help": "Drop takes with a lower quality score (0 to 100); 0 keeps all. 50 is one measure "
+            "half way from good to useless, or two a third of the way."
         },
     )
     rows_per_shard: int = field(
-        default=2000, metadata={"help": "Rows a Parquet file holds at most: 200 MB of takes of 3 s."}
+        default=2000,
+        metadata={"help": "Maximal number of rows in a Parquet file; 2,000 takes of 3 s are 200 MB."},
     )
     executor: Literal["processes", "ray"] = field(
-        default="processes", metadata={"help": "Who captures: processes of this machine, or a Ray cluster."}
+        default="processes", metadata={"help": "Run on processes of this machine, or on a Ray cluster."}
     )
-    num_proc: int = field(default=2, metadata={"help": "Takes captured at the same time on this machine."})
-    limit: int | None = field(default=None, metadata={"help": "Only the first takes, to try things out."})
+    num_proc: int = field(
+        default=2, metadata={"help": "Number of takes captured in parallel on this machine."}
+    )
+    limit: int | None = field(default=None, metadata={"help": "Use only the first takes, for a trial run."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,7 +100,9 @@ class PrepareArguments(TakeOptions):
 
 
 def prepare_takes(jobs: list[Job], args: PrepareArguments) -> dict[str, str]:
-    """Do what is left to do; returns why takes have no outcome, by id: they are tried again next time."""
+    """Process the remaining takes; returns the reasons of takes without an outcome, by id: they are tried
+    again in the next run.
+    """
     for partial in (args.output / ".takes").glob("*.partial"):
         partial.unlink()
     todo = [job for job in jobs if not job.done]
@@ -119,12 +123,12 @@ def prepare_takes(jobs: list[Job], args: PrepareArguments) -> dict[str, str]:
 
 
 def conventions_of(jobs: list[Job]) -> Counter[str]:
-    """How many takes of recorded curves mean what by mouthClose."""
+    """Numbers of takes by convention of mouthClose."""
     return Counter(job.take.mouth_close for job in jobs if job.take.mouth_close)
 
 
 def split_of(take: Take, args: PrepareArguments) -> str:
-    """The split a take asks for, else a stable draw by its id or speaker: more data never moves a take."""
+    """The split of a take, else a pseudo-random one by id or speaker, stable when data are added."""
     if take.split:
         return take.split
     key = take.speaker if args.split_by == "speaker" else take.recording or take.id
@@ -133,7 +137,7 @@ def split_of(take: Take, args: PrepareArguments) -> str:
 
 
 def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArguments) -> None:
-    """Write the rows of the takes that stay, summary.json and README.md, and say what was dropped."""
+    """Write the rows of the takes that stay, summary.json and README.md, and print what was dropped."""
     dropped = {verdict.id: verdict.reason for verdict in verdicts if verdict.reason}
     if len(dropped) == len(jobs):
         raise ValueError(
@@ -158,7 +162,7 @@ def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArgume
 
 
 def tell_lost_notes(output: Path) -> None:
-    """Say which notes of other scripts the rows in OUTPUT have, which are about to be written anew."""
+    """Print which columns written by other scripts will be lost when OUTPUT is rewritten."""
     for column, script in (("av_offset_ms", "align.py"), ("phones", "pretrain/align_phones.py")):
         files = (output / "data").glob("*.parquet")
         if any(any(pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist()) for path in files):
@@ -169,7 +173,7 @@ def prepare(args: PrepareArguments) -> None:
     try:
         takes = read_takes(args.reader, args.source.resolve(), args.mouth_close)[: args.limit]
         if any(take.video for take in takes):
-            find_landmarker(args.landmarker)  # says what to do before hours of work, not after
+            find_landmarker(args.landmarker)  # fails before hours of work, not after
         if args.model != NO_MODEL:
             load_checkpoint(args.model)
         check_executor(args.executor)

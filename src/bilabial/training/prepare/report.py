@@ -1,4 +1,4 @@
-"""The report of a prepared data set: one HTML file with its plots inside, for a desk and for a phone."""
+"""The report of a prepared data set: one self-contained HTML file for desktop and phone."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from bilabial.training.prepare.take_job import write_whole
 
 KEPT, DROPPED, INK = "#3f7fb5", "#c4606a", "#808080"
 GRID = "rgba(127, 127, 127, 0.25)"
-MAX_TAKES, MAX_OPEN = 500, 10  # takes that are listed, and that are listed without being asked for
+MAX_TAKES, MAX_OPEN = 500, 10  # numbers of takes listed, and listed unfolded
 STYLE = """
 :root { color-scheme: light dark }
 body { margin: 0 auto; padding: 12px; max-width: 1100px; font: 16px/1.45 system-ui, sans-serif }
@@ -72,7 +72,7 @@ OTHER_KINDS = {
 
 
 def write_report(path: Path, title: str, verdicts: Sequence[Verdict], min_score: float) -> None:
-    """Write the page; what a table leaves out is in summary.json."""
+    """Write the page; summary.json has everything that its tables leave out."""
     measured = [verdict for verdict in verdicts if verdict.quality]
     dropped = sorted((verdict for verdict in verdicts if verdict.reason), key=lambda verdict: verdict.score)
     kept = sorted((verdict for verdict in verdicts if not verdict.reason), key=lambda verdict: verdict.score)
@@ -121,7 +121,7 @@ def _tiles(verdicts: Sequence[Verdict], min_score: float) -> str:
 
 
 def _kinds(dropped: Sequence[Verdict]) -> str:
-    """How many takes were dropped for which kind of reason."""
+    """Numbers of dropped takes by reason."""
     titles = OTHER_KINDS | {plot.measure: plot.title.split(" (")[0] for plot in PLOTS}
     counts = Counter(titles[verdict.kind] for verdict in dropped)
     entries = (f"<dt>{escape(kind)}</dt><dd>{count}</dd>" for kind, count in counts.most_common())
@@ -129,7 +129,7 @@ def _kinds(dropped: Sequence[Verdict]) -> str:
 
 
 def _takes(verdicts: Sequence[Verdict]) -> str:
-    """A list of takes that unfold their measures; a long one unfolds itself."""
+    """A list of takes with foldable measures; a long list is folded."""
     takes = [_take(verdict) for verdict in verdicts[:MAX_TAKES]]
     more = "".join(takes[MAX_OPEN:])
     if len(verdicts) > MAX_TAKES:
@@ -171,7 +171,7 @@ def _measure_histogram(plot: Plot, verdicts: Sequence[Verdict]) -> go.Figure:
 def _histogram(
     plot: Plot, verdicts: Sequence[Verdict], value_of: Callable[[Verdict], float | None], limit: Limit | None
 ) -> go.Figure:
-    """How many takes, kept and dropped, have which value."""
+    """Histogram of kept and dropped takes."""
     figure = go.Figure()
     measured = [(value_of(verdict), verdict.reason is None) for verdict in verdicts]
     for name, kept, colour in (("kept", True, KEPT), ("dropped", False, DROPPED)):
@@ -186,7 +186,7 @@ def _histogram(
 
 
 def _dead_channels(verdicts: Sequence[Verdict]) -> go.Figure:
-    """In how many takes each coefficient never moves."""
+    """Numbers of takes in which each coefficient never moves."""
     counts = Counter(name for verdict in verdicts for name in verdict.quality.dead_channels)
     names = [name for name, _ in counts.most_common()][::-1]
     figure = go.Figure()
@@ -208,7 +208,7 @@ def _styled(figure: go.Figure, title: str, height: int = 230) -> go.Figure:
         font_color=INK,
         xaxis_gridcolor=GRID,
         yaxis_gridcolor=GRID,
-        dragmode=False,  # a finger scrolls the page
+        dragmode=False,  # touch scrolls the page
     )
 
 

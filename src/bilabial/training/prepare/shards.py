@@ -1,4 +1,4 @@
-"""Kept rows joined to the Parquet files of a data set, which `datasets` loads or streams."""
+"""Joins kept rows to the Parquet files of a data set, which `datasets` loads or streams."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 
 
 def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_shard: int) -> None:
-    """Write FOLDER/data/SPLIT-00000-of-00002.parquet and so on; the old data give way whole or not at all.
+    """Write FOLDER/data/SPLIT-00000-of-00002.parquet and so on; the old data are replaced atomically.
 
     splits: the files that hold the rows of each split, one row each. A file gets at most `rows_per_shard`.
     """
@@ -42,14 +42,14 @@ def begin_data(folder: Path) -> Path:
 
 
 def check_output(folder: Path) -> None:
-    """Raise ValueError where a data set in this folder would take the place of something else."""
+    """Raise ValueError where a data set in this folder would overwrite something else."""
     check_shards(folder)
     if (folder / "README.md").exists() and not ((folder / ".takes").exists() or (folder / "data").exists()):
         raise ValueError(f"{folder} holds a README.md and no data set; give a folder for the data set alone")
 
 
 def check_shards(folder: Path) -> None:
-    """Raise ValueError where `write_shards` would remove what is no data of ours.
+    """Raise ValueError where `write_shards` would remove files that are not a data set.
 
     That is anything in FOLDER/data without the columns of a data set, and anything in FOLDER/data.partial
     that is no Parquet file: those of a killed run may be cut off.
@@ -79,7 +79,7 @@ def write_shard(paths: Sequence[Path], target: Path) -> None:
 
 
 def replace_folder(folder: Path, new: Path) -> None:
-    """Put the folder `new` in the place of `folder`, in one step where the file system can swap two names.
+    """Replace `folder` with `new`, atomically where the file system can exchange two names.
 
     Where it cannot (not Linux, some network file systems), a kill between two renames leaves FOLDER missing
     and `new` in place, until the next run.
@@ -95,7 +95,7 @@ def replace_folder(folder: Path, new: Path) -> None:
 
 
 def _swap(first: Path, second: Path) -> bool:
-    """Swap two names in one step; False where that cannot be done."""
+    """Exchange two names atomically; False where that is not supported."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
     names = os.fsencode(first), os.fsencode(second)
     return bool(rename) and rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0

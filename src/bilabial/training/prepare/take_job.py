@@ -1,7 +1,7 @@
-"""One take, prepared: its row and its quality, kept in files of its own that appear whole or not at all.
+"""Preparation of one take: its row and quality, each written atomically to its own file.
 
-KEY.json holds the outcome (`Outcome`), KEY.parquet the row where there is one. KEY stands for the take, its
-files and the options; the outcome is written last, so a take is done when it is there, whoever did it.
+KEY.json holds the outcome (`Outcome`), KEY.parquet the row where there is one. KEY is a hash of the take, its
+files and the options; the outcome is written last and marks the take as done.
 """
 
 import functools
@@ -34,46 +34,48 @@ from bilabial.training.prepare.align import find_peak, predict_distance
 
 KEPT_VERSION = 6  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
-LEAST_TRUST = 0.5  # in an audio-video offset: a correlation of 0.55; below it the sound may be to blame
-MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; 0.3 more, in a clip that is 0.24 off by itself, must be seen
+LEAST_TRUST = 0.5  # a correlation of 0.55; below it the offset is not reliable
+MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; another 0.3 in a clip that is 0.24 off must be found
 
 
 @dataclass(kw_only=True)
 class TakeOptions:
-    """What the outcome of a take depends on, besides the take."""
+    """Options that the outcome of a take depends on."""
 
     fps: float = field(
         default=50.0, metadata={"help": "Frames per second of the labels; 50 is the model's own rate."}
     )
     interpolation: Literal["coefficients", "frames"] = field(
         default="coefficients",
-        metadata={"help": "What is interpolated to that rate: numbers, or images (the patent)."},
+        metadata={"help": "What is interpolated to that rate: coefficients, or images (the patent)."},
     )
     capture_method: Literal["fit", "mediapipe"] = field(
         default="fit",
-        metadata={"help": "How a face becomes coefficients: fitted to its landmarks, or MediaPipe's own."},
+        metadata={"help": "Capture method: coefficients fitted to landmarks, or MediaPipe's own."},
     )
     max_seconds: float = field(default=3600.0, metadata={"help": "Drop a take that lasts longer."})
     audio_stream: int | None = field(
         default=None,
         metadata={
-            "help": "Which audio stream of a video is the speech, counted from 0; left out: of several, "
-            "the one that fits the lips."
+            "help": "Audio stream of a video, counted from 0; left out: the one that agrees best with "
+            "the lips."
         },
     )
     landmarker: Path | None = field(
-        default=None, metadata={"help": "The face_landmarker.task file, else looked for."}
+        default=None, metadata={"help": "Path of face_landmarker.task; left out: searched for."}
     )
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Folder or Hub id of the model that tells which face and sound fit and how late the lips "
-            "are; left out: the embedded default; 'none': nothing of it is measured."
+            "help": "Folder or Hub id of the model that measures the agreement of face and sound and "
+            "their offset; left out: the embedded model; 'none': neither is measured."
         },
     )
 
     def __post_init__(self) -> None:
-        """Paths become absolute: workers of a cluster start elsewhere. Raises ValueError for a wrong rate."""
+        """Paths become absolute: workers of a cluster have other working directories. Raises ValueError for a
+        wrong rate.
+        """
         check_fps(self.fps)
         if self.audio_stream is not None and self.audio_stream < 0:
             raise ValueError(f"audio_stream must be 0 or more, got {self.audio_stream}")
@@ -85,7 +87,7 @@ class TakeOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a take. reason: why it is of no use, None where it has a row, quality and prints."""
+    """The outcome of a take. reason: why it is unusable, None with a row, quality and fingerprints."""
 
     reason: str | None = None
     quality: Quality | None = None
@@ -94,7 +96,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A take to prepare. outcome: where its outcome is kept."""
+    """A take to prepare. outcome: path of its outcome."""
 
     take: Take
     options: TakeOptions
@@ -102,7 +104,7 @@ class Job:
 
     @property
     def row(self) -> Path:
-        """Where its row is kept."""
+        """Path of its row."""
         return self.outcome.with_suffix(".parquet")
 
     @property
@@ -111,7 +113,7 @@ class Job:
 
 
 def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
-    """The job of a take; its key stands for the take, size and time of its files, and the options."""
+    """The job of a take; its key is a hash of the take, size and time of its files, and the options."""
     stats = [path.stat() for path in take.files]
     marks = [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
     labels = {name: value for name, value in asdict(take).items() if name != "split"}
@@ -131,7 +133,9 @@ def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
 
 
 def outside_gaps(capture: Capture, gaps: Sequence[Gap]) -> Capture:
-    """The capture with the frames invalid whose sound was lost: the face spoke, and silence is heard."""
+    """The capture with frames marked invalid where the sound was lost: the face speaks but the sound is
+    silent.
+    """
     times, valid = capture.clip.times, capture.valid.copy()
     for gap in gaps:
         valid &= (times < gap.start_seconds) | (times >= gap.start_seconds + gap.seconds)
@@ -139,7 +143,7 @@ def outside_gaps(capture: Capture, gaps: Sequence[Gap]) -> Capture:
 
 
 def keep_take(job: Job) -> None:
-    """Prepare the take of a job and keep what comes of it; one that is done is left alone."""
+    """Prepare the take of a job and store its outcome; finished takes are skipped."""
     if job.done:
         return
     try:
@@ -154,7 +158,7 @@ def keep_take(job: Job) -> None:
 
 
 def read_outcome(job: Job) -> Outcome:
-    """What `keep_take` kept of a job that is done."""
+    """The stored outcome of a finished job."""
     kept = json.loads(job.outcome.read_bytes())
     if kept["reason"]:
         return Outcome(kept["reason"])
@@ -162,14 +166,14 @@ def read_outcome(job: Job) -> Outcome:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all; two who write it at once do not disturb each other."""
+    """Write a file atomically; concurrent writers do not disturb each other."""
     partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
     partial.write_bytes(content)
     partial.replace(path)
 
 
 def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
-    """The sound and the face of a video that fit each other, and what Quality tells of the choice."""
+    """The matching sound and face of a video, and the fields of Quality about the choice."""
     own = take.audio is None or has_sound(take.video)
     model = _load_model(options.model)
     recordings = read_streams(
@@ -193,7 +197,7 @@ def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, d
 
 
 def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:
-    """The stretch of sound and face that a take asks for, of equal length; nothing is chosen."""
+    """The part of sound and face that a take specifies, of equal length."""
     recording = read_recording(take.audio, options.max_seconds, options.audio_stream)
     first, start_seconds = round(take.start_seconds * SAMPLING_RATE), take.start_seconds
     asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
@@ -211,7 +215,7 @@ def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, 
 
 
 def _sync(row: dict, source: str | None) -> dict[str, float | None]:
-    """What Quality tells of how lips and sound fit; nothing without a model."""
+    """The fields of Quality about the agreement of lips and sound; empty without a model."""
     model = _load_model(source)
     if model is None:
         return {}
@@ -227,5 +231,5 @@ def _sync(row: dict, source: str | None) -> dict[str, float | None]:
 
 @functools.cache
 def _load_model(source: str | None) -> BilabialModel | None:
-    """One model a process. None for NO_MODEL."""
+    """One model per process. None for NO_MODEL."""
     return None if source == NO_MODEL else load_checkpoint(source)[0]

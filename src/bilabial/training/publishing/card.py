@@ -129,7 +129,7 @@ PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)\s]+)\)")  # of a card, in 
 def write_template(
     name: str, model: BilabialModel, sources: list[Source], scores: dict, tables: str, licence: str
 ) -> str:
-    """The card of a model that has none. scores, tables: metrics.json, as it is and in Markdown."""
+    """A card from the template. scores, tables: metrics.json, parsed and as Markdown."""
     config = model.config
     untrained = [one for one in config.emotions if one not in config.trained_emotions]
     return TEMPLATE.format(
@@ -170,7 +170,7 @@ def _masks(config: BilabialConfig) -> str:
 
 
 def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list[str]:
-    """What the numbers themselves say of where the model ends."""
+    """Limits that follow from the figures."""
     minutes = sum(one.seconds for one in sources) / 60
     limits = [f"Trained on {minutes:.0f} minutes; voices and faces unlike these are not measured."]
     few = [name for name, row in _data(scores).items() if row.get("num_bilabials", 0) < 50]
@@ -185,7 +185,7 @@ def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list
 def complete(
     text: str, repo_id: str, scores: dict, licence: str | None, datasets: list[str], plot: bool
 ) -> str:
-    """A card for a repository: its name, licence, data sets, model index and plot filled in."""
+    """Fill in a repository's name, license, data sets, model index and plot."""
     card = ModelCard(text.replace("REPOSITORY", repo_id))
     card.data.model_name = repo_id.split("/")[1]
     card.data.eval_results = model_index(scores)
@@ -234,8 +234,8 @@ def model_index(scores: dict) -> list[EvalResult]:
 def draw(scores: dict, folder: Path) -> bool:
     """Draw figures.png into a folder: r0 of every clip, and the shares of closed lips.
 
-    Returns False, with a sentence, where there is no kaleido or no Chrome to draw with. A process of its own
-    draws: kaleido waits forever for a Chrome that started and does not answer.
+    Returns False and prints why where kaleido or Chrome are missing. It runs in a separate process, since
+    kaleido waits forever for a Chrome that does not answer.
     """
     command, silent = [sys.executable, "-c", DRAW, str(folder / PLOT)], subprocess.DEVNULL
     given = {"input": plot(scores).to_json(), "text": True, "stdout": silent, "stderr": silent}
@@ -248,7 +248,7 @@ def draw(scores: dict, folder: Path) -> bool:
 
 
 def plot(scores: dict) -> go.Figure:
-    """Left: r0 of the model on every clip, beside the medians of what it must be far from; right: closure."""
+    """Left: correlation of every clip beside the medians of baselines; right: closure."""
     figure = make_subplots(1, 2, subplot_titles=("r0 of lip distance, every clip", "share of closed lips"))
     data = [name for name, entries in scores.items() if "clips" in entries]
     clips = [(name, clip["r0"]) for name in data for clip in scores[name]["clips"].values() if "r0" in clip]

@@ -1,6 +1,6 @@
-"""What has to hold before anything is published: code, card, figures, weights and work tree.
+"""Checks before publishing: code, card, figures, weights and work tree.
 
-Every check returns sentences about what is wrong, none if nothing is.
+Every check returns a list of problems.
 """
 
 import ast
@@ -19,9 +19,9 @@ import torch
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 ALLOWED_IMPORTS = {"numpy", "torch", "transformers", "huggingface_hub"}
-# What transformers itself greps for, in docstrings and comments too, to know which files belong together.
+# The pattern by which transformers finds relative imports, also in docstrings and comments.
 RELATIVE_IMPORT = re.compile(r"^\s*(?:from|import)\s+\.(\S*)", re.MULTILINE)
-# What is published comes from these
+# Sources of what is published
 CODE = ("app.py", "requirements.txt", "src", "train", "README.md", "model_card.md")
 WANTED_FIGURES = ("r0", "lag_ms", "maeD", "closure_recall", "false_closure")
 MAX_NAMED = 5  # files in a sentence
@@ -53,7 +53,7 @@ build_demo()
 
 
 def check_code(folder: Path) -> list[str]:
-    """What in the folder's Python files would break on the Hub."""
+    """Problems of the folder's Python files on the Hub."""
     problems = []
     for path in sorted(folder.glob("*.py")):
         text = path.read_text()
@@ -72,7 +72,7 @@ def check_code(folder: Path) -> list[str]:
 
 
 def check_card(name: str, text: str, *tables: str) -> list[str]:
-    """What is missing in a model card, whose figures must be those of metrics.json."""
+    """Problems of a model card, whose figures must be those of metrics.json."""
     wanted = ("license:", "library_name: transformers", "trust_remote_code=True", "<!-- metrics -->")
     problems = [f"{name} lacks {mark!r}" for mark in wanted if mark not in text]
     if not problems and not all(table in text for table in tables):
@@ -81,7 +81,7 @@ def check_card(name: str, text: str, *tables: str) -> list[str]:
 
 
 def check_figures(scores: dict) -> list[str]:
-    """What in a metrics.json is missing or not a number."""
+    """Missing or non-finite figures in a metrics.json."""
     data = {name: entries["model"] for name, entries in scores.items() if "clips" in entries}
     problems = [] if data else ["metrics.json holds no data set"]
     for name, row in data.items():
@@ -95,7 +95,7 @@ def check_figures(scores: dict) -> list[str]:
 
 
 def check_measured(scores: dict, weights: str) -> list[str]:
-    """Whether figures are of the weights with this SHA-256 on rows held out, as evaluate.py notes it."""
+    """Whether figures belong to the weights with this SHA-256 and to held-out rows."""
     noted = scores.get("weights", {})
     measured = noted.get("sha256")
     if measured == weights:
@@ -105,13 +105,13 @@ def check_measured(scores: dict, weights: str) -> list[str]:
 
 
 def check_weights(model: BilabialModel) -> list[str]:
-    """Weights that are not numbers."""
+    """Non-finite weights."""
     broken = [name for name, values in model.state_dict().items() if not torch.isfinite(values).all()]
     return [f"the weights {name} hold what is not a number" for name in broken[:MAX_NAMED]]
 
 
 def check_work_tree(root: Path) -> list[str]:
-    """Code that is in no commit, so that nobody could tell what was published."""
+    """Uncommitted code."""
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *CODE]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
@@ -137,7 +137,7 @@ def code_revision(root: Path) -> str:
 
 
 def check_use(folder: Path, model: BilabialModel) -> list[str]:
-    """Whether a stranger computes from a folder what the model computes here, by AutoModel and pipeline."""
+    """Whether AutoModel and pipeline give the same results from the folder as the model here."""
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
     here, there = model.animate(waveform, 16000, fps=30).numpy(), json.loads(try_out(folder))
     ways = {"AutoModel": there["coefficients"], "pipeline": there["pipeline"]["coefficients"]}
@@ -151,7 +151,7 @@ def check_use(folder: Path, model: BilabialModel) -> list[str]:
 def try_out(folder: Path) -> str:
     """Load and use a model's folder in a clean interpreter, offline, without this package.
 
-    Returns what it printed (JSON). Raises ValueError with the interpreter's last words.
+    Returns what it printed (JSON). Raises ValueError with the interpreter's last line.
     """
     with tempfile.TemporaryDirectory() as home:
         environment = {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PATH": "", "HOME": home}

@@ -1,7 +1,7 @@
-"""Where training data come from, under which terms, and which licence a model made of them may carry.
+"""Licenses of training data, and which license a model trained on them may have.
 
-`train.py` writes sources.json beside the weights (sources.py). A source whose terms forbid commercial use
-keeps a model from a licence that allows it. This guards against oversight and is no legal advice.
+`train.py` writes sources.json beside the weights (sources.py). A source that forbids commercial use excludes
+licenses that allow it. This is a safeguard, not legal advice.
 """
 
 import re
@@ -24,12 +24,12 @@ SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
 
 
 def forbids_commerce(licence: str) -> bool:
-    """Whether the name of a licence says that money may not be made: CC BY-NC 4.0, "research only", ..."""
+    """Whether the name of a license excludes commercial use: CC BY-NC 4.0, "research only", ..."""
     return bool(NON_COMMERCIAL.search(re.sub(r"[\s_-]+", " ", licence.lower())))
 
 
 def hub_licence(licence: str) -> str:
-    """The Hub's identifier of a licence as a corpus writes it: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
+    """The Hub's identifier of a license name: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
     written = re.sub(r"[\s_-]+", "-", licence.lower().strip()).removesuffix("-international")
     identifier = SPELLINGS.get(written, written)
     return identifier if identifier in HUB_LICENCES else "other"
@@ -38,7 +38,7 @@ def hub_licence(licence: str) -> str:
 def read_sources(model: Path) -> list[Source]:
     """The sources of the model in a folder.
 
-    Raises FileNotFoundError where they were not recorded, ValueError where the record is none.
+    Raises FileNotFoundError without a record, ValueError for an invalid one.
     """
     path = model / SOURCES_FILE
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_sources(model: Path) -> list[Source]:
 
 
 def sources_table(sources: Iterable[Source]) -> str:
-    """A Markdown table of sources, their licences and how much they gave."""
+    """A Markdown table of sources, licenses and amounts."""
     lines = [
         f"| {one.source} | {one.licence if one.licence != 'unknown' else 'not stated'} "
         f"| {one.rows:,} | {one.seconds / 60:.1f} |"
@@ -62,7 +62,7 @@ def sources_table(sources: Iterable[Source]) -> str:
 
 
 def check_licence(sources: Iterable[Source], licence: str, allow_non_commercial: bool) -> list[str]:
-    """What speaks against publishing a model of these sources under a licence: a list of sentences."""
+    """Problems of publishing a model of these sources under a license."""
     bound = [f"{one.source} ({one.licence})" for one in sources if forbids_commerce(one.licence)]
     if not bound or forbids_commerce(licence) or allow_non_commercial:
         return []

@@ -1,9 +1,9 @@
 """Check a trained model, a data set and the Space, and publish them on the Hub.
 
 A model's repository holds weights, code, feature extractor and a card written from metrics.json; a data set's
-its Parquet files; a Space the app with that model inside. Nothing is uploaded unless all checks of everything
-asked for pass. Each upload is one commit, and with --tag a revision; doing it again changes nothing. A dry
-run writes the same files to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
+its Parquet files; a Space the app with that model inside. Nothing is uploaded unless all checks pass. Each
+upload is one commit, and with --tag a revision; repeating it changes nothing. A dry run writes the same files
+to OUTPUT/model, OUTPUT/dataset and OUTPUT/space.
 """
 
 import json
@@ -62,26 +62,28 @@ class PublishArguments:
     )
     card: Path | None = field(
         default=None,
-        metadata={"help": "Becomes README.md; left out: model_card.md, or for --model one that is written."},
+        metadata={"help": "Model card; left out: model_card.md, or for --model a generated one."},
     )
     licence: str | None = field(
         default=None,
-        metadata={"help": "Of model and Space, as the Hub calls it; left out: the card's, else apache-2.0."},
+        metadata={
+            "help": "License of model and Space as a Hub identifier; left out: the card's, else apache-2.0."
+        },
     )
     allow_non_commercial: bool = field(
         default=False,
-        metadata={"help": "Publish under that licence although data of the model forbid commercial use."},
+        metadata={"help": "Publish under that license although training data forbid commercial use."},
     )
     dataset: Path | None = field(default=None, metadata={"help": "Folder of a data set to publish."})
     dataset_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/data."})
-    space: bool = field(default=False, metadata={"help": "Publish the app, with the model in it."})
+    space: bool = field(default=False, metadata={"help": "Publish the app with the model."})
     space_repo_id: str | None = field(default=None, metadata={"help": "Its repository, name/space."})
-    tag: str | None = field(default=None, metadata={"help": "Also tag the commits, like v0.1.0."})
+    tag: str | None = field(default=None, metadata={"help": "Also tag the commits, such as v0.1.0."})
     message: str | None = field(default=None, metadata={"help": "Of the commits."})
-    private: bool = field(default=False, metadata={"help": "Make the repositories private ones."})
+    private: bool = field(default=False, metadata={"help": "Make the repositories private."})
     dry_run: bool = field(default=False, metadata={"help": "Check and write to --output, upload nothing."})
-    allow_dirty: bool = field(default=False, metadata={"help": "Publish code that is in no commit of git."})
-    embed: bool = field(default=False, metadata={"help": "Make --model this package's default; no upload."})
+    allow_dirty: bool = field(default=False, metadata={"help": "Publish uncommitted code."})
+    embed: bool = field(default=False, metadata={"help": "Make --model the embedded model; no upload."})
     output: Path = field(default=Path("build/hub"), metadata={"help": "Folder that a dry run writes."})
 
     @property
@@ -90,7 +92,7 @@ class PublishArguments:
 
 
 def check_arguments(args: PublishArguments) -> None:
-    """Raise ValueError for a command that cannot be meant."""
+    """Raise ValueError for contradictory options."""
     if not (args.repo_id or args.dataset or args.space):
         raise ValueError("nothing to publish: give --repo_id, --dataset or --space")
     wanted = {"repo_id": bool(args.repo_id), "dataset_repo_id": args.dataset, "space_repo_id": args.space}
@@ -107,7 +109,7 @@ def check_arguments(args: PublishArguments) -> None:
 
 
 def check_dry_run(args: PublishArguments) -> None:
-    """Raise ValueError where the copies of a dry run would take the place of what none wrote."""
+    """Raise ValueError where a dry run would overwrite files of no earlier dry run."""
     given = [path.resolve() for path in (args.model, args.dataset) if path]
     wanted = {"model": args.repo_id, "dataset": args.dataset, "space": args.space}
     for target in (args.output / kind for kind, asked in wanted.items() if asked):
@@ -121,13 +123,13 @@ def check_dry_run(args: PublishArguments) -> None:
 
 
 def refuse(problems: list[str]) -> None:
-    """Raise ValueError that names every problem, if there is one."""
+    """Raise ValueError with all problems, if any."""
     if problems:
         raise ValueError("not published: " + "; ".join(problems))
 
 
 def read_metrics(args: PublishArguments) -> dict:
-    """The figures of the model. Raises ValueError where they are missing, another model's or no numbers."""
+    """The figures of the model. Raises ValueError where they are missing, of another model or not finite."""
     folder = args.model or EMBEDDED_MODEL
     places = [args.metrics] if args.metrics else [folder / "metrics.json", folder.parent / "metrics.json"]
     found = next((path for path in places if path.is_file()), None)
@@ -145,7 +147,7 @@ def read_metrics(args: PublishArguments) -> dict:
 
 
 def tell_unknown(sources: list[Source]) -> None:
-    """Say which sources state no licence."""
+    """Print the sources without a license."""
     unknown = [one.source for one in sources if one.licence == "unknown"]
     if unknown:
         logger.info(
@@ -222,7 +224,7 @@ def check_rows(path: Path) -> None:
 
 
 def build_app(args: PublishArguments, folder: Path) -> None:
-    """Write the files of a Space, and open its page. Raises ValueError if that fails."""
+    """Write the files of a Space, and build its page. Raises ValueError if that fails."""
     own = None
     if not args.is_embedded:
         own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
@@ -235,7 +237,7 @@ def build_app(args: PublishArguments, folder: Path) -> None:
 
 
 def build_releases(args: PublishArguments, folder: Path) -> list[Release]:
-    """Check and write everything that is asked for, each kind in a folder of its own."""
+    """Check and write all requested repositories, each kind in its own folder."""
     description = f"Made with Bilabial {code_revision(ROOT)}."
     releases = []
     if args.repo_id:
@@ -254,14 +256,14 @@ def build_releases(args: PublishArguments, folder: Path) -> list[Release]:
 
 
 def keep(release: Release, output: Path) -> None:
-    """Copy what a dry run made, in the place of what an earlier one left."""
+    """Copy the files of a dry run, replacing those of an earlier one."""
     shutil.rmtree(output / release.kind, ignore_errors=True)
     shutil.copytree(release.folder, output / release.kind, symlinks=True)
     (output / release.kind / DRY_RUN).touch()
 
 
 def embed(args: PublishArguments) -> None:
-    """Make a model, and the record of whose data it learnt from, this package's default."""
+    """Make a model and its record of sources the embedded model."""
     if args.is_embedded:
         raise ValueError("--embed needs the --model that becomes the default")
     model, feature_extractor = load_checkpoint(args.model)

@@ -26,7 +26,7 @@ def build_space(
     model_id: str | None,
     licence: str | None,
 ) -> None:
-    """Write a Space's files from the repository at root; own_model: speaks instead of the embedded one."""
+    """Write a Space's files from the repository at root; own_model: used instead of the embedded one."""
     folder.mkdir(parents=True)
     shutil.copytree(root / "src", folder / "src", ignore=NOT_COPIED)
     for name in ("app.py", "requirements.txt", "LICENSE"):

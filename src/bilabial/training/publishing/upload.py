@@ -1,6 +1,6 @@
 """A release on the Hub: a folder becomes one commit, and the commit a tag.
 
-Either the commit is there, whole, or the repository is as it was. Doing it again with the same files is fine.
+The commit is atomic, and repeating it with the same files changes nothing.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-# Files of an earlier release that this one no longer has are removed; what people added themselves stays.
+# Files of an earlier release that this one lacks are removed; files added by others stay.
 OWNED = {
     "model": ["*.py", "*.json", "*.safetensors", "*.png"],
     "dataset": ["data/*.parquet"],
@@ -22,12 +22,12 @@ TOKEN_ADVICE = "run `hf auth login`, or put a token with write access into HF_TO
 
 
 class HubError(OSError):
-    """The Hub did not take what was to be published, or cannot be reached."""
+    """The Hub refused an upload, or cannot be reached."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What is published where. kind: model, dataset or space."""
+    """A folder and its target. kind: model, dataset or space."""
 
     kind: str
     repo_id: str
@@ -37,7 +37,7 @@ class Release:
 
 
 def check_token(api: HfApi) -> None:
-    """Raise HubError in a sentence unless the Hub knows the user."""
+    """Raise HubError unless the user is logged in."""
     try:
         api.whoami()
     except (LocalTokenNotFoundError, HTTPError) as error:
@@ -47,7 +47,7 @@ def check_token(api: HfApi) -> None:
 def push(api: HfApi, release: Release, private: bool = False, tag: str | None = None) -> str:
     """Publish a release; returns its address.
 
-    Raises HubError, or ValueError for what the repository is like, in a sentence.
+    Raises HubError, or ValueError for an unsuitable repository.
     """
     try:
         return _push(api, release, private, tag)
@@ -108,7 +108,7 @@ def changed_paths(api: HfApi, release: Release, revision: str) -> list[str]:
 
 
 def content_ids(path: Path) -> tuple[str, str]:
-    """How the Hub names a file's content: as a large file (SHA-256) and as a file of git (its blob)."""
+    """The Hub's identifier of a file's content: as a large file (SHA-256) and as a file of git (its blob)."""
     large, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -118,9 +118,9 @@ def content_ids(path: Path) -> tuple[str, str]:
 
 
 def explain(error: Exception) -> str:
-    """What went wrong on the way to the Hub, in a sentence."""
+    """The message of an upload error."""
     if isinstance(error, RuntimeError) and error.__cause__:
-        error = error.__cause__  # a thread of the upload failed of it
+        error = error.__cause__  # caused the failure of an upload thread
     if isinstance(error, LocalTokenNotFoundError):
         return f"there is no token for the Hub; {TOKEN_ADVICE}"
     if not isinstance(error, HfHubHTTPError):

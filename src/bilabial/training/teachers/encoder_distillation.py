@@ -1,8 +1,9 @@
-"""What teaches the speech encoder to hear: the states of a phone recogniser, and phones with known times.
+"""Distillation of the speech encoder: from the states of a phone recognizer, and from phones with known
+times.
 
-The encoder's states are to be the recogniser's; the phones are read off them by a linear head that training
-throws away, as are the middle states of a larger listener (whisper_teacher.py). Both teachers listen to the
-sound before noise, rooms and telephones are laid over it, so the encoder learns to hear through them.
+The encoder's states are regressed on the recognizer's. A linear head predicts the phones from them, another
+one the middle states of Whisper (whisper_teacher.py); training drops both heads. The teachers get the sound
+before noise, rooms and telephones are added, so that the encoder becomes robust to them.
 """
 
 import torch
@@ -13,11 +14,11 @@ from bilabial.io.phones import ARTICULATION
 from bilabial.training.teachers.phone_recognizer import STATE_SIZE, PhoneRecogniser
 from bilabial.training.teachers.whisper_teacher import Listener
 
-SCALE_MOMENTUM = 0.01  # of the running mean and spread of the recogniser's states
+SCALE_MOMENTUM = 0.01  # of the running mean and standard deviation of the recognizer's states
 
 
 class Scale(nn.Module):
-    """Running mean and spread of states, per dimension."""
+    """Running mean and standard deviation of states, per dimension."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -26,28 +27,28 @@ class Scale(nn.Module):
         self.register_buffer("count", torch.zeros(()))
 
     def note(self, states: torch.Tensor) -> None:
-        """Take (B, T, size) into the estimates."""
+        """Update the estimates with (B, T, size)."""
         self.count += 1
         momentum = torch.maximum(1 / self.count, torch.tensor(SCALE_MOMENTUM, device=states.device))
         self.mean.lerp_(states.mean((0, 1)), momentum)
         self.square.lerp_((states**2).mean((0, 1)), momentum)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Without mean and in units of the spread."""
+        """Standardized: zero mean, unit standard deviation."""
         return (states - self.mean) / (self.square - self.mean**2).clamp(min=1e-4).sqrt()
 
 
 class Hearing(nn.Module):
     """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and `listened`.
 
-    listener: Hub id or folder of a Whisper whose states are to be told as well; None = not.
+    listener: Hub id or folder of a Whisper whose states are predicted as well; None = none.
     """
 
     def __init__(self, device: torch.device | str, listener: str | None = None):
         super().__init__()
         self.phones = nn.Linear(STATE_SIZE, len(ARTICULATION))
         self.scale = Scale(STATE_SIZE)
-        # in lists: the weights of teachers are no part of what is trained
+        # in lists, so that the teachers' weights are not parameters of this module
         self.recogniser = [PhoneRecogniser(device)]
         self.listener = [Listener(listener, device)] if listener else []
         if listener:
@@ -62,10 +63,10 @@ class Hearing(nn.Module):
         articulation: torch.Tensor,
         articulation_mask: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """clean: (B, S) sound before augmentation, zeros where nobody speaks; articulation: (B, T, A) with
-        mask (B, T).
+        """clean: (B, S) sound before augmentation, zeros without speech; articulation: (B, T, A) with mask
+        (B, T).
 
-        Returns mean squared errors of the states in units of their spread, and binary cross-entropy of the
+        Returns mean squared errors of the states of standardized values, and binary cross-entropy of the
         articulation.
         """
         with torch.autocast(clean.device.type, enabled=False):
@@ -73,7 +74,7 @@ class Hearing(nn.Module):
         num_frames, speech_states = heard.shape[1], speech_states.float()
         inside = attention_mask[:, :: attention_mask.shape[1] // num_frames][:, :num_frames, None]
         if self.training:
-            self.scale.note(heard)  # first: the encoder's share its numbers
+            self.scale.note(heard)  # first: the encoder's heads share these dimensions
         error = (self.scale(speech_states) - self.scale(heard)) ** 2 * inside
         logits = self.phones(speech_states)
         entropy = F.binary_cross_entropy_with_logits(logits.float(), articulation, reduction="none")

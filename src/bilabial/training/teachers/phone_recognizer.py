@@ -1,8 +1,8 @@
-"""The hidden states of a phone recogniser, as what a speech encoder learns to hear.
+"""The hidden states of a phone recognizer, the targets of the speech encoder's distillation.
 
 The package hama (1.7.0, Apache-2.0) carries a Conformer of 2.0 M parameters for phones of many languages. Its
-own engine gives phones only; here its weights run in PyTorch, on any device, and give the states of its four
-blocks.
+own engine returns phones only. Here its weights run in PyTorch, on any device, and return the states of its
+four blocks.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ FFT_SAMPLES, HOP_SAMPLES = 400, 160  # of its spectrogram at 16 kHz; a state eve
 
 
 def find_weights() -> Path:
-    """The recogniser's file inside the installed package. Raises ValueError with one sentence without it."""
+    """The recognizer's file inside the installed package. Raises ValueError when it is not installed."""
     spec = importlib.util.find_spec("hama")
     if spec is None or spec.origin is None:
         raise ValueError("the speech encoder learns from a phone recogniser: pip install hama==1.7.0")
@@ -58,7 +58,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-LAYER_NAMES = {  # of the recogniser -> of BilabialEncoderLayer
+LAYER_NAMES = {  # of the recognizer -> of BilabialEncoderLayer
     f"{theirs}.{part}": f"{ours}.{part}"
     for part in ("weight", "bias")
     for theirs, ours in {
@@ -135,7 +135,7 @@ def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, tor
     """The weights of one block by the names of `LAYER_NAMES`, matrices as torch's Linear keeps them."""
     prefix = f"acoustic_model.model.blocks.{index}."
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    first_matrix, first_conv = 829 + 9 * index, 804 + 3 * index  # the exporter numbered what it had fused
+    first_matrix, first_conv = 829 + 9 * index, 804 + 3 * index  # the exporter numbered fused operations
     named = {"ffn1.fc1": 0, "ffn1.fc2": 1, "attn.in": 2, "attn.out": 6, "ffn2.fc1": 7, "ffn2.fc2": 8}
     result = {f"{name}.weight": weights[f"onnx::MatMul_{first_matrix + k}"].T for name, k in named.items()}
     result |= {
@@ -153,7 +153,7 @@ def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, tor
 
 @torch.no_grad()
 def start_from_recogniser(encoder: nn.Module) -> None:
-    """Give a BilabialSpeechEncoder the recogniser's weights; what its layers cannot reach is cut off.
+    """Copy the recognizer's weights into a BilabialSpeechEncoder; kernels are cut to the reach of its layers.
 
     Raises ValueError for an encoder of other sizes.
     """

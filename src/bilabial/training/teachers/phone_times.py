@@ -2,8 +2,8 @@
 
 With --words, a JSON of {clip name: [[start, end, word], ...]} or {clip name: "the words"}, or a folder with
 GRID's .align files, English speech is aligned with its transcript (10 ms); the name is the last part of a
-row's id, and a clip that cannot be aligned keeps no phones. Without it a phone recogniser listens: it needs
-no transcript and hears p, b, m and open vowels in many languages, but its times are coarse (some 20 ms) and
+row's id, and a clip that cannot be aligned keeps no phones. Without it a phone recognizer is used: it needs
+no transcript and finds p, b, m and open vowels in many languages, but its times are coarse (about 20 ms) and
 it misses and confuses phones. Run it after prepare.py, which writes the column empty.
 """
 
@@ -22,7 +22,7 @@ from bilabial.training.data.schema import load_rows, update_rows, waveform_of
 
 logger = logging.getLogger(__name__)
 
-# IPA as the recogniser writes it -> ARPAbet. Phones that no metric tells apart keep their IPA name.
+# The recognizer's IPA -> ARPAbet. Phones that no metric distinguishes keep their IPA name.
 ARPABET = {
     "p": "P", "pʰ": "P", "p͈": "P", "b": "B", "ɓ": "B", "m": "M", "f": "F", "ɸ": "F", "v": "V", "β": "V",
     "w": "W", "ʋ": "W", "ɥ": "W", "ʍ": "W", "a": "AA", "ä": "AA", "ɑ": "AA", "ɐ": "AA", "ɒ": "AA", "æ": "AE",
@@ -30,12 +30,12 @@ ARPABET = {
 }  # fmt: skip
 ALIGN_HZ = 25000  # of the times in GRID's .align files
 FRAME_SECONDS = 0.02
-# The recogniser spikes late in a phone: 0.05-0.13 s after its beginning, 0.07 at the median, against forced
+# The recognizer spikes late in a phone: 0.05-0.13 s after its beginning, 0.07 at the median, against forced
 # alignments of 11 English clips (130 phones).
 SPIKE_DELAY_SECONDS = 0.07
-MIN_PHONE_SECONDS = 0.1  # a quiet beginning is a closure, not a pause
-QUIET_DB = -25.0  # below the level of speech
-CHUNK_SECONDS, OVERLAP_SECONDS = 20.0, 1.0  # attention over minutes is slow, and unlike its training
+MIN_PHONE_SECONDS = 0.1  # quiet at the start is a closure, not a pause
+QUIET_DB = -25.0  # below speech level
+CHUNK_SECONDS, OVERLAP_SECONDS = 20.0, 1.0  # attention over minutes is slow, and unlike in its training
 
 
 @dataclass
@@ -47,7 +47,7 @@ class PhonesArguments:
 
 
 def load_recogniser():
-    """The recogniser of the package hama. Raises ValueError with one sentence when it is not installed."""
+    """The recognizer of the package hama. Raises ValueError when it is not installed."""
     try:
         from hama.asr import ASRModel
     except ImportError as error:
@@ -56,9 +56,9 @@ def load_recogniser():
 
 
 def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
-    """(IPA name, time in seconds) of each phone heard in (S,) float32 at 16 kHz, in order of time.
+    """(IPA name, time in seconds) of each phone recognized in (S,) float32 at 16 kHz, in order of time.
 
-    Tones, which the recogniser writes as well, are left out.
+    Tones, which the recognizer outputs as well, are left out.
     """
     spikes, duration = [], len(waveform) / SAMPLING_RATE
     for start in np.arange(0.0, duration, CHUNK_SECONDS):
@@ -73,7 +73,7 @@ def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
 
 
 def phones_of_spikes(spikes: list[tuple[str, float]], waveform: np.ndarray) -> list[dict]:
-    """Phones with start and end in seconds; where the sound falls quiet between two, SIL.
+    """Phones with start and end in seconds, SIL where the sound between two is quiet.
 
     A phone begins 0.07 s before its spike and lasts until the next one or the first quiet frame.
     """
@@ -108,7 +108,7 @@ class Aligner:
         self.decoder = Decoder(lm=None, loglevel="FATAL")
 
     def __call__(self, waveform: np.ndarray, words: str) -> list[dict]:
-        """Phones in ARPAbet of (S,) float32; none where words and sound do not fit."""
+        """Phones in ARPAbet of (S,) float32; empty where words and sound do not match."""
         samples = (waveform.clip(-1.0, 1.0) * 32767).astype("<i2").tobytes()
         try:
             self.decoder.set_align_text(words)

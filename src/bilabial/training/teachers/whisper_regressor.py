@@ -1,7 +1,7 @@
-"""A face fitted to what Whisper hears: ridge regression of captured coefficients on its middle states.
+"""Ridge regression of captured coefficients on Whisper's middle states.
 
-It needs no phones, so it follows what phones do not tell: stress, reduction, effort. Fitted on one speaker of
-command sentences it follows strangers who speak freely (docs/research_log.md).
+It needs no phones and covers what they leave out: stress, reduction, effort. Fitted on one speaker of command
+sentences it generalizes to free speech of unseen people (docs/research_log.md).
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from bilabial.training.data.augmentation import Augmentation, tilt_spectrum, war
 from bilabial.training.teachers.whisper_teacher import LAYERS, Listener
 
 REACH_FRAMES = 4  # 80 ms on either side of a frame
-COMPONENTS = 160  # of a layer's 512 that carry its variance; the rest is the speaker and noise
-RIDGE = 60000.0  # of 2e4 and 6e4 the better one on strangers
+COMPONENTS = 160  # principal components of a layer's 512 dimensions; the rest is speaker and noise
+RIDGE = 60000.0  # of 2e4 and 6e4 the better one on unseen people
 
 
 def ridge(gram: np.ndarray, moments: np.ndarray, strength: float) -> np.ndarray:
@@ -26,7 +26,7 @@ def ridge(gram: np.ndarray, moments: np.ndarray, strength: float) -> np.ndarray:
 def another_voice(
     sound: np.ndarray, face: np.ndarray, seen: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same speech from another throat, faster or slower: sound (S,), face (T, C), seen (T,) at 50 fps."""
+    """The same speech with another vocal tract and tempo: sound (S,), face (T, C), seen (T,) at 50 fps."""
     voices = Augmentation()
     speed = rng.uniform(*voices.speed_ratio)  # pitch follows it, as the face does
     positions = np.arange(0.0, len(sound) - 1, speed)
@@ -62,20 +62,20 @@ class HeardFace:
             self.weights.append(ridge(gram, moments, RIDGE))
 
     def __call__(self, sound: np.ndarray, num_frames: int) -> np.ndarray:
-        """(S,) -> (num_frames, 52) float32. Longer than 30 s: in pieces, as Whisper hears."""
+        """(S,) -> (num_frames, 52) float32. Longer than 30 s: in pieces of 30 s, Whisper's window."""
         state = self._states(sound, num_frames)
         layers = enumerate(self.weights)
         faces = [self._inputs(state, layer) @ weights for layer, weights in layers]
         return np.mean(faces, axis=0).astype(np.float32)
 
     def _states(self, sound: np.ndarray, num_frames: int) -> np.ndarray:
-        """(S,) -> (num_frames, layers, 512); beyond the sound, silence."""
+        """(S,) -> (num_frames, layers, 512); after the end, silence."""
         sound = np.pad(sound, (0, max(0, num_frames * 320 - len(sound))))[: num_frames * 320]
         states = self.listener(torch.from_numpy(sound[None].astype(np.float32)))[0].numpy()
         return states[:num_frames].reshape(num_frames, len(LAYERS), -1)
 
     def _inputs(self, states: np.ndarray, layer: int) -> np.ndarray:
-        """Whitened states (T, L, 512) of a layer with their neighbours, and a constant: (T, D)."""
+        """Whitened states (T, L, 512) of a layer with their neighbors, and a constant: (T, D)."""
         whitened = (states[:, layer] - self.means[layer]) @ self.bases[layer]
         padded = np.pad(whitened, ((REACH_FRAMES, REACH_FRAMES), (0, 0)), mode="edge")
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_FRAMES + 1, axis=0)

@@ -1,19 +1,20 @@
-"""The middle states of Whisper, as something else that a speech encoder learns to hear.
+"""The middle states of Whisper as a second target of the speech encoder's distillation.
 
-Whisper (Radford et al. 2022, MIT) heard 680,000 hours. A face fitted to its third to fifth layer by ridge
-regression follows strangers further than one fitted to a phone recogniser's states (docs/research_log.md).
+Whisper (Radford et al. 2022, MIT) was trained on 680,000 hours. Faces regressed on its third to fifth layer
+are closer to those of unseen people than faces regressed on a phone recognizer's states
+(docs/research_log.md).
 """
 
 import torch
 import torch.nn.functional as F
 from transformers import WhisperFeatureExtractor, WhisperModel
 
-MAX_SAMPLES = 30 * 16000  # as much as it hears at a time
-LAYERS = (3, 4, 5)  # of base, that are learnt: from what was heard to what was said
+MAX_SAMPLES = 30 * 16000  # its window
+LAYERS = (3, 4, 5)  # layers of whisper-base that are distilled
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether it does so itself: GPUs, and processors with AMX. Others imitate it, slower than float32."""
+    """Whether bfloat16 is native: GPUs, and processors with AMX. Others emulate it, slower than float32."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type != "cpu" or bool(capabilities.get("amx_bf16"))
 
@@ -45,7 +46,7 @@ class Listener:
         return torch.cat([self._listen(piece) for piece in pieces], dim=1)
 
     def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """What WhisperFeatureExtractor makes of sounds (B, S), where they are: (B, M, S / 160)."""
+        """The features of WhisperFeatureExtractor for sounds (B, S), on their device: (B, M, S / 160)."""
         spectrum = torch.stft(
             waveforms, self.fft_samples, self.hop_samples, window=self.window, return_complex=True
         )

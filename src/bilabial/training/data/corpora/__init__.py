@@ -1,4 +1,4 @@
-"""Readers of face collections: each turns a folder into takes, one per clip, and says whose they are."""
+"""Readers of face collections: each turns a folder into takes, one per clip, with source and license."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ READERS: dict[str, Callable[[Path], Iterator[Take]]] = {
     "beat": read_beat,
     "facegood": read_facegood,
 }
-RECORDINGS_LOOKED_AT = 20  # of a collection, to see which convention its mouthClose follows
+RECORDINGS_LOOKED_AT = 20  # recordings read to detect the convention of mouthClose
 
 
 def read_takes(reader: str, folder: str | Path, mouth_close: str = "auto") -> list[Take]:
     """All takes of a folder, sorted by id.
 
-    mouth_close: the convention of recorded curves (bilabial.io.mouth_close), "auto" looks at them. Raises
-    ValueError for an unknown reader, no takes, an id given twice, or curves that do not tell.
+    mouth_close: the convention of recorded curves (bilabial.io.mouth_close), "auto" detects it. Raises
+    ValueError for an unknown reader, no takes, duplicate ids, or an undecided convention.
     """
     if reader not in READERS:
         raise ValueError(f"reader must be one of {', '.join(READERS)}, got {reader!r}")
@@ -57,7 +57,7 @@ def read_takes(reader: str, folder: str | Path, mouth_close: str = "auto") -> li
 
 
 def _readable(files: list[Path]) -> list[FaceClip]:
-    """The curves of those files that can be read; takes of the others fail by themselves.
+    """The curves of the readable files; takes of the others fail later, one by one.
 
     Raises ValueError when there is none.
     """
@@ -73,7 +73,7 @@ def _readable(files: list[Path]) -> list[FaceClip]:
 
 
 def _with_mouth_close(takes: list[Take], folder: Path, mouth_close: str) -> list[Take]:
-    """The takes, with the convention of their curves where the reader does not know it."""
+    """The takes with the convention of their curves, where the reader does not set it."""
     open_takes = {take.id for take in takes if take.curves and not take.mouth_close}
     files = sorted({take.curves for take in takes if take.id in open_takes})
     if files and mouth_close == "auto":

@@ -50,8 +50,8 @@ def read_beat(folder: Path) -> Iterator[Take]:
 def read_facegood(folder: Path) -> Iterator[Take]:
     """FACEGOOD's Mandarin recordings: NAME.npz (see bilabial.io.facegood) beside NAME.flac or NAME.wav.
 
-    MIT. All are for validation: the faces were solved for another rig, so they are no labels to learn from.
-    Raises ValueError for curves without a sound.
+    MIT. All are for validation: the faces were solved for another rig and are not suitable as labels. Raises
+    ValueError for curves without a sound.
     """
     for curves in sorted(folder.resolve().glob("*.npz")):
         take = Take(

@@ -18,11 +18,11 @@ from bilabial.io.media import media_seconds, open_media
 from bilabial.io.timecodes import LIVE_LINK_TIMECODE_HZ, between, rising_times, seconds_of_timecode
 from bilabial.training.data.corpora.take import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Take, files_below, pieces_of
 
-# What the app writes of a take, by preference: with calibration NAME_cal.csv, NAME_raw.csv and the face at
-# rest, NAME_neutral.csv; else NAME.csv. frame_log.csv is the log of takes without coefficients.
+# Files of a take, by preference: with calibration NAME_cal.csv, NAME_raw.csv and the resting face
+# NAME_neutral.csv; else NAME.csv. frame_log.csv has no coefficients.
 KINDS = ("_cal", "", "_raw")
 NO_FACES = ("_neutral", "frame_log")
-MIN_COMMON_SHARE = 0.5  # of a take's length that a sound must cover to be its own by timecode
+MIN_COMMON_SHARE = 0.5  # share of a take that a sound must cover to match by timecode
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Clock:
 def read_livelink(folder: Path) -> Iterator[Take]:
     """Live Link Face (Epic Games): folders of NAME_iPhone.csv or NAME_iPhone_cal.csv with a movie or sound.
 
-    Your own recordings, their licence is yours to state. The calibrated curves are preferred. A sound or
-    movie belongs to the curves when its timecode (of a movie's timecode track, or the time reference of a
-    broadcast WAV) says that it was recorded at the same time; else when it has their name, and then both
-    begin together. Those in the curves' folder go before those elsewhere, sounds before movies. The speaker
-    is the folder above the takes. Raises ValueError for curves without a sound.
+    Your own recordings; you state their license. The calibrated curves are preferred. A sound or movie
+    belongs to the curves when its timecode (of a movie's timecode track, or the time reference of a broadcast
+    WAV) says that it was recorded at the same time; else when it has their name, and then both begin
+    together. Files in the curves' folder take precedence, and sounds over movies. The speaker is the folder
+    above the takes. Raises ValueError for curves without a sound.
     """
     folder = folder.resolve()
     media = list(files_below(folder, AUDIO_SUFFIXES + VIDEO_SUFFIXES))
@@ -66,7 +66,7 @@ def read_livelink(folder: Path) -> Iterator[Take]:
 
 
 def _curves_of_takes(folder: Path) -> list[Path]:
-    """One CSV for every take: the calibrated one where there is one."""
+    """One CSV for every take, the calibrated one if present."""
     best: dict[Path, Path] = {}
     for path in files_below(folder, (".csv",)):
         if path.stem.endswith(NO_FACES):

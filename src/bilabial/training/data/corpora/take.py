@@ -1,4 +1,4 @@
-"""Take: one clip of one speaker, as every reader hands it over, and what readers share to find files."""
+"""Take, the common output of all readers: one clip of one speaker; and helpers to find files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Take:
-    """One clip of one speaker: a video with sound, or curves with a sound, and what is known about it.
+    """One clip of one speaker: a video with sound, or curves with a sound, and its metadata.
 
-    id: unique in the collection. video: None where the face comes as curves; then `curves` names their file
-    and `audio` the sound. Beside a video, `audio` is the sound of a video that has none itself.
-    start_seconds, duration_seconds: which stretch of the sound to take, None = as much as there is of both.
-    curves_late_seconds: how long after the sound's beginning the curves begin, negative = before.
-    mouth_close: the curves' convention of mouthClose, one of bilabial.io.mouth_close.CONVENTIONS, None for
-    videos. recording: the id of what the take is a piece of. emotion: one of EMOTIONS, shown as strongly as
-    intensity says: 0 to 1.5, 1 = as people do who are only asked for it. style: a name, "default" for none.
-    split: one of SPLITS, None lets `prepare` decide. source, licence: where it comes from and under which
-    terms.
+    id: unique in the collection. video: None for recorded curves; then `curves` is their file and `audio` the
+    sound. With a video, `audio` is the sound file of a silent video. start_seconds, duration_seconds: the
+    part of the sound to use, None = all that both cover. curves_late_seconds: how long after the sound's
+    beginning the curves begin, negative = before. mouth_close: the curves' convention of mouthClose, one of
+    bilabial.io.mouth_close.CONVENTIONS, None for videos. recording: the id of the recording that the take is
+    a piece of. emotion, intensity: one of EMOTIONS, 0 to 1.5, where 1 is an emotion acted without a stated
+    level. style: a name, "default" for none. split: one of SPLITS, None lets `prepare` decide. source,
+    licence: origin and terms.
     """
 
     id: str
@@ -47,12 +46,12 @@ class Take:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What the take is read from."""
+        """The files of the take."""
         return tuple(path for path in (self.video, self.curves, self.audio) if path)
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    """Files of a folder and its folders with one of these suffixes, sorted by path; none that is hidden."""
+    """Files below a folder with one of these suffixes, sorted by path, without hidden ones."""
     return (
         path
         for path in sorted(folder.resolve().rglob("*"))
@@ -61,7 +60,7 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 
 
 def with_suffix_of(path: Path, suffixes: Sequence[str]) -> Path | None:
-    """The file beside `path` that has its name and one of these suffixes, small or in capitals."""
+    """The file beside `path` with its name and one of these suffixes, in lower or upper case."""
     spellings = (spelling for suffix in suffixes for spelling in (suffix, suffix.upper()))
     return next((found for suffix in spellings if (found := path.with_suffix(suffix)).is_file()), None)
 
@@ -75,9 +74,9 @@ def sound_beside(curves: Path) -> Path:
 
 
 def pieces_of(take: Take, seconds: float) -> Iterator[Take]:
-    """A take of minutes, cut into takes of 10 s from its start on; the last piece takes the rest.
+    """Cut a long take into takes of 10 s; the last piece takes the rest.
 
-    A window of every take is drawn in each epoch, and a median over clips is one over many.
+    Each epoch draws a window of every take, and medians are over clips: pieces keep both balanced.
     """
     count = max(1, int(seconds // PIECE_SECONDS))
     for piece in range(count):

@@ -1,4 +1,4 @@
-"""Readers of collections of face videos. No video is opened: names and tables say everything."""
+"""Readers of collections of face videos. No video is opened: all metadata are in names and tables."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_mead(folder: Path) -> Iterator[Take]:
     """MEAD: SPEAKER/video/front/EMOTION/level_N/CLIP.mp4; other views are left out.
 
     Wang et al. (2020), ECCV, "MEAD: A large-scale audio-visual dataset for emotional talking-face
-    generation". Given out for research, without a licence of its own. The sound of videos without one is
+    generation". Distributed for research, without a license of its own. The sound of videos without one is
     SPEAKER/audio/EMOTION/level_N/CLIP.m4a. Raises ValueError for an emotion or a level that is in no table.
     """
     for video in files_below(folder, VIDEO_SUFFIXES):
@@ -121,11 +121,11 @@ def read_crema_d(folder: Path) -> Iterator[Take]:
 def read_videos(folder: Path) -> Iterator[Take]:
     """Your own recordings: FOLDER/videos/* and FOLDER/metadata.csv.
 
-    metadata.csv has a column `file` (relative to videos/) and, as you like, emotion, intensity (0 to 1.5),
+    metadata.csv has a column `file` (relative to videos/) and optionally emotion, intensity (0 to 1.5),
     style, split, speaker, source, licence; an empty cell takes the default, capitals and spaces around the
-    names do not count, and other columns are left alone with a warning. Without speaker, all files are one
-    speaker's. A file may also be recorded curves (.csv, .json or .npz, see bilabial.io.recordings) with a
-    sound of its name beside it. Raises ValueError naming row and column.
+    names do not count, and other columns are ignored with a warning. Without speaker, all files belong to one
+    speaker. A file may also be recorded curves (.csv, .json or .npz, see bilabial.io.recordings) with a sound
+    of its name beside it. Raises ValueError naming row and column.
     """
     table = folder / "metadata.csv"
     if not table.is_file():
@@ -148,7 +148,7 @@ def read_videos(folder: Path) -> Iterator[Take]:
 
 
 def _seconds_of(sound: Path) -> float:
-    """How long a sound lasts, 0 where it cannot be read: then its take fails by itself."""
+    """Duration of a sound in seconds, 0 where it cannot be read: its take then fails later."""
     try:
         return media_seconds(sound)
     except ValueError:
