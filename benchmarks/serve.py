@@ -118,6 +118,7 @@ async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | N
                 if seed is not None and rng.random() < 0.02:
                     await client.send(rng.choice(nonsense))
                 if gone and start > len(sound) * 0.4:
+                    listener.cancel()
                     client.transport.abort()
                     return heard
             await client.send(json.dumps({"type": "end"}))

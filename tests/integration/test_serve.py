@@ -18,12 +18,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bilabial.animator import Animator
+from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.audio import encode_wav
+from bilabial.rig import RigProfile
 from bilabial.serve import connection as rules
 from bilabial.serve.app import Settings, build_app
+from bilabial.serve.faces import Faces
 from bilabial.serve.protocol import Kind, unpack_frames
 from bilabial.serve.run import BackgroundServer, listen
 
@@ -126,7 +129,7 @@ def test_a_stream_is_what_the_model_streams(port, animator, size):
     stream = animator.stream(motion=(), seed=0)
     samples = np.frombuffer(content, "<i2").astype(np.float32) / 32767
     expected = np.concatenate([stream.feed(samples), stream.finish()])
-    np.testing.assert_allclose(client.column("values"), expected, atol=1e-4)
+    np.testing.assert_allclose(client.column("values"), Faces(animator).rig("arkit")(expected), atol=1e-4)
     np.testing.assert_array_equal(client.column("numbers"), np.arange(75))
     np.testing.assert_array_equal(client.column("samples"), np.arange(75) * 16000 // 30)
     np.testing.assert_array_equal(client.column("chunks"), client.column("samples") * 2 // size)
@@ -138,8 +141,23 @@ def test_started_tells_what_comes(port, animator):
     client = Client(port, fps=60)
     started = client.messages[0]
     assert started["fps"] == 60 and started["names"] == list(animator.model.config.blendshapes)
-    np.testing.assert_allclose(started["rest"], animator.stream(fps=60).rest_face(), atol=1e-4)
+    rest = Faces(animator).rig("arkit")(animator.stream(fps=60).rest_face()[None])[0]
+    np.testing.assert_allclose(started["rest"], rest, atol=1e-4)
     client.end()
+
+
+@pytest.mark.parametrize("rig", ["arkit", "metahuman", "arkit_lr"])
+def test_frames_are_those_of_the_rig(port, animator, rig):
+    client = Client(port, rig=rig)
+    client.speak(sound(1.0))
+    client.end()
+    stream = animator.stream(motion=(), seed=0)
+    samples = np.frombuffer(sound(1.0), "<i2").astype(np.float32) / 32767
+    values = np.concatenate([stream.feed(samples), stream.finish()])
+    profile = RigProfile.load(rig)
+    clip = profile.apply(FaceClip(stream.names, values, 30, animator.model.config.lip_distance_weights))
+    assert client.messages[0]["names"] == list(profile.names)
+    np.testing.assert_allclose(client.column("values"), clip.values, atol=1e-4)
 
 
 def test_a_flush_sends_what_waits(port):
@@ -211,6 +229,7 @@ def test_too_many_mistakes_end_it(port, monkeypatch):
         (json.dumps(START | {"style": "merry"}), 4400, "style_name: style must be one of"),
         (json.dumps(START | {"rig": "merry"}), 4400, "serve_rig: rig must be one of"),
         (json.dumps(START | {"rig": "../../etc/passwd"}), 4400, "serve_rig: rig must be one of"),
+        (json.dumps(START | {"rig": "oculus"}), 4400, "serve_rig: rig must be one of"),
         ("x" * 2**21, 1009, ""),
     ],
 )

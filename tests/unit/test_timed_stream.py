@@ -20,7 +20,7 @@ def animator(tiny_model) -> Animator:
 
 def opened(animator: Animator, sampling_rate: int = 16000, fps: float = 30.0) -> TimedStream:
     stream = animator.stream(fps=fps, motion=(), seed=0)
-    return TimedStream(stream, PcmReader(sampling_rate, "s16le"), stream.names)
+    return TimedStream(stream, PcmReader(sampling_rate, "s16le"))
 
 
 def sound(seconds: float, sampling_rate: int = 16000, seed: int = 0) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Annotated
 
@@ -65,6 +66,11 @@ def serve(
         raise UserError("serve_extra", error=error) from error
     import torch
 
+    from bilabial.animator import UntrainedEmotionWarning
+    from bilabial.rig import RigWarning
+
+    for kind in (UntrainedEmotionWarning, RigWarning):  # clients are told; the log would fill
+        warnings.simplefilter("ignore", kind)
     torch.set_num_threads(1)  # one stream a thread: streams do not wait for each other
     outputs = open_outputs(live_link or (), vmc or (), ifacialmocap or ())
     more = {} if threads is None else {"num_threads": threads}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,17 +107,19 @@ class Connection:
     async def _start(self, start: dict) -> None:
         self._rate = start["sampling_rate"]
         self._sample_bytes = SAMPLE_BYTES[start.get("encoding", "s16le")]
-        self._stream, rest = await self._compute(0.0, partial(self._faces.open, start))
+        self._open = await self._compute(0.0, partial(self._faces.open, start))
+        self._stream, rig = self._open.stream, self._open.rig
         if self._playout:
-            self._playout.join(self, self._stream.names, self._stream.fps, rest)
+            shown = self._open.arkit(self._open.rest[None])[0]
+            self._playout.join(self, self._open.arkit.names, self._stream.fps, shown)
         limits = {
             "message_bytes": MAX_MESSAGE_BYTES, "text_bytes": MAX_TEXT_BYTES,
             "messages_per_second": MESSAGES_PER_SECOND, "idle_seconds": IDLE_SECONDS,
         }  # fmt: skip
         await self._tell(
-            "started", protocol=PROTOCOL, names=list(self._stream.names), fps=self._stream.fps,
-            delay_seconds=self._stream.delay_seconds, rest=[round(value, 5) for value in rest.tolist()],
-            limits=limits,
+            "started", protocol=PROTOCOL, names=list(rig.names), fps=self._stream.fps,
+            delay_seconds=self._stream.delay_seconds,
+            rest=[round(value, 5) for value in rig(self._open.rest[None])[0].tolist()], limits=limits,
         )  # fmt: skip
         await self._warn(start.get("emotion", "neutral"), start.get("intensity", 1.0))
 
@@ -232,8 +235,9 @@ class Connection:
             return
         self._last_sample = int(frames.samples[-1])
         if self._playout:
-            self._playout.add(self, frames, self._rate)
-        await self._put(self._socket.send_bytes(pack_frames(frames)))
+            self._playout.add(self, replace(frames, values=self._open.arkit(frames.values)), self._rate)
+        mapped = replace(frames, values=self._open.rig(frames.values))
+        await self._put(self._socket.send_bytes(pack_frames(mapped)))
 
     async def _tell(self, kind: str, **fields: object) -> None:
         await self._put(self._socket.send_text(message_text(kind, **fields)))

@@ -17,6 +17,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.serve.app import build_watch_app
+from bilabial.serve.faces import ARKIT, Faces, RigFrames
 from bilabial.serve.outputs import ifacialmocap as ifm
 from bilabial.serve.outputs import live_link as link
 from bilabial.serve.outputs import vmc as osc
@@ -81,24 +82,27 @@ def microphone(device: str | None = None) -> Pieces:
                 yield None
 
 
-def speak_along(pieces: Pieces, stream: FaceStream, playout: Playout) -> None:
+def speak_along(pieces: Pieces, stream: FaceStream, playout: Playout, rig: RigFrames) -> None:
     """Show the face that a stream makes of sound as it comes, until the sound ends."""
-    playout.join(speak_along, stream.names, stream.fps, stream.rest_face())
+    playout.join(speak_along, rig.names, stream.fps, rig(stream.rest_face()[None])[0])
     count = 0
     for piece in pieces:
         if piece is not None:
             values = stream.feed(piece)
-            _add(playout, speak_along, values, count, stream.fps)
+            _add(playout, speak_along, rig(values), count, stream.fps)
             count += len(values)
         playout.show_due()
-    _add(playout, speak_along, stream.finish(), count, stream.fps)
+    _add(playout, speak_along, rig(stream.finish()), count, stream.fps)
     _show_all(playout)
 
 
-def play_clip(clip: FaceClip, playout: Playout, sleep: Callable[[float], None] = time.sleep) -> None:
+def play_clip(
+    clip: FaceClip, playout: Playout, rig: RigFrames, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Show a clip at the speed of speech."""
-    playout.join(play_clip, clip.names, clip.fps, clip.values[0])
-    _add(playout, play_clip, clip.values, 0, clip.fps)
+    values = rig(clip.values)
+    playout.join(play_clip, rig.names, clip.fps, values[0])
+    _add(playout, play_clip, values, 0, clip.fps)
     _show_all(playout, sleep)
 
 
@@ -151,17 +155,20 @@ class Show:
             self._web.__exit__(*error)
         self._sender.close()
 
+    def _playout(self, animator: Animator) -> tuple[Playout, RigFrames]:
+        return Playout(self._sender), Faces(animator).rig(ARKIT)
+
     def play(self, animator: Animator, path: Path, options: AnimateOptions, aloud: bool) -> None:
         """Show the face of a file, once. aloud: play its sound, too."""
         clip = animator(path, **options.arguments())
         if aloud:
             _sounddevice().play(load_audio(path, normalize=False), SAMPLING_RATE)
-        play_clip(clip, Playout(self._sender))
+        play_clip(clip, *self._playout(animator))
 
     def listen(self, animator: Animator, device: str | None, options: AnimateOptions) -> None:
         """Show the face of who speaks into a microphone, until Ctrl-C."""
         pieces = microphone(device)
-        speak_along(pieces, animator.stream(**options.arguments()), Playout(self._sender))
+        speak_along(pieces, animator.stream(**options.arguments()), *self._playout(animator))
 
     def follow(self, address: str, token: str | None) -> None:
         """Show what a server shows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from bilabial.streaming import FaceStream
 
 RETURN_SECONDS = 0.2  # of the way back to rest after an interrupt, at most
 KEPT_SECONDS = 60.0  # of sent frames: an interrupt begins from the face that is played
-MapFrames = Callable[[np.ndarray], np.ndarray]
 
 
 class TimedStream:
@@ -29,16 +28,10 @@ class TimedStream:
     names: the columns of its frames. num_chunks: received. num_sent: frames handed out.
     """
 
-    def __init__(
-        self,
-        stream: FaceStream,
-        reader: PcmReader,
-        names: Sequence[str],
-        map_frames: MapFrames | None = None,
-    ):
-        """map_frames: from the stream's coefficients (n, C) to those of a rig, whose columns are `names`."""
-        self._stream, self._reader, self._map = stream, reader, map_frames or (lambda values: values)
-        self.names, self.num_chunks, self.num_sent = names, 0, 0
+    def __init__(self, stream: FaceStream, reader: PcmReader):
+        self._stream, self._reader = stream, reader
+        self.names = stream.names
+        self.num_chunks = self.num_sent = 0
         self._ends: deque[tuple[int, int]] = deque()  # (chunk, end sample) of samples without frames
         self._sent: deque[Frames] = deque()
         self._begin(0)
@@ -60,7 +53,7 @@ class TimedStream:
 
     def rest(self) -> np.ndarray:
         """The face (C,) of silence with the emotion of now."""
-        return self._map(self._stream.rest_face()[None])[0]
+        return self._stream.rest_face()
 
     def feed(self, sounds: Sequence[Sound]) -> Frames:
         """The frames that chunks of sound make certain. Raises UserError for sound that is none."""
@@ -136,7 +129,7 @@ class TimedStream:
         """Those of the stream's frames (n, C) from `first` on that were not handed out before."""
         if not preview:
             self._made += len(values)
-        values = self._map(values[max(0, self._shown - first) :])
+        values = values[max(0, self._shown - first) :]
         numbers = np.arange(self._shown, self._shown + len(values))
         samples = self._sample_of(numbers)
         chunks = np.array([self._chunk_of(sample) for sample in samples.tolist()], np.int64)
