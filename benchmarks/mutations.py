@@ -1,11 +1,13 @@
 """Damaged media through Animator and audio loading: only documented errors, no hang, no silent errors.
 
-python -m benchmarks.mutations [--what media] [--count 1000] [--seed 0] [--keep FOLDER]
+python -m benchmarks.mutations [--what media] [--through animator] [--count 1000] [--seed 0] [--keep FOLDER]
 
 Sound in the common containers is damaged at random: bytes flipped, stretches zeroed, removed, doubled or
 exchanged for noise, numbers in headers overwritten, the end cut off. A file may give a face, or a UserError
 within LIMIT_SECONDS of CPU time; any other error, and a face of another length than its sound, is a failure.
 `--what curves` does the same with files of recorded curves (curve_mutations.py).
+`--through prepare` and `--through page` send the files through train/prepare.py and the app's API
+(mutation_routes.py); `--video` is a talking face whose first second is damaged for prepare.
 """
 
 import argparse
@@ -24,13 +26,17 @@ from pathlib import Path
 import av
 import numpy as np
 
+from benchmarks.curve_mutations import SECONDS as CURVES_SECONDS
 from benchmarks.curve_mutations import curve_mutants, read_curves
-from bilabial.io.audio import load_audio
+from benchmarks.load import start_app
+from benchmarks.mutation_routes import VIDEO_FORMATS, encode_video, through_page, through_prepare
+from bilabial.io.audio import encode_wav, load_audio
 
 ROOT = Path(__file__).resolve().parents[1]
 
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 SECONDS, MAX_SECONDS = 2.0, 60.0  # of the whole sound, and that are accepted
+VIDEO_SECONDS = 1.0  # of a face
 LIMIT_SECONDS, ANSWER_SECONDS = 10.0, 200.0  # of CPU time a file may take; until an answer on a busy machine
 FORMATS = [
     ("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("adts", "aac"),
@@ -111,10 +117,16 @@ DAMAGES: list[Callable[[bytearray, np.random.Generator], None]] = [
 ]  # fmt: skip
 
 
-def mutants(count: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
-    """Yield container, damage and content of damaged files: each damage on each container in turn."""
+def mutants(count: int, seed: int, video: Path | None = None) -> Iterator[tuple[str, str, bytes]]:
+    """Yield container, damage and content of damaged files: each damage on each container in turn.
+
+    video: damaged in place of speech alone.
+    """
     rng, speech = np.random.default_rng(seed), load_audio(EXAMPLE)[: round(SECONDS * 16000)]
-    whole = [(name, encode(speech, name, codec)) for name, codec in FORMATS]
+    if video:
+        whole = [(name, encode_video(video, name, codecs, VIDEO_SECONDS)) for name, *codecs in VIDEO_FORMATS]
+    else:
+        whole = [(name, encode(speech, name, codec)) for name, codec in FORMATS]
     for number in range(count):
         name, content = whole[number % len(whole)]
         damage = DAMAGES[(number + number // len(whole)) % len(DAMAGES)]
@@ -229,15 +241,46 @@ def curve_outcomes(count: int, seed: int) -> Iterator[tuple[str, str, bytes, Out
         yield kind, change, content, replace(outcome, kind="hung") if hung else outcome
 
 
+def routed_outcomes(args: argparse.Namespace) -> Iterator[tuple[str, str, bytes, Outcome]]:
+    """The same through prepare or the page; curves are the references of an undamaged sound there."""
+    kinds = ("csv", "npz") if args.through == "page" else ("csv", "json", "npz")
+    curves = args.what == "curves"
+    if curves:
+        made = curve_mutants(args.count, args.seed)
+        files = ((kind, change, content) for kind, change, content, *_ in made if kind in kinds)
+    else:
+        files = mutants(args.count, args.seed, args.video if args.through == "prepare" else None)
+    if args.through == "prepare":
+        sound = encode_wav(load_audio(EXAMPLE)[: round(CURVES_SECONDS * 16000)])
+        routed = through_prepare(files, sound if curves else None)
+        yield from ((*mutant, Outcome(kind, text, 0.0)) for *mutant, kind, text in routed)
+        return
+    app, address = start_app()
+    try:
+        for *mutant, kind, text in through_page(files, address, EXAMPLE if curves else None):
+            yield *mutant, Outcome(kind, text, 0.0)
+    finally:
+        app.terminate()
+        app.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--what", choices=("media", "curves"), default="media")
+    parser.add_argument("--through", choices=("animator", "prepare", "page"), default="animator")
+    parser.add_argument("--video", type=Path, help="video of a face, for --through prepare --what media")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the files that fail or hang")
     args = parser.parse_args()
-    read_all, outcomes = {"media": media_outcomes, "curves": curve_outcomes}[args.what], []
-    for number, (name, damage, content, outcome) in enumerate(read_all(args.count, args.seed)):
+    if args.through == "animator":
+        files = {"media": media_outcomes, "curves": curve_outcomes}[args.what](args.count, args.seed)
+    elif args.through == "prepare" and args.what == "media" and not args.video:
+        raise SystemExit("--through prepare --what media needs --video: a film of a talking face")
+    else:
+        files = routed_outcomes(args)
+    outcomes = []
+    for number, (name, damage, content, outcome) in enumerate(files):
         outcomes.append((name, damage, outcome))
         if outcome.kind in ("failed", "hung"):
             print(f"{number} {name} {damage}: {outcome.kind}, {outcome.text}", flush=True)

@@ -114,6 +114,22 @@ def test_killed_five_times_it_ends_in_the_same_weights(dataset, tmp_path):
     assert_equal_models(tmp_path / "run", tmp_path / "whole")
 
 
+def test_music_is_a_source_of_the_model(dataset, preset, tmp_path):
+    """Recorded music that is trained on is named with its terms; a folder that names none is refused."""
+    options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]
+    music = tmp_path / "music"
+    music.mkdir()
+    shutil.copy(EXAMPLE, music / "piece.flac")
+    with pytest.raises(ValueError, match=r"--music: .*metadata\.csv"):
+        run_here(*options, "--music", music)
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    (music / "metadata.csv").write_text('source,licence\n"A band",CC BY 4.0\n')
+    run_here(*options, "--music", music, "--max_steps", 2)
+    sources = json.loads((tmp_path / "run" / "model" / "sources.json").read_text())
+    (piece,) = [one for one in sources if one["source"] == "A band"]
+    assert piece["rows"] == 1 and piece["seconds"] > 1.0 and "CC BY 4.0" in piece.values()
+
+
 def test_a_kill_between_two_checkpoints_leaves_a_whole_one(dataset, preset, whole, tmp_path, capsys):
     """Killed after the new one got its name and while the old one is removed; and while one is written."""
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run", "--batch_size", 4]

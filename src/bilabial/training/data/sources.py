@@ -51,17 +51,22 @@ def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Sourc
 
     Ids alone are not unique: two collections may have files of the same name.
     """
-    totals: dict[tuple[str, str], list[float]] = {}
-    seen: set[tuple[str, str, str]] = set()
+    rows: dict[tuple[str, str, str], Source] = {}
     for batch in batches:
         frames = pyarrow.compute.list_value_length(batch["valid"]).to_pylist()
         columns = [batch[name].to_pylist() for name in ("id", "source", "licence", "fps")]
         for name, source, licence, fps, count in zip(*columns, frames, strict=True):
-            if (name, source, licence) not in seen:
-                seen.add((name, source, licence))
-                total = totals.setdefault((source, licence), [0, 0.0])
-                total[0] += 1
-                total[1] += count / fps
+            rows[name, source, licence] = Source(source, licence, 1, count / fps)
+    return add_sources(rows.values())
+
+
+def add_sources(parts: Iterable[Source]) -> list[Source]:
+    """One entry for each source and its terms, with the rows and seconds of all its parts."""
+    totals: dict[tuple[str, str], list[float]] = {}
+    for part in parts:
+        total = totals.setdefault((part.source, part.licence), [0, 0.0])
+        total[0] += part.rows
+        total[1] += part.seconds
     return [Source(*key, int(rows), round(seconds, 1)) for key, (rows, seconds) in sorted(totals.items())]
 
 

@@ -8,6 +8,7 @@ one.
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,14 @@ from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import load_audio
 from bilabial.training.data.augmentation import Augmentation, augment
-from bilabial.training.data.corpora.take import AUDIO_SUFFIXES, files_below
+from bilabial.training.data.corpora.take import AUDIO_SUFFIXES
 from bilabial.training.data.schema import load_rows
-from bilabial.training.data.sources import join_sources, sources_of, sources_of_model
+from bilabial.training.data.sources import Source, add_sources, join_sources, sources_of, sources_of_model
+from bilabial.training.data.speech_corpora import read_recordings
 from bilabial.training.data.windows import HEARING_INPUTS, TrainingOrder, TrainingWindows, collate
 from bilabial.training.fit.arguments import (
     TrainArguments,
@@ -63,19 +66,25 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
     return {name: concatenate_datasets([rows[name] for rows in loaded if name in rows]) for name in names}
 
 
-def load_music(folder: Path) -> list[np.ndarray]:
-    """Recordings (S,) float16 of a folder, level-normalized. Raises ValueError where there are none."""
+def load_music(folder: Path) -> tuple[list[np.ndarray], list[Source]]:
+    """Recordings (S,) float16 of a folder, level-normalized, and their sources by its metadata.csv.
+
+    Raises ValueError where there are no recordings, or none says whose they are.
+    """
+    music, sources = [], []
     try:
-        music = [load_audio(path).astype(np.float16) for path in files_below(folder, AUDIO_SUFFIXES)]
+        for piece in read_recordings(folder):
+            music.append(load_audio(piece.audio).astype(np.float16))
+            sources.append(Source(piece.source, piece.licence, 1, len(music[-1]) / SAMPLING_RATE))
     except ValueError as error:
         raise ValueError(f"--music: {error}") from error
     if not music:
         raise ValueError(f"--music {folder} has no sound files ({', '.join(AUDIO_SUFFIXES)})")
-    return music
+    return music, add_sources(sources)
 
 
 def build_windows(
-    rows: dict[str, Dataset], config: BilabialConfig, args: TrainArguments
+    rows: dict[str, Dataset], config: BilabialConfig, args: TrainArguments, music: Sequence[np.ndarray] = ()
 ) -> tuple[TrainingWindows, TrainingWindows]:
     """Training windows, and deterministic windows of held-out rows."""
     num_frames = round(args.window_seconds * config.frame_rate_hz)
@@ -90,7 +99,7 @@ def build_windows(
         args.emotion_share,
         args.default_share,
         args.articulation_prior,
-        load_music(args.music) if args.music else (),
+        music,
     )
     return windows, TrainingWindows(rows.get("validation", rows["train"]), config, num_frames, None)
 
@@ -145,14 +154,16 @@ def out_of_patience(progress: Progress, args: TrainArguments) -> bool:
     return bool(args.patience) and waited >= args.patience * args.eval_steps
 
 
-def write_model(model: BilabialModel, rows: Dataset, args: TrainArguments) -> None:
+def write_model(
+    model: BilabialModel, rows: Dataset, music_sources: list[Source], args: TrainArguments
+) -> None:
     """Write OUTPUT/model atomically. Raises ValueError when it cannot be written."""
     if not args.only_emotions or model.config.channel_means is None:  # neutral speech does not change
         measure_channels(model, rows)
     earlier = sources_of_model(args.init_from) if args.init_from else []
     folder = args.output / "model"
     try:
-        replace_model(model, join_sources(sources_of(rows), earlier), folder)
+        replace_model(model, join_sources([*sources_of(rows), *music_sources], earlier), folder)
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"{folder} could not be written ({error}); the last checkpoint is kept, and the same "
@@ -179,7 +190,8 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     set_seed(args.seed)
     initial = load_initial(args)
     model = build_model(rows["train"], args, model_fields, initial)
-    windows, held_out = build_windows(rows, model.config, args)
+    music, music_sources = load_music(args.music) if args.music else ([], [])
+    windows, held_out = build_windows(rows, model.config, args, music)
     hearing = Hearing(accelerator.device, args.listener) if args.hearing_weight else torch.nn.Identity()
     rehearse = None
     if args.rehearsal_share:
@@ -257,6 +269,6 @@ def train(args: TrainArguments, model_fields: dict) -> None:
             accelerator.print(f"the best of {progress.step} steps was {progress.best_step}")
         if accelerator.is_main_process:
             model = accelerator.unwrap_model(model, keep_fp32_wrapper=False, keep_torch_compile=False)
-            write_model(model, rows["train"], args)
+            write_model(model, rows["train"], music_sources, args)
             logger.info(f"wrote {args.output / 'model'}")
     accelerator.end_training()
