@@ -13,7 +13,7 @@ NPM_INSTALL = mkdir -p $(VENV)/npm && cp $(APP)/package.json $(APP)/package-lock
 	npm ci --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: setup demo train-setup test test-all lint bundle clean
+.PHONY: setup demo train-setup pretrain test test-all lint bundle clean
 
 setup: $(VENV)/.app $(VENV)/.npm
 
@@ -50,6 +50,10 @@ demo: setup
 	$(BIN)/python app.py
 
 train-setup: $(VENV)/.train
+
+# The embedded model from public sources; train/pretrain/Makefile says what it needs. Variables are passed on.
+pretrain: $(VENV)/.train
+	$(MAKE) --file train/pretrain/Makefile PYTHON=$(BIN)/python pretrain
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
