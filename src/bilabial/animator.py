@@ -23,9 +23,11 @@ from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import model_steps
 from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
+from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
+from bilabial.timing import follow_timing
 
 KEPT_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
 KEPT_SECONDS = 600.0
@@ -68,6 +70,7 @@ class Animator:
         seed: int | None = None,
         adjustments: Adjustments | None = None,
         max_seconds: float = MAX_SECONDS,
+        timing: TimingSource | None = None,
     ) -> FaceClip:
         """Animate speech: a FaceClip of ceil(duration * fps) frames, the first at time 0.
 
@@ -76,19 +79,25 @@ class Animator:
         one of model.style_names, a mixture {name: amount 0..1.5}, a reference as a FaceClip or the Path of a
         file (see `reference_style`), or None = the default. fps: 1..240. motion: the stages of
         bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None =
-        from the sound. adjustments: applied last. max_seconds: longest accepted recording. Raises
-        FileNotFoundError or ValueError.
+        from the sound. adjustments: applied last. max_seconds: longest accepted recording. timing:
+        known phones, words or visemes with times, a file or what `as_timing` takes; lips close at these
+        times (`bilabial.timing`), and a `TimingWarning` tells what does not fit. Raises FileNotFoundError or
+        ValueError.
         """
         fps, strengths = check_fps(fps), check_motion(motion)
         self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
         style_vector = self._style_vector(style)
+        known = None if timing is None else as_timing(timing)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
         heard = self._heard(waveform)
         coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard, False)
         config = self.model.config
         clip = FaceClip(config.blendshapes, coefficients.cpu().numpy(), fps, config.lip_distance_weights)
-        clip = enliven(clip, Sound.of(waveform, rate, clip, seed, do_normalize=False), strengths)
+        sound = Sound.of(waveform, rate, clip, seed, do_normalize=False)
+        if known is not None:
+            clip = follow_timing(clip, known, len(waveform) / rate, sound.speaking)
+        clip = enliven(clip, sound, strengths)
         return clip if adjustments is None else adjust(clip, adjustments)
 
     def stream(

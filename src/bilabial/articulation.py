@@ -63,7 +63,7 @@ def articulate(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -
     shaped, apart = labels.copy(), np.zeros(len(times))
     for features, shape in SHAPES.items():
         spans = [(start, end) for name, start, end in phones if has_features(name, *features)]
-        strength = free * _presence(spans, times, EASE_SECONDS)  # (T,)
+        strength = free * presence(spans, times, EASE_SECONDS)  # (T,)
         for name, least in shape.items():
             if name == LIPS:
                 apart = np.maximum(apart, least * strength)
@@ -73,7 +73,7 @@ def articulate(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -
     return _part_lips(shaped, apart)
 
 
-def _presence(spans: Sequence[tuple[float, float]], times: np.ndarray, seconds: float) -> np.ndarray:
+def presence(spans: Sequence[tuple[float, float]], times: np.ndarray, seconds: float) -> np.ndarray:
     """1 in any of the spans, fading to 0 within `seconds` before and after it: (T,) in 0..1."""
     presence = np.zeros(len(times))
     for start, end in spans:
@@ -85,7 +85,7 @@ def _presence(spans: Sequence[tuple[float, float]], times: np.ndarray, seconds: 
 def _freedom(labels: np.ndarray, phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """How far each frame takes a shape: (T,) in 0..1, 0 where lips are captured closed near p, b and m."""
     closures = [(start - NEAR_SECONDS, end + NEAR_SECONDS) for name, start, end in phones if seals_lips(name)]
-    near = _presence(closures, times, NEAR_SECONDS)
+    near = presence(closures, times, NEAR_SECONDS)
     opened = np.clip((_lip_distance(labels) - SEALED) / (OPEN - SEALED), 0.0, 1.0)
     return 1.0 - near * (1.0 - opened)
 

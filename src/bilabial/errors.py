@@ -126,6 +126,13 @@ SENTENCES |= {
     "output_twice": "{first} and {second} would both be written as {name}; give them different names",
     "stdout_one": "standard output takes one file of one --format, and no --json beside it",
     "style_text": "style must be a name, or a mixture such as lively:0.5, got {got}",
+    # ONNX files
+    "onnx_encoder": "an ONNX export needs the built-in speech encoder; {name} hears the whole clip before it "
+    "answers",
+    "onnx_folder": "{path} lacks {missing}; a folder that `bilabial export onnx` wrote is accepted",
+    "onnx_packages": "ONNX files need `pip install 'bilabial[onnx]'` ({error})",
+    "onnx_precision": "precision must be of {accepted}, got {got}",
+    "onnx_settings": "{path} is not what `bilabial export onnx` writes ({error})",
     # rigs
     "rig_fields": "a rig profile has no {unknown}; its entries are {accepted}",
     "rig_file": "a rig is a profile of this package ({accepted}) or a JSON file, got {got}",
@@ -144,6 +151,21 @@ SENTENCES |= {
     "avatar_large": "{path} has more than {limit} vertices; at most that is measured",
     "avatar_lips": "{path} has no lips that part: no shape moves the lower lip away from the upper one",
     "avatar_shapes": "{path} has no shapes of a known rig; its morph targets are {names}",
+    # known words and phones
+    "timing_damaged": "{path} is no timing that can be read ({error})",
+    "timing_empty": "it tells of no sound that is spoken",
+    "timing_folder": "{path} has no timing of {name}; {accepted} are read",
+    "timing_one": "{path} is the timing of one input; several need a folder of timings",
+    "timing_json": "it is no JSON with times of Azure, Polly, ElevenLabs, Piper, Kokoro, Whisper or MFA, nor "
+    "a list of [phone, start, end]",
+    "timing_long": "the timing ends at {end:.2f} s, the sound at {seconds:.2f} s; are they of one recording?",
+    "timing_several": "it has several recordings, {names}; one is accepted",
+    "timing_short": "the timing ends at {end:.2f} s, speech at {speech:.2f} s; between the sound decides",
+    "timing_shifted": "the timing lies {late:+.2f} s off the sound; it is not followed",
+    "timing_suffix": "{path} is none of {accepted}, the timings that are read",
+    "timing_textgrid": "it is no TextGrid with intervals",
+    "timing_times": "{name} lasts from {start:g} to {end:g} s; times are seconds from 0 on, in their order",
+    "timing_unfit": "the timing does not tell how the lips open in this sound; it is not followed",
     # files
     "format_names": "format '{name}' holds ARKit's names, and this rig has {names}",
     "format_needs": "format '{name}' needs `pip install {package}` ({error})",
@@ -151,13 +173,6 @@ SENTENCES |= {
     "timecode_drop": "drop-frame timecodes are for 29.97 and 59.94 Hz, not {rate:g}; got {got}",
     "timecode_start": "a start timecode at {rate:g} Hz is HH:MM:SS:FF, frames 00 to {last:02d}, got {got}",
     "vrma_looks": "VRMA takes no expressions {names}; the eyes of a rig turn instead",
-    # ONNX files
-    "onnx_encoder": "an ONNX export needs the built-in speech encoder; {name} hears the whole clip before it "
-    "answers",
-    "onnx_folder": "{path} lacks {missing}; a folder that `bilabial export onnx` wrote is accepted",
-    "onnx_packages": "ONNX files need `pip install 'bilabial[onnx]'` ({error})",
-    "onnx_precision": "precision must be of {accepted}, got {got}",
-    "onnx_settings": "{path} is not what `bilabial export onnx` writes ({error})",
     # the page
     "address_failed": "{name} could not be fetched ({error})",
     "address_slow": "{name} took longer than {seconds} s; upload the file instead",

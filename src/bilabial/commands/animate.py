@@ -16,6 +16,7 @@ from bilabial.commands.parameters import (
     print_json,
     targets_of,
     tell_progress,
+    timing_of,
     write_bytes,
     write_options,
 )
@@ -42,6 +43,7 @@ def animate(
     model: parameters.Model = None,
     head: parameters.Head = None,
     rig: parameters.Rig = None,
+    timing: parameters.Timing = None,
     start: parameters.Start = None,
     node: parameters.Node = "Face",
     as_json: parameters.Json = False,
@@ -52,10 +54,12 @@ def animate(
     to_stdout = output == STREAM
     if to_stdout and (len(inputs) > 1 or as_json or len(formats_of(format_names or "")) > 1):
         raise UserError("stdout_one")
+    if timing is not None and len(inputs) > 1 and not timing.is_dir():
+        raise UserError("timing_one", path=timing)
     targets = [{}] if to_stdout else targets_of(inputs, output, format_names)
     animator, summaries = load_animator(model), []
     for source, paths in zip(inputs, targets, strict=True):
-        clip = animator(_sound(source), **arguments)
+        clip = animator(_sound(source), **arguments, timing=timing_of(timing, source))
         if to_stdout:
             write_bytes(encode_clip(clip, formats_of(format_names)[0], written))
         for name, path in paths.items():

@@ -12,6 +12,7 @@ import typer
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, formats_of, paths_of
+from bilabial.io.timing_files import FORMATS as TIMING_SUFFIXES
 from bilabial.rig import RigProfile
 
 if TYPE_CHECKING:
@@ -73,6 +74,14 @@ Rig = Annotated[
     str | None,
     typer.Option(metavar="RIG", help="Whose names and shapes: one of `bilabial rig list`, or its JSON file."),
 ]
+Timing = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Known phones, words or visemes with times: TextGrid, CTM, SRT, VTT or JSON; of several inputs "
+        "a folder with files of the same names.",
+    ),
+]
 Start = Annotated[
     str | None, typer.Option(metavar="HH:MM:SS:FF", help="Timecode of the first frame; ; for drop-frame.")
 ]
@@ -105,6 +114,17 @@ def targets_of(sources: list[str], output: str, formats: str | None) -> list[dic
 def write_options(head: Path | None, rig: str | None, start: str | None, node: str) -> WriteOptions:
     """What the formats want beside the clip. Raises UserError for a rig that is none."""
     return WriteOptions(head, RigProfile.load(rig) if rig else None, start, node)
+
+
+def timing_of(given: Path | None, source: str) -> Path | None:
+    """The timing of a source: the file, or in a folder the one with the source's name. Raises UserError."""
+    if given is None or not given.is_dir():
+        return given
+    for suffix in TIMING_SUFFIXES:
+        path = given / f"{Path(source).stem}{suffix}"
+        if path.is_file():
+            return path
+    raise UserError("timing_folder", path=given, name=Path(source).stem, accepted=TIMING_SUFFIXES)
 
 
 def load_animator(model: str | None) -> Animator:
