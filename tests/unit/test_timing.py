@@ -169,3 +169,28 @@ def write_wav(path, speech) -> None:
         file.setsampwidth(2)
         file.setframerate(speech.sampling_rate)
         file.writeframes((speech.waveform * 32767).astype("<i2").tobytes())
+
+
+def test_a_batch_takes_a_column_of_timings(spoken, tmp_path):
+    from bilabial.delivery.batch import Settings, jobs_of, make_line
+    from bilabial.delivery.lines import read_lines
+    from bilabial.delivery.records import read_record
+    from bilabial.options import AnimateOptions
+
+    speech = spoken[0]
+    for name in ("one", "two"):
+        write_wav(tmp_path / f"{name}.wav", speech)
+    (tmp_path / "known.json").write_text(json.dumps(phones_of(speech)))
+    table = tmp_path / "lines.csv"
+    table.write_text("file,timing\none.wav,known.json\ntwo.wav,\nthree.wav,none.json\n")
+    lines = read_lines(tmp_path, table, AnimateOptions(), lambda note: None)
+    known, plain, wrong = jobs_of(lines, Settings(tmp_path / "out", ("npz",)))
+    assert known.key != plain.key and wrong.failure.endswith("is not a file")
+    for job in (known, plain):
+        make_line(job)
+        assert read_record(tmp_path / "out", job.line.name).failure is None
+    closed = [(FaceClip.from_npz(job.paths["npz"]).lip_distance_mm() < 0.1).sum() for job in (known, plain)]
+    assert closed[0] > 12 and closed[0] != closed[1]
+    (tmp_path / "known.json").write_text(json.dumps(phones_of(speech)[:-2]))
+    changed = jobs_of(lines, Settings(tmp_path / "out", ("npz",)))
+    assert not changed[0].is_done and changed[1].is_done

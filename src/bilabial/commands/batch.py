@@ -24,7 +24,7 @@ Manifest = Annotated[
     Path | None,
     typer.Option(
         metavar="CSV",
-        help="Table with the column file, and as you like emotion, intensity, style, text, output.",
+        help="Table with the column file, and as you like emotion, intensity, style, text, timing, output.",
     ),
 ]
 Workers = Annotated[

@@ -117,7 +117,7 @@ def _made(job: Job) -> Record:
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         given = (SAMPLING_RATE, recording.waveform)
-        clip = _animator(job.settings.model)(given, **job.line.options.arguments())
+        clip = _animator(job.settings.model)(given, **job.line.options.arguments(), timing=job.line.timing)
     for name, path in job.paths.items():
         make_folder(path.parent)
         write_clip(clip, path, name, job.settings.write)
@@ -157,7 +157,7 @@ def _job_of(line: Line, settings: Settings, common: dict[str, object]) -> Job:
     if line.failure:
         return Job(line, settings, None, line.failure)
     try:
-        files = [_sha256(path) for path in (line.sound, *line.options.files())]
+        files = [_sha256(path) for path in (line.sound, *line.options.files(), *filter(None, [line.timing]))]
     except (ValueError, OSError) as error:
         return Job(line, settings, None, str(error))
     parts = {**common, "files": files, "options": asdict(line.options)}

@@ -14,14 +14,15 @@ SOUND_SUFFIXES = (
     ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav",
     ".webm", ".wma",
 )  # fmt: skip
-COLUMNS = ("file", "emotion", "intensity", "style", "text", "output")
+COLUMNS = ("file", "emotion", "intensity", "style", "text", "timing", "output")
 
 
 @dataclass(frozen=True)
 class Line:
     """One line. name: of its files below the output folder, without suffix. text: what is said, for people.
 
-    failure: why it cannot be made, of a row that cannot be read; None otherwise.
+    timing: a file of known phones, words or visemes; None where the sound alone decides. failure: why it
+    cannot be made, of a row that cannot be read; None otherwise.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Line:
     options: AnimateOptions
     text: str = ""
     failure: str | None = None
+    timing: Path | None = None
 
 
 def read_lines(
@@ -95,7 +97,8 @@ def _line_of_row(
             raise UserError("manifest_outside", path=manifest, line=number, name=name)
         options = _options_of_row(row, defaults)
         options.arguments()  # tells what cannot be read
-        return Line(name, folder / given, options, text)
+        timing = folder / row["timing"].replace("\\", "/") if row.get("timing") else None
+        return Line(name, folder / given, options, text, timing=timing)
     except ValueError as error:
         return Line(f"row {number}", folder / given, defaults, text, str(error))
 
