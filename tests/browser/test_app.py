@@ -18,6 +18,7 @@ from support.browsing import (
     generate,
     generate_again,
     mouth_pixels,
+    open_fold,
     plotted,
     seek,
     wait_for_curves,
@@ -73,11 +74,11 @@ def test_the_face_follows_playing_sound(page, three):
 def test_a_new_clip_is_played_at_once(page, three):
     """Unless somebody does not want it."""
     wait_for_head(page)
-    page.get_by_label("Play at once").check()
+    page.get_by_label("Play new results").check()
     generate(page, EXAMPLE)
     page.wait_for_function("document.querySelector('#player audio').currentTime > 0.5")
     page.wait_for_function("Number(document.querySelector('.bilabial-canvas').dataset.time) > 0.5")
-    page.get_by_label("Play at once").uncheck()
+    page.get_by_label("Play new results").uncheck()
     generate_again(page)
     page.wait_for_timeout(500)
     assert page.evaluate("document.querySelector('#player audio').paused")
@@ -90,7 +91,7 @@ def test_cameras_speed_and_loop(page, three):
     page.get_by_role("button", name="Profile").click()
     page.wait_for_timeout(500)
     assert np.abs(mouth_pixels(page) - front).mean() > 5
-    page.get_by_label("Speed of playing").select_option("0.5")
+    page.get_by_label("Playback speed").select_option("0.5")
     page.get_by_label("Loop").check()
     generate(page, EXAMPLE)
     wait_for_curves(page)
@@ -295,8 +296,6 @@ def test_media_that_browsers_do_not_call_audio(page, tmp_path):
 
 
 def test_errors_are_sentences(page, tmp_path):
-    page.click("#generate")
-    page.get_by_text("There is no speech yet").first.wait_for()
     notes = tmp_path / "notes.wav"
     notes.write_text("this is not sound " * 100)
     with page.expect_response(re.compile(r"/upload\?")):
@@ -306,12 +305,18 @@ def test_errors_are_sentences(page, tmp_path):
     page.get_by_text("notes.wav is not audio or video that FFmpeg can read").first.wait_for()
 
 
-def test_errors_are_in_the_visitors_language(browser, address):
+def test_errors_are_in_the_visitors_language(browser, address, tmp_path):
+    (tmp_path / "notes.wav").write_text("this is not sound " * 100)
     with browser.new_context(locale="zh-CN") as context:
         page = context.new_page()
         page.goto(address)
+        page.wait_for_selector("#generate")
+        with page.expect_response(re.compile(r"/upload\?")):
+            page.set_input_files("#speech input[type=file]", str(tmp_path / "notes.wav"))
+        page.wait_for_timeout(1500)
         page.click("#generate")
-        page.get_by_text("还没有语音：请上传文件或用麦克风录音。").first.wait_for()
+        page.get_by_text("notes.wav 不是 FFmpeg 能读取的音频或视频").first.wait_for()
+        open_fold(page, "导出")
         page.click("#csv")
         page.get_by_text("还没有可下载的内容").first.wait_for()
 
@@ -319,6 +324,7 @@ def test_errors_are_in_the_visitors_language(browser, address):
 def test_emotion_and_style_change_the_face(page):
     generate(page, EXAMPLE)
     neutral = {name: plotted(page, name) for name in ("mouthSmileLeft", "jawOpen")}
+    open_fold(page, "Style")
     choose(page, "Speaking style", "mumbling")
     generate_again(page)
     mumbled = plotted(page, "jawOpen")
@@ -332,7 +338,8 @@ def test_emotion_and_style_change_the_face(page):
 def test_feelings_mix_and_change(page, tmp_path):
     """A mixture by its sliders, a change by a click on the strip; arrows move it, Delete removes it."""
     page.get_by_role("radio", name="happy").check()
-    page.get_by_text("Mixture").click()
+    open_fold(page, "Emotion over time")
+    open_fold(page, "Mixture")
     page.get_by_role("slider", name="surprised").fill("0.3")
     assert not page.get_by_role("radio", name="happy").is_checked()
     page.get_by_role("slider", name="surprised").fill("0")
@@ -340,6 +347,7 @@ def test_feelings_mix_and_change(page, tmp_path):
     wait_for_curves(page)
     page.wait_for_function("document.querySelector('#player audio').readyState > 0")
     page.wait_for_function("document.querySelector('.emotion-scale').textContent.includes('6.8 s')")
+    page.locator(".emotion-strip").scroll_into_view_if_needed()
     box = page.locator(".emotion-strip").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.get_by_role("radio", name="sad").check()
@@ -362,7 +370,11 @@ def test_feelings_mix_and_change(page, tmp_path):
 
 
 def test_a_feeling_is_dragged(page):
-    box = page.locator(".emotion-strip").bounding_box()
+    open_fold(page, "Emotion over time")
+    strip = page.locator(".emotion-strip")
+    strip.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # the fold opens slowly
+    box = strip.bounding_box()
     middle = box["y"] + box["height"] / 2
     page.mouse.click(box["x"] + box["width"] * 0.3, middle)
     page.mouse.move(box["x"] + box["width"] * 0.3, middle)
@@ -371,11 +383,13 @@ def test_a_feeling_is_dragged(page):
     page.mouse.up()
     markers = page.get_by_role("slider", name="Change of emotion")
     assert markers.count() == 2
-    assert float(markers.nth(1).get_attribute("aria-valuenow")) == pytest.approx(5, abs=0.2)
+    length = float(markers.nth(1).get_attribute("aria-valuemax"))
+    assert float(markers.nth(1).get_attribute("aria-valuenow")) == pytest.approx(0.5 * length, abs=0.2)
 
 
 def test_a_style_is_taken_from_a_video(page, clips):
-    page.get_by_text("Style of a person").click()
+    open_fold(page, "Style")
+    page.wait_for_selector("#reference")
     video = sorted((clips / "validation" / "natural").glob("*.mp4"))[0]
     attach(page, "reference", video)
     generate(page, EXAMPLE)
@@ -384,15 +398,15 @@ def test_a_style_is_taken_from_a_video(page, clips):
 
 
 def test_life_can_be_turned_off(page):
-    page.get_by_text("Life and adjustments").click()
+    open_fold(page, "Motion")
     page.get_by_label("Blinks", exact=True).uncheck()
     generate(page, EXAMPLE)
     assert plotted(page, "eyeBlinkLeft").max() < 0.5
 
 
 def test_a_wrong_seed_is_said(page):
-    page.get_by_text("Life and adjustments").click()
-    fill_in(page.get_by_label("Seed of these moves, a whole number"), "today")
+    open_fold(page, "Motion")
+    fill_in(page.get_by_label("Random seed, a whole number"), "today")
     generate(page, EXAMPLE)
     page.get_by_text("the seed must be a whole number of at least 0, or empty, got 'today'").first.wait_for()
 
@@ -416,8 +430,8 @@ def test_the_page_speaks_english_and_chinese(browser, address, locale, generate)
         page.wait_for_selector("#generate")
         assert page.inner_text("#generate") == generate
         text = page.inner_text("body")
-        assert "i18n" not in text and ("情绪强度" in text) == (locale == "zh-CN")
-        assert ("Intensity of the emotion" in text) == (locale != "zh-CN")
+        assert "i18n" not in text and ("情绪时间线" in text) == (locale == "zh-CN")
+        assert ("Emotion over time" in text) == (locale != "zh-CN")
 
 
 def test_phone_width(page):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from support.browsing import BROWSER_FLAGS, CHROMIUM, wait_for_head
+from support.browsing import BROWSER_FLAGS, CHROMIUM, open_fold, wait_for_head
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -68,7 +68,8 @@ def test_the_head_speaks_along(page, three, speech):
     page.add_init_script(WATCH_MICROPHONES)
     page.reload()
     page.wait_for_function("window.bilabialAsked?.intensity === 1")
-    page.get_by_label("Amount of the style").last.fill("0.5")
+    open_fold(page, "Style")
+    page.get_by_label("Strength of the style").last.fill("0.5")
     page.keyboard.press("Tab")
     page.wait_for_function("bilabialAsked.style.default === 0.5")  # what the page's controls say
     wait_for_head(page)
@@ -94,7 +95,7 @@ def test_the_head_speaks_along(page, three, speech):
     assert clip["mouthSmileLeft"][-3:].mean() > clip["mouthSmileLeft"][early].mean() + 0.2
     # what was measured is shown; it is at least what the model needs to hear
     delays = np.array([one["delay"] for one in faces])
-    assert shown.endswith(" ms after you") and 180 < int(shown.split()[0]) < 8000
+    assert shown.endswith(" ms behind") and 180 < int(shown.split()[0]) < 8000
     assert delays.min() - 1 <= int(shown.split()[0]) <= delays.max() + 1
     # nothing goes on
     page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support.browsing import generate, mouth_pixels, need_npm, seek, wait_for_curves, wait_for_head
+from support.browsing import generate, mouth_pixels, need_npm, open_fold, seek, wait_for_curves, wait_for_head
 from support.paths import EXAMPLE, ROOT
 
 from bilabial import FaceClip
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 # Gradio dims a component while its event runs, and lets it come back slowly.
 OPAQUE = """() => {
-  const above = [document.querySelector(".bilabial-bar label")];
+  const above = [document.querySelector(".bilabial-stage")];
   while (above[0].parentElement) above.unshift(above[0].parentElement);
   return above.every((node) => getComputedStyle(node).opacity === "1");
 }"""
@@ -57,6 +57,7 @@ def test_a_video_of_the_head(page, short_speech, three, tmp_path):
     wait_for_head(page)
     generate(page, short_speech)
     wait_for_curves(page)
+    open_fold(page, "Export")
     with page.expect_download() as download:
         page.click("#npz")
     clip = FaceClip.from_npz(download.value.path())
@@ -100,6 +101,7 @@ def test_no_teeth_glitter_between_closed_lips(page, short_speech, three):
     assert num_white() == 0
     generate(page, short_speech)
     wait_for_curves(page)
+    open_fold(page, "Export")
     with page.expect_download() as download:
         page.click("#npz")
     clip = FaceClip.from_npz(download.value.path())
@@ -109,13 +111,16 @@ def test_no_teeth_glitter_between_closed_lips(page, short_speech, three):
 
 def test_no_video_is_said_in_a_sentence(page, short_speech, three):
     need_npm(MEDIABUNNY)
+    page.route("**/example.json", lambda route: route.abort())
+    page.reload()
+    page.wait_for_selector("#generate")
+    open_fold(page, "Export")
     wait_for_head(page)
     button = page.get_by_role("button", name="MP4 video")
     button.click()
     page.get_by_text("There is no talking head to record yet.").wait_for()
     generate(page, short_speech)
     wait_for_curves(page)
-    assert page.errors == []
     page.route("**/mediabunny.min.mjs", lambda route: route.fulfill(
         body="export const Output = null", content_type="text/javascript",
         headers={"Access-Control-Allow-Origin": "*"}))  # fmt: skip
@@ -149,7 +154,8 @@ class Texts(HTMLParser):
 def test_every_text_has_its_chinese():
     scripts = "\n".join(path.read_text() for path in STATIC.glob("*.js") if path != BUNDLE)
     spoken = {json.loads(text) for text in re.findall(r'\bt\(\s*("[^"\n]+")', scripts)}
-    spoken |= Texts((STATIC / "player.html").read_text()).found
+    for template in STATIC.glob("*.html"):
+        spoken |= Texts(template.read_text()).found
     assert len(spoken) > 20
     assert spoken - TEXTS.keys() == set()
     sources = (ROOT / "src" / "bilabial").rglob("*.py")
@@ -162,8 +168,10 @@ def test_the_player_speaks_chinese(browser, address, short_speech, three):
     with browser.new_context(locale="zh-CN") as context:
         page = context.new_page()
         page.set_default_timeout(60000)
+        page.route("**/example.json", lambda route: route.abort())
         page.goto(address)
         wait_for_head(page)
+        open_fold(page, "导出")
         page.get_by_role("button", name="MP4 视频").click()
         page.get_by_text("还没有可以录制的说话头像。").wait_for()
         generate(page, short_speech)

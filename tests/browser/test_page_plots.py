@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from support.browsing import CURVES, attach, download, generate, new_page, plotted, wait_for_curves
+from support.browsing import CURVES, attach, download, generate, new_page, open_fold, plotted, wait_for_curves
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -50,6 +50,7 @@ def spoken(browser, address):
     with new_page(browser, address) as page:
         generate(page, EXAMPLE)
         wait_for_curves(page)
+        open_tab(page, LIPS)
         page.wait_for_function(f"{AUDIO}.readyState > 0")
         yield page
 
@@ -63,8 +64,16 @@ def speaking(spoken):
     assert spoken.errors == []
 
 
+def open_tab(page, plot: str) -> None:
+    """The tab of LIPS or CURVES."""
+    page.locator("#bilabial-lips-tab" if plot == LIPS else "#bilabial-curves-tab").click()
+    page.wait_for_function(f"{plot}._fullLayout && {plot}.clientWidth > 0")
+    page.wait_for_timeout(300)
+
+
 def choose_curves(page, group: str) -> None:
-    page.get_by_label("Coefficients", exact=True).select_option(group)
+    open_tab(page, CURVES)
+    page.get_by_label("Blendshapes", exact=True).select_option(group)
     page.wait_for_function(f"({CURVES}.data[0].type === 'heatmap') === {json.dumps(group == HEAT_MAP)}")
     page.wait_for_timeout(200)
 
@@ -85,6 +94,7 @@ def place(page, plot: str, seconds: float) -> float:
 def wait_for_cursors(page) -> None:
     """Returns when all cursors are where the sound is, to 1.5 pixels, and as high as their plots."""
     for plot in (LIPS, CURVES):
+        open_tab(page, plot)
         page.wait_for_function(
             f"""() => {{
             const plot = {plot}, {{ xaxis, _size }} = plot._fullLayout, box = plot.getBoundingClientRect();
@@ -97,6 +107,7 @@ def wait_for_cursors(page) -> None:
 
 def click(page, plot: str, seconds: float, height: float) -> None:
     """A click at a time, so far down the plot's area: 0 = top, 1 = bottom."""
+    open_tab(page, plot)
     area = page.evaluate(f"{plot}._fullLayout._size")
     selector = ".bilabial-lips" if plot == LIPS else ".bilabial-curves"
     position = {"x": place(page, plot, seconds), "y": area["t"] + height * area["h"]}
@@ -172,11 +183,13 @@ def test_a_click_in_each_seeks_and_all_cursors_go_there(speaking):
         assert time(speaking) == pytest.approx(seconds, abs=0.03)
         wait_for_cursors(speaking)
     before = time(speaking)
+    open_tab(speaking, LIPS)
     speaking.locator(".bilabial-lips").click(position={"x": place(speaking, LIPS, 5), "y": 8})  # the title
     assert time(speaking) == before
 
 
 def test_dragging_scrubs(speaking):
+    open_tab(speaking, LIPS)
     box = speaking.locator(".bilabial-lips").bounding_box()
     y = box["y"] + 0.4 * box["height"]
     speaking.mouse.move(box["x"] + place(speaking, LIPS, 1), y)
@@ -192,7 +205,8 @@ def test_dragging_scrubs(speaking):
 
 
 def test_arrow_keys_move_by_one_frame(speaking):
-    for label in ("Time in the lip distance and the sound", "Time in the coefficients"):
+    for label in ("Time in the lip distance and the audio", "Time in the blendshape curves"):
+        open_tab(speaking, LIPS if "lip" in label else CURVES)
         plot = speaking.get_by_role("slider", name=label)
         speaking.evaluate(f"{AUDIO}.currentTime = 1")
         plot.focus()
@@ -206,7 +220,6 @@ def test_arrow_keys_move_by_one_frame(speaking):
             speaking.keyboard.press(key)
             assert time(speaking) == pytest.approx(frame / 30, abs=1e-4)
         speaking.keyboard.press("ArrowRight")
-        wait_for_cursors(speaking)
         assert float(plot.get_attribute("aria-valuenow")) == pytest.approx(1 / 30, abs=0.01)
         assert float(plot.get_attribute("aria-valuemax")) > 6
 
@@ -221,12 +234,15 @@ def test_the_cursors_follow_the_playing_sound(speaking):
 
 def test_lips_of_a_video_are_laid_over(page, clips):
     video = next((clips / "validation" / "natural").glob("W023_*.mp4"))
-    page.get_by_text("Compare with a video").click()
+    open_fold(page, "Compare")
+    page.wait_for_selector("#video")
     attach(page, "video", video)
     page.click("#generate")  # its sound is the speech
-    wait_for_curves(page)
+    page.wait_for_function("document.querySelector('.bilabial-canvas').dataset.clips > 0")
+    open_tab(page, LIPS)
     captured = f"{LIPS}.data.map(trace => trace.name ?? '').find(name => name.startsWith('captured: '))"
     page.wait_for_function(captured)
+    open_tab(page, LIPS)
     name = page.evaluate(captured)
     assert float(name.split("r = ")[1][:4]) > 0.7 and ", moved by +" in name
     assert name in page.locator(".bilabial-lips .legendtext").all_text_contents()
@@ -247,7 +263,8 @@ def test_a_video_is_captured_once_and_said(clips):
 
 
 def test_a_video_of_something_else_is_refused(page, clips):
-    page.get_by_text("Compare with a video").click()
+    open_fold(page, "Compare")
+    page.wait_for_selector("#video")
     attach(page, "video", clips / "validation" / "grid" / "lbax4n.mp4")
     generate(page, EXAMPLE)
     page.get_by_text("lbax4n.mp4 lasts 3.0 s and the speech 6.8 s").first.wait_for()
@@ -264,10 +281,12 @@ def test_the_plots_speak_chinese_on_a_phone(browser, address):
         page.wait_for_selector("#generate")
         generate(page, EXAMPLE)
         wait_for_curves(page)
-        texts = page.inner_text(".bilabial-plots")
+        open_tab(page, LIPS)
+        texts = page.inner_text("#plots")
         for text in ("秒（阴影）", "唇间距离（毫米）", "时间（秒）"):
             assert text in texts
-        page.get_by_label("系数", exact=True).select_option(label="全部 52 个系数的热图")
+        open_tab(page, CURVES)
+        page.get_by_label("混合形状", exact=True).select_option(label="全部 52 个系数的热图")
         page.wait_for_function(f"{CURVES}.data[0].type === 'heatmap'")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         colour = page.evaluate(f"{CURVES}._fullLayout.font.color")

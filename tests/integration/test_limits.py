@@ -331,7 +331,8 @@ def test_results_are_kept_by_bytes_and_age(sound, monkeypatch):
     from bilabial.app.animation import KEPT_SECONDS, AnimationRequest, results
     from bilabial.app.handlers import download, generate
 
-    _, key = generate(AnimationRequest(sound), [[0, {}]], None)
+    *_, (_, key, status) = generate(AnimationRequest(sound), [[0, {}]], None)
+    assert status["state"] == "done"
     assert results.max_bytes <= 256 * 2**20 and results.max_seconds == KEPT_SECONDS
     assert Path(download("npz", key)).is_file()
     with pytest.raises(gr.Error, match="还没有可下载的内容"):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -90,8 +91,10 @@ def need_npm(package: NpmPackage) -> None:
 
 @contextmanager
 def new_page(browser, address):
-    """The app in a window of its own, where a new clip waits to be played; page.errors: the console's."""
-    with browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["microphone"]) as context:
+    """The app in a window of its own, still until something is played; page.errors: the console's."""
+    with browser.new_context(
+        viewport={"width": 1280, "height": 1000}, permissions=["microphone"], reduced_motion="reduce"
+    ) as context:
         page = context.new_page()
         page.set_default_timeout(60000)
         page.errors = []
@@ -101,7 +104,8 @@ def new_page(browser, address):
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.goto(address)
         page.wait_for_selector("#generate")
-        page.get_by_label("Play at once").uncheck()
+        open_fold(page, "Player options")
+        page.get_by_label("Play new results").uncheck()
         yield page
 
 
@@ -119,6 +123,15 @@ def fill_in(field, text: str) -> None:
         if field.input_value() == text:
             break
     field.press("Tab")
+
+
+def open_fold(page, title: str) -> None:
+    """Opens one of the page's folds, by its title, unless it is open."""
+    folds = page.locator("button.label-wrap, summary")
+    button = folds.filter(has_text=re.compile(rf"^\s*{title}")).first
+    button.wait_for()
+    if not button.evaluate("one => one.classList.contains('open') || Boolean(one.parentElement.open)"):
+        button.click()
 
 
 def attach(page, field: str, path: Path) -> None:
@@ -143,6 +156,7 @@ def generate_again(page) -> None:
 
 def download(page, kind: str, folder: Path) -> Path:
     """Presses a download button and keeps the file."""
+    open_fold(page, "Export")
     with page.expect_download() as started:
         page.click(f"#{kind}")
     path = folder / started.value.suggested_filename
@@ -155,6 +169,11 @@ def wait_for_head(page) -> None:
 
 
 def wait_for_curves(page) -> None:
+    """Returns when the curves of the latest generated clip are drawn; the example's do not count."""
+    shown = "document.querySelector('.bilabial-canvas').dataset.clips"
+    page.wait_for_function(f"{shown} > 0")
+    page.locator("#bilabial-curves-tab").click()
+    page.wait_for_function(f"document.querySelector('#plots [data-clips]')?.dataset.clips === {shown}")
     page.wait_for_selector(".bilabial-curves :is(.trace, .heatmaplayer image)")
 
 
@@ -186,7 +205,7 @@ CURVES = "document.querySelector('.bilabial-curves')"
 def plotted(page, name: str) -> np.ndarray:
     """A coefficient's curve as the page's heat map, which is chosen for it, holds it."""
     wait_for_curves(page)
-    page.get_by_label("Coefficients", exact=True).select_option("All 52 as a heat map")
+    page.get_by_label("Blendshapes", exact=True).select_option("All 52 as a heat map")
     page.wait_for_function(f"{CURVES}.data[0].type === 'heatmap'")
     row = f"{CURVES}.data[0].z[{CURVES}.data[0].y.indexOf('{name}')]"
     return np.array(page.evaluate(f"Array.from({row})"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+import bilabial
 from bilabial.app.animation import (
     FOLDER,
     AnimationRequest,
@@ -33,6 +35,8 @@ import gradio as gr  # isort: skip  # after animation.py, which says where its f
 
 Result = TypeVar("Result")
 PROGRESS = gr.Progress()
+EXAMPLE = Path(bilabial.__file__).parent / "examples" / "english_woman.flac"
+DEFAULT_MOTION = ("blink", "gaze", "brows", "breath")
 FORMATS = {
     "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB", "html": "Web page",
 }  # fmt: skip
@@ -65,30 +69,54 @@ def generation_steps(
 ) -> Generator[Step, None, tuple[Speech, Comparison | None]]:
     """What the page's button starts: the emotion is the panel's schedule, and a video is compared.
 
-    video: of the same speech; without audio, its sound is the speech.
+    video: of the same speech; without audio, its sound is the speech, and without both the example's.
     """
-    asked = replace(asked, emotion=parse_schedule(schedule), audio=asked.audio or video)
-    speech = yield from steps(asked)
+    audio = asked.audio or video or str(EXAMPLE)
+    speech = yield from steps(replace(asked, emotion=parse_schedule(schedule), audio=audio))
     comparison = (yield from comparison_steps(speech, video)) if video else None
     yield Step("Preparing the player", 0.9, 0.3)
     return speech, comparison
 
 
 def generate(
-    asked: AnimationRequest,
-    schedule: object,
-    video: str | None,
-    request: gr.Request | None = None,
-    progress: gr.Progress = PROGRESS,
-) -> tuple[dict, str]:
-    """What the page shows, and the key of what is kept for downloads. Raises gr.Error in a sentence."""
-    speech, comparison = run(generation_steps(asked, schedule, video), progress, request)
-    for note in speech.notes:
-        gr.Warning(in_language(note, request))
+    asked: AnimationRequest, schedule: object, video: str | None, request: gr.Request | None = None
+) -> Iterator[tuple[object, object, dict]]:
+    """What the page shows, the key of what is kept for downloads, and the status of static/status.js."""
+    work, start, unchanged = generation_steps(asked, schedule, video), time.monotonic(), gr.skip()
+    try:
+        while True:
+            step = next(work)
+            yield unchanged, unchanged, {"state": "busy", **step._asdict()}
+    except StopIteration as end:
+        speech, comparison = end.value
+    except (ValueError, FileNotFoundError) as error:
+        yield unchanged, unchanged, {"state": "error", "text": in_language(error, request)}
+        return
     data = player_data(speech.clip, speech.waveform, comparison)
     key = secrets.token_urlsafe(16)
     results.put(key, speech)
-    return data | {"made": time.time()}, key  # the same result anew is shown, and played, again
+    done = {
+        "state": "done", "seconds": speech.clip.duration_seconds, "took": time.monotonic() - start,
+        "notes": [in_language(note, request) for note in speech.notes],
+        "example": not (asked.audio or video),
+    }  # fmt: skip
+    yield data | {"made": time.time()}, key, done  # the same result anew is shown, and played, again
+
+
+@cache
+def example_data() -> bytes:
+    """The player's value for the example that the page opens with, as JSON."""
+    speech = run_silently(steps(AnimationRequest(str(EXAMPLE), motion=DEFAULT_MOTION)))
+    return json.dumps(player_data(speech.clip, speech.waveform)).encode()
+
+
+def run_silently(work: Generator[Step, None, Result]) -> Result:
+    """The result of steps that nobody watches."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as end:
+        return end.value
 
 
 def animate(

@@ -8,11 +8,24 @@ from functools import partial
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, animator, drop_old
+from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, drop_old
 from bilabial.app.folders import bytes_below, remove_old
+from bilabial.app.handlers import example_data
 from bilabial.app.limits import LimitRequests, client_of
-from bilabial.app.page import CLEANING_SECONDS, LANGUAGES, MAX_WAITING, UPLOAD_JS, build_demo
+from bilabial.app.page import (
+    CLEANING_SECONDS,
+    CSS,
+    EXAMPLE_ADDRESS,
+    HEAD_TAGS,
+    LANGUAGES,
+    MAX_WAITING,
+    THEME,
+    UPLOAD_JS,
+    build_demo,
+)
 from bilabial.errors import UserError
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
@@ -47,13 +60,20 @@ def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
     return None
 
 
+def example(request: Request) -> Response:
+    """What the page shows first; waits until the model has made it."""
+    return Response(example_data(), media_type="application/json", headers={"cache-control": "max-age=3600"})
+
+
 def launch() -> None:
     """Serve the page until the process is stopped."""
-    threading.Thread(target=animator, daemon=True).start()  # ready by the time someone presses Generate
+    threading.Thread(target=example_data, daemon=True).start()  # ready by the time someone opens the page
     demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # nobody passes by the queue
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
     demo.launch(
         max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
-        state_session_capacity=MAX_SESSIONS, app_kwargs={"middleware": [limits]},
+        css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
+        state_session_capacity=MAX_SESSIONS,
+        app_kwargs={"middleware": [limits], "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
     )  # fmt: skip

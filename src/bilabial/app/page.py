@@ -9,11 +9,18 @@ from pathlib import Path
 import plotly
 
 import bilabial
-from bilabial.app.animation import KEPT_SECONDS, MAX_MEGABYTES, MAX_SECONDS, AnimationRequest, animator
-from bilabial.app.handlers import FORMATS, PROGRESS, animate, download, generate
+from bilabial.app.animation import (
+    KEPT_SECONDS,
+    MAX_MEGABYTES,
+    MAX_SECONDS,
+    MAX_SEED_DIGITS,
+    AnimationRequest,
+    animator,
+)
+from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, generate
 from bilabial.app.i18n import TEXTS
 from bilabial.app.limits import limited
-from bilabial.app.player import BUNDLE, STATIC, player_props, served_files
+from bilabial.app.player import BUNDLE, HEAD, STATIC, player_props, served_files
 from bilabial.app.sessions import Sessions
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
 
@@ -28,19 +35,35 @@ PACKAGE = Path(bilabial.__file__).parent
 CLEANING_SECONDS = 60  # between two looks for files that are too old
 MAX_WAITING = 40  # requests in the queue; further ones are told to come back
 RUNNING = 2  # animations at the same time: one for each core of a free Space
-INTRODUCTION = f"""# Bilabial
+TITLE = """# Bilabial
 
-Speech becomes a talking face: 52 ARKit blendshapes for every frame, with lips that close on p, b and m.
-
-Upload or record up to {MAX_SECONDS} seconds (wav, mp3, m4a, ogg, flac, webm; at most {MAX_MEGABYTES} MB),
-then press Generate. {RUNNING} animations run at a time, {MAX_WAITING} may wait. What you upload and what is
-made of it is deleted after {KEPT_SECONDS // 60} minutes.
-"""
-ENGLISH = {text: text for text in TEXTS} | {"introduction": INTRODUCTION}
+Speech to facial animation: 52 ARKit blendshapes per frame, with lips that close on p, b and m."""
+LIMITS_TEXT = (
+    f"Up to {MAX_SECONDS} seconds and {MAX_MEGABYTES} MB of speech: wav, mp3, m4a, ogg, flac, webm, video. "
+    f"{RUNNING} animations run at a time and {MAX_WAITING} can wait. "
+    f"Uploads and results are deleted after {KEPT_SECONDS // 60} minutes."
+)
+ENGLISH = {text: text for text in TEXTS} | {"title": TITLE, "limits": LIMITS_TEXT}
 LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
-CHINESE = TEXTS | {"introduction": TEXTS["introduction"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
+CHINESE = TEXTS | {"limits": TEXTS["limits"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
 LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
-MOTIONS = {"Blinks": "blink", "Gaze": "gaze", "Brow accents": "brows", "Breath": "breath"}
+MOTIONS = dict(zip(("Blinks", "Gaze", "Brow accents", "Breath"), DEFAULT_MOTION, strict=True))
+EXAMPLES = {
+    "english_woman.flac": "English, woman", "english_man.flac": "English, man", "mandarin.flac": "普通话",
+}  # fmt: skip
+EXAMPLE_ADDRESS = "example.json"  # of what the page opens with, relative to the page
+THEME = gr.themes.Default(primary_hue="blue").set(
+    button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_600",
+)  # fmt: skip
+CSS = (STATIC / "page.css").read_text()
+HEAD_PROPS = {"names": list(ARKIT_BLENDSHAPES), **player_props(FILE_ADDRESS)}
+# Fetched, and the head prepared, while Gradio's own scripts still load
+HEAD_TAGS = f"""<script>window.bilabialProps = {json.dumps(HEAD_PROPS)};</script>
+{SCRIPT.replace("<script", "<script defer")}
+<link rel="preload" as="fetch" crossorigin href="{FILE_ADDRESS}{HEAD}">
+<link rel="preload" as="fetch" crossorigin href="{EXAMPLE_ADDRESS}">"""
 # Files that FFmpeg reads but browsers do not report as audio or video: accepted by suffix.
 MEDIA_SUFFIXES = [".webm", ".mkv", ".mp4", ".mov", ".3gp", ".caf"]
 UPLOAD_JS = (STATIC / "upload.js").read_text().replace("SUFFIXES", json.dumps(MEDIA_SUFFIXES))
@@ -60,74 +83,79 @@ def style_names() -> list[str]:
     return trained + [name for name in STYLE_PRESETS if name not in trained]
 
 
-def mount(function: str) -> str:
-    """js_on_load of a component: a function of static/main.js takes it over."""
+def panel(name: str, function: str, **props) -> gr.HTML:
+    """A component of static/: its template, its style where it has one, its function of main.js."""
+    style = STATIC / f"{name}.css"
     given = "{ element, props, watch, server: typeof server === 'undefined' ? undefined : server }"
-    return f"bilabial.{function}({given});"
-
-
-def emotion_panel() -> gr.HTML:
-    """Emotions by name, as a mixture and over time."""
     return gr.HTML(
-        value=[[0, {}]],
-        html_template=(STATIC / "emotion.html").read_text(),
-        css_template=(STATIC / "emotion.css").read_text(),
-        js_on_load=mount("mountEmotion"),
+        html_template=(STATIC / f"{name}.html").read_text(),
+        css_template=style.read_text() if style.is_file() else "",
+        js_on_load=f"bilabial.{function}({given});",
         head=SCRIPT,
-        elem_id="emotion",
-        emotions=list(EMOTIONS),
-        sound="#player audio",
+        elem_id=name,
         texts=TEXTS,
+        padding=False,
+        **props,
     )
 
 
 def player_panel() -> gr.HTML:
-    """The head, the sound and the plots."""
-    return gr.HTML(
-        value=None,
-        html_template=(STATIC / "player.html").read_text(),
-        css_template=(STATIC / "player.css").read_text(),
-        js_on_load=mount("mountPlayer"),
-        head=f'{SCRIPT}<script src="{FILE_ADDRESS}{PLOTLY_JS}"></script>',
-        elem_id="player",
-        min_height=120,
-        names=list(ARKIT_BLENDSHAPES),
-        autoplay=True,
-        server_functions=Sessions(animator).server_functions(),
-        **player_props(FILE_ADDRESS),
-    )
+    """The head and the audio."""
+    return panel(
+        "player", "mountPlayer", value=None, min_height=120, names=list(ARKIT_BLENDSHAPES), autoplay=True,
+        example_address=EXAMPLE_ADDRESS, server_functions=Sessions(animator).server_functions(),
+        **{name: value for name, value in player_props(FILE_ADDRESS).items() if name != "texts"},
+    )  # fmt: skip
 
 
-def motion_panel() -> dict[str, gr.components.Component]:
-    """Motion beside speech, and adjustments, by the names of AnimationRequest's fields."""
-    with gr.Accordion(T("Life and adjustments"), open=False):
-        return {
-            "motion": gr.CheckboxGroup(
-                [(T(label), name) for label, name in MOTIONS.items()],
-                value=list(MOTIONS.values()), label=T("Moves by itself"),
-            ),
-            "seed": gr.Textbox(
-                "", label=T("Seed of these moves, a whole number"), placeholder=T("from the sound")
-            ),
-            "smoothing": gr.Slider(0, 500, 0, step=10, label=T("Smoothing (ms)")),
-            "lip_offset": gr.Slider(-10, 10, 0, step=0.5, label=T("Wider mouth (mm)")),
-            "symmetry": gr.Slider(0.0, 1.0, 0.0, step=0.1, label=T("Symmetry")),
-            "mouth": gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the mouth")),
-            "brows": gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Strength of the brows")),
-        }  # fmt: skip
+def speech_panel(max_file_bytes: int) -> gr.Audio:
+    """A file, the microphone, or an example."""
+    audio = gr.Audio(type="filepath", sources=["upload", "microphone"], label=T("Speech"), elem_id="speech")
+    gr.Examples(
+        [[str(PACKAGE / "examples" / name)] for name in EXAMPLES], [audio], label="", elem_id="examples",
+        example_labels=list(EXAMPLES.values()), api_visibility="private",
+    )  # fmt: skip
+    return limited(audio, max_file_bytes)
 
 
 def style_panel(max_file_bytes: int) -> dict[str, gr.components.Component]:
     """A style by name, or a person's, by field. max_file_bytes: of the file that shows the person."""
-    parts = {
+    label = T("Style of a person: some seconds of a speaking face (video, Live Link Face CSV or NPZ)")
+    kinds = ["video", *MEDIA_SUFFIXES, ".csv", ".npz"]
+    return {
         "style": gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
-        "amount": gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Amount of the style")),
+        "amount": gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Strength of the style")),
+        "reference": limited(gr.File(label=label, file_types=kinds, elem_id="reference"), max_file_bytes),
     }
-    with gr.Accordion(T("Style of a person"), open=False):
-        label = T("Some seconds of a face that speaks: video, Live Link Face CSV or NPZ")
-        kinds = ["video", *MEDIA_SUFFIXES, ".csv", ".npz"]
-        reference = limited(gr.File(label=label, file_types=kinds, elem_id="reference"), max_file_bytes)
-    return parts | {"reference": reference}
+
+
+def motion_panel() -> dict[str, gr.components.Component]:
+    """Motion beside speech, and adjustments, by the names of AnimationRequest's fields."""
+    return {
+        "motion": gr.CheckboxGroup(
+            [(T(label), name) for label, name in MOTIONS.items()],
+            value=list(MOTIONS.values()), label=T("Motion beside speech"),
+        ),
+        "seed": gr.Textbox("", label=T("Random seed, a whole number"), placeholder=T("from the audio")),
+        "smoothing": gr.Slider(0, 500, 0, step=10, label=T("Smoothing (ms)")),
+        "lip_offset": gr.Slider(-10, 10, 0, step=0.5, label=T("Extra lip opening (mm)")),
+        "symmetry": gr.Slider(0.0, 1.0, 0.0, step=0.1, label=T("Left-right symmetry")),
+        "mouth": gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Mouth amplitude")),
+        "brows": gr.Slider(0.0, 2.0, 1.0, step=0.1, label=T("Brow amplitude")),
+    }  # fmt: skip
+
+
+def link_setting(name: str, control: gr.components.Component) -> dict:
+    """What a link may set a control to, as static/share.js checks it."""
+    setting: dict = {"name": name, "default": control.value}
+    if isinstance(control, gr.Slider):
+        return setting | {"kind": "number", "low": control.minimum, "high": control.maximum}
+    if isinstance(control, gr.Dropdown | gr.CheckboxGroup):
+        kind = "choices" if isinstance(control, gr.CheckboxGroup) else "choice"
+        return setting | {"kind": kind, "choices": [value for _, value in control.choices]}
+    if isinstance(control, gr.Textbox):
+        return setting | {"kind": "text", "length": MAX_SEED_DIGITS}
+    return setting | {"kind": "schedule", "choices": list(EMOTIONS[1:])}
 
 
 def build_demo() -> gr.Blocks:
@@ -135,37 +163,44 @@ def build_demo() -> gr.Blocks:
     gr.set_static_paths([PLOTLY_JS, *served_files()])
     max_file_bytes = MAX_MEGABYTES * 2**20
     with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as demo:
-        gr.Markdown(T("introduction"))
-        key = gr.Textbox(visible="hidden")  # of a result
-        with gr.Row():
-            with gr.Column(scale=2, min_width=300):
-                audio = limited(
-                    gr.Audio(
-                        type="filepath", sources=["upload", "microphone"], label=T("Speech"), elem_id="speech"
-                    ),
-                    max_file_bytes,
-                )
-                gr.Examples(
-                    [[str(path)] for path in sorted((PACKAGE / "examples").glob("*.*"))],
-                    [audio], label=T("Examples"), api_visibility="private",
-                )  # fmt: skip
-                schedule = emotion_panel()
-                intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Intensity of the emotion"))
-                styles = style_panel(max_file_bytes)
-                motions = motion_panel()
-                with gr.Accordion(T("Compare with a video"), open=False):
-                    label = T("Video of the same speech; it speaks itself when there is none above")
+        with gr.Column(elem_id="main"):
+            gr.Markdown(T("title"), elem_id="title")
+            player = player_panel()
+            with gr.Row(elem_id="inputs"):
+                with gr.Column(scale=5, min_width=280):
+                    audio = speech_panel(max_file_bytes)
+                with gr.Column(scale=5, min_width=280):
+                    schedule = panel(
+                        "emotion", "mountEmotion", value=[[0, {}]], emotions=list(EMOTIONS),
+                        sound="#player audio",
+                    )  # fmt: skip
+                with gr.Column(scale=3, min_width=220):
+                    button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
+                    status = panel("status", "mountStatus", value={"state": "idle"})
+                    share = gr.Button(T("Copy link to these settings"), size="sm", elem_id="share")
+            with gr.Column(elem_id="options"):
+                with gr.Accordion(T("Emotion over time"), open=False):
+                    intensity = gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Emotion intensity"))
+                    panel("timeline", "mountTimeline")
+                with gr.Accordion(T("Style"), open=False):
+                    styles = style_panel(max_file_bytes)
+                with gr.Accordion(T("Motion"), open=False):
+                    motions = motion_panel()
+                with gr.Accordion(T("Compare"), open=False):
+                    label = T("Video of the same speech; its sound is used where there is none above")
                     kinds = ["video", *MEDIA_SUFFIXES]
                     video = limited(gr.File(label=label, file_types=kinds, elem_id="video"), max_file_bytes)
-                fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second"))
-                button = gr.Button(T("Generate"), variant="primary", elem_id="generate")
-            with gr.Column(scale=3, min_width=300):
-                player = player_panel()
-                with gr.Row():
-                    buttons = {
-                        kind: gr.Button(T(label), elem_id=kind, min_width=100, size="sm")
-                        for kind, label in FORMATS.items()
-                    }
+                with gr.Accordion(T("Export"), open=False):
+                    fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second of the next result"))
+                    with gr.Row():
+                        buttons = {
+                            kind: gr.Button(T(label), elem_id=kind, min_width=100, size="sm")
+                            for kind, label in FORMATS.items()
+                        }
+                        panel("video-file", "mountVideo")
+            panel("plots", "mountPlots", plotly=f"{FILE_ADDRESS}{PLOTLY_JS}")
+            gr.Markdown(T("limits"), elem_id="limits")
+        key = gr.Textbox(visible="hidden")  # of a result
         file = gr.File(visible=False)
         with gr.Row(visible=False):  # what programs say and get instead
             emotion = gr.Textbox("neutral", label="Emotion")
@@ -174,16 +209,20 @@ def build_demo() -> gr.Blocks:
             call = gr.Button()
 
         controls = {"audio": audio, "intensity": intensity, **styles, "fps": fps, **motions}
+        linked = {"emotion": schedule, **controls}
+        del linked["audio"], linked["reference"]
+        settings = json.dumps([link_setting(name, control) for name, control in linked.items()])
 
-        def on_generate(data: dict, request: gr.Request, progress: gr.Progress = PROGRESS):
+        def on_generate(data: dict, request: gr.Request):
             asked = AnimationRequest(**{name: data[control] for name, control in controls.items()})
-            return generate(asked, data[schedule], data[video], request, progress)
+            yield from generate(asked, data[schedule], data[video], request)
 
         together = {"concurrency_limit": RUNNING, "concurrency_id": "animation"}
+        button.click(None, js="() => bilabial.startWaiting()", api_visibility="private")
         button.click(
-            on_generate, {schedule, video, *controls.values()}, [player, key], api_visibility="private",
-            scroll_to_output=True, **together,
-        )  # fmt: skip
+            on_generate, {schedule, video, *controls.values()}, [player, key, status],
+            api_visibility="private", show_progress="hidden", **together,
+        ).failure(None, js="() => bilabial.stopWaiting()", api_visibility="private")  # fmt: skip
         call.click(
             animate, [controls.get(name, emotion) for name in API_FIELDS] + [formats], [summary, files],
             api_name="animate", **together,
@@ -192,6 +231,14 @@ def build_demo() -> gr.Blocks:
             one.click(download, [gr.State(kind), key], file, api_visibility="private").success(
                 None, file, js=SAVE_FILE, api_visibility="private"
             )
+        share.click(
+            None, list(linked.values()), js=f"(...values) => bilabial.copyLink({settings}, values)",
+            api_visibility="private",
+        )  # fmt: skip
+        demo.load(
+            None, list(linked.values()), list(linked.values()),
+            js=f"(...values) => bilabial.readLink({settings}, values)", api_visibility="private",
+        ).then(None, js="() => bilabial.generateIfLinked()", api_visibility="private")  # fmt: skip
         asked = [schedule, intensity, styles["style"], styles["amount"]]
         gr.on(
             [demo.load, *(control.change for control in asked)], None, asked, js=ASKED_JS,

@@ -11,6 +11,7 @@ import { Morphs } from "./morphs.js";
 const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
 const SLOW_FRAME = 60; // milliseconds
 const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
+const SOFTWARE_ROOM_SIZE = 32; // pixels of a side of what is reflected; 256 take ten seconds without a graphics card
 const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
 const LIT_OPENING = 0.08; // 3 mm between the lips, in units of a wide open jaw
 // How far each shape parts the lips of head.glb in the middle, in the same units
@@ -61,6 +62,7 @@ export class Head {
   furnish() {
     const generator = new THREE.PMREMGenerator(this.renderer);
     this.room?.dispose();
+    if (this.software) generator._setSize = () => (generator._cubeSize = SOFTWARE_ROOM_SIZE); // three.js takes at least 256
     this.room = generator.fromScene(new RoomEnvironment(), 0.04);
     this.scene.environment = this.room.texture;
     generator.dispose();

@@ -56,7 +56,7 @@ class LiveSession {
     this.microphone = await navigator.mediaDevices.getUserMedia({ audio });
     if (this.ended) return; // it was stopped while the browser asked
     const track = this.microphone.getAudioTracks()[0];
-    track.onended = () => this.end(t("The microphone was taken away."));
+    track.onended = () => this.end(t("The microphone was disconnected."));
     this.latency = 1000 * (track.getSettings().latency ?? 0);
     Object.assign(this, await this.ask("start", asked));
     if (this.ended) return this.leave();
@@ -199,25 +199,28 @@ export function mountLive(player, server) {
     showRunning(false);
     player.say(reason);
     player.rest();
+    player.drawControls();
   }
 
   let shown = 0; // ms, when the delay was last shown
   function ondelay(delay) {
     if (performance.now() - shown < 500) return;
     shown = performance.now();
-    part("delay").textContent = t("{delay} ms after you", { delay: Math.round(delay) });
+    part("delay").textContent = t("{delay} ms behind", { delay: Math.round(delay) });
     canvas.dataset.delay = Math.round(delay);
   }
 
   async function start() {
-    if (!player.head) return player.say(t("The 3D head is not there yet."));
+    if (!player.head) return player.say(t("The 3D head is still loading."));
     audio.pause();
+    player.endPreview();
     player.say("");
     showRunning(true);
-    part("delay").textContent = t("listening");
+    part("delay").textContent = t("Listening");
     const onlevel = (level) => (part("level").value = 1 + Math.log10(Math.max(level, 1e-3)) / 3); // -60 to 0 dB
     const session = Object.assign(new LiveSession(player, server), { onend, onlevel, ondelay, style: JSON.stringify(asked().style) });
     player.live = session;
+    player.drawControls();
     try {
       await session.start(asked());
     } catch (error) {
@@ -231,7 +234,7 @@ export function mountLive(player, server) {
     if (!session?.key) return;
     const { emotion, intensity, style } = asked();
     session.ask("set_emotion", { key: session.key, emotion, intensity }).catch((error) => player.say(error.message));
-    player.say(JSON.stringify(style) === session.style ? "" : t("The next Live has the style chosen now."));
+    player.say(JSON.stringify(style) === session.style ? "" : t("The new style applies to the next live session."));
   }
 
   button.hidden = false;

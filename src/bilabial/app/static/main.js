@@ -1,7 +1,14 @@
-// The page's scripts: what the components of bilabial.app.page mount. esbuild bundles them into bundle.js.
+// The page's scripts: what the components of bilabial.app.page mount. esbuild bundles them into bundle.js (`make bundle`).
 
-export { mountEmotion } from "./emotion.js";
-export { Head } from "./head.js";
-export { mountPlayer } from "./player.js";
+import { prepareHead } from "./player.js";
+
+export { mountEmotion, mountTimeline } from "./emotion.js";
 export { aroundPosition } from "./frames.js";
+export { Head } from "./head.js";
+export { mountPlayer, mountVideo } from "./player.js";
+export { mountPlots } from "./plots.js";
+export { copyLink, generateIfLinked, readLink } from "./share.js";
+export { mountStatus, startWaiting, stopWaiting } from "./status.js";
 export { Color, Spherical, Vector3 } from "three";
+
+if (window.bilabialProps) prepareHead(window.bilabialProps);

@@ -5,10 +5,13 @@ import { aroundPosition, decode, everyFrame } from "./frames.js";
 import { setTexts, t, translate } from "./i18n.js";
 import { mountLive } from "./live.js";
 import { importModule } from "./packages.js";
-import { NO_FACE, Plots } from "./plots.js";
+import { page } from "./page.js";
+import { NO_FACE } from "./plots.js";
 import { encodesVideo, recordVideo } from "./record.js";
 
 const KEY_STEP = Math.PI / 36; // radians that an arrow key turns
+const PREVIEW_PAUSE_SECONDS = 0.8; // between two rounds of a clip that plays without sound
+const stillness = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 // The value with its arrays: frames (0..65535, frame by frame), lips and captured.lips (mm, null = no face), peaks
 // (0..255); and how long it lasts.
@@ -33,11 +36,28 @@ function valuesAt(clip, time) {
   return clip.names.map((_, k) => value(before, k) * (1 - weight) + value(after, k) * weight);
 }
 
-// Whether there is plotly; a page that carries it may still be fetching it.
-async function plotlyLoaded() {
-  const script = document.querySelector("script[src*=plotly]");
-  if (!window.Plotly && script) await new Promise((resolve) => script.addEventListener("load", resolve));
-  return Boolean(window.Plotly);
+// A head on a canvas. props: those of player_props, names of all 52 coefficients.
+async function loadHead(canvas, props) {
+  const head = new Head(canvas, props);
+  const response = await fetch(props.head_address);
+  if (!response.ok) throw new Error(`the head's file: ${response.status}`);
+  await head.load(await response.arrayBuffer(), props.names);
+  return head;
+}
+
+// The head of a page whose player is not there yet: {canvas, head: a promise}.
+let prepared = null;
+
+// Loads the head, and compiles what draws it, while the page's own scripts load.
+export function prepareHead(props) {
+  const canvas = document.createElement("canvas");
+  const head = loadHead(canvas, props).then((head) => {
+    head.resize(8, 8);
+    head.render();
+    return head;
+  });
+  head.catch(() => {}); // the player says why
+  prepared = { canvas, head };
 }
 
 function save(blob, name) {
@@ -54,23 +74,31 @@ export class Player {
   recording = null; // AbortController of the video that is being made
   mediabunny = null; // once it is loaded
   chosenAvatar = null; // a file that was chosen before the head was there
+  previewStart = null; // ms of performance.now(): the clip plays without sound, as pages may before a click
 
   // element: of player.html. props: value = null or what bilabial.app.player.player_data gives, those of player_props,
-  // names of all 52 coefficients, autoplay: whether the page may play a new clip at once.
+  // names of all 52 coefficients, autoplay: whether the page may play a new clip at once, example_address: of a value that
+  // is shown in the beginning.
   constructor(element, props) {
     Object.assign(this, { element, props });
-    [this.stage, this.audio, this.canvas, this.message, this.recordButton] = ["stage", "audio", "canvas", "message", "record"].map(this.part);
-    this.plots = new Plots(element, {
-      seek: (seconds) => (this.audio.currentTime = seconds),
-      step: (frames) => this.step(frames),
-      end: () => this.clip.seconds,
-    });
+    const parts = ["stage", "audio", "canvas", "message", "badge", "play"];
+    for (const name of parts) this[name] = this.part(name);
+    if (prepared) this.usePrepared();
+    this.recordButton = this.part("record");
     translate(element);
     if (!props.autoplay) this.part("autoplay").closest("label").remove();
     this.listen();
-    this.show();
-    this.loadHead();
+    if (props.value) this.show(props.value);
+    else if (props.example_address) this.showExample();
+    this.loaded = this.loadHead();
     everyFrame(() => this.follow());
+  }
+
+  usePrepared() {
+    const { canvas } = prepared;
+    for (const { name, value } of this.canvas.attributes) canvas.setAttribute(name, value);
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
   }
 
   part = (name) => this.element.querySelector(`.bilabial-${name}`);
@@ -85,6 +113,8 @@ export class Player {
     part("avatar").onchange = ({ target: { files } }) => (this.head && files[0] ? this.swapAvatar(files[0]) : (this.chosenAvatar = files[0]));
     this.recordButton.onclick = () => (this.recording ? this.recording.abort() : this.makeVideo());
     audio.onloadeddata = () => (audio.playbackRate = Number(part("rate").value));
+    for (const event of ["play", "pause", "ended", "seeking"]) audio.addEventListener(event, () => this.endPreview());
+    this.play.onclick = () => this.playSound();
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
 
@@ -96,15 +126,52 @@ export class Player {
     this.head?.resize(this.stage.clientWidth, this.stage.clientHeight);
   }
 
-  step(frames) {
+  // What the plots seek with.
+  seek = (seconds) => (this.audio.currentTime = seconds);
+
+  step = (frames) => {
     const frame = Math.round(this.audio.currentTime * this.clip.fps) + frames;
     this.audio.currentTime = Math.min(Math.max(frame, 0), this.clip.lips.length - 1) / this.clip.fps;
+  };
+
+  end = () => this.clip.seconds;
+
+  setBusy(busy) {
+    this.stage.classList.toggle("bilabial-busy", busy);
+  }
+
+  // Plays the clip again and again without sound.
+  startPreview() {
+    if (stillness.matches) return;
+    this.previewStart = performance.now();
+    this.canvas.dataset.preview = "";
+    this.drawControls();
+  }
+
+  endPreview() {
+    this.previewStart = null;
+    delete this.canvas.dataset.preview;
+    this.drawControls();
+  }
+
+  drawControls() {
+    const { audio, badge, clip, play, previewStart } = this;
+    play.hidden = !clip || !audio.paused || Boolean(this.live);
+    const text = previewStart === null ? (audio.ended ? "Replay" : "Play") : "Play with sound";
+    this.part("play-text").textContent = t(text);
+    badge.hidden = previewStart === null;
+    badge.textContent = t(this.isExample ? "Example, muted" : "Muted");
+  }
+
+  playSound() {
+    if (this.previewStart !== null) this.audio.currentTime = 0;
+    this.audio.play();
   }
 
   press(event) {
     const { head, audio } = this;
     const act = {
-      " ": () => audio.src && (audio.paused ? audio.play() : audio.pause()),
+      " ": () => audio.src && (audio.paused ? this.playSound() : audio.pause()),
       ArrowLeft: () => head?.turn(-KEY_STEP, 0),
       ArrowRight: () => head?.turn(KEY_STEP, 0),
       ArrowUp: () => head?.turn(0, KEY_STEP),
@@ -121,11 +188,11 @@ export class Player {
   follow() {
     const { audio, canvas, clip, head } = this;
     if (!this.element.isConnected) return false;
-    const time = audio.currentTime;
+    const time = this.time;
     const moved = time !== this.drawnTime;
-    if (moved && clip) this.plots.move(time);
-    if (moved && clip && head) head.pose(clip.names, valuesAt(clip, time));
-    const moving = !audio.paused || Boolean(this.live) || head?.held;
+    if (moved && clip) page.plots?.move(time);
+    if (moved && clip && head && !this.live) head.pose(clip.names, valuesAt(clip, time));
+    const moving = !audio.paused || Boolean(this.live) || this.previewStart !== null || head?.held;
     if (head && (head.changed || head.moving !== moving)) {
       head.render(moving);
       canvas.dataset.time = time.toFixed(4);
@@ -133,18 +200,42 @@ export class Player {
     this.drawnTime = time;
   }
 
-  async show() {
-    const { value } = this.props;
-    if (!value) return;
+  // Seconds of the clip that are heard or previewed.
+  get time() {
+    if (this.previewStart === null || !this.clip) return this.audio.currentTime;
+    const { seconds } = this.clip;
+    return Math.min(((performance.now() - this.previewStart) / 1000) % (seconds + PREVIEW_PAUSE_SECONDS), seconds);
+  }
+
+  // Shows a value, and plays it where somebody wants it and the browser lets it.
+  show(value) {
     const { audio, canvas, part } = this;
-    this.clip = decodeClip(value);
+    this.isExample = false;
+    this.put(value);
     canvas.dataset.clips = Number(canvas.dataset.clips ?? 0) + 1; // shown so far
+    if (this.head && !this.recording) this.say(""); // what was said of an avatar has been read
+    if (part("autoplay")?.checked) audio.play().catch(() => this.startPreview());
+    this.stage.scrollIntoView({ block: "nearest" });
+  }
+
+  put(value) {
+    const { audio, part } = this;
+    this.clip = decodeClip(value);
     audio.src = value.audio;
     audio.playbackRate = Number(part("rate").value);
+    this.endPreview();
     this.redraw();
-    if (this.head && !this.recording) this.say(""); // what was said of an avatar has been read
-    if (part("autoplay")?.checked) audio.play().catch(() => {}); // where the browser lets it
-    if (await plotlyLoaded()) await this.plots.show(this.clip);
+    page.plots?.show(this.clip);
+  }
+
+  // A page without its example works as well.
+  async showExample() {
+    const response = await fetch(this.props.example_address).catch(() => undefined);
+    const value = response?.ok ? await response.json() : undefined;
+    if (!value || this.clip) return; // a result came first
+    this.isExample = true;
+    this.put(value);
+    this.startPreview();
   }
 
   // Draws the face of the clip anew.
@@ -162,13 +253,9 @@ export class Player {
   async loadHead() {
     const { canvas, props } = this;
     try {
-      const loaded = new Head(canvas, props);
-      const response = await fetch(props.head_address);
-      if (!response.ok) throw new Error(`the head's file: ${response.status}`);
-      await loaded.load(await response.arrayBuffer(), props.names);
-      this.head = loaded;
+      this.head = await (prepared?.head ?? loadHead(canvas, props));
       this.resize();
-      loaded.look("front");
+      this.head.look("front");
       this.say("");
       if (this.chosenAvatar) await this.swapAvatar(this.chosenAvatar);
     } catch (error) {
@@ -176,6 +263,7 @@ export class Player {
       this.say(t("The 3D head is not shown because this browser could not draw it ({reason}); sound and curves work.", reason));
     }
     this.redraw();
+    this.drawControls();
   }
 
   async swapAvatar(file) {
@@ -231,8 +319,12 @@ export class Player {
 // What gr.HTML gives to js_on_load: its element and props, watch, and server where there are server functions.
 export function mountPlayer({ element, props, watch, server }) {
   setTexts(props.texts);
-  const player = new Player(element, props);
-  watch("value", () => player.show());
+  const player = (page.player = new Player(element, props));
+  watch("value", () => props.value && player.show(props.value));
   if (server?.live_start) mountLive(player, server);
-  return player;
+}
+
+// Moves the player's video button to where other files are saved.
+export function mountVideo({ element }) {
+  element.replaceChildren(page.player.recordButton);
 }

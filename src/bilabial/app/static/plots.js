@@ -1,6 +1,7 @@
 // What is drawn over time: the lips' distance above the sound, and the coefficients as curves or as a heat map.
 
-import { t } from "./i18n.js";
+import { setTexts, t, translate } from "./i18n.js";
+import { page } from "./page.js";
 import { Panel } from "./panel.js";
 
 const GROUPS = {
@@ -32,40 +33,83 @@ const GROUPS = {
   ],
 };
 const HEAT_MAP = "All 52 as a heat map";
-const COLOURS = ["#c4606a", "#3b8ea5", "#d9962f", "#5f9e6e", "#8a6fb8", "#a9714b", "#5c7fd0", "#c26fa8"];
-const [PREDICTED, CAPTURED] = COLOURS;
+const COLORS = ["#c4606a", "#3b8ea5", "#d9962f", "#5f9e6e", "#8a6fb8", "#a9714b", "#5c7fd0", "#c26fa8"];
+const [PREDICTED, CAPTURED] = COLORS;
 const FAINT = "rgba(127, 127, 127, 0.25)";
 export const NO_FACE = 65535;
 
+// The plots' library is larger than all else on the page: it is fetched once the head is drawn.
+let fetched = null;
+function loadPlotly(address) {
+  fetched ??= new Promise((resolve, reject) => {
+    const script = Object.assign(document.createElement("script"), { src: address, onload: resolve, onerror: reject });
+    document.head.append(script);
+  });
+  return fetched;
+}
+
 export class Plots {
-  constructor(element, clock) {
+  // element: of plots.html. plotly: address of its script.
+  constructor(element, plotly) {
+    Object.assign(this, { element, plotly });
     const part = (name) => element.querySelector(`.bilabial-${name}`);
-    this.area = part("plots");
-    this.lips = new Panel(part("lips"), "Time in the lip distance and the sound", clock);
-    this.curves = new Panel(part("curves"), "Time in the coefficients", clock);
+    const player = () => page.player;
+    const clock = { seek: (seconds) => player().seek(seconds), step: (frames) => player().step(frames), end: () => player().end() };
+    translate(element);
+    this.lips = new Panel(part("lips"), "Time in the lip distance and the audio", clock);
+    this.curves = new Panel(part("curves"), "Time in the blendshape curves", clock);
     this.group = part("group");
     this.group.replaceChildren(...[...Object.keys(GROUPS), HEAT_MAP].map((name) => new Option(t(name), name)));
-    this.group.setAttribute("aria-label", t("Coefficients"));
-    this.group.onchange = () => this.drawCurves();
+    this.group.setAttribute("aria-label", t("Blendshapes"));
+    this.group.onchange = () => this.draw();
+    this.tabs = [...element.querySelectorAll("[role=tab]")];
+    this.tabs.forEach((tab, k) => {
+      tab.onclick = () => this.open(k);
+      tab.onkeydown = ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && this.open(1 - k, true);
+    });
   }
 
-  async show(clip) {
+  open(number, focus = false) {
+    this.tabs.forEach((tab, k) => {
+      tab.setAttribute("aria-selected", k === number);
+      tab.tabIndex = k === number ? 0 : -1;
+      this.element.querySelector(`#${tab.getAttribute("aria-controls")}`).hidden = k !== number;
+    });
+    if (focus) this.tabs[number].focus();
+    return this.draw();
+  }
+
+  show(clip) {
     this.clip = clip;
     this.times = Float64Array.from(clip.lips, (_, frame) => frame / clip.fps);
-    this.area.hidden = false;
-    await Promise.all([this.lips.draw(...lipsFigure(clip, this.times)), this.drawCurves()]);
+    return this.draw();
   }
 
-  drawCurves() {
-    const figure = this.group.value === HEAT_MAP ? heatMapFigure : curvesFigure;
-    const names = GROUPS[this.group.value];
-    return this.curves.draw(...figure(this.clip, this.times, names, this.area.clientWidth));
+  // Draws the open plot; the other one when it is opened.
+  async draw() {
+    const { clip, times, group } = this;
+    if (!clip) return;
+    await page.player.loaded;
+    await loadPlotly(this.plotly);
+    if (this.tabs[0].getAttribute("aria-selected") === "true") await this.lips.draw(...lipsFigure(clip, times));
+    else {
+      const figure = group.value === HEAT_MAP ? heatMapFigure : curvesFigure;
+      await this.curves.draw(...figure(clip, times, GROUPS[group.value], this.element.clientWidth));
+    }
+    this.element.dataset.clips = page.player.canvas.dataset.clips ?? 0; // drawn so far
   }
 
   move(time) {
     this.lips.move(time);
     this.curves.move(time);
   }
+}
+
+// props: plotly = address of its script.
+export function mountPlots({ element, props }) {
+  setTexts(props.texts);
+  page.plots = new Plots(element, props.plotly);
+  if (page.player?.clip) page.plots.show(page.player.clip);
 }
 
 function lipsFigure({ lips, closed, captured, peaks, peaks_hz, seconds }, times) {
@@ -115,7 +159,7 @@ function curvesFigure(clip, times, names, width) {
   const shapes = [...new Set(names.map(withoutSide))];
   const data = names.map((name) => ({
     x: times, y: curve(clip, name), name, hovertemplate: "%{y:.2f}",
-    line: { width: 1.5, color: COLOURS[shapes.indexOf(withoutSide(name))], dash: /Right$/.test(name) ? "dot" : "solid" },
+    line: { width: 1.5, color: COLORS[shapes.indexOf(withoutSide(name))], dash: /Right$/.test(name) ? "dot" : "solid" },
   }));
   const highest = data.flatMap(({ y }) => Array.from(y)).reduce((a, b) => Math.max(a, b), 0.3);
   const rows = Math.ceil(names.length / Math.max(1, Math.floor((width - 60) / 160))); // of the legend

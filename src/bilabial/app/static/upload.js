@@ -6,6 +6,10 @@
   const asAudio = (file) => (wanted(file) ? new File([file], file.name, { type: "audio/webm" }) : file);
   const speech = (event) => event.target.closest?.("#speech");
 
+  // Gradio names its upload buttons otherwise than they read.
+  const rename = () => document.querySelectorAll("button.upload-container[aria-label]").forEach((button) => button.removeAttribute("aria-label"));
+  new MutationObserver(rename).observe(document.body, { childList: true, subtree: true });
+
   function give(input, files) {
     const transfer = new DataTransfer();
     files.forEach((file) => transfer.items.add(asAudio(file)));
