@@ -85,7 +85,7 @@ def test_every_code_is_in_both_languages_and_names_the_same():
     for code, english in SENTENCES.items():
         assert names_in(CHINESE[code]) <= names_in(english), code
     for english, chinese in TEXTS.items():
-        if english != "introduction":
+        if english != "limits":  # filled in by app/page.py
             assert names_in(chinese) <= names_in(english)
 
 
