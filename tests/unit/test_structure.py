@@ -55,3 +55,11 @@ def test_no_test_imports_another():
     for path in (ROOT / "tests").rglob("*.py"):
         imported = {name.split(".")[0] for name in imports_of(path)}
         assert not {name for name in imported if name.startswith("test_") or name == "conftest"}, path
+
+
+def test_the_hub_folder_is_small_and_imports_only_siblings():
+    files = sorted((PACKAGE / "hub").iterdir())
+    names = {path.name for path in files if path.name != "__pycache__"}
+    assert len(names) <= 9 and all(name.endswith("_bilabial.py") for name in names)
+    for path in (PACKAGE / "hub").glob("*.py"):
+        assert not {name for name in imports_of(path) if name.startswith("bilabial")}, path
