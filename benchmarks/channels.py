@@ -16,7 +16,7 @@ from datasets import concatenate_datasets
 
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation import metrics

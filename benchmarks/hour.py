@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from bilabial import Animator
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.io.audio import load_audio, resample
 
 ROOT = Path(__file__).resolve().parents[1]

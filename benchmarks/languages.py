@@ -20,8 +20,8 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import resample
 from bilabial.io.phones import ARTICULATION, SILENCES, articulation, is_phone, seals_lips

@@ -15,7 +15,7 @@ from transformers import HfArgumentParser
 from bilabial.animator import Animator
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.plots import sheet_figure
 from bilabial.training.teachers.synthesizers import speak_flite
 

@@ -15,11 +15,10 @@ import torch
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
-from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT
-from bilabial.hub.conditions_bilabial import Mixture, Schedule, is_schedule
+from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT, check_fps
+from bilabial.hub.emotion_bilabial import Mixture, Schedule, is_schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.frames_bilabial import check_fps
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import model_steps
 from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio

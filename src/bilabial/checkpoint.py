@@ -17,7 +17,6 @@ EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WEIGHTS_FILE = "model.safetensors"
 FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
-PIPELINE_CODE = Path(__file__).parent / "hub" / "pipeline_bilabial.py"
 
 
 def save_checkpoint(

@@ -19,8 +19,13 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from bilabial.errors import MissingFileError, UserError, as_number, as_path, quote
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, MM_PER_LIP_UNIT
-from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.hub.blendshapes_bilabial import (
+    ARKIT_BLENDSHAPES,
+    LIP_DISTANCE_WEIGHTS,
+    MM_PER_LIP_UNIT,
+    check_fps,
+    num_frames,
+)
 from bilabial.io.live_link import read_live_link
 from bilabial.io.timecodes import DAY_SECONDS, to_timecode
 

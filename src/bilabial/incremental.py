@@ -16,9 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.decoder_block_bilabial import BilabialBlock
+from bilabial.hub.layers_bilabial import MEL_FLOOR, BilabialBlock, BilabialEncoderLayer
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.hub.speech_encoder_bilabial import MEL_FLOOR, BilabialEncoderLayer
 from bilabial.steps import ModelSteps
 
 

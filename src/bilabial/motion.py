@@ -17,9 +17,9 @@ import numpy as np
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, SEALED_MM
-from bilabial.hub.conditions_bilabial import MAX_INTENSITY
+from bilabial.hub.emotion_bilabial import MAX_INTENSITY
+from bilabial.hub.level_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
 from bilabial.hub.lips_bilabial import set_lip_distance
-from bilabial.hub.loudness_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
 
 SIDES = ("Left", "Right")
 DIRECTED = ("eyeLook", "jawLeft", "mouthLeft")  # directions, not sides

@@ -19,16 +19,15 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
-from bilabial.hub.conditions_bilabial import (
+from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.emotion_bilabial import (
     Mixture,
     check_intensity,
     is_schedule,
     mixture_weights,
     transition,
 )
-from bilabial.hub.frames_bilabial import check_fps, frames_around, num_frames
-from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.hub.loudness_bilabial import (
+from bilabial.hub.level_bilabial import (
     FAINTEST_LEVEL_DB,
     LOUD_RANGE_DB,
     REST_KNOWN_SECONDS,
@@ -41,6 +40,7 @@ from bilabial.hub.loudness_bilabial import (
     quiet_share,
     rest_reach_frames,
 )
+from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
 from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
 from bilabial.steps import ModelSteps
 

@@ -26,9 +26,9 @@ from transformers import (
 )
 
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.hub.audio_encoders_bilabial import ENCODER_CLASSES, BilabialAudioEncoder, states_at_frames
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
+from bilabial.hub.layers_bilabial import ENCODER_CLASSES, BilabialAudioEncoder, states_at_frames
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import SCHEMA
 from bilabial.training.data.windows import TrainingWindows, collate

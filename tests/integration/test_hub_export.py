@@ -133,7 +133,7 @@ def test_what_save_pretrained_wrote_loads_anywhere(tiny_model, tmp_path):
 def test_save_checkpoint_leaves_the_classes_as_they_were(tiny_model, tmp_path):
     save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "without", with_code=False)
     tiny_model.save_pretrained(tmp_path / "with")
-    assert (tmp_path / "with" / "pipeline_bilabial.py").is_file()
+    assert (tmp_path / "with" / "feature_extraction_bilabial.py").is_file()
     assert not list((tmp_path / "without").glob("*.py"))
 
 
@@ -227,7 +227,7 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
     ):
         assert line in card.text, line
     files = {path.name for path in (own / "out" / "model").iterdir()}
-    assert {"sources.json", "metrics.json", "pipeline_bilabial.py", "model.safetensors"} < files
+    assert {"sources.json", "metrics.json", "feature_extraction_bilabial.py", "model.safetensors"} < files
     assert ("figures.png" in files) == ("(figures.png)" in card.text)
 
 
@@ -356,7 +356,7 @@ def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
         (
             "import numpy as np",
             "import mediapipe, numpy as np",
-            "pipeline_bilabial.py imports mediapipe",
+            "feature_extraction_bilabial.py imports mediapipe",
         ),
         (".numpy()", ".numpy() * 0.5", "pipeline gives other coefficients in a clean interpreter"),
     ],
@@ -364,9 +364,9 @@ def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
 def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old, new, sentence):
     def save_with_another_pipeline(*given, **options) -> Path:
         folder = save_checkpoint(*given, **options)
-        code = (folder / "pipeline_bilabial.py").read_text()
+        code = (folder / "feature_extraction_bilabial.py").read_text()
         assert old in code
-        (folder / "pipeline_bilabial.py").write_text(code.replace(old, new, 1))
+        (folder / "feature_extraction_bilabial.py").write_text(code.replace(old, new, 1))
         return folder
 
     monkeypatch.setattr(publish, "save_checkpoint", save_with_another_pipeline)

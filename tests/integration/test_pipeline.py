@@ -18,8 +18,7 @@ from transformers import pipeline
 
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.pipeline_bilabial import decode, download, resample
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor, decode, download, resample
 from bilabial.io.audio import load_audio
 from bilabial.io.audio import resample as resample_as_the_package
 
@@ -44,7 +43,7 @@ def animate(folder):
 
 def test_the_task_is_registered(folder):
     registered = json.loads((folder / "config.json").read_text())["custom_pipelines"]
-    assert registered == {TASK: {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
+    assert registered == {TASK: {"impl": "feature_extraction_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
     with pytest.raises(ValueError, match="trust_remote_code=True"):
         pipeline(TASK, model=str(folder), trust_remote_code=False)
 

@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 from bilabial.app.i18n import CHINESE, TEXTS, translate
 from bilabial.errors import SENTENCES, MissingFileError, UserError
-from bilabial.hub.conditions_bilabial import mixture_weights
+from bilabial.hub.emotion_bilabial import mixture_weights
 from bilabial.io.audio import load_audio
 
 HUGE = "+/=. " * 200_000

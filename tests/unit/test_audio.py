@@ -7,7 +7,7 @@ from support.media import write_video
 from support.paths import EXAMPLE
 
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.loudness_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
+from bilabial.hub.level_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
 from bilabial.io.audio import SoundWarning, decode_wav, encode_m4a, encode_wav, load_audio, resample
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bilabial.hub import loudness_bilabial
+from bilabial.hub import level_bilabial
 from bilabial.training.data.augmentation import (
     Augmentation,
     Changes,
@@ -74,7 +74,7 @@ def white(num_samples: int, seed: int = 0) -> torch.Tensor:
 
 
 def level_of(sound: np.ndarray) -> float:
-    return loudness_bilabial.speech_level_db(sound)
+    return level_bilabial.speech_level_db(sound)
 
 
 def envelope_lag_ms(sound: np.ndarray, reference: np.ndarray) -> float:

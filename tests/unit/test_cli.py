@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.command import run, told
 from support.paths import EXAMPLE, ROOT
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
-from bilabial.cli import main
 from bilabial.options import emotion_of, fps_of, motion_of, style_of
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -42,17 +42,6 @@ def sound(tmp_path) -> Path:
 def face(num_frames: int = 20, fps: float = 30.0) -> FaceClip:
     values = np.random.default_rng(0).random((num_frames, 52)).astype(np.float32)
     return FaceClip(ARKIT_BLENDSHAPES, values, fps)
-
-
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def told(capsys) -> str:
-    """What the command said on stderr: one line."""
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("bilabial: ") and err.count("\n") == 1 and "Traceback" not in err
-    return err
 
 
 def test_a_command_without_model_imports_nothing_heavy(tmp_path):

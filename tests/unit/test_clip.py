@@ -6,8 +6,7 @@ import pytest
 
 from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, MAX_NPZ_BYTES, FaceClip
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
-from bilabial.hub.frames_bilabial import num_frames
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, num_frames
 from bilabial.io.mouth_close import convert
 
 

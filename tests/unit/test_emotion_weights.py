@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
-from bilabial.hub.conditions_bilabial import TRANSITION_SECONDS, mixture_weights, schedule_weights
+from bilabial.hub.emotion_bilabial import TRANSITION_SECONDS, mixture_weights, schedule_weights
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 

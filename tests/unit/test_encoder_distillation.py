@@ -5,7 +5,7 @@ import torch
 from support.models import build_random
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.speech_encoder_bilabial import BilabialSpeechEncoder
+from bilabial.hub.layers_bilabial import BilabialSpeechEncoder
 from bilabial.io.phones import ARTICULATION
 
 pytest.importorskip("hama")

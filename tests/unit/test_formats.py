@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_rig import SEALED, SPEECH
+from support.faces import SEALED, SPEECH
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.clip import FaceClip

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bilabial.hub.losses_bilabial import (
+from bilabial.hub.lips_bilabial import (
     first_loss,
     keep_open_loss,
     pair_loss,

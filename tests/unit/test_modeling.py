@@ -10,7 +10,7 @@ import bilabial.hub.modeling_bilabial as modeling
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.lips_bilabial import EMOTION_OPENING, lip_distance
+from bilabial.hub.lips_bilabial import EMOTION_OPENING, closure_of_labels, lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 
@@ -254,9 +254,9 @@ def test_closure_modes(tiny_model):
     labels = torch.zeros(1, 1, 52)
     for name in ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight"):
         labels[..., ARKIT_BLENDSHAPES.index(name)] = 0.9  # teeth shown over a closed jaw
-    assert tiny_model.closure_of_labels(labels).item() == pytest.approx(1.0)
+    assert closure_of_labels(labels, tiny_model.config).item() == pytest.approx(1.0)
     tiny_model.config.closure_mode = "distance"
-    assert tiny_model.closure_of_labels(labels).item() == 0.0
+    assert closure_of_labels(labels, tiny_model.config).item() == 0.0
 
 
 # ---- configuration

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import run, told
-from test_rig import SPEECH
+from support.command import run, told
+from support.faces import SPEECH
 
 from bilabial.io.exporters import HEAD
 from bilabial.rig import RigProfile

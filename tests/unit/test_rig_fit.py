@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_rig import SPEECH
+from support.faces import SPEECH
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.hub.loudness_bilabial import speech_level_db
+from bilabial.hub.level_bilabial import speech_level_db
 from bilabial.training.evaluation.robustness import (
     BABBLE,
     CHANGES,

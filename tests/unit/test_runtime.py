@@ -14,7 +14,7 @@ from bilabial.animator import Animator
 from bilabial.checkpoint import save_checkpoint
 from bilabial.errors import UserError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.loudness_bilabial import speech_level_db
+from bilabial.hub.level_bilabial import speech_level_db
 from bilabial.motion import Adjustments
 from bilabial.runtime.animator import OnnxAnimator
 from bilabial.runtime.settings import load_settings

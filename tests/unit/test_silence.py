@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bilabial.checkpoint import load_checkpoint
-from bilabial.hub.loudness_bilabial import quiet_share
+from bilabial.hub.level_bilabial import quiet_share
 from bilabial.training.evaluation.silence import (
     measure_quiet,
     measure_rest,

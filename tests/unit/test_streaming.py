@@ -9,7 +9,7 @@ from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.animator import Animator
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.hub.loudness_bilabial import speech_level_db
+from bilabial.hub.level_bilabial import speech_level_db
 from bilabial.streaming import FaceStream
 
 SILENCE = np.zeros(16000, np.float32)

@@ -6,7 +6,7 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, STYLE_PRESETS
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.styles_bilabial import (
+from bilabial.hub.modeling_bilabial import (
     GROUPS,
     preset_manner,
     reference_manner,

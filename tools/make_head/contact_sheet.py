@@ -24,7 +24,7 @@ from transformers import HfArgumentParser
 
 from bilabial.animator import Animator
 from bilabial.clip import FaceClip
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import decode_audio
 from bilabial.io.media import open_media
 from bilabial.io.phones import Phone, ipa_of, seals_lips

@@ -18,7 +18,7 @@ from bilabial import FaceClip
 from bilabial.app.comparison import Comparison, compare, watch_lips
 from bilabial.app.folders import private_folder
 from bilabial.errors import UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.kept import Kept
 

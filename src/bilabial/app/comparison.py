@@ -15,7 +15,7 @@ import numpy as np
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import decode_audio, media_name, open_media
 from bilabial.io.synchrony import correlation, lag_peak
 

@@ -13,7 +13,7 @@ from bilabial.app.i18n import TEXTS
 from bilabial.app.npm import DECODERS, MEDIABUNNY, PACKAGES
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import encode_m4a
 from bilabial.io.exporters import HEAD
 from bilabial.io.names import SPELLINGS

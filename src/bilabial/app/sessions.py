@@ -22,7 +22,7 @@ import numpy as np
 from bilabial.app.i18n import translate
 from bilabial.app.limits import client_of
 from bilabial.errors import UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 
 if TYPE_CHECKING:
     from bilabial.animator import Animator

@@ -108,7 +108,7 @@ def make_line(job: Job) -> None:
 
 
 def _made(job: Job) -> Record:
-    from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+    from bilabial.hub.level_bilabial import SAMPLING_RATE
     from bilabial.io.audio import read_recording
 
     recording = read_recording(job.line.sound)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bilabial.clip import FaceClip
-from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, SEALED_MM
-from bilabial.hub.frames_bilabial import num_frames
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, level_gain, quiet_share, speech_level_db
+from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, SEALED_MM, num_frames
+from bilabial.hub.level_bilabial import SAMPLING_RATE, level_gain, quiet_share, speech_level_db
 from bilabial.io.levels import LOWEST_DB, clipped_share
 
 PAUSE_FRAME_SAMPLES, PAUSE_REST_SECONDS = 320, 0.2  # lips have closed so long after the last sound

@@ -1,4 +1,13 @@
-"""Names of coefficients, emotions and styles, and measured constants of the lips. Needs only Python."""
+"""What a face is made of: names of coefficients, emotions and styles, numbers of the lips, and frames.
+
+Needs only numpy.
+"""
+
+import math
+
+import numpy as np
+
+from .errors_bilabial import UserError, as_number
 
 # Apple's documented order (ARFaceAnchor.BlendShapeLocation). Left is the subject's left.
 ARKIT_BLENDSHAPES = (
@@ -17,8 +26,8 @@ ARKIT_BLENDSHAPES = (
 # A superset of the labels of RAVDESS, MEAD, BEAT and CREMA-D. Neutral is the origin: it adds nothing.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 
-# Speaking styles: amplitude of each group of coefficients (styles_bilabial.py), 1 = the default style's; and
-# what is added to the mean of single coefficients.
+# Speaking styles: amplitude of each group of coefficients (GROUPS in modeling_bilabial.py), 1 = that of the
+# default style; and what is added to the mean of single coefficients.
 STYLE_PRESETS: dict[str, dict[str, float]] = {
     "calm": {"opening": 0.85, "lips": 0.9, "corners": 0.8, "brows": 0.5},
     "lively": {"opening": 1.2, "lips": 1.25, "corners": 1.6, "brows": 1.8},
@@ -53,3 +62,31 @@ LIP_DISTANCE_WEIGHTS = {
         "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2,
     },
 }  # fmt: skip
+
+MIN_FPS, MAX_FPS = 1.0, 240.0
+
+
+def check_fps(fps: float) -> float:
+    """Return `fps` (Hz) as a float. Raises ValueError unless it is a number in 1..240."""
+    number = as_number(fps)
+    if isinstance(fps, bool) or not MIN_FPS <= number <= MAX_FPS:
+        raise UserError("fps_range", low=MIN_FPS, high=MAX_FPS, got=fps)
+    return number
+
+
+def num_frames(duration_seconds: float, fps: float) -> int:
+    """Number of frames, the first at time 0, that start before `duration_seconds`: ceil(duration * fps)."""
+    return math.ceil(round(duration_seconds * fps, 6))  # rounding keeps 3.0 s * 30 fps from becoming 91
+
+
+def frames_around(
+    count: int, from_hz: float, numbers: range, to_hz: float, first: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames at another rate: indices of the frames before and after them, and the share of the latter.
+
+    count: of frames at from_hz, the first of them number `first`. numbers: K frame numbers at to_hz. The last
+    frame holds. Returns three (K,): int64, int64, and float64 in 0..1.
+    """
+    position = np.arange(numbers.start, numbers.stop) * (from_hz / to_hz) - first
+    before = np.floor(position).astype(np.int64).clip(max=count - 1)
+    return before, (before + 1).clip(max=count - 1), (position - before).clip(0.0, 1.0)

@@ -13,33 +13,99 @@ AUDIO_ENCODERS = ("wav2vec2", "hubert", "wavlm", "whisper")  # families of `tran
 
 @strict
 class BilabialConfig(PreTrainedConfig):
-    r"""Configuration of a Bilabial model: what it computes, and the weights of its training objective.
+    """
+    Configuration of a [`BilabialModel`]: everything that decides what it computes and how it is trained.
+    Defaults are those of the embedded model's sizes. It inherits from [`PreTrainedConfig`].
 
-    Faces:
-        blendshapes: names of the output columns. unseen_blendshapes: those that no training data moved; they
-        stay 0. emotions: names of the emotion weights, the first is the neutral origin. trained_emotions:
-        those heard in training. styles: named speaking styles, the first is the one used when none is asked
-        for. channel_means, channel_spreads: mean and standard deviation of every blendshape in neutral
-        speech of the default style, which other styles are measured by (styles_bilabial.py); None = not
-        measured. style_gains: by the name of a style, how many times as far every blendshape moves about
-        channel_means as the decoder says (train/pretrain/scale_amplitude.py); styles without an entry: as the
-        decoder says.
-    Sound:
-        sampling_rate (Hz), frame_hop_samples: samples per internal frame (320 = 50 Hz), num_mels.
-    Built-in speech encoder, a Conformer with a bounded receptive field (`lookahead_seconds`,
-        `history_seconds`): encoder_size, encoder_layers, encoder_heads, encoder_conv_frames and
-        encoder_attention_frames: (before, after) that a layer's convolution and attention reach.
-    Decoder: hidden_size, kernel_size (frames, none of them ahead), decoder_dilations (one block each),
-        expansion: width of a block's inner layer over hidden_size, dropout.
-    audio_encoder_config: a `transformers` speech encoder of one of the families AUDIO_ENCODERS instead of the
-        built-in one (see audio_encoders_bilabial.py); None = built-in.
-    style_size: length of a style vector.
-    Lips (see lips_bilabial.py): lip_distance_weights, closure_mode, closure_eps, closure_ratio_low/high,
-        closure_distance_low/high (lip units), seal_distance: lips that animate() finds nearer than this (lip
-        units; 0.04 is 1.5 mm) are closed, rest_seconds: so long after the last sound animate() has closed the
-        lips half, in a pause that is longer by at least 0.18 s; 0 = when the model does.
-    Training objective (see losses_bilabial.py): mse_weight, closure_weight, closure_form, keep_open_weight,
-        velocity_weight, sealed_frame_weight (1 = every frame counts alike).
+    Args:
+        blendshapes (`list[str]`, *optional*, defaults to the 52 names of ARKit):
+            Names of the output columns.
+        unseen_blendshapes (`list[str]`, *optional*, defaults to `()`):
+            Blendshapes that no training data moved; they stay 0.
+        emotions (`list[str]`, *optional*, defaults to `EMOTIONS`):
+            Names of the emotion weights, the first is the neutral origin.
+        trained_emotions (`list[str]`, *optional*, defaults to `("neutral",)`):
+            Emotions that the training data hold.
+        styles (`list[str]`, *optional*, defaults to `("default",)`):
+            Named speaking styles; the first is used when none is asked for.
+        channel_means (`list[float]`, *optional*):
+            Mean of every blendshape in neutral speech of the default style; other styles are measured by it.
+        channel_spreads (`list[float]`, *optional*):
+            Standard deviation of every blendshape, of the same speech.
+        style_gains (`dict[str, list[float]]`, *optional*):
+            By the name of a style, how many times as far every blendshape moves about `channel_means` as the
+            decoder says (train/pretrain/scale_amplitude.py); styles without an entry: as the decoder says.
+        sampling_rate (`int`, *optional*, defaults to 16000):
+            Of the sound, in Hz.
+        frame_hop_samples (`int`, *optional*, defaults to 320):
+            Samples per internal frame: 50 Hz.
+        num_mels (`int`, *optional*, defaults to 80):
+            Mel bands of the built-in speech encoder.
+        encoder_size (`int`, *optional*, defaults to 144):
+            Width of the built-in speech encoder, a Conformer with a bounded receptive field
+            (`lookahead_seconds`, `history_seconds`).
+        encoder_layers (`int`, *optional*, defaults to 4):
+            Number of its layers.
+        encoder_heads (`int`, *optional*, defaults to 4):
+            Attention heads of a layer.
+        encoder_conv_frames (`list[int]`, *optional*, defaults to `(6, 2)`):
+            Frames (before, after) that a layer's convolution reaches.
+        encoder_attention_frames (`list[int]`, *optional*, defaults to `(6, 0)`):
+            Frames (before, after) that a layer's attention reaches.
+        hidden_size (`int`, *optional*, defaults to 256):
+            Width of the decoder.
+        kernel_size (`int`, *optional*, defaults to 5):
+            Frames of a decoder block's convolution, none of them ahead.
+        decoder_dilations (`list[int]`, *optional*, defaults to `(1, 1)`):
+            Dilation of each decoder block.
+        expansion (`int`, *optional*, defaults to 4):
+            Width of a block's inner layer over `hidden_size`.
+        dropout (`float`, *optional*, defaults to 0.1):
+            Dropout probability.
+        style_size (`int`, *optional*, defaults to 16):
+            Length of the part of a style vector that modulates the decoder.
+        audio_encoder_config (`PreTrainedConfig` or `dict`, *optional*):
+            A speech encoder of `transformers`, of one of the families `AUDIO_ENCODERS`, instead of the
+            built-in one.
+        lip_distance_weights (`dict[str, float]`, *optional*, defaults to `LIP_DISTANCE_WEIGHTS["measured"]`):
+            Weight of every blendshape in the lip distance (lips_bilabial.py).
+        closure_mode (`str`, *optional*, defaults to `"ratio"`):
+            What the closure degree of labels is read from: `"ratio"` or `"distance"`.
+        closure_eps (`float`, *optional*, defaults to 0.01):
+            Guard of the closure ratio.
+        closure_ratio_low, closure_ratio_high (`float`, *optional*, defaults to 0.3 and 0.6):
+            Thresholds of the closure ratio: open up to the first, sealed from the second on.
+        closure_distance_low, closure_distance_high (`float`, *optional*, defaults to 0.028 and 0.14):
+            Thresholds of the lip distance in lip units: sealed up to the first, open from the second on.
+        seal_distance (`float`, *optional*, defaults to 0.04):
+            Lips that [`~BilabialModel.animate`] finds nearer than this (lip units; 0.04 is 1.5 mm) are
+            closed.
+        rest_seconds (`float`, *optional*, defaults to 0.14):
+            So long after the last sound `animate` has closed the lips half, in a pause that is longer by at
+            least 0.18 s; 0 leaves it to the model.
+        mse_weight (`float`, *optional*, defaults to 1.0):
+            Weight of the first loss in the objective (`lips_bilabial.objective`).
+        closure_weight (`float`, *optional*, defaults to 1.0):
+            Weight of the second loss.
+        closure_form (`str`, *optional*, defaults to `"squared"`):
+            Form of the second loss: `"linear"` or `"squared"` in the lip distance.
+        keep_open_weight (`float`, *optional*, defaults to 0.2):
+            Weight of the term that keeps vowels open.
+        velocity_weight (`float`, *optional*, defaults to 1.0):
+            Weight of the term on changes between frames.
+        sealed_frame_weight (`float`, *optional*, defaults to 1.0):
+            Weight of sealed frames in the second loss, beside 1 of the others.
+
+    Example:
+
+    ```python
+    >>> from bilabial.hub.configuration_bilabial import BilabialConfig
+    >>> from bilabial.hub.modeling_bilabial import BilabialModel
+
+    >>> model = BilabialModel(BilabialConfig(encoder_layers=2))  # random weights
+    >>> round(model.config.lookahead_seconds, 4)
+    0.1025
+    ```
     """
 
     model_type = "bilabial"

@@ -5,10 +5,14 @@ degree of a captured frame (from the LABEL, by the ratio mouthClose / jawOpen), 
 frame (from the PREDICTION). Every step is one function, for torch tensors and numpy arrays of any leading
 shape (...). Distances are in lip units (jawOpen = 1, about 38 mm); weights are data, see
 LIP_DISTANCE_WEIGHTS.
+
+The objective is the MSE to the capture, plus terms on the lips. First and second loss and their weighted sum
+are those of the patent; keep-open and velocity are additions that keep the second loss from closing vowels
+and the motion from trembling. Weights say what counts: 0 takes a frame or channel out.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 Array = TypeVar("Array")  # torch.Tensor or np.ndarray
 LIP_CHANGE = ("jawOpen", "mouthClose")
@@ -174,3 +178,87 @@ def _move_lips(
             moved[..., column] = (before + missing / weights[name]).clip(0.0, 1.0)
             missing = missing - weights[name] * (moved[..., column] - before)
     return moved
+
+
+def weighted_mean(values: Array, weights: Array) -> Array:
+    """Sum of weights x values over the sum of weights; 0 when all weights are 0. Both (...) -> scalar."""
+    return (weights * values).sum() / weights.sum().clip(min=1e-8)
+
+
+def first_loss(predicted: Array, labels: Array, weights: Array) -> Array:
+    """Mean squared error of coefficients, all (B, T, C): the patent's first loss."""
+    return weighted_mean((predicted - labels) ** 2, weights)
+
+
+def pair_loss(closure: Array, distance: Array, form: Literal["linear", "squared"] = "linear") -> Array:
+    """Initial second loss of every (closure degree, lip distance) pair, both (...): closure x distance.
+
+    "squared" multiplies by the distance once more: small gradients near the seal, and half-open lips follow
+    the labels.
+    """
+    return closure * distance * (distance if form == "squared" else 1.0)
+
+
+def second_loss(
+    closure: Array,
+    distance: Array,
+    weights: Array,
+    form: Literal["linear", "squared"] = "linear",
+) -> Array:
+    """Weighted mean of the pair losses over the pairs that count, all (B, T): the patent's second loss."""
+    return weighted_mean(pair_loss(closure, distance, form), weights)
+
+
+def keep_open_loss(closure: Array, distance: Array, label_distance: Array, weights: Array) -> Array:
+    """Error of the predicted distance where the label is open, all (B, T).
+
+    It penalizes over-closing.
+    """
+    return weighted_mean((1.0 - closure) * (distance - label_distance).abs(), weights)
+
+
+def velocity_loss(predicted: Array, labels: Array, weights: Array) -> Array:
+    """Mean squared error of the change between frames, all (B, T, C); both frames of a pair must count."""
+    error, pairs = predicted - labels, weights[:, 1:] * weights[:, :-1]
+    return weighted_mean((error[:, 1:] - error[:, :-1]) ** 2, pairs)
+
+
+def target_loss(terms: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
+    """Weighted sum of the named loss terms: the objective of gradient descent. Returns a scalar."""
+    return sum(weights[name] * term for name, term in terms.items())
+
+
+def closure_of_labels(labels: Array, config: Any) -> Array:
+    """Closure degree that labels ask for, by the mode of a BilabialConfig: (B, T, C) -> (B, T) in 0..1."""
+    names = config.blendshapes
+    if config.closure_mode == "distance":
+        distance = lip_distance(labels, names, config.lip_distance_weights)
+        return closure_degree_of_distance(distance, config.closure_distance_low, config.closure_distance_high)
+    jaw_open, mouth_close = (labels[..., names.index(name)] for name in ("jawOpen", "mouthClose"))
+    ratio = closure_ratio(mouth_close, jaw_open, config.closure_eps)
+    return closure_degree(ratio, config.closure_ratio_low, config.closure_ratio_high)
+
+
+def objective(
+    predicted: Array, labels: Array, frames: Array, channels: Array, config: Any
+) -> tuple[Array, dict[str, Array], Array]:
+    """The loss, its terms by name, and the closure degree of the labels (B, T).
+
+    predicted (unclamped), labels: tensors (B, T, C); frames (B, T), channels (B, C): 0 for what does not
+    count. config: a BilabialConfig.
+    """
+    names = list(config.blendshapes)
+    cells = frames[..., None] * channels[:, None]  # (B, T, C)
+    closure = closure_of_labels(labels, config)
+    distance = lip_distance(predicted, names, config.lip_distance_weights)
+    label_distance = lip_distance(labels, names, config.lip_distance_weights)
+    lips_seen = channels[:, [names.index(name) for name in config.lip_distance_weights]].amin(dim=1)
+    lip_frames = frames * lips_seen[:, None]
+    rare = 1.0 + (config.sealed_frame_weight - 1.0) * closure
+    terms = {
+        "mse": first_loss(predicted, labels, cells),
+        "closure": second_loss(closure, distance, lip_frames * rare, config.closure_form),
+        "keep_open": keep_open_loss(closure, distance, label_distance, lip_frames),
+        "velocity": velocity_loss(predicted, labels, cells),
+    }
+    return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure

@@ -9,7 +9,7 @@ recording may be computed in chunks with the same result.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -18,9 +18,16 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .audio_encoders_bilabial import BilabialAudioEncoder
-from .blendshapes_bilabial import MAX_STYLE_AMOUNT, MM_PER_LIP_UNIT, STYLE_PRESETS
-from .conditions_bilabial import (
+from .blendshapes_bilabial import (
+    MAX_STYLE_AMOUNT,
+    MM_PER_LIP_UNIT,
+    STYLE_PRESETS,
+    check_fps,
+    frames_around,
+    num_frames,
+)
+from .configuration_bilabial import BilabialConfig
+from .emotion_bilabial import (
     Mixture,
     Schedule,
     check_intensity,
@@ -28,40 +35,60 @@ from .conditions_bilabial import (
     mixture_weights,
     schedule_weights,
 )
-from .configuration_bilabial import BilabialConfig
-from .decoder_block_bilabial import BilabialBlock
 from .errors_bilabial import UserError, as_number, quote
-from .frames_bilabial import check_fps, frames_around, num_frames
+from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder
+from .level_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
 from .lips_bilabial import (
     close_lips,
-    closure_degree,
-    closure_degree_of_distance,
-    closure_ratio,
     lip_distance,
     match_lip_closure,
+    objective,
+    set_lip_distance,
 )
-from .losses_bilabial import first_loss, keep_open_loss, second_loss, target_loss, velocity_loss
-from .loudness_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
-from .speech_encoder_bilabial import BilabialSpeechEncoder
-from .styles_bilabial import preset_manner, reference_manner, restyle
 
 if (
     TYPE_CHECKING
 ):  # transformers copies files imported in this form; pipeline() needs this one beside the model
-    from .pipeline_bilabial import BilabialPipeline  # noqa: F401
+    from .feature_extraction_bilabial import BilabialPipeline  # noqa: F401
 
-PIPELINES = {"audio-to-blendshapes": {"impl": "pipeline_bilabial.BilabialPipeline", "pt": ["AutoModel"]}}
+PIPELINES = {
+    "audio-to-blendshapes": {"impl": "feature_extraction_bilabial.BilabialPipeline", "pt": ["AutoModel"]}
+}
 MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
+
+GROUPS = {  # groups of coefficients in presets, by prefixes of their names
+    "opening": ("jawOpen", "mouthClose"),
+    "lips": (
+        "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
+        "mouthPress",
+    ),
+    "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
+    "brows": ("brow",),
+}  # fmt: skip
+PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # channels that a reference sets
+MAX_GAIN = 4.0  # limit for a reference, against noise of channels that hardly move
+MIN_MOTION = 0.004  # standard deviation below which a coefficient does not move
 
 
 @dataclass
 class BilabialOutput(ModelOutput):
-    """Output of a forward pass; T internal frames, C coefficients.
+    """
+    Output of [`BilabialModel`]; T internal frames, C coefficients.
 
-    loss: scalar, loss_terms: its unweighted terms by name; both None without labels. coefficients: (B, T, C)
-    in 0..1. lip_distance: (B, T) in lip units, of the coefficients. closure: (B, T) in 0..1, closure degree
-    of the labels. speech_states: (B, T, E), output of the speech encoder, before emotion and style.
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is given):
+            Weighted sum of `loss_terms`.
+        loss_terms (`dict[str, torch.FloatTensor]`, *optional*, returned when `labels` is given):
+            The terms of the objective by name, without their weights.
+        coefficients (`torch.FloatTensor` of shape `(batch_size, T, C)`):
+            Blendshape coefficients in 0..1, columns `config.blendshapes`.
+        lip_distance (`torch.FloatTensor` of shape `(batch_size, T)`):
+            Distance of the lips in lip units, of the coefficients.
+        closure (`torch.FloatTensor` of shape `(batch_size, T)`, *optional*, returned when `labels` is given):
+            Closure degree of the labels in 0..1.
+        speech_states (`torch.FloatTensor` of shape `(batch_size, T, E)`):
+            States of the speech encoder, before emotion and style.
     """
 
     loss: torch.FloatTensor | None = None
@@ -77,6 +104,8 @@ class BilabialPreTrainedModel(PreTrainedModel):
     base_model_prefix = "bilabial"
     main_input_name = "input_values"
     _supports_sdpa = True
+    _no_split_modules: ClassVar[list[str]] = ["BilabialEncoderLayer", "BilabialBlock"]
+    supports_gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -95,7 +124,14 @@ class BilabialPreTrainedModel(PreTrainedModel):
 
 
 class BilabialModel(BilabialPreTrainedModel):
-    """Speech -> coefficients. See BilabialConfig for every size and weight."""
+    """
+    The model of Bilabial: speech -> coefficients. It inherits from [`PreTrainedModel`].
+
+    Args:
+        config ([`BilabialConfig`]):
+            Every size and weight. Initializing with a config does not load weights; see
+            [`~PreTrainedModel.from_pretrained`].
+    """
 
     _auto_class = "AutoModel"  # save_pretrained() writes the code for AutoModel
 
@@ -135,15 +171,34 @@ class BilabialModel(BilabialPreTrainedModel):
         label_mask: torch.Tensor | None = None,
         channel_mask: torch.Tensor | None = None,
     ) -> BilabialOutput:
-        """Predict the coefficients of T = ceil(S / frame_hop_samples) frames; with labels also the loss.
+        """
+        Predict the coefficients of T = ceil(num_samples / frame_hop_samples) frames; with labels also the
+        loss.
 
-        input_values: (B, S) float, 16 kHz, level-normalized. attention_mask: (B, S), 0 for padding. emotion:
-        (E,), (B, E) or (B, T, E) weights (`encode_emotion`), None = neutral. style: a vector or (B, .) of
-        them, complete (`encode_style`) or their first style_size numbers, or (B,) integer indices into
-        config.styles, None = the first. labels: (B, T, C) in 0..1; the loss is on the decoder's output,
-        before a style's amplitudes are applied. label_mask: (B, T), 0 for ignored frames. channel_mask: (B,
-        C), 0 for ignored channels. Weights may be of half precision; coefficients and losses are float32.
-        Raises ValueError for other shapes.
+        Args:
+            input_values (`torch.FloatTensor` of shape `(batch_size, num_samples)`):
+                Speech at 16 kHz, level-normalized ([`BilabialFeatureExtractor`]).
+            attention_mask (`torch.Tensor` of shape `(batch_size, num_samples)`, *optional*):
+                0 for padding, else 1.
+            emotion (`torch.FloatTensor` of `(E,)`, `(batch_size, E)` or `(batch_size, T, E)`, *optional*):
+                Emotion weights ([`~BilabialModel.encode_emotion`]); `None` is neutral.
+            style (`torch.Tensor`, *optional*):
+                A style vector or `(batch_size, ...)` of them, whole ([`~BilabialModel.encode_style`]) or
+                their first `config.style_size` numbers; or `(batch_size,)` integer indices into
+                `config.styles`. `None` is the first style.
+            labels (`torch.FloatTensor` of shape `(batch_size, T, C)`, *optional*):
+                Captured coefficients in 0..1. The loss is of what the decoder gives, before the statistics of
+                a whole style vector are applied.
+            label_mask (`torch.Tensor` of shape `(batch_size, T)`, *optional*):
+                0 for frames that do not count.
+            channel_mask (`torch.Tensor` of shape `(batch_size, C)`, *optional*):
+                0 for coefficients that do not count.
+
+        Returns:
+            [`BilabialOutput`]: coefficients and losses are float32, also where weights are of half precision.
+
+        Raises:
+            `ValueError`: for other shapes.
         """
         if input_values.dim() != 2:
             raise ValueError(f"input_values must be (batch, samples), got shape {tuple(input_values.shape)}")
@@ -173,8 +228,8 @@ class BilabialModel(BilabialPreTrainedModel):
             frames = frames if label_mask is None else frames * label_mask
             channels = torch.ones_like(labels[:, 0]) if channel_mask is None else channel_mask.float()
             # before clamping, so that coefficients below 0 still have a gradient
-            output.loss, output.loss_terms, output.closure = self.objective(
-                unclamped, labels, frames, channels
+            output.loss, output.loss_terms, output.closure = objective(
+                unclamped, labels, frames, channels, self.config
             )
         return output
 
@@ -202,18 +257,6 @@ class BilabialModel(BilabialPreTrainedModel):
         if self.config.audio_encoder_config is None:
             return self.encoder(input_values, mask)
         return self.audio_encoder(input_values, attention_mask)
-
-    def closure_of_labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Closure degree of the labels in the configured mode: (B, T, C) -> (B, T) in 0..1."""
-        config, names = self.config, self.config.blendshapes
-        if config.closure_mode == "distance":
-            distance = lip_distance(labels, names, config.lip_distance_weights)
-            return closure_degree_of_distance(
-                distance, config.closure_distance_low, config.closure_distance_high
-            )
-        jaw_open, mouth_close = (labels[..., names.index(name)] for name in ("jawOpen", "mouthClose"))
-        ratio = closure_ratio(mouth_close, jaw_open, config.closure_eps)
-        return closure_degree(ratio, config.closure_ratio_low, config.closure_ratio_high)
 
     def encode_emotion(self, emotion: Mixture = "neutral", intensity: float = 1.0) -> torch.Tensor:
         """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5.
@@ -244,7 +287,7 @@ class BilabialModel(BilabialPreTrainedModel):
 
     def encode_style(self, style: str | Mapping[str, float] | torch.Tensor | None = None) -> torch.Tensor:
         """Style vector (style_size + 2 C,): the input of the decoder, then offsets and log amplitudes
-        (styles_bilabial.py).
+        (modeling_bilabial.py).
 
         style: a name, a mixture {name: amount 0..1.5} of differences from the first style, a vector
         (`reference_style`), or None = the first. Raises ValueError for an unknown name, amount or size.
@@ -485,29 +528,6 @@ class BilabialModel(BilabialPreTrainedModel):
         seen = [name not in self.config.unseen_blendshapes for name in self.config.blendshapes]
         return torch.tensor(seen, device=device)
 
-    def objective(
-        self, predicted: torch.Tensor, labels: torch.Tensor, frames: torch.Tensor, channels: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """The loss, its terms by name, and the closure degree of the labels (B, T).
-
-        predicted (unclamped), labels: (B, T, C); frames (B, T), channels (B, C): 0 for ignored ones.
-        """
-        config, names = self.config, list(self.config.blendshapes)
-        cells = frames[..., None] * channels[:, None]  # (B, T, C)
-        closure = self.closure_of_labels(labels)
-        distance = lip_distance(predicted, names, config.lip_distance_weights)
-        label_distance = lip_distance(labels, names, config.lip_distance_weights)
-        lips_seen = channels[:, [names.index(name) for name in config.lip_distance_weights]].amin(dim=1)
-        lip_frames = frames * lips_seen[:, None]
-        rare = 1.0 + (config.sealed_frame_weight - 1.0) * closure
-        terms = {
-            "mse": first_loss(predicted, labels, cells),
-            "closure": second_loss(closure, distance, lip_frames * rare, config.closure_form),
-            "keep_open": keep_open_loss(closure, distance, label_distance, lip_frames),
-            "velocity": velocity_loss(predicted, labels, cells),
-        }
-        return target_loss(terms, {name: getattr(config, f"{name}_weight") for name in terms}), terms, closure
-
 
 def _check_condition(name: str, given: object, sizes: tuple[int, ...], leading: tuple[int, ...]) -> None:
     """Raise ValueError unless it is None or a tensor (size,), or one with the first of the leading shape."""
@@ -543,6 +563,58 @@ def interpolate(
     left, right, weight = frames_around(len(frames), from_hz, numbers, to_hz, first)
     weight = torch.from_numpy(weight).to(frames.dtype)[:, None]
     return frames[left] * (1.0 - weight) + frames[right] * weight
+
+
+def preset_manner(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
+    """The manner (2, C) of one of STYLE_PRESETS."""
+    manner = torch.zeros(2, len(blendshapes))
+    for key, value in STYLE_PRESETS[name].items():
+        if key in GROUPS:
+            columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
+            manner[1, columns] = math.log(value)
+        else:
+            manner[0, list(blendshapes).index(key)] = value
+    return manner
+
+
+def reference_manner(
+    values: torch.Tensor, blendshapes: Sequence[str], means: torch.Tensor, spreads: torch.Tensor
+) -> torch.Tensor:
+    """The manner (2, C) of captured speech, values (T, C): its means and standard deviations relative to
+    ours.
+
+    means, spreads: (C,) of the default style. Channels that a reference cannot set (blinks, gaze) stay, and
+    so does the amplitude of channels that move in neither.
+    """
+    mean, spread = values.mean(dim=0), values.std(dim=0)
+    told = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
+    moving = told & (torch.maximum(spread, spreads) > MIN_MOTION)
+    gain = ((spread + MIN_MOTION) / (spreads + MIN_MOTION)).clamp(1 / MAX_GAIN, MAX_GAIN)
+    return torch.stack([(mean - means) * told, gain.log() * moving])
+
+
+def restyle(
+    coefficients: torch.Tensor,
+    manner: torch.Tensor,
+    means: torch.Tensor,
+    blendshapes: Sequence[str],
+    weights: Mapping[str, float],
+    neutral: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Speech in another manner (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
+
+    neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. The
+    contribution of an emotion keeps its size. Lip distance scales with the jaw's amplitude, so that sealed
+    lips stay sealed. Zeros change nothing, bit by bit.
+    """
+    speech = coefficients if neutral is None else neutral
+    offset, gain = manner[..., :1, :], manner[..., 1:, :].exp()  # (..., 1, C)
+    moved = means + offset + gain * (speech - means) + (coefficients - speech)
+    opening = gain[..., list(blendshapes).index("jawOpen")]
+    distance = lip_distance(coefficients, blendshapes, weights) * opening
+    moved = set_lip_distance(moved.clamp(0.0, 1.0), blendshapes, weights, distance)
+    changed = (manner != 0).any(dim=-1).any(dim=-1)[..., None, None]
+    return torch.where(changed, moved, coefficients)
 
 
 __all__ = ["BilabialModel"]

@@ -19,7 +19,7 @@ import av
 import numpy as np
 
 from bilabial.errors import UserError, as_number, quote
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, level_gain, mix_channels, speech_level_db
+from bilabial.hub.level_bilabial import SAMPLING_RATE, as_floats, level_gain, mix_channels, speech_level_db
 from bilabial.io.media import audio_frames, audio_stream, declared_seconds, media_name, open_media
 from bilabial.io.timeline import Gap, Timeline
 

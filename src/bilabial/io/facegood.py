@@ -19,8 +19,8 @@ from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
     LIP_DISTANCE_WEIGHTS,
     OUTER_EYE_PER_LIP_UNIT,
+    num_frames,
 )
-from bilabial.hub.frames_bilabial import num_frames
 from bilabial.io.capture import Capture
 
 QUARTERS = ("ul", "ur", "dl", "dr")  # upper and lower lip, left and right

@@ -18,8 +18,13 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
-from bilabial.hub.frames_bilabial import check_fps, num_frames
+from bilabial.hub.blendshapes_bilabial import (
+    ARKIT_BLENDSHAPES,
+    MM_PER_LIP_UNIT,
+    OUTER_EYE_PER_LIP_UNIT,
+    check_fps,
+    num_frames,
+)
 from bilabial.io.live_link import read_live_link
 from bilabial.io.mouth_close import convert
 from bilabial.io.names import columns_by_name

@@ -14,7 +14,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, cancels
+from bilabial.hub.level_bilabial import SAMPLING_RATE, cancels
 
 # Elementary streams: their packets carry no time, and FFmpeg guesses their length from the file's size.
 UNTIMED_FORMATS = {"mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "loas", "truehd"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bilabial.errors import UserError
-from bilabial.hub.frames_bilabial import check_fps
+from bilabial.hub.blendshapes_bilabial import check_fps
 from bilabial.io.timecodes import interval_of_times, rising_times, standard_fps
 
 MAX_STEP, MAX_STEP_SECONDS = 2.5, 0.06  # in usual intervals and at least; longer ones are holes

@@ -15,7 +15,8 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, UntrainedEmotionWarning, UserError
-from bilabial.hub.conditions_bilabial import (
+from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.emotion_bilabial import (
     Mixture,
     Schedule,
     check_intensity,
@@ -23,9 +24,8 @@ from bilabial.hub.conditions_bilabial import (
     mixture_weights,
     schedule_weights,
 )
-from bilabial.hub.frames_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.level_bilabial import SAMPLING_RATE, as_floats, normalize_level, quiet_share
 from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, as_floats, normalize_level, quiet_share
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.runtime.settings import graph_file, load_settings
 from bilabial.steps import ModelSteps

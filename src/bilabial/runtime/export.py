@@ -14,9 +14,9 @@ import onnx
 from bilabial import streaming
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, weights_sha256
 from bilabial.errors import UserError
-from bilabial.hub import conditions_bilabial as emotions
+from bilabial.hub import emotion_bilabial as emotions
+from bilabial.hub import level_bilabial as level
 from bilabial.hub import lips_bilabial as lips
-from bilabial.hub import loudness_bilabial as level
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import delay_frames, state_shapes
 from bilabial.io.files import make_folder, replacing

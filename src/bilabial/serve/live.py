@@ -14,7 +14,7 @@ import numpy as np
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.serve.app import build_watch_app
 from bilabial.serve.faces import ARKIT, Faces, RigFrames

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from bilabial.errors import UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 
 SAMPLE_BYTES = {"s16le": 2, "f32le": 4, "mulaw": 1}
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bilabial.hub.frames_bilabial import num_frames
+from bilabial.hub.blendshapes_bilabial import num_frames
 from bilabial.serve.inbox import Sound
 from bilabial.serve.protocol import Frames, Kind
 from bilabial.serve.sound import PcmReader

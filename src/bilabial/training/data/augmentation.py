@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bilabial.hub.loudness_bilabial import (
+from bilabial.hub.level_bilabial import (
     LEVEL_FRAME_SAMPLES,
     LOUD_RANGE_DB,
     SAMPLING_RATE,
@@ -344,7 +344,7 @@ def babble(together: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
 def speech_level_db(sounds: torch.Tensor) -> torch.Tensor:
     """Level of the loud 20 ms frames of (B, S), in dB below full scale: (B,), -inf for digital silence.
 
-    As `loudness_bilabial.speech_level_db` of each, except for the samples after the last whole frame.
+    As `level_bilabial.speech_level_db` of each, except for the samples after the last whole frame.
     """
     count = max(1, sounds.shape[1] // LEVEL_FRAME_SAMPLES)
     power = (sounds[:, : count * LEVEL_FRAME_SAMPLES] ** 2).unflatten(1, (count, -1)).mean(dim=2)

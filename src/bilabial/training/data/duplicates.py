@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.capture import Capture
 
 NUM_STRETCHES = 64

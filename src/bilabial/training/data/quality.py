@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_GAP
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, speech_level_db
+from bilabial.hub.level_bilabial import SAMPLING_RATE, speech_level_db
 from bilabial.io.capture import Capture, View
 from bilabial.io.levels import LOWEST_DB, clipped_share
 from bilabial.io.timeline import Gap

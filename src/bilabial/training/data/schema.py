@@ -19,7 +19,7 @@ import pyarrow.parquet
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.io.audio import decode_wav, encode_wav
 from bilabial.io.capture import Capture
 from bilabial.io.head_landmarks import LIPS

@@ -11,9 +11,9 @@ from datasets import Dataset
 from bilabial.articulation import TONGUE, TONGUE_MASK, articulate
 from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
-from bilabial.hub.conditions_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.emotion_bilabial import MAX_INTENSITY, mixture_weights
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.phones import Phone, articulation
 from bilabial.training.data.augmentation import Augmentation, Changes, draw_changes, draw_music, resting_face
 from bilabial.training.data.emotions import PRIOR_BLENDSHAPES, express

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, OUTER_EYE_PER_LIP_UNIT
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation.clip_figures import Clip, clip_metrics, read_clip, summarize

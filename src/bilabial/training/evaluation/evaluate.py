@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import close_lips
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation import metrics, shape_metrics

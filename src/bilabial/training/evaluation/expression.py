@@ -19,7 +19,7 @@ from bilabial.checkpoint import weights_sha256
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, MM_PER_LIP_UNIT
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.motion import Sound, enliven
 from bilabial.training.data.emotions import CORNERS, CORPUS_EMOTIONS, PROTOTYPES

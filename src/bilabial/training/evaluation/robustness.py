@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
 from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level, speech_level_db
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import resample
 from bilabial.io.synchrony import correlation

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT
-from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.loudness_bilabial import (
+from bilabial.hub.level_bilabial import (
     LEVEL_FRAME_SAMPLES,
     SAMPLING_RATE,
     normalize_level,
     speech_level_db,
 )
+from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.augmentation import coloured_noise, draw_music, fan, white_noise
 

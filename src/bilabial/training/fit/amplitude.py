@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.head_landmarks import LIPS, head_landmarks, mouth_measures
 from bilabial.training.data.schema import load_rows, read_row

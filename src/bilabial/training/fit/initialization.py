@@ -11,7 +11,7 @@ from bilabial.articulation import TONGUE_MASK, shows_tongue
 from bilabial.checkpoint import load_checkpoint
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import phone_names, read_row, waveform_of
 from bilabial.training.data.windows import PRIOR_MASK

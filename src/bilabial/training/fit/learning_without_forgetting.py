@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 
-from bilabial.hub.conditions_bilabial import MAX_INTENSITY
+from bilabial.hub.emotion_bilabial import MAX_INTENSITY
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 NEUTRAL_SHARE = 0.5  # of the rehearsed windows; the others feel one of the emotions that the model knew

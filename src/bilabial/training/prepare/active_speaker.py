@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE, normalize_level
+from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import Recording, read_recording
 from bilabial.io.capture import lips_of_track

@@ -17,8 +17,8 @@ import plotly.graph_objects as go
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.synchrony import MAX_LAG_SECONDS, lag_peak
 from bilabial.training.data.schema import load_rows, update_rows, waveform_of

@@ -17,8 +17,8 @@ import pyarrow
 import pyarrow.parquet
 
 from bilabial.checkpoint import load_checkpoint
-from bilabial.hub.frames_bilabial import check_fps
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.blendshapes_bilabial import check_fps
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import LEAST_MISSING_SECONDS, Recording, read_recording
 from bilabial.io.capture import Capture, capture_track, watch_faces

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from bilabial.hub.loudness_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE, speech_level_db
+from bilabial.hub.level_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE, speech_level_db
 from bilabial.io.phones import is_phone
 from bilabial.training.data.schema import load_rows, update_rows, waveform_of
 

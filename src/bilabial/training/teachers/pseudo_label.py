@@ -31,10 +31,9 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import close_lips, lip_distance, seal
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
-from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.hub.styles_bilabial import restyle
+from bilabial.hub.modeling_bilabial import BilabialModel, restyle
 from bilabial.io.audio import load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
 from bilabial.io.phones import ARTICULATION, articulation, seals_lips

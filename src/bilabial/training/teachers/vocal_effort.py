@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bilabial.hub.loudness_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE
+from bilabial.hub.level_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE
 
 PITCH_HZ = (70.0, 500.0)
 NEARLY = 0.85  # of the highest peak

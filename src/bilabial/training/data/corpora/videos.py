@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
-from bilabial.hub.conditions_bilabial import MAX_INTENSITY, check_intensity
+from bilabial.hub.emotion_bilabial import MAX_INTENSITY, check_intensity
 from bilabial.io.media import media_seconds
 from bilabial.io.tables import read_table
 from bilabial.training.data.corpora.take import (
