@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import load_audio
 from bilabial.training.data.augmentation import Augmentation, augment
