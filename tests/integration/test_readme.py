@@ -44,7 +44,9 @@ def test_the_python_of_the_readme_runs(tmp_path):
 
 
 def test_the_commands_of_the_readme_run(tmp_path):
-    (tmp_path / "speech.wav").write_bytes(EXAMPLE.read_bytes())
+    (tmp_path / "dialogue").mkdir()
+    for name in ("speech.wav", "dialogue/line.wav"):
+        (tmp_path / name).write_bytes(EXAMPLE.read_bytes())
     blocks = snippets("README.md", "bash", "bilabial animate")
     lines = [line for block in blocks for line in block.splitlines()]
     assert lines
