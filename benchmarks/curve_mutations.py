@@ -53,7 +53,7 @@ def rows_of(rng: np.random.Generator) -> Rows:
     return Rows(list(ARKIT_BLENDSHAPES), times, truth(times))
 
 
-# ---- changes after which a file says the same
+# ---- changes that keep the meaning of a file
 
 
 def plain(rows: Rows, rng: np.random.Generator) -> None:
@@ -257,7 +257,7 @@ def read_curves(kind: str, content: bytes, rows: Rows, must_be_read: bool) -> tu
         except UserError as error:
             text = str(error)
             outcome = "failed" if must_be_read or len(text) > 500 or not text.strip() else "refused"
-        except Exception as error:  # any other is what is looked for, and told
+        except Exception as error:  # any other error is a finding
             outcome, text = "failed", f"{type(error).__name__}: {error}"
     return outcome, text, time.process_time() - start
 

@@ -48,7 +48,7 @@ class LanguageArguments:
     model: str | None = field(
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
     )
-    card: Path | None = field(default=None, metadata={"help": "Model card whose table is written anew."})
+    card: Path | None = field(default=None, metadata={"help": "Model card whose table is updated."})
     num_proc: int = field(default=2, metadata={"help": "Processes that speak."})
 
 

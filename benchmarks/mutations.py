@@ -149,7 +149,7 @@ def read(content: bytes, animator: Callable) -> Outcome:
     except ValueError as error:
         text = str(error)
         kind = "refused" if type(error).__name__ == "UserError" else "failed"
-    except Exception as error:  # any other is what is looked for, and told
+    except Exception as error:  # any other error is a finding
         kind, text = "failed", f"{type(error).__name__}: {error}"
     seconds = time.process_time() - start
     return Outcome(kind if seconds < LIMIT_SECONDS else "hung", text, seconds)

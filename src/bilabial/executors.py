@@ -49,7 +49,7 @@ def run(
 
     executor: "processes", `num_proc` of them on this machine with their stderr in the file `log`, or "ray":
     on the cluster that $RAY_ADDRESS names, else on one of this machine alone. Function and jobs are pickled.
-    jobs_per_worker: after which a process is made anew.
+    jobs_per_worker: jobs after which a process is replaced.
     """
     failed = []
     for job, failure in _run_once(function, jobs, executor, num_proc, log, jobs_per_worker):

@@ -1,10 +1,10 @@
-"""Rig profiles: how a face differs from ARKit, in one JSON file, and clips in that face's own names.
+"""Rig profiles: a JSON file that describes how a face differs from ARKit, and its application to clips.
 
-A profile says which shapes a face has, what each is made from, and what mouthClose means there. `channels`
-are mixtures of ARKit coefficients (MetaHuman, Audio2Face, Character Creator); `poses` are whole mouth shapes
-(visemes, vowels) whose weights are solved from the shape of the lips. Where `lip_mm` says how far each shape
-parts the lips of a mesh (`bilabial rig fit` measures it), they are as far apart there as in the clip, and
-sealed lips stay sealed. docs/rigs.md describes the file.
+A profile lists the shapes of a face, how each is computed, and the convention of mouthClose. `channels` are
+mixtures of ARKit coefficients (MetaHuman, Audio2Face, Character Creator); `poses` are whole mouth shapes
+(visemes, vowels) whose weights are solved from the shape of the lips. With `lip_mm`, the lip opening of each
+shape on a mesh (measured by `bilabial rig fit`), lip distance on the mesh equals the clip's, and sealed lips
+stay sealed. docs/rigs.md describes the file.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ FIELDS = (
     "title", "mouth_close", "channels", "poses", "rest", "closed", "missing", "pairs", "mirrored", "eyes",
     "lip_mm",
 )  # fmt: skip
-TOLERANCE_MM = 1.0  # by which lips may miss the distance of the clip before it is told
+TOLERANCE_MM = 1.0  # tolerance of the lip distance before a warning
 SIDES = (("Left", "Right"), ("_L", "_R"))
 
 
 class RigWarning(UserWarning):
-    """A rig that cannot show a clip as it is: lips stay nearer together, or do not close."""
+    """A rig cannot show a clip exactly: lips open too little, or do not close."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Channel:
 
 @dataclass(frozen=True, eq=False)
 class RigProfile:
-    """A face's shapes and what they are made from.
+    """The shapes of a face and how they are computed.
 
     mouth_close: of MOUTH_CLOSE. channels: in the order of the rig. poses: mouth shapes by name, each as ARKit
     coefficients. rest: the pose that shows no other, closed: the one of p, b and m; both None where there is
     none. missing: what stands in for an ARKit shape that the rig lacks. pairs: names of left and right
     shapes; mirrored: whether the rig's left is the viewer's. eyes: None where shapes move them. lip_mm: how
-    far a channel at 1 parts the inner lips of the mesh, in mm on an adult face; empty where nobody measured.
+    far a channel at 1 parts the inner lips of the mesh, in mm on an adult face; empty if not measured.
     """
 
     name: str
@@ -106,7 +106,7 @@ class RigProfile:
     def load(cls, source: str | Path) -> RigProfile:
         """A profile by the name of a shipped one (`shipped_rigs`), or from a JSON file.
 
-        Raises FileNotFoundError, or UserError naming what the file has that no profile has.
+        Raises FileNotFoundError, or UserError naming unknown entries.
         """
         if isinstance(source, str) and source in shipped_rigs():
             return cls.from_dict(source, json.loads((RIGS / f"{source}.json").read_text(encoding="utf-8")))
@@ -165,7 +165,7 @@ class RigProfile:
         _known("rest and closed", [name for name in (self.rest, self.closed) if name is not None], self.poses)
 
     def to_dict(self) -> dict:
-        """What `from_dict` reads."""
+        """As a dict for `from_dict`."""
         channels = {channel.name: _channel_entry(channel) for channel in self.channels}
         entries = {
             "title": self.title,
@@ -185,7 +185,7 @@ class RigProfile:
         return {name: entry for name, entry in entries.items() if entry not in (None, False, {}, [])}
 
     def save(self, path: str | Path) -> Path:
-        """Write the profile as JSON; whole or not at all. Returns the path."""
+        """Write the profile as JSON, atomically. Returns the path."""
         path = Path(path)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -196,7 +196,7 @@ class RigProfile:
         """The clip on this rig: columns `names`, same frames.
 
         clip: ARKit names as the Animator gives them; names that it lacks count as 0. The lips keep their
-        distance where `lip_mm` is known; a `RigWarning` says where the rig's shapes do not reach so far. The
+        distance where `lip_mm` is known; a `RigWarning` reports where the rig's shapes cannot reach it. The
         result's lip_weights are the rig's.
         """
         wanted = clip.lip_distance_mm() if set(clip.lip_weights) <= set(clip.names) else None
@@ -228,7 +228,7 @@ class RigProfile:
         return None if self.eyes is None else eye_rotations(clip, self.eyes)
 
     def _lip_mm(self) -> dict[str, float]:
-        """Measured, or for poses as their coefficients part the lips; {} where nobody knows."""
+        """Measured, or for poses as their coefficients part the lips; {} if unknown."""
         if self.lip_mm or not self.poses:
             return dict(self.lip_mm)
         weights = LIP_DISTANCE_WEIGHTS["measured"]
@@ -284,7 +284,7 @@ class RigProfile:
         return low, high
 
     def _tell(self, error_mm: np.ndarray, wanted: np.ndarray) -> None:
-        """Warn of frames whose lips are elsewhere than in the clip."""
+        """Warn of frames with another lip distance than the clip's."""
         parted = int(((wanted < SEALED_MM) & (error_mm > TOLERANCE_MM)).sum())
         short = int((error_mm < -TOLERANCE_MM).sum())
         if parted:

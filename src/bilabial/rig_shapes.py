@@ -1,4 +1,4 @@
-"""Values of a rig's shapes: solved from the shape of the lips, and moved until the lips are as far apart."""
+"""Values of a rig's shapes: solved from the shape of the lips, and adjusted to the lip distance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEWER_MM2 = 20.0  # what a weight of 1 costs in squared distance: two shapes tha
 TONGUE_MM = 20.0  # that a tongueOut of 1 counts like
 GAP_WEIGHT = 4.0  # of the distance of the lips against one of their 80 coordinates
 MM_PER_OUTER_EYE = 89.0
-BRIEF_SECONDS = 0.25  # lips that are closed for less say p, b or m; for longer, nobody speaks
+BRIEF_SECONDS = 0.25  # closures shorter than this are p, b or m; longer ones are pauses
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def scale_openers(
 def solve_poses(poses: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Weights (T, K) of poses (K, 52) that shape the lips of the embedded head as coefficients (T, 52) do.
 
-    What a face does all along, as a smile, is no mouth shape of speech and is left to it: REST_PERCENTILE of
-    each coefficient is taken away, but of those that open the lips.
+    Constant expression, such as a smile, is not a mouth shape of speech: REST_PERCENTILE of each coefficient
+    is subtracted, except of those that open the lips.
     """
     resting = np.percentile(face, REST_PERCENTILE, axis=0)
     resting[[ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose")]] = 0.0

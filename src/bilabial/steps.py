@@ -1,4 +1,4 @@
-"""Step after step of a model, whatever runs it: torch (bilabial.incremental) or ONNX Runtime (step.onnx)."""
+"""Stepwise inference with any backend: torch (bilabial.incremental) or ONNX Runtime (step.onnx)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class ModelSteps:
 
     def __deepcopy__(self, memo: dict) -> ModelSteps:
         copy = ModelSteps(self._run, self._shapes, self.delay_frames, self._style)
-        copy._states = dict(self._states)  # arrays are replaced, never changed
+        copy._states = dict(self._states)  # arrays are replaced, not modified
         return copy
 
     def reset(self) -> None:
-        """Begin again, before the first frame."""
+        """Reset to before the first frame."""
         self._states = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
     def __call__(

@@ -1,8 +1,8 @@
-"""A face that follows known phones: FaceClip -> FaceClip.
+"""Apply known phone times to a face: FaceClip -> FaceClip.
 
-Lips close at p, b and m when they are said, and nowhere else where phones are known; shapes that belong to a
-phone (the lower lip at f and v, the tongue at th) come with it. Everything between is the sound's. A timing
-that does not fit the sound is not followed, and a warning says so.
+Lips close at the times of p, b and m, and nowhere else where phones are known; shapes of phones (the lower
+lip at f and v, the tongue at th) are added at their times. Everything else comes from the sound. A timing
+that does not fit the sound is ignored with a warning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VOWELS_MM = {"open": 4.0, "mid": 3.0, "close": 2.5}
 SNAP_SECONDS = 0.12  # how far a closure of a timing that is not exact may move to where the lips are nearest
 SNAPPED_SECONDS = 0.07  # how long it then lasts, as p, b and m do in the median
 END_SLACK_SECONDS = 0.15  # by which a timing may outlast the sound
-SHORT_SECONDS = 0.5  # of speech after a timing's end, of which users are told
+SHORT_SECONDS = 0.5  # of speech after a timing's end that causes a warning
 # A timing fits where it explains how the lips open, and better than a shifted one. Measured on EmoDB (German,
 # hand labels) against the same timings shifted and those of other sentences; docs/timing.md has the table.
 MAX_LATE_SECONDS, LATE_SECONDS = 0.6, 0.1
@@ -68,7 +68,7 @@ def follow_timing(clip: FaceClip, timing: Timing, duration_seconds: float, speak
 
 
 def find_misfit(clip: FaceClip, timing: Timing) -> UserError | None:
-    """What is wrong with a timing of a clip's sound: shifted, or of other words; None where it fits."""
+    """The problem of a timing: shifted, or of other words; None if it fits."""
     if len(timing.spoken) < MIN_PHONES:
         return None
     late, here, best = fit_of(clip, timing)

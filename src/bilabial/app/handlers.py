@@ -1,4 +1,4 @@
-"""What the page's buttons and the end point of programs do: plain values in and out."""
+"""Handlers of the page's buttons and of the API: plain values in and out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def page_error(error: Exception, request: gr.Request | None) -> gr.Error:
 
 
 def run(work: Generator[Step, None, Result], progress: gr.Progress, request: gr.Request | None) -> Result:
-    """Run the steps, shown as Gradio's progress. Raises gr.Error in a sentence."""
+    """Run the steps, shown as Gradio's progress. Raises gr.Error."""
     try:
         while True:
             step = next(work)
@@ -67,7 +67,7 @@ def run(work: Generator[Step, None, Result], progress: gr.Progress, request: gr.
 def generation_steps(
     asked: AnimationRequest, schedule: object, video: str | None
 ) -> Generator[Step, None, tuple[Speech, Comparison | None]]:
-    """What the page's button starts: the emotion is the panel's schedule, and a video is compared.
+    """Handler of Generate: the emotion is the panel's schedule, and a video is compared.
 
     video: of the same speech; without audio, its sound is the speech, and without both the example's.
     """
@@ -100,7 +100,7 @@ def generate(
         "notes": [in_language(note, request) for note in speech.notes],
         "example": not (asked.audio or video),
     }  # fmt: skip
-    yield data | {"made": time.time()}, key, done  # the same result anew is shown, and played, again
+    yield data | {"made": time.time()}, key, done  # the same result is shown and played again
 
 
 @cache

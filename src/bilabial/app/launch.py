@@ -30,13 +30,13 @@ from bilabial.errors import UserError
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
-MAX_KEPT_MEGABYTES = 4000  # of all files; further uploads are told to come back
-MAX_SESSIONS = 200  # whose last page values Gradio keeps; nothing that a visitor misses is in them
+MAX_KEPT_MEGABYTES = 4000  # of all files; further uploads are refused
+MAX_SESSIONS = 200  # sessions whose state Gradio keeps; it holds nothing important
 MAX_WAITING_OF_CLIENT = 20  # requests of one address in the queue
 
 
 def clean(demo: gr.Blocks) -> None:
-    """Forget, and remove from the disk, what is older than it may be."""
+    """Remove expired results from memory and disk."""
     drop_old()
     remove_old(FOLDER, KEPT_SECONDS, set().union(*(block.keep_in_cache for block in demo.blocks.values())))
 
@@ -49,7 +49,7 @@ def keep_clean(demo: gr.Blocks) -> None:
 
 
 def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
-    """Why a request is not taken, before it is read."""
+    """Reason to refuse a request before it is read."""
     path, queues = request.url.path, demo._queue.event_queue_per_concurrency_id.values()
     if path.endswith("/upload") and bytes_below(FOLDER) > MAX_KEPT_MEGABYTES * 2**20:
         return UserError("uploads_full")
@@ -68,7 +68,7 @@ def example(request: Request) -> Response:
 def launch() -> None:
     """Serve the page until the process is stopped."""
     threading.Thread(target=example_data, daemon=True).start()  # ready by the time someone opens the page
-    demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # nobody passes by the queue
+    demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # no request bypasses the queue
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
     demo.launch(

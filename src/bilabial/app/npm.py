@@ -1,4 +1,4 @@
-"""npm packages whose files the page fetches when it needs them; none of them is part of this package.
+"""npm packages whose files the page fetches on demand; none is part of this package.
 
 Each is served from the virtual environment when installed there (by `make demo`, with npm), and loaded from
 jsDelivr otherwise; the page verifies every file by the checksums below. Versions are those of package.json.
@@ -18,7 +18,7 @@ VERSIONS: dict[str, str] = json.loads((Path(__file__).parent / "package.json").r
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """What the page needs of an npm package.
+    """An npm package and the files that the page needs.
 
     modules: path of each file with its sum: openssl dgst -sha384 -binary FILE | base64
     """
@@ -57,7 +57,7 @@ class NpmPackage:
         return {"base": f"{file_address}{folder}" if folder else self.cdn, "modules": self.modules}
 
 
-# Reads avatars that Draco compressed; fetched when somebody chooses one
+# Decoder of Draco-compressed avatars; fetched on demand
 DECODERS = NpmPackage("three", {
     "examples/jsm/libs/draco/gltf/draco_wasm_wrapper.js":
         "sha384-mpx8Y6zmHZEVxr3r2cZhLFOKjJscyKOeHFqkK/LrOh8wC3HGDgGcy6fB37yQntEz",

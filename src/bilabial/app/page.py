@@ -32,8 +32,8 @@ PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SCRIPT = f'<script src="{FILE_ADDRESS}{BUNDLE}"></script>'
 API_FIELDS = [field.name for field in fields(AnimationRequest)]  # in the order of animate's parameters
 PACKAGE = Path(bilabial.__file__).parent
-CLEANING_SECONDS = 60  # between two looks for files that are too old
-MAX_WAITING = 40  # requests in the queue; further ones are told to come back
+CLEANING_SECONDS = 60  # interval of removing expired files
+MAX_WAITING = 40  # requests in the queue; further ones are refused
 RUNNING = 2  # animations at the same time: one for each core of a free Space
 TITLE = """# Bilabial
 
@@ -119,7 +119,7 @@ def speech_panel(max_file_bytes: int) -> gr.Audio:
 
 
 def style_panel(max_file_bytes: int) -> dict[str, gr.components.Component]:
-    """A style by name, or a person's, by field. max_file_bytes: of the file that shows the person."""
+    """A style by name, or of a reference, by field. max_file_bytes: of the reference file."""
     label = T("Style of a person: some seconds of a speaking face (video, Live Link Face CSV or NPZ)")
     kinds = ["video", *MEDIA_SUFFIXES, ".csv", ".npz"]
     return {
@@ -202,7 +202,7 @@ def build_demo() -> gr.Blocks:
             gr.Markdown(T("limits"), elem_id="limits")
         key = gr.Textbox(visible="hidden")  # of a result
         file = gr.File(visible=False)
-        with gr.Row(visible=False):  # what programs say and get instead
+        with gr.Row(visible=False):  # inputs and outputs of the API
             emotion = gr.Textbox("neutral", label="Emotion")
             formats = gr.CheckboxGroup(list(FORMATS), value=["csv", "npz"], label="Formats")
             summary, files = gr.JSON(label="Summary"), gr.File(file_count="multiple", label="Files")

@@ -1,4 +1,4 @@
-"""What the page's player is made of: the sound and every frame, for the 3D head and the plots of static/."""
+"""Data of the page's player: sound and all frames, for the 3D head and the plots of static/."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _peaks(waveform: np.ndarray) -> bytes:
 def write_page(clip: FaceClip, waveform: np.ndarray, path: str | Path) -> Path:
     """Write one HTML file that plays the clip: the head, the sound (S,) at 16 kHz and all frames are in it.
 
-    Only what an MP4 or a compressed avatar needs comes from jsDelivr, checked, when someone asks for one.
-    Returns the path.
+    Only the MP4 writer and the avatar decoder are loaded from jsDelivr, verified, on demand. Returns the
+    path.
     """
     props = player_props(None) | {
         "value": player_data(clip, waveform),

@@ -15,10 +15,10 @@ app = typer.Typer(help="Write the model for other runtimes.", no_args_is_help=Tr
 
 @app.command("onnx")
 def onnx(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Output folder.")],
     model: parameters.Model = None,
     precision: Annotated[
-        str, typer.Option(metavar="NAMES", help="Bits of the stored weights, with commas.")
+        str, typer.Option(metavar="NAMES", help="Precisions of the stored weights, separated by commas.")
     ] = "fp32,fp16,int8",
 ) -> None:
     """Write offline.onnx and step.onnx, smaller ones with weights of 16 and 8 bits, and bilabial.json."""

@@ -1,4 +1,4 @@
-"""`bilabial info`: versions, formats, and what the model can do."""
+"""`bilabial info`: versions, formats, styles and emotions."""
 
 from __future__ import annotations
 

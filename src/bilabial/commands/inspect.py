@@ -1,4 +1,4 @@
-"""`bilabial inspect`: what a file of curves holds, and what is wrong with it."""
+"""`bilabial inspect`: content and defects of a file of curves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from bilabial.commands.parameters import print_json
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="A file of curves: CSV, JSON, NPZ or GLB.")]
-Sound = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="The sound it belongs to: lips are measured against it.")
-]
+Sound = Annotated[Path | None, typer.Option(metavar="FILE", help="Its sound, to check the lips against.")]
 Plot = Annotated[
     Path | None, typer.Option(metavar="HTML", help="Write a page with the lip distance and all curves.")
 ]
 
 
 def inspect(source: Source, sound: Sound = None, plot: Plot = None, as_json: parameters.Json = False) -> None:
-    """Show what a file of curves holds: rate, names, closures, trembling, what is clipped or still."""
+    """Show the content of a file of curves: rate, names, closures, trembling, clipped and still channels."""
     from bilabial.delivery.findings import findings_of, score_of
     from bilabial.delivery.measures import measure_face, measure_line, measure_sound
     from bilabial.io.formats import read_clip

@@ -1,4 +1,4 @@
-"""`bilabial live`: a microphone, a file or a server moves a face in an engine or an avatar program."""
+"""`bilabial live`: animates a face in an engine or avatar program from a microphone, a file or a server."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bilabial.options import AnimateOptions
 
 
 def live(
-    mic: Annotated[bool, typer.Option("--mic", help="Take the microphone.")] = False,
+    mic: Annotated[bool, typer.Option("--mic", help="Use the microphone.")] = False,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which microphone: a number, or a part of its name.")
+        str | None, typer.Option(metavar="NAME", help="Microphone: a number, or a part of its name.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Take a sound or video file.")] = None,
-    play: Annotated[bool, typer.Option("--play", help="Play the sound of that file, too.")] = False,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Use a sound or video file.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Also play the sound of that file.")] = False,
     server: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Take the face that a `bilabial serve` shows.")
+        str | None, typer.Option(metavar="ADDRESS", help="Use the face of a running `bilabial serve`.")
     ] = None,
     live_link: LiveLink = None,
     vmc: Vmc = None,
     ifacialmocap: IFacialMocap = None,
     web: Annotated[
         str | None,
-        typer.Option(metavar="[HOST:]PORT", help="Web pages: JSON over ws://HOST:PORT/v1/faces."),
+        typer.Option(metavar="[HOST:]PORT", help="Serve web pages: JSON over ws://HOST:PORT/v1/faces."),
     ] = None,
     move_head: MoveHead = True,
     token: Token = None,
@@ -41,7 +41,7 @@ def live(
     seed: parameters.Seed = None,
     model: parameters.Model = None,
 ) -> None:
-    """Move a face live: from a microphone, a file or a server, to Unreal, VRM avatars and web pages."""
+    """Animate a face live from a microphone, a file or a server: Unreal, VRM avatars, web pages."""
     if mic + (file is not None) + (server is not None) != 1:
         raise UserError("live_source")
     if not (live_link or vmc or ifacialmocap or web):

@@ -68,11 +68,11 @@ Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="A folder or Hub id; left out: the embedded model.")
 ]
 Head = Annotated[
-    Path | None, typer.Option(metavar="GLB", help="The avatar that the format glb animates; left out: ours.")
+    Path | None, typer.Option(metavar="GLB", help="Avatar of the format glb; left out: the included head.")
 ]
 Rig = Annotated[
     str | None,
-    typer.Option(metavar="RIG", help="Whose names and shapes: one of `bilabial rig list`, or its JSON file."),
+    typer.Option(metavar="RIG", help="Rig profile: a name of `bilabial rig list`, or a JSON file."),
 ]
 Timing = Annotated[
     Path | None,
@@ -112,7 +112,7 @@ def targets_of(sources: list[str], output: str, formats: str | None) -> list[dic
 
 
 def write_options(head: Path | None, rig: str | None, start: str | None, node: str) -> WriteOptions:
-    """What the formats want beside the clip. Raises UserError for a rig that is none."""
+    """Options of the formats. Raises UserError for an invalid rig."""
     return WriteOptions(head, RigProfile.load(rig) if rig else None, start, node)
 
 

@@ -1,4 +1,4 @@
-"""`bilabial rig`: shipped profiles, and a profile of one's own avatar."""
+"""`bilabial rig`: included profiles, and profiles of avatars."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bilabial.commands import parameters
 from bilabial.commands.parameters import print_json
 from bilabial.errors import UserError
 
-app = typer.Typer(name="rig", help="How your face differs from ARKit.", no_args_is_help=True)
+app = typer.Typer(name="rig", help="Rig profiles: how a face differs from ARKit.", no_args_is_help=True)
 Avatar = Annotated[Path, typer.Argument(metavar="AVATAR", help="A GLB or VRM with morph targets.")]
 Profile = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="JSON", help="The profile to write; left out: AVATAR.json."),
+    typer.Option("--output", "-o", metavar="JSON", help="Output file; left out: AVATAR.json."),
 ]
 
 

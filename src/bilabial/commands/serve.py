@@ -16,48 +16,58 @@ PORT = 8765
 
 LiveLink = Annotated[
     list[str] | None,
-    typer.Option("--live-link", metavar="HOST[:PORT]", help="Unreal, as Live Link Face does (port 11111)."),
+    typer.Option("--live-link", metavar="HOST[:PORT]", help="Send to Unreal as Live Link Face (port 11111)."),
 ]
 Vmc = Annotated[
     list[str] | None,
-    typer.Option("--vmc", metavar="HOST[:PORT]", help="VRM avatars by OSC (39539; VSeeFace 39540)."),
+    typer.Option(
+        "--vmc", metavar="HOST[:PORT]", help=("Send to VRM avatars by VMC over OSC (39539; VSeeFace 39540).")
+    ),
 ]
 IFacialMocap = Annotated[
     list[str] | None,
-    typer.Option("--ifacialmocap", metavar="HOST[:PORT]", help="As the app iFacialMocap does (port 49983)."),
+    typer.Option("--ifacialmocap", metavar="HOST[:PORT]", help="Send as the app iFacialMocap (port 49983)."),
 ]
 MoveHead = Annotated[
-    bool, typer.Option("--move-head/--still-head", help="Move the head gently, where an output has one.")
+    bool, typer.Option("--move-head/--still-head", help="Add gentle head motion, where an output has a head.")
 ]
 Token = Annotated[
     str | None,
-    typer.Option(metavar="TEXT", envvar="BILABIAL_TOKEN", help="That clients must have; never in a URL."),
+    typer.Option(
+        metavar="TEXT", envvar="BILABIAL_TOKEN", help=("Token required from clients; never in a URL.")
+    ),
 ]
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need --token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need --token.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = a free one.")] = PORT,
     token: Token = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Of web pages that may connect, beside those of this machine."),
+        typer.Option(metavar="ORIGIN", help="Origin of web pages that may connect, besides this machine's."),
     ] = None,
-    max_streams: Annotated[int, typer.Option(min=1, help="At once.")] = 64,
+    max_streams: Annotated[int, typer.Option(min=1, help="Maximal number of concurrent streams.")] = 64,
     step: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Seconds of sound computed together; less is sooner and dearer."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help=("Seconds of sound computed together; less means less delay and more CPU time."),
+        ),
     ] = 0.1,
-    threads: Annotated[int | None, typer.Option(min=1, help="That compute; left out: all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help=("Number of compute threads; left out: all cores."))
+    ] = None,
     live_link: LiveLink = None,
     vmc: Vmc = None,
     ifacialmocap: IFacialMocap = None,
     move_head: MoveHead = True,
     model: parameters.Model = None,
 ) -> None:
-    """Serve faces over a WebSocket: speech in any pieces, frames with exact times (docs/serve.md)."""
+    """Serve faces over a WebSocket: speech in chunks, frames with exact times (docs/serve.md)."""
     try:
         from bilabial.serve.app import Settings, build_app
         from bilabial.serve.live import open_outputs
@@ -71,7 +81,7 @@ def serve(
 
     for kind in (UntrainedEmotionWarning, RigWarning):  # clients are told; the log would fill
         warnings.simplefilter("ignore", kind)
-    torch.set_num_threads(1)  # one stream a thread: streams do not wait for each other
+    torch.set_num_threads(1)  # one thread per stream: streams do not wait for each other
     outputs = open_outputs(live_link or (), vmc or (), ifacialmocap or ())
     more = {} if threads is None else {"num_threads": threads}
     settings = Settings(

@@ -1,1 +1,1 @@
-"""Many lines of dialogue at once: what is made, what is kept, and whether it can be delivered."""
+"""Batch animation of dialogue lines, and their delivery report."""

@@ -1,4 +1,4 @@
-"""Animate many lines: each is made once, by worker processes, and made again only where it changed."""
+"""Animate many lines in worker processes; unchanged lines are not recomputed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from bilabial.versions import version_of
 if TYPE_CHECKING:
     from bilabial.animator import Animator
 
-LINES_PER_WORKER = 5000  # after which a process is made anew; loading the model takes seconds
-MIN_FREE_BYTES = 100_000_000  # below it the batch stops before the disk is full
+LINES_PER_WORKER = 5000  # lines after which a process is replaced; loading the model takes seconds
+MIN_FREE_BYTES = 100_000_000  # free space below which the batch stops
 LOG = "batch.log"  # of what libraries print in workers
 HASHING_THREADS = 4
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all lines have in common. model: a folder or Hub id, None = the embedded one."""
+    """Options shared by all lines. model: a folder or Hub id, None = the embedded one."""
 
     output: Path
     formats: tuple[str, ...]
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """A line to be made. key: of its sound, settings and weights; None where that cannot be told, as why."""
+    """A line to process. key: hash of its sound, settings and weights, or None and the reason in `why`."""
 
     line: Line
     settings: Settings
@@ -56,14 +56,14 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether its files are there, made with the same key."""
+        """Whether its files exist, with the same key."""
         record = read_record(self.settings.output, self.line.name)
         made = record is not None and record.key == self.key and record.failure is None
         return made and all(path.is_file() for path in self.paths.values())
 
 
 def jobs_of(lines: Sequence[Line], settings: Settings) -> list[Job]:
-    """A job for each line; sounds are read to tell whether they changed."""
+    """A job for each line; sounds are hashed."""
     common = _common_key(settings)
     with ThreadPool(HASHING_THREADS) as threads:
         return threads.map(partial(_job_of, settings=settings, common=common), lines)
@@ -72,10 +72,10 @@ def jobs_of(lines: Sequence[Line], settings: Settings) -> list[Job]:
 def run_jobs(
     jobs: Sequence[Job], executor: str, num_proc: int, tell: Callable[[int, int], None]
 ) -> dict[str, str]:
-    """Make what is not done; returns why lines were not made, by name.
+    """Process the remaining lines; returns reasons of failures by name.
 
-    tell: takes how many are done of how many. Raises UserError where the disk is nearly full: what is made
-    is kept.
+    tell: called with the numbers of finished and of all lines. Raises UserError where the disk is nearly
+    full; finished lines are kept.
     """
     failures = {job.line.name: job.failure for job in jobs if job.failure}
     todo = [job for job in jobs if not job.failure and not job.is_done]
@@ -85,7 +85,7 @@ def run_jobs(
     from bilabial.executors import run
 
     if todo[0].settings.model is not None:
-        load_checkpoint(todo[0].settings.model)  # says what is wrong with it before hours of work, not after
+        load_checkpoint(todo[0].settings.model)  # fails before hours of work, not after
     output = todo[0].settings.output
     _check_disk(output)
     log = make_folder(path_of_record(output, "").parent) / LOG
@@ -99,7 +99,7 @@ def run_jobs(
 
 
 def make_line(job: Job) -> None:
-    """Make the files of a line and its record; what is wrong with the line becomes the record's failure."""
+    """Write the files of a line and its record; errors of the line are stored in the record."""
     try:
         record = _made(job)
     except (ValueError, OSError) as error:
@@ -127,7 +127,7 @@ def _made(job: Job) -> Record:
 
 
 def _own_notes(notes: Sequence[warnings.WarningMessage]) -> Iterator[str]:
-    """Sentences of the package's own warnings, but for those that are findings of the report."""
+    """Messages of the package's own warnings, except those that the report finds itself."""
     for note in notes:
         if note.category.__module__.startswith("bilabial.") and note.category.__name__ != "SoundWarning":
             yield str(note.message)
@@ -141,7 +141,7 @@ def _animator(model: str | None) -> Animator:
 
 
 def _common_key(settings: Settings) -> dict[str, object]:
-    """What every key depends on."""
+    """Inputs of every key."""
     from bilabial.checkpoint import EMBEDDED_MODEL, weights_sha256
 
     common = {"version": version_of("bilabial"), "weights": weights_sha256(settings.model)}

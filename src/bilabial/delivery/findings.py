@@ -1,7 +1,7 @@
-"""What is wrong with a line, in words and as a score.
+"""Findings about a line, and its score.
 
-The limits are set on the model's own output for clean speech, which has no finding, and on the same made
-worse (tests/unit/test_delivery.py).
+The limits were set on the model's output for clean speech, which has no findings, and on degraded versions of
+it (tests/unit/test_delivery.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIN_CLOSURE_SECONDS = 3.0  # shorter lines may have no p, b or m
 
 @dataclass(frozen=True)
 class Limit:
-    """From where on a measure is a finding, and from where on the line is useless.
+    """Limits of a measure: where it becomes a finding, and where the line is useless.
 
     kind: the finding's name. value: of the measures. text: the finding in words, of `value` and `line`.
     applies: to which lines; left out: all.
@@ -107,7 +107,7 @@ class Finding:
 
 
 def findings_of(line: LineMeasures) -> list[Finding]:
-    """What is wrong with a line, the worst first."""
+    """Findings of a line, the worst first."""
     found = [_finding(limit, line) for limit in LIMITS if limit.severity(line) > 0]
     return sorted(found, key=lambda finding: -finding.severity)
 

@@ -1,4 +1,4 @@
-"""What a face and its sound measure: pure functions of arrays, of no language."""
+"""Measures of a face and its sound, as pure language-independent functions of arrays."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS, SEALED_MM, n
 from bilabial.hub.level_bilabial import SAMPLING_RATE, level_gain, quiet_share, speech_level_db
 from bilabial.io.levels import LOWEST_DB, clipped_share
 
-PAUSE_FRAME_SAMPLES, PAUSE_REST_SECONDS = 320, 0.2  # lips have closed so long after the last sound
+PAUSE_FRAME_SAMPLES, PAUSE_REST_SECONDS = 320, 0.2  # time after the last sound until lips have closed
 OPEN_MM = 2.0  # lips that are parted, twice what counts as sealed
 STILL_RANGE = 0.005  # of a coefficient that does not move, as in prepared data
-STILL_MM = 0.01  # from frame to frame: lips that stand still
-# What all speech moves: by .07 or more in 77 clips of 1 to 30 s, English, German and Mandarin
+STILL_MM = 0.01  # between frames: lips that do not move
+# Channels that move in all speech: by .07 or more in 77 clips of 1 to 30 s, English, German and Mandarin
 SPEECH_NAMES = (
     "jawOpen", "mouthClose", "mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthLowerDownLeft",
     "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
@@ -30,9 +30,9 @@ class FaceMeasures:
     """Of a clip alone.
 
     seconds, num_frames, fps: its length. num_closures: stretches of sealed lips. opening_mm: 95th percentile
-    of the lip distance. trembling_mm: how far the lips go to and fro from frame to frame, on average.
-    still: names of coefficients that do not move. clipped: of those that are at 1 in more than a tenth of
-    the frames. sketch_mm: largest lip distance of each of 120 parts or fewer.
+    of the lip distance. trembling_mm: mean alternating motion of the lips between frames. still: names of
+    coefficients that do not move. clipped: of those that are at 1 in more than a tenth of the frames.
+    sketch_mm: largest lip distance of each of 120 parts or fewer.
     """
 
     seconds: float
@@ -50,10 +50,9 @@ class FaceMeasures:
 class SoundMeasures:
     """Of a recording alone.
 
-    seconds: its length. level_db: of its speech, dB below full scale. is_silent: nobody speaks.
-    clipped_share: of the samples, at full scale. lost_seconds: silence in the place of lost packets.
-    missing_seconds: by how much it ends before its declared end. sketch_db: level of each of 120 parts or
-    fewer.
+    seconds: its length. level_db: of its speech, dB below full scale. is_silent: without speech.
+    clipped_share: of the samples, at full scale. lost_seconds: silence inserted for lost packets.
+    missing_seconds: missing part of the declared length. sketch_db: level of each of 120 parts or fewer.
     """
 
     seconds: float
@@ -69,11 +68,11 @@ class SoundMeasures:
 class LineMeasures:
     """Of a clip and the sound it belongs to.
 
-    expected_frames: that the sound has at the clip's rate. speech_seconds: in which somebody speaks.
+    expected_frames: that the sound has at the clip's rate. speech_seconds: duration of speech.
     open_silence_seconds: of pauses in which the lips are parted. speech_range_mm: 5th to 95th percentile of
-    the lip distance while somebody speaks. held_seconds: longest stretch of parted lips that stand still in
-    it. speech_closures: stretches of sealed lips that are not pauses. frozen: names of coefficients that all
-    speech moves and that do not move.
+    the lip distance during speech. held_seconds: longest stretch of open lips that do not move in it.
+    speech_closures: stretches of sealed lips that are not pauses. frozen: coefficients that move in all
+    speech and do not move here.
     """
 
     face: FaceMeasures
@@ -168,7 +167,7 @@ def pauses(waveform: np.ndarray, clip: FaceClip) -> np.ndarray:
 
 
 def trembling(distance_mm: np.ndarray) -> float:
-    """How far (T,) goes to and fro: the smallest of three steps in a row that alternate, on average."""
+    """Alternating motion of (T,): the mean over frames of the smallest of three alternating steps."""
     steps = np.diff(distance_mm)
     if len(steps) < 3:
         return 0.0

@@ -1,4 +1,4 @@
-"""A line in one small picture: the lip distance over the level of the sound, as SVG."""
+"""A small plot of a line as SVG: lip distance over the level of the sound."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sparkline(values: Sequence[float], top: float) -> str:
 
 
 def _points(heights: Sequence[float], seconds: float, line: LineMeasures) -> str:
-    """Corners of a curve whose values (0..1) lie evenly over so many seconds."""
+    """Points of a curve with values (0..1) evenly spaced over so many seconds."""
     step, end = _x(seconds, line) / len(heights), HEIGHT - 1
     places = ((k + 0.5) * step for k in range(len(heights)))
     clipped = (min(max(height, 0.0), 1.0) for height in heights)

@@ -1,4 +1,4 @@
-"""What a batch remembers of each line, in OUTPUT/.bilabial: its key, its files, and what it measures."""
+"""Records of a batch in OUTPUT/.bilabial: key, files and measures of each line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ FOLDER = ".bilabial"
 
 @dataclass(frozen=True)
 class Record:
-    """One line as it was made.
+    """The record of one line.
 
-    key: of sound, settings and weights. files: by name below the output folder, what `stamp` told when they
-    were written. measures: of the line, LineMeasures as a dict. notes: what was odd. failure: why there are
-    no files; None where they were made.
+    key: of sound, settings and weights. files: by path below the output folder, with their `stamp`. measures:
+    of the line, LineMeasures as a dict. notes: warnings. failure: why there are no files; None on success.
     """
 
     key: str
@@ -29,7 +28,7 @@ class Record:
 
 
 def stamp(path: Path) -> dict:
-    """What tells whether a file was changed: its size and time, and its SHA-256 where those differ."""
+    """The stamp of a file for detecting changes: size, time and SHA-256."""
     status = path.stat()
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -56,7 +55,7 @@ def write_record(output: Path, name: str, record: Record) -> None:
 
 
 def read_record(output: Path, name: str) -> Record | None:
-    """The record of a line; None where there is none, or one of another version."""
+    """The record of a line; None if missing or of another version."""
     try:
         return Record(**json.loads(path_of_record(output, name).read_bytes()))
     except (OSError, TypeError, ValueError):
@@ -64,7 +63,7 @@ def read_record(output: Path, name: str) -> Record | None:
 
 
 def names_of_records(output: Path) -> set[str]:
-    """Names of all lines that a batch ever made in this folder."""
+    """Names of all lines with a record in this folder."""
     folder = output / FOLDER
     return {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.json")}
 

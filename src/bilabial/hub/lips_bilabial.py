@@ -244,8 +244,8 @@ def objective(
 ) -> tuple[Array, dict[str, Array], Array]:
     """The loss, its terms by name, and the closure degree of the labels (B, T).
 
-    predicted (unclamped), labels: tensors (B, T, C); frames (B, T), channels (B, C): 0 for what does not
-    count. config: a BilabialConfig.
+    predicted (unclamped), labels: tensors (B, T, C); frames (B, T), channels (B, C): 0 for ignored ones.
+    config: a BilabialConfig.
     """
     names = list(config.blendshapes)
     cells = frames[..., None] * channels[:, None]  # (B, T, C)

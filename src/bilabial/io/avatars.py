@@ -1,4 +1,4 @@
-"""Avatars as meshes: what each morph target of a GLB or VRM moves, in metres of its scene.
+"""Avatars as meshes: displacements of each morph target of a GLB or VRM, in meters of its scene.
 
 Uncompressed glTF 2.0 with sparse and quantized accessors; VRM 0.x and 1.0 expressions. Skinned meshes stand
 in their bind pose. Compressed files are refused by name: measuring them would need their decoders.
@@ -63,7 +63,7 @@ class Avatar:
 def read_avatar(path: str | Path) -> Avatar:
     """The parts of a GLB or VRM that have morph targets.
 
-    Raises FileNotFoundError, or UserError for what is no GLB, a compressed or damaged one, or too large.
+    Raises FileNotFoundError, or UserError for an invalid, compressed or too large GLB.
     """
     scene, binary = read_glb(path)
     compressed = [name for name in COMPRESSION if name in scene.get("extensionsUsed", [])]

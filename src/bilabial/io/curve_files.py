@@ -1,4 +1,4 @@
-"""Curves as other programs exchange them: Audio2Face and BEAT JSON, tables for Maya and for analysis."""
+"""Curve files of other programs: Audio2Face and BEAT JSON, tables for Maya and for analysis."""
 
 from __future__ import annotations
 

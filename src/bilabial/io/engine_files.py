@@ -1,4 +1,4 @@
-"""Animations as game engines and film tools keep them in text: Unity .anim, Godot .tres, USD .usda."""
+"""Animations for game engines and film tools as text: Unity .anim, Godot .tres, USD .usda."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ DAMAGE = (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueE
 
 
 def read_glb_curves(path: str | Path) -> Track:
-    """The weights of the first animation that moves morph targets; of two meshes the first has its say.
+    """The weights of the first animation that moves morph targets; of two meshes the first counts.
 
     Raises UserError for a GLB without one, with none of ARKit's names, or a damaged one.
     """

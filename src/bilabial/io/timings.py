@@ -1,6 +1,6 @@
-"""When the sounds of a recording are spoken: phones with times, whoever told them.
+"""Timings: phones with times of a recording, from any source.
 
-Words and characters become the sounds of their letters, spread evenly, which is rough and said so (`exact`).
+Words and characters become the sounds of their letters, evenly spread: approximate, as `exact` tells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Timing:
     """Phones with times of one recording.
 
     phones: (IPA or ARPAbet name, start, end in seconds) in order; a silence's name is one of SILENCES, "?" is
-    a sound that nobody knows. exact: whether times are those of phones or visemes, not spread over words.
+    an unknown sound. exact: True for times of phones or visemes, False if spread over words.
     """
 
     phones: tuple[Phone, ...]

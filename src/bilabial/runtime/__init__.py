@@ -1,1 +1,1 @@
-"""The model without torch: ONNX files and what runs them."""
+"""The model without torch: ONNX files and their runner."""

@@ -1,4 +1,4 @@
-"""Speech in, a talking face out, by ONNX Runtime: what `Animator` does, without torch and transformers.
+"""Animator on ONNX Runtime, without torch and transformers.
 
 It needs numpy and onnxruntime; files, and arrays at another rate than 16 kHz, also need PyAV.
 """
@@ -43,9 +43,9 @@ Style = str | Mapping[str, float] | np.ndarray
 
 
 class OnnxAnimator:
-    """The files that `bilabial export onnx` wrote, ready to animate.
+    """The files of `bilabial export onnx`, loaded.
 
-    settings: what bilabial.json says.
+    settings: the content of bilabial.json.
     """
 
     def __init__(self, folder: str | Path, precision: str | None = None, num_threads: int = 0):
@@ -102,7 +102,7 @@ class OnnxAnimator:
         seed: int | None = None,
         level_db: float | None = None,
     ) -> FaceStream:
-        """A face that speaks along, as `Animator.stream` gives it. Raises as it does."""
+        """A stream, as `Animator.stream`. Raises as it does."""
         strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
         check_seed(seed)
         seed = random.randrange(2**32) if seed is None else seed

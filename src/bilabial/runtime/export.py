@@ -1,4 +1,4 @@
-"""A trained model as ONNX files, and bilabial.json, which tells a runner all that is not in them."""
+"""Export a trained model as ONNX files and bilabial.json, which has all else that a runner needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bilabial.runtime.settings import SETTINGS_FILE, Settings, graph_file
 
 LIFE_FPS, LIFE_SEED = 60, 0
 LICENSE = "Apache-2.0"
-# what the code around the model computes with, by the names that it has in these modules
+# constants of the code around the model, by their names in these modules
 CONSTANTS = {
     "level": (level, (
         "SAMPLING_RATE", "SPEECH_LEVEL_DB", "FAINTEST_LEVEL_DB", "SPEECH_OVER_NOISE_DB", "LOUD_RANGE_DB",
@@ -69,7 +69,7 @@ def export_onnx(
 
 
 def settings_json(model: BilabialModel, source: str | Path | None, precisions: Sequence[str]) -> dict:
-    """What bilabial.json says: see docs/onnx.md."""
+    """The content of bilabial.json."""
     config, count = model.config, len(model.config.blendshapes)
     styles = {}
     for name in model.style_names:
@@ -114,7 +114,7 @@ def settings_json(model: BilabialModel, source: str | Path | None, precisions: S
 def _life(config: streaming.FaceSettings) -> dict:
     """A minute of blinks, gaze and breath to be repeated, as `FaceStream` repeats it: base64 of 16 bits.
 
-    A runner that has no random numbers like numpy's begins anywhere in it.
+    A runner without numpy's random numbers starts anywhere in it.
     """
     names, motion = config.blendshapes, dict.fromkeys(streaming.STREAM_MOTIONS, 1.0)
     life = streaming.draw_life(names, LIFE_FPS, config.lip_distance_weights, motion, LIFE_SEED)
@@ -125,7 +125,7 @@ def _life(config: streaming.FaceSettings) -> dict:
 
 
 def _sources(source: str | Path | None) -> list[dict]:
-    """The training data of a model in a folder, as far as it tells."""
+    """The training data of a model in a folder, if recorded."""
     folder = EMBEDDED_MODEL if source in (None, "default") else Path(source)
     path = folder / "sources.json"
     return json.loads(path.read_text()) if path.is_file() else []

@@ -1,7 +1,7 @@
-"""Smaller ONNX files: weights stored in 16 or 8 bits, and made float32 again when the file is loaded.
+"""Smaller ONNX files: weights stored in 16 or 8 bits, converted to float32 on loading.
 
-Sums stay in float32, so that pieces of a stream still give what the whole gives; quantized sums would depend
-on how loud a piece happens to be.
+Sums stay in float32, so that chunks of a stream still give the same result as the whole; quantized sums would
+depend on the level of a chunk.
 """
 
 from __future__ import annotations

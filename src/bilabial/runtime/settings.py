@@ -1,4 +1,4 @@
-"""bilabial.json: what a runner of offline.onnx and step.onnx needs to know of the model. Needs only numpy."""
+"""bilabial.json: settings of the model for runners of offline.onnx and step.onnx. Needs only numpy."""
 
 from __future__ import annotations
 

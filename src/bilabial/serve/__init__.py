@@ -1,4 +1,4 @@
-"""Faces in real time for other programs: a WebSocket server, and outputs to engines by UDP and OSC.
+"""Real-time faces for other programs: a WebSocket server, and outputs to engines by UDP and OSC.
 
 Nothing here is imported by `import bilabial`. Needs the extra `serve`; a microphone needs `mic` too.
 """

@@ -53,13 +53,13 @@ class OpenStream:
 
 
 class Faces:
-    """One model for all clients; safe for several threads, which only read its weights."""
+    """One model for all clients; thread-safe, since weights are only read."""
 
     def __init__(self, animator: Animator):
         self.animator = animator
 
     def warm_up(self) -> None:
-        """Compute a little, so that the first client waits for no memory and no first call of torch."""
+        """Warm up, so that the first client does not wait for allocations and torch's first call."""
         stream = self.animator.stream(motion=())
         stream.feed(np.zeros(round(WARM_UP_SECONDS * 16000), np.float32))
         stream.finish()

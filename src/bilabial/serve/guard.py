@@ -1,4 +1,4 @@
-"""Who may use the server: its own machine, by name and by origin, and those who know the token."""
+"""Access control: local host names and origins, and the token."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _hostname(address: str) -> str:
 
 
 async def _refuse(scope: Message, receive: Receive, send: Send, status: int, error: UserError) -> None:
-    """Answer with a sentence; a WebSocket is refused before it is accepted."""
+    """Answer with the message; a WebSocket is refused before it is accepted."""
     content = json.dumps({"error": error.code, "detail": str(error)}).encode()
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     if scope["type"] == "websocket":

@@ -1,4 +1,4 @@
-"""What a client sent and was not processed yet: sound and commands in their order, bounded."""
+"""Bounded queue of a client's unprocessed sound and commands, in order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Inbox:
         self._arrived.set()
 
     def interrupt(self, message: dict) -> None:
-        """Put a message first, with all sound that waits: it is dropped, and only counted."""
+        """Put a message first; waiting sound is dropped, and only counted."""
         dropped = [item for item in self._items if isinstance(item, Sound)]
         commands = [item for item in self._items if not isinstance(item, Sound)]
         self._items = deque([message | {"dropped": dropped}, *commands])

@@ -1,4 +1,4 @@
-"""`bilabial live`: a microphone, a file or a server moves a face in other programs."""
+"""`bilabial live`: animate a face in other programs from a microphone, a file or a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Pieces = Iterator[np.ndarray | None]
 
 
 def parse_address(text: str, default_port: int) -> tuple[str, int]:
-    """HOST:PORT, HOST, or PORT of this machine. Raises UserError for what is none of them."""
+    """HOST:PORT, HOST, or PORT of this machine. Raises UserError for anything else."""
     if text.isdecimal():
         text = f":{text}"
     host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
@@ -60,7 +60,7 @@ def open_outputs(
 
 
 def microphone(device: str | None = None) -> Pieces:
-    """Sound (S,) of a microphone at 16 kHz as it comes, None while nothing came.
+    """Sound (S,) of a microphone at 16 kHz as it arrives, None meanwhile.
 
     device: its number or a part of its name, None = the system's. Raises UserError where there is none.
     """
@@ -83,7 +83,7 @@ def microphone(device: str | None = None) -> Pieces:
 
 
 def speak_along(pieces: Pieces, stream: FaceStream, playout: Playout, rig: RigFrames) -> None:
-    """Show the face that a stream makes of sound as it comes, until the sound ends."""
+    """Show the face of a stream until the sound ends."""
     playout.join(speak_along, rig.names, stream.fps, rig(stream.rest_face()[None])[0])
     count = 0
     for piece in pieces:
@@ -166,7 +166,7 @@ class Show:
         play_clip(clip, *self._playout(animator))
 
     def listen(self, animator: Animator, device: str | None, options: AnimateOptions) -> None:
-        """Show the face of who speaks into a microphone, until Ctrl-C."""
+        """Show the face of a microphone's speaker, until Ctrl-C."""
         pieces = microphone(device)
         speak_along(pieces, animator.stream(**options.arguments()), *self._playout(animator))
 

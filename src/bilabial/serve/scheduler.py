@@ -1,7 +1,7 @@
 """Threads that compute frames, earliest deadline first.
 
-Streams that keep up with real time come before those whose sound is ahead of it, so a client that sends an
-hour at once delays nobody by more than the job that runs.
+Streams in real time come before those whose sound is ahead of it, so that a client that sends an hour at once
+delays others by the running job at most.
 """
 
 from __future__ import annotations

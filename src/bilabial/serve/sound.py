@@ -1,6 +1,6 @@
-"""Sound of a client as it comes: bytes in pieces of any size become 16 kHz samples.
+"""Sound of a client: bytes in chunks of any size to 16 kHz samples.
 
-Resampling is FFmpeg's (PyAV), whose output does not depend on the size of the pieces.
+Resampling is FFmpeg's (PyAV), whose output does not depend on the chunk size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PcmReader:
         return self._resampled(samples)
 
     def skip(self, num_bytes: int) -> None:
-        """Count sound that nobody needs."""
+        """Count sound that is skipped."""
         self.num_samples += (len(self._rest) + num_bytes) // SAMPLE_BYTES[self.encoding]
         self._rest = b""
 

@@ -1,1 +1,1 @@
-"""Where faces go beside files: one class for each protocol, all with `send(face)` and `close()`."""
+"""Live outputs: one class for each protocol, all with `send(face)` and `close()`."""

@@ -1,4 +1,4 @@
-"""One moment of a face, as outputs take it."""
+"""One frame of a face for outputs."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def sources_of_model(name: str) -> list[Source]:
 
 
 def parse_sources(path: Path) -> list[Source]:
-    """What a sources.json holds. Raises ValueError where it is none."""
+    """What a sources.json holds. Raises ValueError for another file."""
     try:
         return [Source(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except (TypeError, ValueError) as error:

@@ -83,7 +83,7 @@ class EvaluateArguments:
 
 
 def at_rest_in_silence(clip: Clip, model: BilabialModel) -> np.ndarray:
-    """The captured face (T, 52) with its lips closed where nobody speaks; unchanged without phone times.
+    """The captured face (T, 52) with lips closed without speech; unchanged without phone times.
 
     The upper limit for a mouth that closes in silence; many people's do not.
     """

@@ -75,7 +75,7 @@ class ExpressionArguments:
     phones: Path | None = field(
         default=None, metadata={"help": "JSON with audio-video offsets, see evaluate.py."}
     )
-    card: Path | None = field(default=None, metadata={"help": "Model card whose tables are written anew."})
+    card: Path | None = field(default=None, metadata={"help": "Model card whose tables are updated."})
 
 
 def measure_lips(

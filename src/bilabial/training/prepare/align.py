@@ -79,7 +79,7 @@ def find_peak(row: dict, distance: np.ndarray, max_lag_seconds: float = MAX_LAG_
 
 
 def longest_stretch(valid: np.ndarray) -> slice:
-    """The longest run of True in (T,) bool; empty when there is none."""
+    """The longest run of True in (T,) bool; empty without any."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(int)))
     starts, ends = edges[::2], edges[1::2]
     longest = int(np.argmax(ends - starts)) if len(starts) else 0
