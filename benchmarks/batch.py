@@ -1,6 +1,6 @@
 """How fast a batch of dialogue is made, end to end: times real time, and memory over its course.
 
-python benchmarks/batch.py [--lines 400] [--workers 2] [--format csv]
+python -m benchmarks.batch [--lines 400] [--workers 2] [--format csv]
 """
 
 import argparse

@@ -59,14 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            app(None if arguments is None else list(arguments), prog_name="bilabial")
-        except SystemExit as end:
-            return end.code if isinstance(end.code, int) else int(end.code is not None)
+            code = _run(arguments)
+            sys.stdout.flush()  # here, where a full disk is still a sentence
+            return code
         except (ValueError, OSError) as error:  # UserError is a ValueError
-            say(str(error))
+            say(" ".join(str(error).split()))
             return WRONG_INPUT
         except KeyboardInterrupt:
             return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        app(None if arguments is None else list(arguments), prog_name="bilabial")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 
 

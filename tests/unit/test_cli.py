@@ -154,6 +154,16 @@ def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path, sound, capsys,
     assert "cannot be made a folder (Not a directory)" in told(capsys)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", [["info"], ["convert", "face.npz", "-", "-f", "csv"]])
+def test_a_full_disk_behind_stdout_is_a_sentence(tmp_path, command):
+    face().to_npz(tmp_path / "face.npz")
+    with open("/dev/full", "wb") as full:
+        process = [sys.executable, "-m", "bilabial", *command]
+        done = subprocess.run(process, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, b"bilabial: [Errno 28] No space left on device\n")
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path):
     """A limit of the process on the size of files stands for the disk."""
     (tmp_path / "face.csv").write_text("old")
