@@ -21,7 +21,7 @@ from bilabial import FaceClip
 from bilabial.cli import main
 from bilabial.delivery.batch import Job, Settings, jobs_of, make_line
 from bilabial.delivery.lines import read_lines
-from bilabial.delivery.report import report_of, write_report
+from bilabial.delivery.report import write_report
 from bilabial.io.audio import read_recording
 from bilabial.options import AnimateOptions
 
@@ -88,7 +88,7 @@ def delivered(output: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_killed_at_random_it_ends_in_the_same_bytes(tmp_path, dialogue, one_thread):
     expected = tmp_path / "expected"
-    write_report(expected, [report_of(job, None) for job in made_jobs(dialogue, expected)])
+    write_report(expected, made_jobs(dialogue, expected), {})
     output, chance = tmp_path / "out", random.Random(0)
     command = [sys.executable, "-m", "bilabial", "batch", str(dialogue), "-o", str(output), "-f", "npz"]
     for kill in range(NUM_KILLS):
@@ -145,8 +145,7 @@ def test_the_report_names_what_is_wrong(tmp_path, voice):
     edit(output / "wrong duration.npz", lambda clip: clip.slice(0, 1.5))
     (output / "cut off.npz").write_bytes((output / "cut off.npz").read_bytes()[:500])
     assert make(folder, output) == ["text"]  # what an artist changed is kept, what failed is tried again
-    reports = [report_of(job, None) for job in jobs(folder, output)]
-    summary = write_report(output, reports)
+    summary = write_report(output, jobs(folder, output), {})
     content = json.loads((output / "report.json").read_text())
     found = {line["name"]: [finding["kind"] for finding in line["findings"]] for line in content["lines"]}
     assert found["good"] == [] and found["clipped"] == ["clipped"] and found["silent"] == ["silent"]
@@ -194,9 +193,7 @@ def opened(clip: FaceClip, start: int) -> FaceClip:
 def test_lines_that_are_gone_are_told(tmp_path, dialogue):
     make(dialogue, tmp_path / "out")
     (dialogue / "line 0.wav").unlink()
-    summary = write_report(
-        tmp_path / "out", [report_of(job, None) for job in jobs(dialogue, tmp_path / "out")]
-    )
+    summary = write_report(tmp_path / "out", jobs(dialogue, tmp_path / "out"), {})
     assert summary["left_over"] == ["line 0"] and summary["lines"] == NUM_LINES - 1
 
 

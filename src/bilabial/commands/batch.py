@@ -69,7 +69,7 @@ def batch(
     from bilabial.delivery.batch import Settings, jobs_of, run_jobs
     from bilabial.delivery.lines import read_lines
     from bilabial.delivery.records import FOLDER, remove_partial_files
-    from bilabial.delivery.report import report_of, write_report
+    from bilabial.delivery.report import write_report
     from bilabial.executors import check_executor
 
     check_executor(executor)
@@ -84,8 +84,7 @@ def batch(
     jobs = jobs_of(lines, Settings(output, formats, model, written))
     num_kept = sum(job.is_done for job in jobs)
     failures = run_jobs(jobs, executor, workers or _num_cores(), tell_progress)
-    reports = [report_of(job, failures.get(job.line.name)) for job in jobs]
-    summary = write_report(output, reports)
+    summary = write_report(output, jobs, failures)
     counts = {"kept": num_kept, "made": len(jobs) - num_kept - summary["failed"]}
     say(
         f"{len(jobs)} lines: {counts['made']} made, {counts['kept']} kept, {summary['failed']} failed, "

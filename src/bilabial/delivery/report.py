@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -94,20 +94,32 @@ def _measure_file(path: Path, sound: Path) -> LineMeasures:
     return measure_line(clip, recording.waveform, measured)
 
 
-def write_report(output: Path, reports: Sequence[LineReport]) -> dict:
+def write_report(output: Path, jobs: Sequence[Job], failures: Mapping[str, str]) -> dict:
     """Write OUTPUT/report.json and report.html, the worst line first; returns the summary in them.
 
-    They tell what is delivered, not how it came about: the same files give the same bytes.
+    failures: why lines were not made, by name. The report tells what is delivered, not how it came about: the
+    same files give the same bytes.
     """
+    by_name = {job.line.name: job for job in jobs}
+    reports = [_without_sketches(report_of(job, failures.get(name))) for name, job in by_name.items()]
     ranked = sorted(reports, key=lambda report: (report.score, report.name))
-    left_over = sorted(names_of_records(output) - {report.name for report in reports})
-    summary = _summary(ranked, left_over)
+    summary = _summary(ranked, sorted(names_of_records(output) - by_name.keys()))
     content = {"summary": summary, "lines": [asdict(report) for report in ranked]}
     with replacing(output / "report.json") as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    shown = [report_of(by_name[one.name], failures.get(one.name)) for one in ranked[:MAX_LISTED]]
     with replacing(output / "report.html") as partial:
-        partial.write_text(_page(ranked, summary), encoding="utf-8")
+        partial.write_text(_page(shown, summary), encoding="utf-8")
     return summary
+
+
+def _without_sketches(report: LineReport) -> LineReport:
+    """Of many lines they would be most of the memory, and of the JSON."""
+    if report.measures is None:
+        return report
+    face = replace(report.measures.face, sketch_mm=[])
+    sound = replace(report.measures.sound, sketch_db=[])
+    return replace(report, measures=replace(report.measures, face=face, sound=sound))
 
 
 def _summary(reports: Sequence[LineReport], left_over: list[str]) -> dict:
@@ -133,7 +145,7 @@ def _page(reports: Sequence[LineReport], summary: dict) -> str:
     }
     shown = "".join(f"<div><b>{value}</b>{name}</div>" for name, value in tiles.items())
     kinds = ", ".join(f"{escape(kind)} {count}" for kind, count in summary["findings"].items())
-    more = len(reports) - MAX_LISTED
+    more = summary["lines"] - len(reports)
     tail = f"<p class='faint'>and {more} more lines, all in report.json</p>" if more > 0 else ""
     if summary["left_over"]:
         names = escape(", ".join(summary["left_over"][:20]))
@@ -143,7 +155,7 @@ def _page(reports: Sequence[LineReport], summary: dict) -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>Delivery report</title><style>{STYLE}</style></head><body><h1>Delivery report</h1>"
         f"<div class='tiles'>{shown}</div><p>{kinds or 'no findings'}</p>"
-        f"{''.join(map(_article, reports[:MAX_LISTED]))}{tail}</body></html>\n"
+        f"{''.join(map(_article, reports))}{tail}</body></html>\n"
     )
 
 
