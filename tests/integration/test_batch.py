@@ -190,6 +190,34 @@ def opened(clip: FaceClip, start: int) -> FaceClip:
     return FaceClip(clip.names, values, clip.fps)
 
 
+def test_known_times_close_the_lips_and_a_wrong_timing_is_told(tmp_path, voice):
+    """The times of a phone decide; those of another recording are a finding."""
+    folder, output = tmp_path / "dialogue", tmp_path / "out"
+    write_wav(folder / "a.wav", voice[:32000])
+    write_wav(folder / "b.wav", voice[:32000])
+    (folder / "a.ctm").write_text("a 1 0.9 0.06 m\n")
+    (folder / "b.ctm").write_text("b 1 0.5 9.0 word\n")
+    manifest = tmp_path / "lines.csv"
+    manifest.write_text("file,timing\na.wav,a.ctm\nb.wav,b.ctm\n")
+
+    def made() -> list[Job]:
+        lines = read_lines(folder, manifest, AnimateOptions(), lambda note: None)
+        return jobs_of(lines, Settings(output, ("npz",)))
+
+    for job in made():
+        make_line(job)
+    clip = FaceClip.from_npz(output / "a.npz")
+    assert clip.lip_distance_mm()[(clip.times > 0.88) & (clip.times < 0.98)].min() < 0.1
+    write_report(output, made(), {})
+    content = json.loads((output / "report.json").read_text())
+    found = {line["name"]: [finding["kind"] for finding in line["findings"]] for line in content["lines"]}
+    assert found == {"b": ["failed"], "a": ["warning"]}
+    failed, warned = (line["findings"][0]["text"] for line in content["lines"])
+    assert "are they of one recording?" in failed and "the timing ends at 0.96 s" in warned
+    (folder / "a.ctm").write_text("a 1 0.7 0.06 m\n")
+    assert [job.line.name for job in made() if not job.is_done and job.line.name == "a"] == ["a"]
+
+
 def test_lines_that_are_gone_are_told(tmp_path, dialogue):
     make(dialogue, tmp_path / "out")
     (dialogue / "line 0.wav").unlink()

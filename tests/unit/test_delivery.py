@@ -134,8 +134,8 @@ def test_lines_of_a_manifest(tmp_path):
     """As spreadsheets save it; a row that cannot be read fails alone."""
     manifest = tmp_path / "lines.csv"
     rows = [
-        "File;emotion;intensity;style;text;output",
-        "act 1\\a.wav;happy:0.5,sad:0.5;1,2;;Hello;",
+        "File;emotion;intensity;style;text;output;timing",
+        "act 1\\a.wav;happy:0.5,sad:0.5;1,2;;Hello;;act 1\\a.TextGrid",
         "b.wav;;;lively;;scene/b2",
         "c.wav;{;;;;",
         ";happy;;;;",
@@ -145,6 +145,7 @@ def test_lines_of_a_manifest(tmp_path):
     manifest.write_text("\n".join(rows), encoding="utf-8-sig")
     first, second, *failed = lines_of(tmp_path, manifest)
     assert (first.name, first.sound, first.text) == ("act 1/a", tmp_path / "act 1/a.wav", "Hello")
+    assert (first.timing, second.timing) == (tmp_path / "act 1/a.TextGrid", None)
     assert first.options == AnimateOptions(emotion="happy:0.5,sad:0.5", intensity=1.2)
     assert (second.name, second.options.emotion, second.options.style) == ("scene/b2", "sad", "lively")
     assert [line.name for line in failed] == ["row 4", "row 5", "row 6", "row 7"]

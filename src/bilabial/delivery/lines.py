@@ -19,10 +19,11 @@ COLUMNS = ("file", "emotion", "intensity", "style", "text", "timing", "output")
 
 @dataclass(frozen=True)
 class Line:
-    """One line. name: of its files below the output folder, without suffix. text: what is said, for people.
+    """One line.
 
-    timing: a file of known phones, words or visemes; None where the sound alone decides. failure: why it
-    cannot be made, of a row that cannot be read; None otherwise.
+    name: of its files below the output folder, without suffix. text: what is said, for people. timing: a file
+    of known phones, words or visemes; None where the sound alone decides. failure: why it cannot be made, of
+    a row that cannot be read; None otherwise.
     """
 
     name: str

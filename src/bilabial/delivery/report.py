@@ -20,6 +20,7 @@ from bilabial.io.files import replacing
 from bilabial.io.formats import read_clip
 
 MIN_SCORE = 50.0  # a line below it is not to be delivered, as in prepared data
+WARNING_SEVERITY = 0.4  # of what the animator warned of: a timing that does not fit, an untrained emotion
 MAX_LISTED = 500  # lines in the HTML, the worst ones; all are in the JSON
 READABLE = ("csv", "glb", "json", "npz")  # formats, in ARKit's names
 STYLE = """
@@ -68,7 +69,8 @@ def report_of(job: Job, failure: str | None) -> LineReport:
 
 def _measured_again(job: Job, record: Record) -> tuple[LineMeasures, list[Finding], list[str]]:
     """Measures of a line, findings and notes about files that somebody changed."""
-    measures, findings, notes = LineMeasures.from_dict(record.measures), [], list(record.notes)
+    measures, notes = LineMeasures.from_dict(record.measures), []
+    findings = [Finding("warning", WARNING_SEVERITY, note) for note in record.notes]
     for kind, path in job.paths.items():
         name = str(path.relative_to(job.settings.output))
         if name not in record.files or not is_changed(path, record.files[name]):
