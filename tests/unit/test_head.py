@@ -11,8 +11,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.make_head.lamps import LAMPS
 
-HEAD = Path(__file__).resolve().parents[2] / "src" / "bilabial" / "viewer" / "head.glb"
+PACKAGE = Path(__file__).resolve().parents[2] / "src" / "bilabial"
+HEAD = PACKAGE / "viewer" / "head.glb"
+HEADS = (HEAD, HEAD.with_name("head_kofi.glb"))
 DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 MM = 1e-3
@@ -68,6 +71,10 @@ class Reader:
             values[rows] = self.take(given["bufferView"], component, sparse["count"], width)
         return values
 
+    def attribute(self, mesh: str, name: str) -> np.ndarray:
+        (primitive,) = next(m for m in self.document["meshes"] if m["name"] == mesh)["primitives"]
+        return self.array(primitive["attributes"][name])
+
     def mesh(self, name: str) -> Mesh:
         mesh = next(mesh for mesh in self.document["meshes"] if mesh["name"] == name)
         (primitive,) = mesh["primitives"]
@@ -82,14 +89,20 @@ class Reader:
         )
 
 
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(HEAD)
+@pytest.fixture(scope="module", params=HEADS, ids=lambda path: path.stem)
+def reader(request) -> Reader:
+    return Reader(request.param)
 
 
 @pytest.fixture(scope="module")
 def skin(reader: Reader) -> Mesh:
     return reader.mesh("skin")
+
+
+@pytest.fixture(scope="module")
+def first_skin() -> Mesh:
+    """Of the head that landmarks and the model's labels are laid out for."""
+    return Reader(HEAD).mesh("skin")
 
 
 def lip_gap(skin: Mesh, reach: float = 0.8, **weights: float) -> np.ndarray:
@@ -103,12 +116,16 @@ def lip_gap(skin: Mesh, reach: float = 0.8, **weights: float) -> np.ndarray:
     return across[0] - across[1]
 
 
-def test_every_moving_part_has_the_52_names_in_order_and_the_file_is_small(reader: Reader) -> None:
-    assert HEAD.stat().st_size <= 2_000_000
+@pytest.mark.parametrize("head", HEADS, ids=lambda path: path.stem)
+def test_the_file_is_small(head: Path) -> None:
+    assert head.stat().st_size <= 3_000_000
+
+
+def test_every_moving_part_has_the_52_names_in_order(reader: Reader) -> None:
     assert "CC0" in reader.document["asset"]["copyright"]
     assert "extensionsRequired" not in reader.document
     moving = {mesh["name"] for mesh in reader.document["meshes"] if "targets" in mesh["primitives"][0]}
-    assert moving == {"skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "lashes", "brows"}
+    assert moving == {"skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "eye_shade", "lashes"}
     for mesh in reader.document["meshes"]:
         if mesh["name"] in moving:
             assert mesh["extras"]["targetNames"] == list(ARKIT_BLENDSHAPES)
@@ -148,23 +165,23 @@ def test_normals_are_unit_and_turn_with_the_shapes(skin: Mesh) -> None:
 
 def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
     gap = lip_gap(skin, reach=0.95)[:, 1]
-    assert gap.min() > -0.05 * MM
+    assert gap.min() > -0.1 * MM
     assert gap.max() < 0.25 * MM
 
 
 @pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
-def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(skin: Mesh, x: float) -> None:
-    mouth = skin.rest[skin.extras["upperLip"]].mean(0)
-    near = (np.linalg.norm(skin.rest - mouth, axis=1) < 30 * MM)[skin.triangles].all(1)
-    drop = -skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][skin.triangles]
+def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(first_skin: Mesh, x: float) -> None:
+    mouth = first_skin.rest[first_skin.extras["upperLip"]].mean(0)
+    near = (np.linalg.norm(first_skin.rest - mouth, axis=1) < 30 * MM)[first_skin.triangles].all(1)
+    drop = -first_skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][first_skin.triangles]
     upper, lower = (
-        skin.triangles[near & (drop < 6 * MM).all(1)],
-        skin.triangles[near & (drop > 9 * MM).all(1)],
+        first_skin.triangles[near & (drop < 6 * MM).all(1)],
+        first_skin.triangles[near & (drop > 9 * MM).all(1)],
     )
     assert min(len(upper), len(lower)) > 300
-    posed = skin.pose(jawOpen=x, mouthClose=x)
+    posed = first_skin.pose(jawOpen=x, mouthClose=x)
     assert num_crossings(posed, upper, lower) + num_crossings(posed, lower, upper) == 0
-    assert num_crossings(skin.pose(mouthClose=0.1), upper, lower) > 0  # no open jaw to cancel
+    assert num_crossings(first_skin.pose(mouthClose=0.1), upper, lower) > 0  # no open jaw to cancel
 
 
 def num_crossings(posed: np.ndarray, one: np.ndarray, other: np.ndarray) -> int:
@@ -193,7 +210,7 @@ def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:
 def test_mouth_close_seals_the_lips_of_an_open_jaw(skin: Mesh, x: float) -> None:
     rest, sealed = lip_gap(skin), lip_gap(skin, jawOpen=x, mouthClose=x)
     assert np.abs(sealed - rest).max() < 0.3 * MM
-    assert sealed[:, 1].min() > -0.1 * MM
+    assert sealed[:, 1].min() > -0.15 * MM
     chin = skin.extras["chin"]
     assert skin.pose(jawOpen=x, mouthClose=x)[chin, 1] < skin.rest[chin, 1] - 15 * MM * x
 
@@ -253,22 +270,57 @@ def test_eyes_turn_about_their_centres(reader: Reader, look: str, axis: int, sig
     assert np.abs(spread[0] - spread[1]).max() < 0.2 * MM  # rigid
 
 
-def test_brows_and_lashes_move_with_the_skin(reader: Reader) -> None:
-    brows, lashes = reader.mesh("brows"), reader.mesh("lashes")
-    inner = np.abs(brows.rest[:, 0]) < 25 * MM
-    assert (brows.pose(browInnerUp=1) - brows.rest)[inner, 1].mean() > 2 * MM
-    assert (brows.pose(browDownLeft=1) - brows.rest)[brows.rest[:, 0] > 0, 1].mean() < -1 * MM
+def test_brows_move_with_the_skin_and_lashes_with_the_lids(reader: Reader, skin: Mesh) -> None:
+    """The brows are painted on the skin some 20 mm above the eyes."""
+    eyes = reader.mesh("eyes").rest
+    away = skin.rest[:, 1] - eyes[:, 1].mean()
+    brow = (np.abs(away - 20 * MM) < 4 * MM) & (skin.rest[:, 2] > 80 * MM)
+    inner, left = brow & (np.abs(skin.rest[:, 0]) < 20 * MM), brow & (skin.rest[:, 0] > 12 * MM)
+    assert (skin.pose(browInnerUp=1) - skin.rest)[inner, 1].mean() > 2 * MM
+    assert (skin.pose(browDownLeft=1) - skin.rest)[left, 1].mean() < -1 * MM
+    lashes = reader.mesh("lashes")
     assert (lashes.pose(eyeBlinkLeft=1) - lashes.rest)[:, 1].min() < -5 * MM
 
 
-def test_mouth_press_thins_the_lips_and_does_not_widen_the_mouth(skin: Mesh) -> None:
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_upper_lids_rest_on_the_iris(reader: Reader, skin: Mesh, side: str) -> None:
+    """The iris reaches 22 degrees round the eye's axis; a lid that leaves all of it free stares."""
+    eyes = reader.mesh("eyes").rest
+    eye = eyes[(eyes[:, 0] > 0) == (side == "Left")]
+    pupil, radius = eye[np.argmax(eye[:, 2])], np.ptp(eye[:, 1]) / 2
+    iris = radius * np.sin(np.radians(22))
+    assert covers(skin, skin.rest, pupil[:2] + np.array([0, 0.8 * iris]), pupil[2] - 4 * MM)
+    assert not covers(skin, skin.rest, pupil[:2] + np.array([0, 0.3 * iris]), pupil[2] - 4 * MM)
+    both = skin.pose(**{f"eyeWide{side}": 1.0, f"eyeBlink{side}": 1.0})
+    assert covers(skin, both, pupil[:2] + np.array([0, 0.3 * iris]), pupil[2] - 4 * MM)
+
+
+def test_a_smile_and_a_pucker_together_leave_the_lips_closed(skin: Mesh) -> None:
+    smile = {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8}
+    gap = lip_gap(skin, reach=0.8, mouthPucker=0.8, **smile)[:, 1]
+    assert gap.min() > -1.5 * MM and gap.max() < 1 * MM
+
+
+def test_the_light_on_the_head_is_that_of_the_pages_lamps(reader: Reader) -> None:
+    script = (PACKAGE / "app" / "static" / "lighting.js").read_text()
+    table = re.search(r"const LAMPS = \[(.*?)\n\];", script, re.DOTALL)[1]
+    places = [tuple(map(float, row.split(",")[2:])) for row in re.findall(r"\[(0x[^\]]*)\]", table)]
+    np.testing.assert_allclose(places, LAMPS)
+    for name, k in (("skin", 0), ("hair", 0), ("shirt", 2)):
+        light, normals = reader.attribute(name, "_LIGHT") / 255, reader.attribute(name, "NORMAL")
+        assert light.shape == (len(normals), 4)
+        facing = normals @ LAMPS[k] / np.linalg.norm(LAMPS[k])
+        assert light[facing > 0.8, k].mean() > light[facing < -0.3, k].mean() + 0.2, (name, k)
+
+
+def test_mouth_press_thins_the_lips_and_does_not_widen_the_mouth(first_skin: Mesh) -> None:
     pressed = {"mouthPressLeft": 1.0, "mouthPressRight": 1.0}
-    assert abs(mouth_width(skin, **pressed) - mouth_width(skin)) < 1 * MM
-    assert lip_gap(skin, **pressed)[7, 1] < -2 * MM
-    assert red_height(skin, **pressed) < red_height(skin) - 2 * MM
+    assert abs(mouth_width(first_skin, **pressed) - mouth_width(first_skin)) < 1 * MM
+    assert lip_gap(first_skin, **pressed)[7, 1] < -2 * MM
+    assert red_height(first_skin, **pressed) < red_height(first_skin) - 2 * MM
     for side in ("Left", "Right"):
         for smile in ("mouthSmile", "mouthDimple", "mouthStretch"):
-            assert cosine(skin, f"mouthPress{side}", f"{smile}{side}") < 0.3
+            assert cosine(first_skin, f"mouthPress{side}", f"{smile}{side}") < 0.3
 
 
 def mouth_width(skin: Mesh, **weights: float) -> float:
@@ -292,26 +344,28 @@ def cosine(skin: Mesh, one: str, other: str) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def test_rolls_hide_the_red_of_the_lips(skin: Mesh) -> None:
-    rest = red_height(skin)
-    assert rest - red_height(skin, mouthRollUpper=1.0) > 6 * MM
-    assert rest - red_height(skin, mouthRollLower=1.0) > 6 * MM
-    assert red_height(skin, mouthRollUpper=1.0, mouthRollLower=1.0) < 0.4 * rest
+def test_rolls_hide_the_red_of_the_lips(first_skin: Mesh) -> None:
+    rest = red_height(first_skin)
+    assert rest - red_height(first_skin, mouthRollUpper=1.0) > 6 * MM
+    assert rest - red_height(first_skin, mouthRollLower=1.0) > 6 * MM
+    assert red_height(first_skin, mouthRollUpper=1.0, mouthRollLower=1.0) < 0.4 * rest
 
 
-def test_funnel_opens_where_pucker_closes_and_both_narrow_and_protrude(skin: Mesh) -> None:
-    gaps = {name: lip_gap(skin, **{name: 1.0})[7, 1] for name in ("mouthFunnel", "mouthPucker")}
+def test_funnel_opens_where_pucker_closes_and_both_narrow_and_protrude(first_skin: Mesh) -> None:
+    gaps = {name: lip_gap(first_skin, **{name: 1.0})[7, 1] for name in ("mouthFunnel", "mouthPucker")}
     assert gaps["mouthFunnel"] > 10 * MM and abs(gaps["mouthPucker"]) < 1 * MM
     for name in gaps:
-        assert mouth_width(skin) - mouth_width(skin, **{name: 1.0}) > 5 * MM
-        lips = skin.extras["upperLip"] + skin.extras["lowerLip"]
-        inner = [v for v in lips if abs(skin.rest[v, 0]) < 5 * MM]
-        assert (skin.pose(**{name: 1.0}) - skin.rest)[inner, 2].min() > 5 * MM
+        assert mouth_width(first_skin) - mouth_width(first_skin, **{name: 1.0}) > 5 * MM
+        lips = first_skin.extras["upperLip"] + first_skin.extras["lowerLip"]
+        inner = [v for v in lips if abs(first_skin.rest[v, 0]) < 5 * MM]
+        assert (first_skin.pose(**{name: 1.0}) - first_skin.rest)[inner, 2].min() > 5 * MM
 
 
 @pytest.mark.parametrize(("name", "least"), [("mouthUpperUp", 7 * MM), ("mouthLowerDown", 6 * MM)])
-def test_lips_that_bare_the_teeth_part_as_far_as_on_the_ict_mesh(skin: Mesh, name: str, least: float) -> None:
-    parted = lip_gap(skin, **{f"{name}Left": 1.0, f"{name}Right": 1.0})
+def test_lips_that_bare_the_teeth_part_as_far_as_on_the_ict_mesh(
+    first_skin: Mesh, name: str, least: float
+) -> None:
+    parted = lip_gap(first_skin, **{f"{name}Left": 1.0, f"{name}Right": 1.0})
     assert least < parted[7, 1] < least + 2 * MM
 
 
@@ -324,14 +378,14 @@ def test_shapes_that_do_not_part_the_lips_leave_them_closed(skin: Mesh, name: st
     assert name in PRESSING_SHAPES or gap.min() > -1.2 * MM
 
 
-def test_the_page_lights_teeth_where_lips_part(skin: Mesh) -> None:
+def test_the_page_lights_teeth_where_lips_part(first_skin: Mesh) -> None:
     """head.js knows every shape that parts the lips by a twentieth of the jaw, and by how much."""
-    script = (HEAD.parent / "head.js").read_text()
+    script = (PACKAGE / "app" / "static" / "head.js").read_text()
     table = re.search(r"const PARTING = \[(.*?)\];", script, re.DOTALL)[1]
     known = {name: float(share) for name, share in re.findall(r'\["(\w+)", (-?[\d.]+)\]', table)}
-    rest, wide = (lip_gap(skin, **weights)[7, 1] for weights in ({}, {"jawOpen": 1.0}))
+    rest, wide = (lip_gap(first_skin, **weights)[7, 1] for weights in ({}, {"jawOpen": 1.0}))
     for name in ARKIT_BLENDSHAPES:
-        share = (lip_gap(skin, **{name: 1.0})[7, 1] - rest) / (wide - rest)
+        share = (lip_gap(first_skin, **{name: 1.0})[7, 1] - rest) / (wide - rest)
         assert name in known or share < 0.05, name
         assert name not in known or abs(known[name] - share) < 0.03, name
 

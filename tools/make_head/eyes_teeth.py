@@ -74,8 +74,11 @@ def _rotation(down: float, left: float) -> np.ndarray:
     return np.array(about_y) @ np.array(about_x)
 
 
-def paint_eye(size: int = 256) -> bytes:
-    """PNG of an eyeball seen along its axis: distance from the middle = (angle / EYE_EDGE) ** ZOOM."""
+def paint_eye(colors: tuple[str, str], size: int = 256) -> bytes:
+    """PNG of an eyeball seen along its axis: distance from the middle = (angle / EYE_EDGE) ** ZOOM.
+
+    colors: sRGB of the iris, and of its ring round the pupil.
+    """
     random = np.random.default_rng(0)
     y, x = (np.mgrid[:size, :size] + 0.5) / size * 2 - 1
     polar = np.hypot(x, y) ** (1 / ZOOM) * EYE_EDGE / np.radians(IRIS_DEGREES)  # 1 at the iris's edge
@@ -83,14 +86,14 @@ def paint_eye(size: int = 256) -> bytes:
     fibres = np.zeros_like(x)
     for count in (23, 41, 67, 97, 131):
         fibres += np.sin(count * around + random.uniform(0, 6.3) + 1.5 * np.sin(3 * polar + count)) / 5
-    iris = linear("#3f6068") * (0.72 + 0.5 * fibres[..., None])
+    iris = linear(colors[0]) * (0.72 + 0.5 * fibres[..., None])
     warm = (1 - smooth(0.38, 0.62, polar + 0.06 * fibres))[..., None]
-    iris = iris * (1 - warm) + warm * linear("#6d4d2a") * (0.8 + 0.4 * fibres[..., None])
+    iris = iris * (1 - warm) + warm * linear(colors[1]) * (0.8 + 0.4 * fibres[..., None])
     iris *= (1 - 0.85 * smooth(0.78, 1.0, polar))[..., None] * (0.75 + 0.35 * (y > -2) * (0.5 + 0.5 * y))[
         ..., None
     ]
     iris *= smooth(0.33, 0.39, polar)[..., None]  # the pupil
-    white = linear("#d6ccc4") * np.ones((size, size, 1))
+    white = linear("#cfc4bb") * np.ones((size, size, 1))
     veins = 0.5 + 0.5 * np.sin(9 * around + 2 * np.sin(5 * polar) + 3 * np.sin(4 * around))
     red = (smooth(1.3, 2.8, polar) * (0.35 + 0.25 * veins))[..., None]
     white = white * (1 - red) + red * linear("#b98078")

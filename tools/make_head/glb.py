@@ -17,7 +17,7 @@ from bilabial.io.exporters import write_glb as write_container
 
 MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
-COMPONENT_TYPES = {np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
+COMPONENT_TYPES = {np.dtype(np.uint8): 5121, np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
 DTYPES = {number: dtype for dtype, number in COMPONENT_TYPES.items()}
 SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 WIDTHS = {kind: width for width, kind in SHAPE_TYPES.items()}
@@ -29,9 +29,11 @@ class Part:
 
     positions: (V, 3) in metres, y up, face to +z; triangles: (N, 3), counter-clockwise from outside; deltas:
     (K, V, 3) in metres, what each morph target adds, K = 0 for a part that never moves; material: of glTF;
-    normals: (V, 3), of the triangles when None; colors: (V, 3 or 4) linear RGB(A); uvs: (V, 2); image: PNG of
-    the base colour; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); bends: whether the
-    normals follow the morph targets; extras: kept in the mesh's extras.
+    normals: (V, 3), of the triangles when None; colors: (V, 3 or 4) linear RGB(A); uvs: (V, 2); image: PNG or
+    JPEG of the base colour; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); relief:
+    JPEG of normals; bends: whether the normals follow the morph targets; twins: (V,), of each vertex the one
+    whose normal it shares; light: (V, 4) in 0..1, what of each lamp and of the sky reaches it (_LIGHT);
+    extras: kept in the mesh's extras.
     """
 
     name: str
@@ -44,7 +46,10 @@ class Part:
     uvs: np.ndarray | None = None
     image: bytes | None = None
     surface: bytes | None = None
+    relief: bytes | None = None
     bends: bool = True
+    twins: np.ndarray | None = None
+    light: np.ndarray | None = None
     extras: dict | None = None
 
 
@@ -58,12 +63,35 @@ def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
+def vertex_tangents(
+    positions: np.ndarray, normals: np.ndarray, uvs: np.ndarray, triangles: np.ndarray
+) -> np.ndarray:
+    """Tangents (V, 4) as in glTF: along u, and the sign of the bitangent, which points up the picture."""
+    a, b, c = triangles.T
+    sides = positions[b] - positions[a], positions[c] - positions[a]
+    (u1, v1), (u2, v2) = (uvs[b] - uvs[a]).T, (uvs[c] - uvs[a]).T
+    area = (u1 * v2 - u2 * v1)[:, None]
+    area = np.where(np.abs(area) < 1e-12, np.inf, area)
+    along = (v2[:, None] * sides[0] - v1[:, None] * sides[1]) / area
+    up = (u2[:, None] * sides[0] - u1[:, None] * sides[1]) / area
+    sums = np.zeros((2, *positions.shape))
+    for corner in triangles.T:
+        np.add.at(sums[0], corner, along)
+        np.add.at(sums[1], corner, up)
+    flat = np.linalg.norm(np.cross(normals, sums[0]), axis=1) < 1e-9
+    sums[0][flat] = np.where(np.abs(normals[flat, :1]) < 0.9, [1.0, 0, 0], [0, 1.0, 0])
+    tangents = sums[0] - normals * np.einsum("vc,vc->v", normals, sums[0])[:, None]
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+    sign = np.where(np.einsum("vc,vc->v", np.cross(normals, tangents), sums[1]) < 0, -1.0, 1.0)
+    return np.column_stack([tangents, sign])
+
+
 def encode_png(pixels: np.ndarray) -> bytes:
-    """pixels: (H, W, 3) or (H, W, 4) uint8."""
+    """pixels: (H, W, channels) uint8: grey and alpha, RGB, or RGBA."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
     chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)),
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),
         (b"IEND", b""),
     )
@@ -146,6 +174,8 @@ def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], as
             texture = _add_texture(document, binary, part.surface, sampler=1)
             maps["metallicRoughnessTexture"] = material["occlusionTexture"] = texture
             material["extensions"] = {"KHR_materials_specular": {"specularTexture": texture}}
+        if part.relief:
+            material["normalTexture"] = _add_texture(document, binary, part.relief, sampler=0)
         document["materials"].append(material)
         primitive = _primitive(part, binary) | {"material": len(document["materials"]) - 1}
         mesh: dict = {"name": part.name, "primitives": [primitive], "extras": part.extras or {}}
@@ -161,18 +191,27 @@ def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], as
 
 
 def _add_texture(document: dict, binary: Binary, image: bytes, sampler: int) -> dict:
-    document["images"].append({"bufferView": binary.add_view(image), "mimeType": "image/png"})
+    kind = "image/jpeg" if image.startswith(b"\xff\xd8") else "image/png"
+    document["images"].append({"bufferView": binary.add_view(image), "mimeType": kind})
     document["textures"].append({"source": len(document["images"]) - 1, "sampler": sampler})
     return {"index": len(document["textures"]) - 1}
 
 
 def _primitive(part: Part, binary: Binary) -> dict:
-    own = vertex_normals(part.positions, part.triangles)
+    twins = np.arange(len(part.positions)) if part.twins is None else part.twins
+
+    def normals_of(positions: np.ndarray) -> np.ndarray:
+        return vertex_normals(positions, twins[part.triangles])[twins]
+
+    own = normals_of(part.positions)
     normals = own if part.normals is None else part.normals
     attributes = {
         "POSITION": binary.add_array(part.positions.astype(np.float32), 34962, bounds=True),
         "NORMAL": binary.add_array(normals.astype(np.float32), 34962),
     }
+    if part.relief:
+        tangents = vertex_tangents(part.positions, normals, part.uvs, part.triangles)
+        attributes["TANGENT"] = binary.add_array(tangents.astype(np.float32), 34962)
     if part.uvs is not None:
         attributes["TEXCOORD_0"] = binary.add_array(part.uvs.astype(np.float32), 34962)
     if part.colors is not None:
@@ -180,6 +219,9 @@ def _primitive(part: Part, binary: Binary) -> dict:
         attributes["COLOR_0"] = binary.add_array(
             (opaque * 65535).round().astype(np.uint16), 34962, normalized=True
         )
+    if part.light is not None:
+        levels = (part.light.clip(0, 1) * 255).round().astype(np.uint8)
+        attributes["_LIGHT"] = binary.add_array(levels, 34962, normalized=True)
     targets = []
     if len(part.deltas):
         still = binary.add_sparse(np.zeros_like(part.positions), 1.0, bounds=True)
@@ -188,7 +230,7 @@ def _primitive(part: Part, binary: Binary) -> dict:
         if np.linalg.norm(delta, axis=1).max() > MOVES_METRES:
             target["POSITION"] = binary.add_sparse(delta, MOVES_METRES, bounds=True)
             if part.bends:
-                turned = vertex_normals(part.positions + delta, part.triangles) - own
+                turned = normals_of(part.positions + delta) - own
                 target["NORMAL"] = binary.add_sparse(turned, TURNS)
         targets.append(target)
     indices = binary.add_array(part.triangles.astype(np.uint16).ravel(), 34963)

