@@ -43,6 +43,13 @@ def test_the_python_of_the_readme_runs(tmp_path):
     assert (tmp_path / "face.csv").is_file()
 
 
+def test_installing_comes_before_python():
+    """Two commands stand at the top; the package is installed before anything is imported."""
+    first = snippets("README.md", "bash", "")[0]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
+    assert README.index("pip install .") < README.index("```python")
+
+
 def test_the_commands_of_the_readme_run(tmp_path):
     (tmp_path / "dialogue").mkdir()
     for name in ("speech.wav", "dialogue/line.wav"):
