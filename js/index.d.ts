@@ -1,0 +1,78 @@
+/** Speech to the 52 ARKit blendshape coefficients in the browser. */
+
+/** One of the model's emotions, or shares of several: {happy: 0.7, surprised: 0.3}. */
+export type Emotion = string | Record<string, number>;
+
+export interface StreamOptions {
+  /** Address of the folder that `bilabial export onnx` wrote. */
+  model: string | URL;
+  /** Bits of the stored weights: which of its files is loaded. Default "int8". */
+  precision?: "fp32" | "fp16" | "int8";
+  /** Address of onnxruntime-web's module. Default: where the page's import map has "onnxruntime-web/wasm". */
+  runtime?: string | URL;
+  emotion?: Emotion;
+  /** 0 (neutral) to 1.5. */
+  intensity?: number;
+  /** A style by name, or a mixture {name: amount 0..1.5}; null = the default. */
+  style?: string | Record<string, number> | null;
+  /** Frames per second, 1 to 240. Default 30. */
+  fps?: number;
+  /** Blinks, gaze and breath. Default true. */
+  motion?: boolean;
+  /** Where in their minute they begin, in seconds; left out: anywhere. */
+  motionStart?: number;
+  /** How loud the speaker is, in dB below full scale; null = follow it. */
+  levelDb?: number | null;
+}
+
+export interface Frames {
+  /** Number of the first frame; frame n is at n / fps seconds of the sound. */
+  first: number;
+  count: number;
+  /** count times names.length coefficients in 0..1. */
+  values: Float32Array;
+}
+
+/** A face that speaks along, computed in a Worker. */
+export class BilabialStream {
+  static create(options: StreamOptions): Promise<BilabialStream>;
+  /** Columns of the frames, ARKit's names. */
+  readonly names: string[];
+  readonly emotions: string[];
+  readonly styles: string[];
+  readonly fps: number;
+  /** A frame comes when at most so much sound after its time was fed. */
+  readonly delaySeconds: number;
+  /** The next samples, mono at 16 kHz in -1..1; gives the frames that became certain. */
+  feed(samples: Float32Array): Promise<Frames>;
+  /** The frames that were waiting for more sound. */
+  finish(): Promise<Frames>;
+  /** Begins again at time 0. keepLevel: the same speaker goes on. */
+  reset(keepLevel?: boolean): Promise<void>;
+  /** From the next frame on; the change takes a second. */
+  setEmotion(emotion: Emotion, intensity?: number): Promise<void>;
+  close(): void;
+}
+
+/** A microphone as mono samples at 16 kHz. */
+export class Microphone {
+  static open(onsamples: (samples: Float32Array) => void, pieceSeconds?: number): Promise<Microphone>;
+  readonly media: MediaStream;
+  close(): void;
+}
+
+/** Sound at one rate to another, piece by piece. */
+export class Resampler {
+  constructor(from: number, to?: number);
+  feed(samples: Float32Array): Float32Array;
+  finish(): Float32Array;
+}
+
+/** Which face belongs on the screen now. Times in seconds; `now` of one clock of the caller's. */
+export class Timeline {
+  constructor(fps: number);
+  /** A piece of sound ended at so many seconds of the sound. */
+  heard(seconds: number, now: number): void;
+  receive(frames: Frames, now: number): void;
+  at(now: number): { time: number; delay: number; values: Float32Array } | null;
+}

@@ -1,0 +1,61 @@
+// The level of the speaker and where nobody speaks, as in streaming.py and hub/loudness_bilabial.py.
+
+// As numpy.percentile: linear between the sorted values.
+export function percentile(values, percent) {
+  const sorted = Float64Array.from(values).sort();
+  const position = ((sorted.length - 1) * percent) / 100;
+  const before = Math.floor(position);
+  const after = Math.min(before + 1, sorted.length - 1);
+  return sorted[before] + (sorted[after] - sorted[before]) * (position - before);
+}
+
+export const meanSquare = (samples, count = samples.length) =>
+  samples.reduce((sum, sample) => sum + sample * sample, 0) / count;
+
+// How loud the speaker is by what was heard so far; it starts at a usual level and never jumps.
+export class SpeakerLevel {
+  heard = []; // dB of the latest frames
+
+  constructor({ level, stream }, framesPerSecond) {
+    Object.assign(this, { level, stream, db: level.speech_level_db });
+    this.capacity = Math.round(stream.level_seconds * framesPerSecond);
+    this.share = 1 / (stream.level_follows_seconds * framesPerSecond);
+  }
+
+  // The level, in dB, after the next frame of samples as recorded.
+  hear(frame) {
+    this.heard.push(10 * Math.log10(Math.max(meanSquare(frame), 1e-12)));
+    if (this.heard.length > this.capacity) this.heard.shift();
+    const [soft, loud] = [percentile(this.heard, 10), percentile(this.heard, 95)];
+    const { faintest_level_db, speech_over_noise_db, loud_range_db } = this.level;
+    const least = Math.max(faintest_level_db, soft + speech_over_noise_db, loud - loud_range_db);
+    if (this.heard.at(-1) < least) return this.db; // in a pause it stays
+    const speech = this.heard.filter((db) => db >= least).map((db) => 10 ** (Math.min(db, loud) / 10));
+    const missing = 10 * Math.log10(speech.reduce((a, b) => a + b) / speech.length) - this.db;
+    const most = this.stream.max_level_change_db;
+    this.db += Math.min(Math.max(missing * this.share, -most), most);
+    return this.db;
+  }
+}
+
+// How far a mouth has come to rest, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of levelled
+// speech) are given: `quiet_share`.
+export function shareAtRest(levels, index, frameSeconds, restSeconds, { level, rest }) {
+  const last = levels.length - 1;
+  const [before, after] = rest.steady_frames;
+  const sounds = (k) => {
+    const around = Array.from({ length: before + after + 1 }, (_, n) => levels[Math.min(Math.max(k - before + n, 0), last)]);
+    const steady = Math.min(percentile(around, 20) + rest.steady_db, level.speech_level_db - rest.steady_range_db);
+    return levels[k] >= Math.max(steady, level.speech_level_db - rest.quiet_range_db);
+  };
+  let [since, until] = [0, 0];
+  while (since <= index && !sounds(index - since)) since++;
+  while (index + until <= last && !sounds(index + until)) until++;
+  since = since > index ? Infinity : since * frameSeconds;
+  until = index + until > last ? Infinity : until * frameSeconds;
+  const known = rest.rest_known_seconds;
+  const longer = since + Math.min(until, known) - (restSeconds + known);
+  const closing = Math.min(Math.max(longer / rest.rest_fade_seconds + 0.5, 0), 1);
+  const opening = Math.min(until / rest.rest_lead_seconds, 1);
+  return Math.min(closing ** 2 * (3 - 2 * closing), opening); // eased
+}
