@@ -13,7 +13,7 @@ NPM_INSTALL = mkdir -p $(VENV)/npm && cp $(APP)/package.json $(APP)/package-lock
 	npm ci --silent --no-audit --no-fund --prefix $(VENV)/npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: setup demo train-setup pretrain test test-all lint bundle clean
+.PHONY: setup demo live train-setup pretrain test test-all lint bundle clean
 
 setup: $(VENV)/.app $(VENV)/.npm
 
@@ -48,6 +48,10 @@ $(VENV)/.test: $(VENV)/.app pyproject.toml
 
 demo: setup
 	$(BIN)/python app.py
+
+# The static demo: plain files in build/live, which animate in the browser.
+live: $(VENV)/.test $(VENV)/.checkers
+	$(BIN)/python -m tools.make_live
 
 train-setup: $(VENV)/.train
 

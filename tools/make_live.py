@@ -10,13 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
+from bilabial.app.npm import DECODERS, NPM_FOLDER
+from bilabial.io.exporters import HEAD
+from bilabial.io.names import SPELLINGS
+
 ROOT = Path(__file__).resolve().parents[1]
-NPM_FOLDER = Path(sys.prefix) / "npm" / "node_modules"
+HEAD_SCRIPTS = ("head.js", "avatars.js", "morphs.js", "i18n.js", "packages.js")  # of the page
 ADDONS = (
-    "controls/OrbitControls.js", "environments/RoomEnvironment.js", "loaders/GLTFLoader.js",
+    "controls/OrbitControls.js", "environments/RoomEnvironment.js", "libs/meshopt_decoder.module.js",
+    "loaders/DRACOLoader.js", "loaders/GLTFLoader.js",
     "utils/BufferGeometryUtils.js", "utils/SkeletonUtils.js",
 )  # fmt: skip
 # where files go, by npm package
@@ -28,7 +32,8 @@ NPM_FILES = {
     "three": {
         "build/three.module.js": "three/build/three.module.js",
         "build/three.core.js": "three/build/three.core.js",
-        **{f"examples/jsm/{name}": f"three/addons/{name}" for name in ADDONS},
+        **{f"examples/jsm/{name}": f"three/examples/jsm/{name}" for name in ADDONS},
+        **{name: f"three/{name}" for name in DECODERS.modules},
     },
 }
 
@@ -48,7 +53,12 @@ def make_live(output: Path, model: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "js" / "demo", output, dirs_exist_ok=True)
     shutil.copytree(ROOT / "js" / "src", output / "bilabial", dirs_exist_ok=True)
-    shutil.copy(ROOT / "src" / "bilabial" / "viewer" / "head.glb", output / "head.glb")
+    (output / "head").mkdir(exist_ok=True)
+    for name in HEAD_SCRIPTS:
+        shutil.copy(ROOT / "src" / "bilabial" / "app" / "static" / name, output / "head" / name)
+    shutil.copy(HEAD, output / "head" / "head.glb")
+    files = {"spellings": SPELLINGS, "decoders": {"base": "three", "modules": DECODERS.modules}}
+    (output / "head" / "files.json").write_text(json.dumps(files))
     for package, files in NPM_FILES.items():
         for source, target in files.items():
             (output / target).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 // The page: a microphone or a file speaks, the head follows. Nothing leaves the browser.
 
 import { BilabialStream, Microphone, Timeline } from "bilabial";
-import { Head } from "./head.js";
+import { Head } from "./head/head.js";
 
 const part = (id) => document.getElementById(id);
 const RATE = 16000;
@@ -13,6 +13,7 @@ let microphone = null;
 let timeline = null; // of the microphone
 let clip = null; // {fps, values} of a file
 let head = null;
+let drawnTime = null; // s
 
 async function newStream() {
   const options = { style: part("style").value || null, motion: part("motion").checked };
@@ -99,11 +100,12 @@ function now() {
 
 function draw() {
   const face = now();
-  if (face) {
+  if (face && (timeline || face.time !== drawnTime)) {
     head.pose(stream.names, face.values);
+    drawnTime = face.time;
     if (timeline) say(`${Math.round(1000 * face.delay)} ms after you`);
   }
-  head.render();
+  if (head.changed) head.render(Boolean(timeline) || !part("sound").paused);
   if (face) part("head").dispatchEvent(new CustomEvent("bilabial-drawn", { detail: face }));
   requestAnimationFrame(draw);
 }
@@ -126,8 +128,10 @@ part("head").addEventListener("drop", attempt(async (event) => (event.preventDef
 
 navigator.serviceWorker?.register("offline.js").catch(() => {}); // pages without https work without it
 try {
-  head = new Head(part("head"));
-  const [glb] = await Promise.all([fetch("head.glb").then((answer) => answer.arrayBuffer()), newStream()]);
+  const files = await (await fetch("head/files.json")).json();
+  head = new Head(part("head"), files);
+  new ResizeObserver(([{ contentRect }]) => head.resize(contentRect.width, contentRect.height)).observe(part("head"));
+  const [glb] = await Promise.all([fetch("head/head.glb").then((answer) => answer.arrayBuffer()), newStream()]);
   offerEmotions();
   await head.load(glb, stream.names);
   for (const control of document.querySelectorAll("main :disabled")) control.disabled = false;

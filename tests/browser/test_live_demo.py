@@ -221,7 +221,7 @@ def test_wrong_wishes_are_sentences(page, options, message):
 
 
 def test_the_head_follows_a_microphone(page, runner):
-    """The jaw that is drawn is the one of its time in the sound that was heard, gaps of a busy machine included."""
+    """The jaw drawn is the one of its time in the sound that was heard, gaps of a busy machine included."""
     page.evaluate(WATCH)
     page.evaluate("""async () => {
         const { BilabialStream } = await import("bilabial");
@@ -249,7 +249,7 @@ def test_the_head_follows_a_microphone(page, runner):
 
 
 def test_a_file_speaks_without_a_network(page, server, runner, tmp_path):
-    """After the first visit no server is needed; the face is the one of its time in the sound. The last test."""
+    """After the first visit no server is needed; the face is the one of its time in the sound. Comes last."""
     sound = load_audio(EXAMPLE)
     (tmp_path / "speech.wav").write_bytes(encode_wav(sound))
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
