@@ -23,6 +23,7 @@ from bilabial.rig import Channel, RigProfile
 
 SMALL_MM = 0.2  # what parts the lips less, counts nothing
 GAINS = (0.25, 4.0)
+VISEME_PREFIX = re.compile(r"^.*(viseme_|vrc\.v_)")
 OPENERS = (
     "jawOpen",
     "mouthFunnel",
@@ -162,7 +163,8 @@ def _once(meant: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _key(name: str) -> str:
     """What is compared of a viseme's name: letters and digits behind viseme_, vrc.v_ and prefixes."""
-    return re.sub("[^a-z0-9]", "", re.sub(r"^.*(viseme_|vrc\.v_|\.)", "", name.lower()))
+    bare = VISEME_PREFIX.sub("", name.lower())
+    return re.sub("[^a-z0-9]", "", bare.rpartition(".")[2])
 
 
 def _unsided(name: str) -> str | None:

@@ -157,6 +157,38 @@ def test_a_vrm_with_vowels_only(tmp_path, skin):
     check(path, fit)
 
 
+def test_a_vrm_of_the_former_version(tmp_path, skin):
+    path = vrm(tmp_path / "new.vrm", skin)
+    scene, binary = read_glb(path)
+    del scene["extensions"]["VRMC_vrm"]
+    names = dict(zip("AIUEO", ("aa", "ih", "ou", "ee", "oh"), strict=True))
+    places = {name: k for k, name in enumerate(VOWELS)}
+    groups = [
+        {"name": name, "binds": [{"mesh": 0, "index": places[vowel], "weight": 100}]}
+        for name, vowel in names.items()
+    ]
+    scene["extensions"]["VRM"] = {"blendShapeMaster": {"blendShapeGroups": groups}}
+    path = write_glb(tmp_path / "old.vrm", scene, binary)
+    fit = fit_rig(path)
+    assert fit.base == "vrm0" and set(fit.profile.names) == set("AIUEO") and fit.opener == "A"
+    check(path, fit)
+
+
+def test_fifteen_visemes(tmp_path, skin):
+    """Named as Ready Player Me and VRChat name them, on a node that is scaled and turned."""
+    poses = RigProfile.load("oculus").poses
+    for prefix in ("viseme_", "vrc.v_"):
+        shapes = {f"{prefix}{name}": mixed(skin, pose) for name, pose in poses.items()}
+        shapes = {name: shapes[name] for name in sorted(shapes, key=lambda name: not name.endswith("aa"))}
+        path = avatar(tmp_path / f"{prefix}x.glb", skin, shapes, scale=0.01)
+        scene, binary = read_glb(path)
+        scene["nodes"][0] |= {"scale": [100, 100, 100], "rotation": [0, 1, 0, 0]}  # looks back, as VRM 0 does
+        path = write_glb(path, scene, binary)
+        fit = fit_rig(path)
+        assert fit.base == "oculus" and fit.profile.rest == f"{prefix}sil" and not fit.missing
+        check(path, fit)
+
+
 def test_drawn_in_other_units(tmp_path, skin):
     """Ten units are a metre: the eyes tell."""
     path = avatar(tmp_path / "large.glb", skin, targets(skin), scale=10.0)

@@ -1,0 +1,107 @@
+"""What known phones add to the sound: closures, false closures and the gap of the lips, with and without them.
+
+    python -m benchmarks.timing --dataset data/dev --phones clips.json
+
+--dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment.
+Rows: the sound alone; with phones; with words alone (transcripts of the same file), spread over their letters;
+with phones of the next clip, which must be noticed. "followed": in how many clips the timing fits.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from transformers import HfArgumentParser
+
+from bilabial.clip import FaceClip
+from bilabial.errors import UserError
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
+from bilabial.io.phones import SILENCES
+from bilabial.io.timings import Timing, of_words
+from bilabial.motion import Sound
+from bilabial.timing import TimingWarning, find_misfit, follow_timing
+from bilabial.training.data.schema import load_rows, waveform_of
+from bilabial.training.evaluation.clip_figures import Clip, clip_metrics, read_clip, summarize
+
+COLUMNS = {"r0": "gap r", "cloC": "cloC", "ctl": "false", "J": "J", "AUC": "AUC"}
+
+
+@dataclass
+class TimingArguments:
+    dataset: list[str] = field(metadata={"help": "Folders or Hub ids of data sets made by prepare.py."})
+    phones: Path = field(metadata={"help": "JSON with phone times and audio-video offsets."})
+    model: str | None = field(
+        default=None, metadata={"help": "Folder or Hub id; left out: the embedded one."}
+    )
+    split: str = field(default="validation", metadata={"help": "The split to measure."})
+
+
+def words_of(clip: Clip, transcript: str) -> Timing | None:
+    """The words of a transcript over the stretches between pauses, as subtitles would tell them."""
+    spoken = [phone for phone in clip.phones if phone[0] not in SILENCES]
+    words = transcript.split()
+    if not spoken or not words:
+        return None
+    sizes = np.cumsum([0, *(len(word) for word in words)]) / sum(map(len, words))
+    starts, ends = np.array([phone[1] for phone in spoken]), np.array([phone[2] for phone in spoken])
+    at = np.interp(sizes, np.linspace(0, 1, len(spoken) + 1), [*starts, ends[-1]])
+    return of_words(list(zip(words, at[:-1], at[1:], strict=True)))
+
+
+def timings_of(clip: Clip, note: dict, other: Clip) -> Iterator[tuple[str, Timing | None]]:
+    """What a clip is animated with, by row of the table."""
+    yield "sound alone", None
+    yield "phones", Timing(tuple(clip.phones), True)
+    yield "words", words_of(clip, note.get("transcript", ""))
+    stretch = min(1.0, len(clip.valid) / clip.fps / other.phones[-1][2])
+    phones = tuple((name, start * stretch, end * stretch) for name, start, end in other.phones)
+    yield "phones of another clip", Timing(phones, True)
+
+
+def animated(face: FaceClip, waveform: np.ndarray, timing: Timing | None) -> tuple[FaceClip, bool]:
+    """The face with a timing, and whether it was followed."""
+    if timing is None:
+        return face, False
+    sound = Sound.of(waveform, SAMPLING_RATE, face, 0, do_normalize=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TimingWarning)
+        try:
+            shown = follow_timing(face, timing, len(waveform) / SAMPLING_RATE, sound.speaking)
+        except UserError:
+            return face, False
+    return shown, find_misfit(face, timing) is None
+
+
+def main(args: TimingArguments) -> None:
+    from bilabial.checkpoint import load_checkpoint
+
+    model, _ = load_checkpoint(args.model)
+    notes = json.loads(args.phones.read_text())
+    rows = [row for source in args.dataset for row in load_rows(source, args.split)]
+    clips = [read_clip(row, notes) for row in rows]
+    results: dict[str, list[dict]] = {}
+    followed: dict[str, int] = {}
+    for number, (row, clip) in enumerate(zip(rows, clips, strict=True)):
+        note, waveform = notes.get(clip.id.rsplit("/", 1)[-1], {}), waveform_of(row)
+        values = model.animate(waveform, SAMPLING_RATE, fps=clip.fps).cpu().numpy()
+        face = FaceClip(model.config.blendshapes, values, clip.fps, model.config.lip_distance_weights)
+        for name, timing in timings_of(clip, note, clips[(number + 1) % len(clips)]):
+            shown, fits = animated(face, waveform, timing)
+            results.setdefault(name, []).append(clip_metrics(clip, shown.values, model))
+            followed[name] = followed.get(name, 0) + fits
+    print(f"| timing | followed | {' | '.join(COLUMNS.values())} |\n" + "|---" * (len(COLUMNS) + 2) + "|")
+    for name, of_row in results.items():
+        summary = summarize(of_row)
+        told = "" if name == "sound alone" else f"{followed[name]} of {len(of_row)}"
+        print(f"| {name} | {told} | {' | '.join(f'{summary[key]:.3f}' for key in COLUMNS)} |")
+    minima = [result["phone_minima"] for result in results["phones"] if "phone_minima" in result]
+    print(
+        f"{len(clips)} clips; {sum(len(b) for b, _ in minima)} p b m, {sum(len(c) for _, c in minima)} vowels"
+    )
+
+
+if __name__ == "__main__":
+    main(HfArgumentParser(TimingArguments).parse_args_into_dataclasses()[0])
