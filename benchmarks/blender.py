@@ -3,7 +3,7 @@
     pip install bpy==4.5.15   # Python 3.11; in an environment of its own
     python -m benchmarks.blender --animated speech.glb --curves speech.npz
 
---animated: `bilabial convert speech.npz speech.glb`. Prints the largest difference, and the frame rate to set.
+--animated: `bilabial convert speech.npz speech.glb`. Prints the largest difference.
 """
 
 import argparse

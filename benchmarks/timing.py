@@ -1,9 +1,9 @@
-"""What known phones add to the sound: closures, false closures and the gap of the lips, with and without them.
+"""What known phones add to the sound: closures, false closures and the gap of the lips, with and without.
 
     python -m benchmarks.timing --dataset data/dev --phones clips.json
 
 --dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment.
-Rows: the sound alone; with phones; with words alone (transcripts of the same file), spread over their letters;
+Rows: the sound alone; with phones; with words alone (transcripts of the same file), spread over letters;
 with phones of the next clip, which must be noticed. "followed": in how many clips the timing fits.
 """
 
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from transformers import HfArgumentParser
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from bilabial.io.phones import SILENCES
 from bilabial.io.timings import Timing, of_words
 from bilabial.motion import Sound
