@@ -193,6 +193,16 @@ def test_an_interrupt_drops_what_waits(port):
     assert ended["num_frames"] < 1500  # of 1,848
 
 
+def test_an_interrupt_without_a_sample_is_at_the_last_frame(port):
+    client = Client(port)
+    client.speak(sound(1.0))
+    client.tell(type="flush")
+    client.until("flushed")
+    client.tell(type="interrupt")
+    assert client.until("interrupted")["sample"] == client.column("samples")[-1] == 29 * 16000 // 30
+    assert client.end()["num_frames"] == 36
+
+
 def test_mistakes_leave_the_stream_alone(port):
     client = Client(port)
     client.speak(sound(0.5))
@@ -488,11 +498,12 @@ def test_the_face_is_shown_to_pages(port):
         client.speak(sound(0.5))
         client.tell(type="flush")
         client.until("flushed")
-        faces = [json.loads(page.recv(timeout=60)) for _ in range(20)]
+        faces, end = [], time.monotonic() + 60
+        while len({face["blendshapes"]["jawOpen"] for face in faces}) < 5 and time.monotonic() < end:
+            faces.append(json.loads(page.recv(timeout=60)))
         client.socket.close()
+    assert len({face["blendshapes"]["jawOpen"] for face in faces}) == 5
     assert len(faces[-1]["blendshapes"]) == 52
-    moved = [face["blendshapes"]["jawOpen"] for face in faces]
-    assert np.ptp(moved) > 0
     assert faces[-1]["seconds"] > faces[0]["seconds"]
 
 

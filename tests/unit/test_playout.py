@@ -101,6 +101,23 @@ def test_an_interrupt_is_shown_at_once(playout, clock, screen):
     assert screen.shown == [(0.25, 0.9), (0.35, 0.91)]
 
 
+def test_frames_of_an_hour_are_not_kept(playout, clock, screen):
+    playout.join("a", NAMES, 10, REST)
+    for start in range(0, 36000, 900):
+        playout.add("a", frames(start, 900), 1000)
+    assert playout.num_waiting == 6000
+    run(playout, clock, 0.15)
+    assert screen.shown == [(0.0, 0.0), (0.1, 0.01)]
+
+
+def test_where_nothing_is_played_nobody_knows_the_position(clock, screen):
+    playout = Playout(Sender([screen]), clock, sets_position=False)
+    playout.join("a", NAMES, 10, REST)
+    playout.add("a", frames(0, 3), 1000)
+    assert playout.shows("a") and not playout.shows("b")
+    assert playout.position("a") is None
+
+
 def test_the_latest_client_is_shown(playout, clock, screen):
     playout.join("a", NAMES, 10, REST)
     playout.add("a", frames(0, 3), 1000)

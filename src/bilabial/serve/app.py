@@ -73,7 +73,9 @@ class Server:
         loop = asyncio.get_running_loop()
         self._faces = Faces(await loop.run_in_executor(None, self._load))
         await self._scheduler.run(0.0, self._faces.warm_up)
-        self._playout = Playout(Sender((*self._settings.outputs, self._watch), self._settings.moves_head))
+        outputs = self._settings.outputs
+        sender = Sender((*outputs, self._watch), self._settings.moves_head)
+        self._playout = Playout(sender, sets_position=bool(outputs))
         showing = asyncio.create_task(self._playout.run())
         try:
             yield

@@ -234,7 +234,7 @@ class Connection:
         if not len(frames):
             return
         self._last_sample = int(frames.samples[-1])
-        if self._playout:
+        if self._playout and self._playout.shows(self):
             self._playout.add(self, replace(frames, values=self._open.arkit(frames.values)), self._rate)
         mapped = replace(frames, values=self._open.rig(frames.values))
         await self._put(self._socket.send_bytes(pack_frames(mapped)))

@@ -18,6 +18,7 @@ from bilabial.serve.outputs.face import Face, Output, gentle_head
 from bilabial.serve.protocol import Frames
 
 MIN_REPEAT_SECONDS = 1 / 60
+MAX_WAITING_SECONDS = 600.0  # of frames that wait for their time; later ones are not shown
 LATE_SECONDS = 0.1  # a frame that comes later than its time moves the time
 LOGGER = logging.getLogger("bilabial.serve")
 
@@ -64,8 +65,12 @@ class _Speaker:
 class Playout:
     """Frames of the latest client, in time; a face that waits is sent again, with a moving head."""
 
-    def __init__(self, sender: Sender, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, sender: Sender, clock: Callable[[], float] = time.monotonic, sets_position: bool = True
+    ):
+        """sets_position: whether what is shown here is what the client's listener hears."""
         self._sender, self._clock, self._began = sender, clock, clock()
+        self._sets_position = sets_position
         self._next_repeat = 0.0  # clock seconds at which a face that waits is sent again
         self._speaker: _Speaker | None = None
         self._changed = asyncio.Event()
@@ -93,11 +98,14 @@ class Playout:
         is_late = speaker.start is not None and speaker.start + seconds[0] < now - LATE_SECONDS
         if speaker.start is None or (is_late and not speaker.frames):
             speaker.start = now - float(seconds[0])
-        speaker.frames.extend(
-            (speaker.start + time, values)
-            for time, values in zip(seconds.tolist(), frames.values, strict=True)
-        )
+        room = max(0, round(MAX_WAITING_SECONDS * speaker.fps) - len(speaker.frames))
+        due = (speaker.start + seconds).tolist()
+        speaker.frames.extend(list(zip(due, frames.values, strict=True))[:room])
         self._changed.set()
+
+    def shows(self, client: object) -> bool:
+        """Whether frames of this client are shown."""
+        return self._of(client) is not None
 
     def interrupt(self, client: object) -> None:
         """Drop what was not shown; what comes next is shown at once."""
@@ -107,9 +115,9 @@ class Playout:
             speaker.start = None
 
     def position(self, client: object) -> int | None:
-        """The sample that is played now, None where nothing of this client is."""
+        """The sample that is played now, None where nothing of this client is, or nobody knows."""
         speaker = self._of(client)
-        if speaker is None or speaker.start is None:
+        if speaker is None or speaker.start is None or not self._sets_position:
             return None
         return max(0, round((self._clock() - speaker.start) * speaker.rate))
 
