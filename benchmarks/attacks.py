@@ -1,6 +1,6 @@
 """Attacks on the page for load.py: slow, huge, malformed and many requests.
 
-Each attack is a function of a visitor (`load.Visitor`, from an address of its own), the end, on the clock of
+Each attack is a function of a visitor (`load.Session`, from an address of its own), the end, on the clock of
 time.monotonic, its results, and the number of its thread.
 """
 
@@ -24,7 +24,7 @@ import numpy as np
 from bilabial.io.audio import encode_wav, load_audio
 
 if TYPE_CHECKING:
-    from load import Visitor
+    from load import Session
 
 HOST = "127.0.0.2"  # of the attacker; visitors come from 127.0.0.1
 EXAMPLE = Path(__file__).resolve().parents[1] / "src" / "bilabial" / "examples" / "english_woman.flac"
@@ -49,7 +49,7 @@ class Answers:
         (self.refused if text else self.otherwise)[(text or repr(sentence))[:70]] += 1
 
 
-def slow(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
+def slow(visitor: Session, end: float, answers: Answers, number: int) -> None:
     """Connections that send a byte now and then, and an almost idle live session."""
     address = visitor.http.base_url
     start = f"POST {address.path}upload HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 50000000\r\n"
@@ -70,7 +70,7 @@ def slow(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
     ask_live(visitor, answers, "live_stop", {"key": session.get("key", "")})
 
 
-def huge(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
+def huge(visitor: Session, end: float, answers: Answers, number: int) -> None:
     """Files at the limits and beyond, archives that unpack to gigabytes, texts of a megabyte."""
     speech = load_audio(EXAMPLE)
     longest = encode_wav(np.resize(np.roll(speech, 997 * number), 120 * 16000))
@@ -89,7 +89,7 @@ def huge(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
         turn += 1
 
 
-def malformed(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
+def malformed(visitor: Session, end: float, answers: Answers, number: int) -> None:
     """Texts that trip up parsers, values of wrong types, and damaged files, in every field."""
     chance = random.Random(number)
     sound, film = encode_wav(load_audio(EXAMPLE)[:8000]), EXAMPLE.read_bytes()
@@ -112,7 +112,7 @@ def malformed(visitor: Visitor, end: float, answers: Answers, number: int) -> No
         ask_live(visitor, answers, "live_feed", chance.choice((asked, None, [], {"key": []}, {"sound": "!"})))
 
 
-def many(visitor: Visitor, end: float, answers: Answers, number: int) -> None:
+def many(visitor: Session, end: float, answers: Answers, number: int) -> None:
     """As many requests as one address can send, without waiting for the answers; and all the seats."""
     data = request_of(visitor, answers, {"audio": ("speech.wav", encode_wav(load_audio(EXAMPLE)))})
     turn = 0
@@ -133,12 +133,12 @@ ATTACKS = {"slow": slow, "huge": huge, "malformed": malformed, "many": many}
 THREADS = {"slow": 8, "huge": 20, "malformed": 4, "many": 8}
 
 
-def animation(visitor: Visitor) -> int:
+def animation(visitor: Session) -> int:
     """The end point that programs call."""
     return next(one["id"] for one in visitor.config["dependencies"] if one.get("api_name") == "animate")
 
 
-def animate(visitor: Visitor, answers: Answers, given: dict) -> None:
+def animate(visitor: Session, answers: Answers, given: dict) -> None:
     """One request; given: fields by name, files as (name, content)."""
     begun = time.perf_counter()
     try:
@@ -155,7 +155,7 @@ def animate(visitor: Visitor, answers: Answers, given: dict) -> None:
     answers.seconds.append(time.perf_counter() - begun)
 
 
-def request_of(visitor: Visitor, answers: Answers, given: dict) -> list | None:
+def request_of(visitor: Session, answers: Answers, given: dict) -> list | None:
     """The values of all fields; None where a file was refused."""
     event = next(one for one in visitor.config["dependencies"] if one["id"] == animation(visitor))
     components = {one["id"]: one for one in visitor.config["components"]}
@@ -169,7 +169,7 @@ def request_of(visitor: Visitor, answers: Answers, given: dict) -> list | None:
     return data
 
 
-def ask_live(visitor: Visitor, answers: Answers, function: str, asked: object) -> dict:
+def ask_live(visitor: Session, answers: Answers, function: str, asked: object) -> dict:
     """One call of live mode."""
     components = visitor.config["components"]
     player = next(one["id"] for one in components if "live_start" in one["props"].get("server_fns", ()))

@@ -4,7 +4,7 @@
     python -m benchmarks.load --attack --seconds 60
 
 Starts the app on a free port of this machine and simulates so many browsers: each visitor uploads ten seconds
-of speech, presses Generate, downloads the result, and starts again. Prints a table: requests, failures,
+of speech, presses Generate, downloads the result, and starts again. Fingerprint a table: requests, failures,
 median and 95th percentile of the time from Generate to the result, the size of the result, and the memory of
 the app after warming up and at the end. Exits with 1 when a request failed.
 
@@ -38,7 +38,7 @@ STARTING_SECONDS = 300
 REQUEST_SECONDS = 300
 
 
-class Visitor:
+class Session:
     """The browser's side of the page's protocol: upload, join the queue, wait for the result."""
 
     def __init__(self, address: str, config: dict, host: str = "127.0.0.1") -> None:
@@ -108,7 +108,7 @@ def memory_mb(pid: int) -> float:
 
 def visit(address: str, config: dict, end: float, done: list, failures: list) -> None:
     """Generate until the end, always from another sound; notes of each request go to `done` or `failures`."""
-    visitor = Visitor(address, config)
+    visitor = Session(address, config)
     while time.monotonic() < end:
         try:
             done.append(visitor.generate(new_sound()))
@@ -126,7 +126,7 @@ def main(visitors: int, seconds: float) -> int:
     app, address = start_app()
     try:
         config = httpx.get(f"{address}/config").json()
-        alone = [Visitor(address, config).generate(new_sound())[0] for _ in range(3)]
+        alone = [Session(address, config).generate(new_sound())[0] for _ in range(3)]
         done, failures, begun = [], [], time.monotonic()
         given = (address, config, begun + seconds, done, failures)
         threads = [threading.Thread(target=visit, args=given) for _ in range(visitors)]
@@ -172,7 +172,7 @@ def attack(seconds: float) -> int:
     print(f"| {' | '.join(ATTACK_COLUMNS)} |", "|---" * len(ATTACK_COLUMNS) + "|", sep="\n", flush=True)
     try:
         config = httpx.get(f"{address}/config").json()
-        Visitor(address, config).generate(new_sound())
+        Session(address, config).generate(new_sound())
         for name in attacks.ATTACKS:
             failed += attack_by(name, address, config, seconds, app.pid)
     finally:
@@ -187,7 +187,7 @@ def attack_by(name: str, address: str, config: dict, seconds: float, pid: int) -
     end = time.monotonic() + seconds
     threads = [threading.Thread(target=visit, args=(address, config, end, done, failures))]
     for number in range(attacks.THREADS[name]):
-        attacker = Visitor(address, config, attacks.HOST)
+        attacker = Session(address, config, attacks.HOST)
         threads.append(threading.Thread(target=attacks.ATTACKS[name], args=(attacker, end, said, number)))
     for thread in threads:
         thread.start()

@@ -25,11 +25,11 @@ from bilabial.training.teachers.pseudo_label import (
     Teacher,
     face_of,
     fit_filter,
-    fit_heard,
     fit_network,
+    fit_regressor,
     load_earlier,
 )
-from bilabial.training.teachers.whisper_teacher import Listener
+from bilabial.training.teachers.whisper_teacher import WhisperTeacher
 
 SHARES = (0.0, 0.5, 0.75, 1.0)
 COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")
@@ -62,7 +62,7 @@ def main(args: TeacherArguments) -> None:
     coarticulation = Coarticulation()
     fit_filter(coarticulation, rows)
     fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
-    heard = fit_heard(rows, Listener(args.listener))
+    heard = fit_regressor(rows, WhisperTeacher(args.listener))
     teachers = {f"{share:.0%} heard": Teacher(coarticulation, heard, share) for share in SHARES}
     if args.model:
         teachers["and the model"] = Teacher(coarticulation, heard, model=load_earlier(args.model))

@@ -16,7 +16,7 @@ from bilabial.animator import Animator
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.level_bilabial import SAMPLING_RATE
-from bilabial.plots import sheet_figure
+from bilabial.plots import contact_sheet_figure
 from bilabial.training.teachers.synthesizers import speak_flite
 
 SENTENCE = "My father, who feeds the puma."
@@ -25,7 +25,7 @@ FPS = 50.0
 
 
 @dataclass
-class SheetArguments:
+class EmotionSheetArguments:
     output: Path = field(metadata={"help": "The .png, .svg or .html to write."})
     model: str | None = field(
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
@@ -35,7 +35,7 @@ class SheetArguments:
     )
 
 
-def main(args: SheetArguments) -> None:
+def main(args: EmotionSheetArguments) -> None:
     if args.output.suffix not in (".png", ".svg", ".html"):
         raise SystemExit(f"--output must end in .png, .svg or .html, got {args.output}")
     try:
@@ -53,7 +53,7 @@ def main(args: SheetArguments) -> None:
     columns = [f"{sound}<br>{intensity:g}" for intensity in args.intensities for sound in SOUNDS]
     weights = animator.model.config.lip_distance_weights
     clip = FaceClip(ARKIT_BLENDSHAPES, np.concatenate(faces), FPS, weights)
-    figure = sheet_figure(clip, EMOTIONS, columns, f"“{SENTENCE}” in every emotion and intensity")
+    figure = contact_sheet_figure(clip, EMOTIONS, columns, f"“{SENTENCE}” in every emotion and intensity")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.output.suffix == ".html":
         figure.write_html(args.output)
@@ -63,4 +63,4 @@ def main(args: SheetArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(HfArgumentParser(SheetArguments).parse_args_into_dataclasses()[0])
+    main(HfArgumentParser(EmotionSheetArguments).parse_args_into_dataclasses()[0])

@@ -13,11 +13,11 @@ OPEN_JAW = 0.3  # jawOpen of a loud vowel
 
 
 def jaw_open(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """jawOpen every 10 ms, (T,) in 0..0.3, from smoothed loudness in dB. waveform: (S,) in -1..1."""
+    """jawOpen every 10 ms, (T,) in 0..0.3, from smoothed level in dB. waveform: (S,) in -1..1."""
     window, hop = round(WINDOW_SECONDS * rate), round(HOP_SECONDS * rate)
     power = np.convolve(np.asarray(waveform, float) ** 2, np.full(window, 1 / window), "same")[::hop]
-    loudness = 10 * np.log10(power.clip(1e-10))
-    opening = ((loudness - np.percentile(loudness, 95)) / RANGE_DB + 1).clip(0, 1)
+    level = 10 * np.log10(power.clip(1e-10))
+    opening = ((level - np.percentile(level, 95)) / RANGE_DB + 1).clip(0, 1)
     offsets = np.arange(-12, 13) * HOP_SECONDS
     kernel = np.exp(-0.5 * (offsets / SMOOTHING_SECONDS) ** 2)
     padded = np.pad(opening, len(offsets) // 2, mode="edge")

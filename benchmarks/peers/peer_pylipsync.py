@@ -13,7 +13,7 @@ analyzer = PhonemeAnalyzer()
 
 
 def animate(clip: dict) -> dict:
-    """The weights of the vowels (they share the loudness), every setting at the package's default."""
+    """The weights of the vowels (they share the level), every setting at the package's default."""
     with wave.open(clip["wav"]) as file:
         rate, content = file.getframerate(), file.readframes(file.getnframes())
     waveform = (np.frombuffer(content, "<i2") / 32768).astype(np.float32)

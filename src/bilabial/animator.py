@@ -40,15 +40,15 @@ Style = str | Mapping[str, float] | FaceClip | Path | torch.Tensor
 class Animator:
     """A loaded model, ready to animate.
 
-    model, feature_extractor: the two transformers objects. heard: cache of speech states, at most 128 MB, for
-    ten minutes.
+    model, feature_extractor: the two transformers objects. speech_states: cache of speech states, at most 128
+    MB, for ten minutes.
     """
 
     def __init__(self, model: BilabialModel, feature_extractor: BilabialFeatureExtractor):
         self.model = model
         self.feature_extractor = feature_extractor
         # the same sound with another emotion needs no encoder pass
-        self.heard: Kept[list[torch.Tensor]] = Kept(KEPT_BYTES, KEPT_SECONDS)
+        self.speech_states: Kept[list[torch.Tensor]] = Kept(KEPT_BYTES, KEPT_SECONDS)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
@@ -89,8 +89,10 @@ class Animator:
         known = None if timing is None else as_timing(timing)
         waveform = load_audio(audio, max_seconds)
         rate = self.feature_extractor.sampling_rate
-        heard = self._heard(waveform)
-        coefficients = self.model.animate(waveform, rate, emotion, intensity, style_vector, fps, heard, False)
+        speech_states = self._speech_states(waveform)
+        coefficients = self.model.animate(
+            waveform, rate, emotion, intensity, style_vector, fps, speech_states, False
+        )
         config = self.model.config
         clip = FaceClip(config.blendshapes, coefficients.cpu().numpy(), fps, config.lip_distance_weights)
         sound = Sound.of(waveform, rate, clip, seed, do_normalize=False)
@@ -111,8 +113,8 @@ class Animator:
     ) -> FaceStream:
         """A stream: frames while sound arrives, see FaceStream and its `feed`.
 
-        emotion: a name or a mixture, changed on the way by `feel`. style, fps: as in a call. motion: of
-        STREAM_MOTIONS, None = all. seed: of that motion, None = random. level_db: level of the speaker
+        emotion: a name or a mixture, changed on the way by `set_emotion`. style, fps: as in a call. motion:
+        of STREAM_MOTIONS, None = all. seed: of that motion, None = random. level_db: level of the speaker
         (`speech_level_db` of a recording), None = estimated while streaming. Raises ValueError, also for a
         model whose speech encoder needs whole clips.
         """
@@ -147,7 +149,7 @@ class Animator:
             raise UserError("reference_silent", rate=rate, least=MIN_OPENINGS_HZ)
         return default + amount * (own - default)
 
-    def _heard(self, waveform: np.ndarray) -> list[torch.Tensor] | None:
+    def _speech_states(self, waveform: np.ndarray) -> list[torch.Tensor] | None:
         """Speech states of normalized samples (S,), from the cache; None: too long for it.
 
         The cache key is a hash of samples and weights (5 ms for 2 million), so that any change of the weights
@@ -160,7 +162,9 @@ class Animator:
         for name, weights in encoder.state_dict().items():
             key.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
             key.update(weights.cpu().reshape(-1).view(torch.uint8).numpy())
-        return self.heard.of(key.digest(), partial(self.model.listen, waveform, do_normalize=False))
+        return self.speech_states.of(
+            key.digest(), partial(self.model.encode_audio, waveform, do_normalize=False)
+        )
 
     def _style_vector(self, style: Style | None) -> torch.Tensor:
         return self.model.encode_style(

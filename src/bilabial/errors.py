@@ -100,7 +100,7 @@ SENTENCES |= {
     "motion_strength": "strength of '{name}' must be 0 to {limit}, got {got}",
     "seed_number": "seed must be a whole number of at least 0, got {got}",
     "stream_motion": "motion of a stream must be of {accepted}, got {got}",
-    "stream_schedule": "a stream takes a name or a mixture, and feel() changes it, got {got}",
+    "stream_schedule": "a stream takes a name or a mixture, and set_emotion() changes it, got {got}",
     "untrained_emotions": "this model was trained on {trained} speech only; {names} changes nothing",
     # the command
     "batch_empty": "{path} holds no sound files; {accepted} are taken",

@@ -23,7 +23,7 @@ def sealed_stretches(distance_mm: np.ndarray, fps: float) -> list[tuple[float, f
     return [(start / fps, end / fps) for start, end in zip(starts, ends, strict=True)]
 
 
-def sheet_figure(
+def contact_sheet_figure(
     faces: FaceClip, row_names: Sequence[str], column_names: Sequence[str], title: str
 ) -> go.Figure:
     """A contact sheet: frame row * columns + column of the clip as a drawn face in that place.

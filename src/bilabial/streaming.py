@@ -155,7 +155,7 @@ class FaceStream:
     def heard_seconds(self) -> float:
         return self._num_heard / SAMPLING_RATE
 
-    def feel(self, emotion: Mixture, intensity: float = 1.0) -> None:
+    def set_emotion(self, emotion: Mixture, intensity: float = 1.0) -> None:
         """Change the emotion from the next frame on, with a transition of a second as in a schedule.
 
         Raises ValueError as `Animator.stream` does.

@@ -12,7 +12,7 @@ from support.media import write_video
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from tools.make_head.contact_sheet import (
     LABEL_PIXELS,
-    HeadSheetArguments,
+    ContactSheetArguments,
     Voice,
     main,
     pick_phone,
@@ -57,7 +57,7 @@ def test_a_small_sheet(tmp_path, three):  # noqa: F811
     (tmp_path / "clips.json").write_text(json.dumps({"film": {"phones": phones, "av_offset_ms": 20}}))
     output = tmp_path / "sheet.png"
     main(
-        HeadSheetArguments(
+        ContactSheetArguments(
             output, sounds=[tmp_path / "film.mp4"], voices=["none"], clips=tmp_path / "clips.json", size=64
         )
     )
@@ -98,6 +98,6 @@ def test_the_sentence_has_every_sound():
 
 def test_wrong_arguments_are_said_in_a_sentence(tmp_path):
     with pytest.raises(SystemExit, match="--output must end in .png or .jpg"):
-        main(HeadSheetArguments(tmp_path / "sheet.gif"))
+        main(ContactSheetArguments(tmp_path / "sheet.gif"))
     with pytest.raises(SystemExit, match="there is no voice to draw"):
-        main(HeadSheetArguments(tmp_path / "sheet.png", voices=["none"]))
+        main(ContactSheetArguments(tmp_path / "sheet.png", voices=["none"]))

@@ -23,7 +23,7 @@ from bilabial.training.evaluation.compare import kept_conditions
 from bilabial.training.fit import average, train
 from bilabial.training.fit.arguments import parse_arguments
 from bilabial.training.fit.initialization import build_model, load_initial
-from bilabial.training.fit.learning_without_forgetting import Rehearsal
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_cpu")]
 
@@ -143,7 +143,7 @@ def test_rehearsal_asks_what_the_initial_model_knew(initial, dataset):
     batch = collate([windows[k % 4] for k in range(64)])
     given = {name: value.clone() for name, value in batch.items()}
     torch.manual_seed(0)
-    asked = Rehearsal(before, {"me", "other"}, 1.0, "cpu")(batch)
+    asked = LearningWithoutForgetting(before, {"me", "other"}, 1.0, "cpu")(batch)
     assert set(asked["style"].tolist()) == {0}  # `other` is trained anew
     happy = model.config.emotions.index("happy")
     assert 0 < (asked["emotion"].sum(-1) == 0).sum() < 64
@@ -153,7 +153,7 @@ def test_rehearsal_asks_what_the_initial_model_knew(initial, dataset):
     assert torch.allclose(asked["labels"], answer.coefficients, atol=1e-6)
     assert asked["label_mask"].all() and asked["channel_mask"].all()
     assert all(batch[name].equal(value) for name, value in given.items())
-    half = Rehearsal(before, {"me"}, 0.5, "cpu")(batch)
+    half = LearningWithoutForgetting(before, {"me"}, 0.5, "cpu")(batch)
     changed = (half["labels"] != given["labels"]).flatten(1).any(1)
     assert 10 < changed.sum() < 54 and half["style"][~changed].equal(given["style"][~changed])
     assert set(half["style"][changed].tolist()) == {0, 1}
@@ -196,7 +196,7 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
 
 
 def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu):
-    """Neutral speech answers the same to the bit, in every style and manner; a new feeling is learnt."""
+    """Neutral speech answers the same to the bit, in every style and style_stats; a new feeling is learnt."""
     before, features = load_checkpoint(initial)
     before.config.channel_means, before.config.channel_spreads = [0.5] * 52, [0.02] * 52
     save_checkpoint(before, features, tmp_path / "model")

@@ -85,7 +85,7 @@ def test_forward_takes_what_encode_style_gives(tiny_config, style):
     assert torch.equal(one.coefficients, many.coefficients)
     plain = model(noise(2)).coefficients
     assert torch.equal(one.coefficients, plain) == (style is None)
-    learnt = model(noise(2), style=vector[: tiny_config.style_size]).coefficients  # without the manner
+    learnt = model(noise(2), style=vector[: tiny_config.style_size]).coefficients  # without the style_stats
     assert torch.equal(one.coefficients, learnt) == (style in (None, "other"))
     mixed = model(noise(2), style=torch.stack([model.encode_style(), vector])).coefficients
     assert torch.allclose(mixed[0], plain[0], atol=1e-6)

@@ -13,7 +13,7 @@ from bilabial.training.evaluation.metrics import BILABIALS
 from bilabial.training.teachers.phone_times import (
     Aligner,
     find_spikes,
-    load_recogniser,
+    load_recognizer,
     phones_of_spikes,
     read_words,
     words_of,
@@ -40,18 +40,18 @@ def test_a_quiet_closure_is_no_pause():
     assert [phone["name"] for phone in phones][:4] == ["SIL", "AA", "P", "AA"]
 
 
-def test_without_the_recogniser_one_sentence_says_what_to_install(monkeypatch):
+def test_without_the_recognizer_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "hama.asr", None)
     with pytest.raises(ValueError, match=r"pip install hama==1\.7\.0$"):
-        load_recogniser()
+        load_recognizer()
 
 
-def test_the_recogniser_hears_the_bilabials_of_real_speech():
+def test_the_recognizer_hears_the_bilabials_of_real_speech():
     """Phones come in order, and pieces of a long recording neither double nor lose any."""
     pytest.importorskip("hama")
-    recogniser, speech = load_recogniser(), load_audio(EXAMPLE)
-    once = find_spikes(recogniser, speech)
-    repeated = find_spikes(recogniser, np.tile(speech, int(25 // (len(speech) / 16000)) + 1))
+    recognizer, speech = load_recognizer(), load_audio(EXAMPLE)
+    once = find_spikes(recognizer, speech)
+    repeated = find_spikes(recognizer, np.tile(speech, int(25 // (len(speech) / 16000)) + 1))
     times = [time for _, time in repeated]
     assert times == sorted(times)
     phones = phones_of_spikes(once, speech)
@@ -61,7 +61,7 @@ def test_the_recogniser_hears_the_bilabials_of_real_speech():
 
 
 class WritesTones:
-    """What hama's recogniser answers, now and then, to languages with tones."""
+    """What hama's recognizer answers, now and then, to languages with tones."""
 
     def transcribe_waveform(self, waveform: np.ndarray, sampling_rate: int) -> None:
         return None

@@ -20,7 +20,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.training.data.quality import Quality
 from bilabial.training.data.schema import update_rows
 from bilabial.training.prepare import shards
-from bilabial.training.prepare.filtering import Verdict
+from bilabial.training.prepare.filtering import Decision
 from bilabial.training.prepare.pipeline import PrepareArguments, prepare, tell_lost_notes
 from bilabial.training.prepare.report import write_report
 from bilabial.training.prepare.shards import check_output, replace_folder, write_shards
@@ -202,9 +202,9 @@ def test_the_report_fits_a_phone(tmp_path):
 
     good = Quality(3.0, 1.0, 65.0, 0.002, 0.75, 0.25, ARKIT_BLENDSHAPES[:9], None, -15.0, 0.0, 0.12, 0.4, 1.5)
     name = "corpus/" + "a_name_without_a_place_to_break_" * 5
-    verdicts = [Verdict(f"{name}{k}", 100.0, good, [], None, None) for k in range(30)]
-    verdicts += [Verdict(f"{name}dark", 0.0, good, ["dark <b>"], "score 0: dark <b>", "brightest")]
-    write_report(tmp_path / "report.html", "Quality of <me>", verdicts, 50.0)
+    decisions = [Decision(f"{name}{k}", 100.0, good, [], None, None) for k in range(30)]
+    decisions += [Decision(f"{name}dark", 0.0, good, ["dark <b>"], "score 0: dark <b>", "brightest")]
+    write_report(tmp_path / "report.html", "Quality of <me>", decisions, 50.0)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page(viewport={"width": 390, "height": 844})

@@ -14,7 +14,7 @@ from bilabial.io.capture import Capture, capture_video
 from bilabial.io.faces import BONES, View
 from bilabial.io.video import decode_frames
 from bilabial.training.data.corpora import Take
-from bilabial.training.data.duplicates import find_doubles, prints_of
+from bilabial.training.data.duplicates import find_duplicates, fingerprint_of
 from bilabial.training.data.quality import LIMITS, complaints, jitter, marks_of, quality_of, score_of
 from bilabial.training.data.schema import row_of_take
 from bilabial.training.prepare.align import measure
@@ -140,15 +140,17 @@ def test_a_copy_is_told_by_sound_and_by_face(clips, take, tmp_path):
     other_path = clips / "validation" / "grid" / "lwbsza.mp4"
     other_sound, start = decode_audio(other_path)
     other = capture_video(other_path, FPS, start_seconds=start, duration_seconds=len(other_sound) / 16000)
-    first = prints_of(waveform, capture)
-    by_sound, by_face = prints_of(heard_again, other), prints_of(other_sound, seen_again)
-    doubles = find_doubles([first, by_sound, by_face, prints_of(np.zeros_like(waveform), still(capture))])
+    first = fingerprint_of(waveform, capture)
+    by_sound, by_face = fingerprint_of(heard_again, other), fingerprint_of(other_sound, seen_again)
+    doubles = find_duplicates(
+        [first, by_sound, by_face, fingerprint_of(np.zeros_like(waveform), still(capture))]
+    )
     assert doubles[1].first == doubles[2].first == 0
     assert doubles[1].kind == "sound" and doubles[2].kind == "face"
     assert set(doubles) == {1, 2}
-    assert not find_doubles([first, prints_of(other_sound, other)])
+    assert not find_duplicates([first, fingerprint_of(other_sound, other)])
     longer = replace(first, seconds=first.seconds + 1.0)
-    assert not find_doubles([first, longer])
+    assert not find_duplicates([first, longer])
 
 
 def still(capture: Capture) -> Capture:
@@ -164,8 +166,8 @@ def test_many_prints_are_compared_in_blocks(monkeypatch):
     clips = [FaceClip(names, rng.uniform(0, 1, (150, 52)).astype(np.float32), FPS) for _ in range(10)]
     sounds = [rng.normal(0, 0.1, 48000).astype(np.float32) for _ in range(10)]
     captures = [Capture(clip, np.ones(150), np.ones(150, bool)) for clip in clips]
-    prints = [prints_of(sound, capture) for sound, capture in zip(sounds, captures, strict=True)]
-    doubles = find_doubles([*prints, prints[4], prints[9], prints[4]])
+    prints = [fingerprint_of(sound, capture) for sound, capture in zip(sounds, captures, strict=True)]
+    doubles = find_duplicates([*prints, prints[4], prints[9], prints[4]])
     assert {place: double.first for place, double in doubles.items()} == {10: 4, 11: 9, 12: 4}
 
 

@@ -195,7 +195,7 @@ def test_the_model_hears_what_augmentation_makes_of_the_sound(dataset, preset, w
 def test_teachers_listen_to_the_sound_before_augmentation(dataset, tmp_path, monkeypatch):
     heard = []
 
-    class Noting(train.Hearing):
+    class Noting(train.EncoderDistillation):
         def forward(
             self, states: torch.Tensor, clean: torch.Tensor, *others: object, **named: object
         ) -> dict:
@@ -204,7 +204,7 @@ def test_teachers_listen_to_the_sound_before_augmentation(dataset, tmp_path, mon
 
     softer = partial(Augmentation, gain_db=(-52.0, -34.0), quiet_gain_db=(-70.0, -52.0), silence_share=0.0)
     monkeypatch.setattr(train, "Augmentation", softer)
-    monkeypatch.setattr(train, "Hearing", Noting)
+    monkeypatch.setattr(train, "EncoderDistillation", Noting)
     small = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
     path = tmp_path / "hearing.json"
     path.write_text(

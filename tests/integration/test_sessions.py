@@ -121,12 +121,12 @@ def test_a_session_ends_by_the_clock(sessions, clock):
     assert len(sessions) == 0
 
 
-@pytest.mark.parametrize("what", ["feel", "empty feed"])
+@pytest.mark.parametrize("what", ["set_emotion", "empty feed"])
 def test_only_sound_keeps_a_seat(sessions, clock, what):
     key = begin(sessions)
     for _ in range(4):
         clock.seconds += IDLE_SECONDS / 4
-        sessions.set_emotion(key, "happy", 1.0) if what == "feel" else sessions.feed(key, "")
+        sessions.set_emotion(key, "happy", 1.0) if what == "set_emotion" else sessions.feed(key, "")
     clock.seconds += 0.1
     assert len(sessions) == 0
 

@@ -27,7 +27,7 @@ from bilabial.training.data.sources import Source, write_sources
 from bilabial.training.data.windows import TrainingWindows
 from bilabial.training.fit import initialization, train
 from bilabial.training.fit.arguments import PRESETS, check_same_run, parse_arguments
-from bilabial.training.teachers.phone_recognizer import start_from_recogniser
+from bilabial.training.teachers.phone_recognizer import initialize_from_recognizer
 
 CLIPS = ("bbaf2n", "bbaf3s", "bbaf4p", "bbaf5a", "bbal6n", "bbal7s")
 
@@ -251,11 +251,11 @@ def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--hearing_weight", 1], "the recogniser has 4 layers of size 144 with 4 heads, the encoder has 1"),
+        (["--hearing_weight", 1], "the recognizer has 4 layers of size 144 with 4 heads, the encoder has 1"),
         (["--hearing_weight", 1, "--audio_encoder", "ENCODER"], "teaches the built-in encoder"),
     ],
 )
-def test_hearing_needs_an_encoder_of_the_recognisers_sizes(two_sets, tmp_path, options, message):
+def test_hearing_needs_an_encoder_of_the_recognizers_sizes(two_sets, tmp_path, options, message):
     sizes = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
     sizes |= {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     HubertModel(HubertConfig(**sizes)).save_pretrained(tmp_path)
@@ -278,7 +278,7 @@ def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
     resumed, whole = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("run", "whole"))
     assert all(resumed[name].equal(whole[name]) for name in whole) and resumed.keys() == whole.keys()
     started = BilabialModel(BilabialConfig(**decoder))
-    start_from_recogniser(started.encoder)
+    initialize_from_recognizer(started.encoder)
     near = started.encoder.stem.weight
     assert 0 < (whole["encoder.stem.weight"] - near).abs().max() < 0.1 * near.abs().max()
 

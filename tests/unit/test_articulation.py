@@ -59,7 +59,7 @@ def test_other_names_are_left_alone():
 
 
 def test_marks_of_ipa_say_nothing():
-    """What recognisers write: tie bars, length, aspiration, ASCII letters, a mark that stands alone."""
+    """What recognizers write: tie bars, length, aspiration, ASCII letters, a mark that stands alone."""
     times = np.array([0.25, 0.75])
     for marked, plain in (("d͡ʒ", "dʒ"), ("iː", "i"), ("pʰ", "p"), ("ɝ", "ɚ"), ("g", "ɡ"), ("ñ", "n")):
         assert np.array_equal(articulation([(marked, 0, 1)], times), articulation([(plain, 0, 1)], times))

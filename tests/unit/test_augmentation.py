@@ -15,7 +15,7 @@ from bilabial.training.data.augmentation import (
     augment,
     babble,
     clipped,
-    coloured_noise,
+    colored_noise,
     draw_changes,
     draw_music,
     fan,
@@ -322,7 +322,7 @@ def test_silence_stays_silence(change):
 
 @pytest.mark.parametrize("slope", [0.0, -3.0, -6.0])
 def test_noise_has_its_level_and_slope(slope):
-    noise = coloured_noise(white(160000), number(slope), number(-45.0))[0].numpy()
+    noise = colored_noise(white(160000), number(slope), number(-45.0))[0].numpy()
     assert noise.dtype == np.float32 and level_db(noise) == pytest.approx(-45.0, abs=0.01)
     assert (octave_db(noise, 2000) - octave_db(noise, 250)) / 3 == pytest.approx(slope, abs=0.3)
 

@@ -1,4 +1,4 @@
-"""The phone recogniser as a teacher of the speech encoder. Needs hama, which carries its weights."""
+"""The phone recognizer as a teacher of the speech encoder. Needs hama, which carries its weights."""
 
 import pytest
 import torch
@@ -10,20 +10,20 @@ from bilabial.io.phones import ARTICULATION
 
 pytest.importorskip("hama")
 
-from bilabial.training.teachers.encoder_distillation import Hearing
+from bilabial.training.teachers.encoder_distillation import EncoderDistillation
 from bilabial.training.teachers.phone_recognizer import (
     BLOCK_SIZE,
     NUM_BLOCKS,
     STATE_SIZE,
-    PhoneRecogniser,
+    PhoneRecognizer,
+    initialize_from_recognizer,
     read_weights,
-    start_from_recogniser,
 )
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> PhoneRecogniser:
-    return PhoneRecogniser()
+def recognizer() -> PhoneRecognizer:
+    return PhoneRecognizer()
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +31,22 @@ def sound(speech) -> torch.Tensor:
     return torch.from_numpy(speech[: len(speech) // 320 * 320])[None]
 
 
-def test_states_have_one_frame_per_hop(recogniser):
+def test_states_have_one_frame_per_hop(recognizer):
     sound = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
-    states = recogniser(sound)
+    states = recognizer(sound)
     assert states.shape == (2, 50, STATE_SIZE) and STATE_SIZE == 576
-    assert torch.isfinite(states).all() and torch.isfinite(recogniser(torch.zeros(1, 16000))).all()
-    assert torch.allclose(recogniser(sound[1:])[0], states[1], atol=1e-4)
+    assert torch.isfinite(states).all() and torch.isfinite(recognizer(torch.zeros(1, 16000))).all()
+    assert torch.allclose(recognizer(sound[1:])[0], states[1], atol=1e-4)
 
 
-def test_its_own_engine_hears_phones_at_the_same_frames(recogniser, sound):
+def test_its_own_engine_hears_phones_at_the_same_frames(recognizer, sound):
     """The projection of the last states is anything but blank where hama's engine finds a phone."""
     from hama.asr import ASRModel
 
     model = ASRModel()
     spans = model.phoneme_spans(model.transcribe_waveform(sound[0].numpy(), 16000))
-    head = {part: recogniser.weights[f"acoustic_model.model.proj.{part}"] for part in ("weight", "bias")}
-    names = (recogniser(sound)[0, :, -BLOCK_SIZE:] @ head["weight"][..., 0].T + head["bias"]).argmax(-1)
+    head = {part: recognizer.weights[f"acoustic_model.model.proj.{part}"] for part in ("weight", "bias")}
+    names = (recognizer(sound)[0, :, -BLOCK_SIZE:] @ head["weight"][..., 0].T + head["bias"]).argmax(-1)
     heard = names != names.mode().values
     theirs = [span.start_frame for span in spans]
     assert len(theirs) > 20 and heard[theirs].float().mean() > 0.9 and heard.float().mean() < 0.5
@@ -57,11 +57,11 @@ def encoder_with(**fields) -> BilabialSpeechEncoder:
     return BilabialSpeechEncoder(BilabialConfig(**fields)).eval()
 
 
-def test_an_unbounded_encoder_starts_as_the_recogniser(recogniser, sound):
-    """Everything but the ends of the clip, which the recogniser mirrors and the encoder pads with zeros."""
+def test_an_unbounded_encoder_starts_as_the_recognizer(recognizer, sound):
+    """Everything but the ends of the clip, which the recognizer mirrors and the encoder pads with zeros."""
     encoder = encoder_with(encoder_conv_frames=[15, 15], encoder_attention_frames=[5000, 5000])
-    start_from_recogniser(encoder)
-    theirs = recogniser(sound)[0]
+    initialize_from_recognizer(encoder)
+    theirs = recognizer(sound)[0]
     with torch.no_grad():
         ours = encoder(sound, torch.ones(1, len(theirs), 1))[0]
     for layer in range(NUM_BLOCKS):
@@ -71,11 +71,11 @@ def test_an_unbounded_encoder_starts_as_the_recogniser(recogniser, sound):
         assert 1 - error / spread > 0.97, layer
 
 
-def test_a_bounded_encoder_starts_near_the_recogniser(recogniser, sound):
+def test_a_bounded_encoder_starts_near_the_recognizer(recognizer, sound):
     """Its first layer hears much of the same, far more than one that starts from nothing."""
     started, fresh = encoder_with(), encoder_with()
-    start_from_recogniser(started)
-    theirs = recogniser(sound)[0, :, :BLOCK_SIZE]
+    initialize_from_recognizer(started)
+    theirs = recognizer(sound)[0, :, :BLOCK_SIZE]
     with torch.no_grad():
         first, other = (
             encoder(sound, torch.ones(1, len(theirs), 1))[0, :, :BLOCK_SIZE] for encoder in (started, fresh)
@@ -91,15 +91,15 @@ def test_a_bounded_encoder_starts_near_the_recogniser(recogniser, sound):
         ({"encoder_layers": 5}, "the encoder has 5 of size 144 with 4"),
         ({"encoder_size": 96}, "the encoder has 4 of size 96 with 4"),
         ({"encoder_heads": 2}, "the encoder has 4 of size 144 with 2"),
-        ({"num_mels": 40}, r"the recogniser's mel_filters has shape \(201, 80\), the encoder's \(201, 40\)"),
-        ({"encoder_conv_frames": [16, 2]}, "the recogniser's layers.0.conv.weight has shape"),
+        ({"num_mels": 40}, r"the recognizer's mel_filters has shape \(201, 80\), the encoder's \(201, 40\)"),
+        ({"encoder_conv_frames": [16, 2]}, "the recognizer's layers.0.conv.weight has shape"),
     ],
 )
 def test_other_sizes_are_refused(fields, message):
     encoder = encoder_with(**fields)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     with pytest.raises(ValueError, match=message):
-        start_from_recogniser(encoder)
+        initialize_from_recognizer(encoder)
     assert all(value.equal(before[name]) for name, value in encoder.state_dict().items())
 
 
@@ -124,9 +124,9 @@ def inputs(sound: torch.Tensor, num_frames: int = 50) -> dict[str, torch.Tensor]
     }
 
 
-def test_the_recognisers_own_states_leave_nothing_to_learn(recogniser, sound):
-    hearing, batch = Hearing("cpu"), inputs(sound)
-    states = recogniser(batch["clean"])
+def test_the_recognizers_own_states_leave_nothing_to_learn(recognizer, sound):
+    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
+    states = recognizer(batch["clean"])
     same = hearing(states, **batch)
     assert same["states"] < 1e-6 and torch.isfinite(same["phones"])
     assert hearing(states.flip(1), **batch)["states"] > 0.5
@@ -134,10 +134,10 @@ def test_the_recognisers_own_states_leave_nothing_to_learn(recogniser, sound):
     assert hearing(mean, **batch)["states"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_the_states_are_to_tell_what_a_listener_hears(recogniser, sound, whisper):
+def test_the_states_are_to_tell_what_a_listener_hears(recognizer, sound, whisper):
     torch.manual_seed(0)
-    hearing, batch = Hearing("cpu", str(whisper)), inputs(sound)
-    states = recogniser(batch["clean"])
+    hearing, batch = EncoderDistillation("cpu", str(whisper)), inputs(sound)
+    states = recognizer(batch["clean"])
     optimizer = torch.optim.Adam(hearing.parameters(), 1e-2)
     losses = []
     for _ in range(60):
@@ -154,7 +154,7 @@ def test_the_states_are_to_tell_what_a_listener_hears(recogniser, sound, whisper
 
 
 def test_padding_and_unknown_phones_do_not_count(sound):
-    hearing, batch = Hearing("cpu").eval(), inputs(sound)
+    hearing, batch = EncoderDistillation("cpu").eval(), inputs(sound)
     states = torch.randn(2, 50, STATE_SIZE, generator=torch.Generator().manual_seed(0))
     batch["attention_mask"][1, 30 * 320 :] = 0
     batch["articulation_mask"][:, 30:] = 0
@@ -166,12 +166,12 @@ def test_padding_and_unknown_phones_do_not_count(sound):
     assert hearing(states, **batch)["phones"] == 0
 
 
-def test_the_encoder_learns_and_the_recogniser_does_not(sound):
+def test_the_encoder_learns_and_the_recognizer_does_not(sound):
     model = build_random(BilabialConfig(hidden_size=16, decoder_dilations=[1])).train()
-    start_from_recogniser(model.encoder)
-    hearing, batch = Hearing("cpu"), inputs(sound)
-    recognisers = sum(weights.numel() for weights in hearing.recogniser[0].weights.values())
-    assert recognisers > 1e6 > 2e4 > sum(weights.numel() for weights in hearing.parameters())
+    initialize_from_recognizer(model.encoder)
+    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
+    recognizers = sum(weights.numel() for weights in hearing.recognizer[0].weights.values())
+    assert recognizers > 1e6 > 2e4 > sum(weights.numel() for weights in hearing.parameters())
     scale = {f"scale.{name}" for name in ("mean", "square", "count")}
     assert set(hearing.state_dict()) == {"phones.weight", "phones.bias", *scale}
     losses = []
@@ -188,7 +188,7 @@ def test_the_encoder_learns_and_the_recogniser_does_not(sound):
 
 
 def test_running_estimates_are_for_training_only(sound):
-    hearing, batch = Hearing("cpu"), inputs(sound)
+    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
     hearing(torch.zeros(2, 50, STATE_SIZE), **batch)
     before = {name: value.clone() for name, value in hearing.state_dict().items()}
     assert before["scale.count"] == 1 and before["scale.mean"].abs().max() > 0

@@ -63,9 +63,9 @@ def test_many_threads():
 def test_an_animator_keeps_so_much_of_what_it_heard(tiny_model, monkeypatch):
     """However many sounds there were; the waveforms themselves are not kept."""
     animator = Animator(tiny_model, BilabialFeatureExtractor())
-    assert animator.heard.max_bytes == KEPT_BYTES <= 256 * 2**20
-    animator.heard = Kept(40_000, 60)
+    assert animator.speech_states.max_bytes == KEPT_BYTES <= 256 * 2**20
+    animator.speech_states = Kept(40_000, 60)
     noise = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
     for first in range(0, 16_000, 1000):
         animator((16000, noise[first : first + 16_000]), motion=())
-    assert 0 < animator.heard.num_bytes <= 40_000
+    assert 0 < animator.speech_states.num_bytes <= 40_000

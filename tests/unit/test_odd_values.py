@@ -90,7 +90,7 @@ CALLS = {
         f"stream {name}": lambda animator, odd, name=name: animator.stream(**{name: odd})
         for name in ("emotion", "intensity", "style", "fps", "motion", "seed", "level_db")
     },
-    "feel": lambda animator, odd: animator.stream().feel(odd),
+    "set_emotion": lambda animator, odd: animator.stream().set_emotion(odd),
     "feed": lambda animator, odd: animator.stream().feed(odd),
     "reference": lambda animator, odd: animator.reference_style(odd),
     "amount": lambda animator, odd: animator.reference_style(CLIP, odd),

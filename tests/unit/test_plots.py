@@ -5,7 +5,7 @@ import pytest
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.plots import sealed_stretches, sheet_figure
+from bilabial.plots import contact_sheet_figure, sealed_stretches
 
 
 def clip_with(fps: float = 30.0, frames: int = 30, **curves) -> FaceClip:
@@ -30,7 +30,9 @@ def test_the_drawn_mouth_opens_by_the_lip_distance():
 def test_the_drawn_mouth_has_the_geometry_of_its_clip():
     clip = clip_with(frames=1, jawOpen=0.5, mouthPucker=0.5)
     clip = replace(clip, lip_weights={"jawOpen": 1.0, "mouthPucker": -1.0})
-    lips = next(trace for trace in sheet_figure(clip, ["a"], ["b"], "").data if trace.uid == "opening")
+    lips = next(
+        trace for trace in contact_sheet_figure(clip, ["a"], ["b"], "").data if trace.uid == "opening"
+    )
     height = np.array(lips.y, float)
     assert np.max(height[:15] - height[15:30][::-1]) == pytest.approx(0.0, abs=0.2)
 
@@ -38,7 +40,7 @@ def test_the_drawn_mouth_has_the_geometry_of_its_clip():
 def shape(uid: str, **curves: float) -> np.ndarray:
     """A shape of the face drawn from one frame: (N, 2), gaps left out."""
     trace = next(
-        t for t in sheet_figure(clip_with(frames=1, **curves), ["a"], ["b"], "").data if t.uid == uid
+        t for t in contact_sheet_figure(clip_with(frames=1, **curves), ["a"], ["b"], "").data if t.uid == uid
     )
     points = np.column_stack([trace.x, trace.y]).astype(float)
     return points[np.isfinite(points).all(axis=1)]
@@ -74,9 +76,9 @@ def test_the_iris_stays_between_the_lids():
 
 def test_a_sheet_has_every_face_in_its_place():
     clip = clip_with(frames=6, jawOpen=np.linspace(0, 0.5, 6))
-    figure = sheet_figure(clip, ["neutral", "happy"], ["m", "a", "u"], "title")
+    figure = contact_sheet_figure(clip, ["neutral", "happy"], ["m", "a", "u"], "title")
     head = next(trace for trace in figure.data if trace.uid == "head")
     assert np.isnan(np.array(head.x, float)).sum() == 5
     assert {note.text for note in figure.layout.annotations} == {"neutral", "happy", "m", "a", "u"}
     with pytest.raises(ValueError, match="2 x 2 faces need as many frames, got 6"):
-        sheet_figure(clip, ["a", "b"], ["c", "d"], "title")
+        contact_sheet_figure(clip, ["a", "b"], ["c", "d"], "title")

@@ -113,7 +113,7 @@ def test_a_change_of_feeling_is_a_schedule(tiny, first):
     frame = (
         100 - round(stream.delay_seconds * 50) + 2
     )  # of 50 a second, the first that is not decoded after 2 s
-    stream.feel("happy", 0.5)
+    stream.set_emotion("happy", 0.5)
     pieces = np.concatenate([before, streamed(stream, sound[32000:])])
     schedule = [(0.0, first), (frame / 50 + 0.5, {"happy": 0.5})]
     whole = tiny.model.animate(sound, 16000, schedule).numpy()
@@ -166,7 +166,7 @@ def test_a_long_stream_stays_small(tiny):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"emotion": [(0.0, "happy")]}, "a stream takes a name or a mixture, and feel"),
+        ({"emotion": [(0.0, "happy")]}, "a stream takes a name or a mixture, and set_emotion"),
         ({"emotion": "hungry"}, "emotion must be one of neutral"),
         ({"intensity": 2}, "intensity must be a number from 0 to 1.5"),
         ({"motion": "brows"}, "motion of a stream must be of blink, gaze, breath"),
@@ -237,7 +237,7 @@ def test_a_rest_face_has_closed_lips_and_the_emotion(animator, speech):
     stream.feed(speech[:16000])
     calm = stream.rest_face()
     assert lips(calm[None], animator).max() < 1.5  # mm
-    stream.feel("happy")
+    stream.set_emotion("happy")
     assert np.abs(stream.rest_face() - calm).max() > 0.1
     np.testing.assert_array_equal(stream.rest_face(), stream.rest_face())
 

@@ -8,8 +8,8 @@ from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import (
     GROUPS,
-    preset_manner,
-    reference_manner,
+    preset_style_stats,
+    reference_style_stats,
     restyle,
 )
 
@@ -33,8 +33,8 @@ def distance(values: torch.Tensor) -> torch.Tensor:
     return lip_distance(values, ARKIT_BLENDSHAPES, WEIGHTS)
 
 
-def apply(values: torch.Tensor, manner: torch.Tensor) -> torch.Tensor:
-    return restyle(values, manner, speech().mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
+def apply(values: torch.Tensor, style_stats: torch.Tensor) -> torch.Tensor:
+    return restyle(values, style_stats, speech().mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
 
 
 def test_no_manner_changes_nothing():
@@ -43,8 +43,8 @@ def test_no_manner_changes_nothing():
 
 @pytest.mark.parametrize("name", STYLE_PRESETS)
 def test_presets_never_unseal(name):
-    manner = preset_manner(name, ARKIT_BLENDSHAPES)
-    styled = apply(speech(), manner)
+    style_stats = preset_style_stats(name, ARKIT_BLENDSHAPES)
+    styled = apply(speech(), style_stats)
     assert styled.min() >= 0 and styled.max() <= 1
     gain = STYLE_PRESETS[name].get("opening", 1.0)
     assert torch.allclose(distance(styled), distance(speech()) * gain, atol=2e-3)
@@ -61,15 +61,15 @@ def test_every_key_of_a_preset_means_something():
 
 
 def test_what_an_emotion_adds_keeps_its_size():
-    """A manner scales speech; how strong an emotion is, its intensity says."""
+    """A style_stats scales speech; how strong an emotion is, its intensity says."""
     own = speech()
     smiling = own.clone()
     smile = ARKIT_BLENDSHAPES.index("mouthSmileLeft")
     smiling[:, smile] = own[:, smile] + 0.4
-    manner = torch.zeros(2, 52)
-    manner[1, smile] = np.log(3.0)
-    plain = restyle(own, manner, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
-    styled = restyle(smiling, manner, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS, own)
+    style_stats = torch.zeros(2, 52)
+    style_stats[1, smile] = np.log(3.0)
+    plain = restyle(own, style_stats, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS)
+    styled = restyle(smiling, style_stats, own.mean(dim=0), ARKIT_BLENDSHAPES, WEIGHTS, own)
     assert torch.allclose(styled[:, smile], (plain[:, smile] + 0.4).clamp(0, 1), atol=1e-6)
 
 
@@ -78,8 +78,8 @@ def test_a_reference_gives_its_mean_and_amplitude():
     person[:, BROW] = 0.5 + 2.0 * (person[:, BROW] - 0.2)
     person[:, JAW] = 0.15 + 1.5 * (person[:, JAW] - 0.15)
     person[:, LOOK] = 0.9
-    manner = reference_manner(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
-    styled = apply(own, manner)
+    style_stats = reference_style_stats(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
+    styled = apply(own, style_stats)
     assert styled[:, BROW].mean() == pytest.approx(0.5, abs=0.01)
     assert styled[:, BROW].std() == pytest.approx(float(person[:, BROW].std()), rel=0.1)
     assert distance(styled).std() > 1.3 * distance(own).std()
@@ -91,8 +91,8 @@ def test_what_does_not_move_in_either_is_not_amplified():
     own[:, 20] = 0.001 * torch.rand(200)
     person = own.clone()
     person[:, 20] = 0.003 * torch.rand(200)
-    manner = reference_manner(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
-    assert manner[1, 20] == 0
+    style_stats = reference_style_stats(person, ARKIT_BLENDSHAPES, own.mean(dim=0), own.std(dim=0))
+    assert style_stats[1, 20] == 0
 
 
 # ---- in the model

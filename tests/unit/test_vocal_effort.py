@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.training.teachers.vocal_effort import GAIN_RANGE, effort_gains, voice_cues
+from bilabial.training.teachers.vocal_effort import GAIN_RANGE, vocal_effort_gains, voice_cues
 
 
 def voice(pitch_hz: float, slope_db: float, seconds: float = 1.0) -> np.ndarray:
@@ -23,13 +23,13 @@ def test_brightness():
 
 def test_loud_voices_move_more_than_soft_ones_whatever_their_level():
     soft, usual, loud = voice(120, 15), voice(140, 12), voice(200, 8)
-    gains = effort_gains([soft, usual, loud, usual * 0.01])
+    gains = vocal_effort_gains([soft, usual, loud, usual * 0.01])
     assert gains[0] < gains[1] < gains[2]
     assert gains[1] == pytest.approx(gains[3])
     assert GAIN_RANGE[0] <= gains.min() and gains.max() <= GAIN_RANGE[1]
 
 
 def test_one_utterance_and_no_voice_are_as_usual():
-    assert effort_gains([voice(140, 12)]).tolist() == [1.0]
-    assert effort_gains([np.zeros(16000, np.float32)]).tolist() == [1.0]
-    assert effort_gains([voice(140, 12), np.zeros(16000, np.float32)]).tolist() == [1.0, 1.0]
+    assert vocal_effort_gains([voice(140, 12)]).tolist() == [1.0]
+    assert vocal_effort_gains([np.zeros(16000, np.float32)]).tolist() == [1.0]
+    assert vocal_effort_gains([voice(140, 12), np.zeros(16000, np.float32)]).tolist() == [1.0, 1.0]

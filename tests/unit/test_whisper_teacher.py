@@ -6,13 +6,13 @@ import torch
 from support.models import build_whisper
 from transformers import WhisperFeatureExtractor
 
-from bilabial.training.teachers.whisper_regressor import HeardFace, another_voice
-from bilabial.training.teachers.whisper_teacher import LAYERS, Listener, multiplies_bfloat16
+from bilabial.training.teachers.whisper_regressor import WhisperFaceRegressor, another_voice
+from bilabial.training.teachers.whisper_teacher import LAYERS, WhisperTeacher, multiplies_bfloat16
 
 
 @pytest.fixture(scope="module")
-def listener(whisper) -> Listener:
-    return Listener(str(whisper))
+def listener(whisper) -> WhisperTeacher:
+    return WhisperTeacher(str(whisper))
 
 
 def test_its_states_are_those_of_whispers_own_forward(listener):
@@ -45,10 +45,10 @@ def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(listener):
 
 def test_what_is_no_listener_is_said_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path} cannot be loaded as a Whisper model: "):
-        Listener(str(tmp_path))
+        WhisperTeacher(str(tmp_path))
     build_whisper(num_layers=2).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has 2 layers; whisper-base or larger is needed"):
-        Listener(str(tmp_path))
+        WhisperTeacher(str(tmp_path))
 
 
 def test_a_face_that_follows_the_states_is_found(listener):
@@ -60,7 +60,7 @@ def test_a_face_that_follows_the_states_is_found(listener):
     def face(sound: np.ndarray) -> np.ndarray:
         return listener(torch.from_numpy(sound[None]))[0].numpy() @ rule
 
-    heard, seen = HeardFace(listener), np.ones(100, bool)
+    heard, seen = WhisperFaceRegressor(listener), np.ones(100, bool)
     wrong = face(sounds[0])
     wrong[:50] = 100.0  # where no face was seen
     heard.fit(sounds[:6], [wrong, *map(face, sounds[1:6])], [seen & (np.arange(100) >= 50), *[seen] * 5])

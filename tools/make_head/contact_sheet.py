@@ -28,7 +28,7 @@ from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import decode_audio
 from bilabial.io.media import open_media
 from bilabial.io.phones import Phone, ipa_of, seals_lips
-from bilabial.training.teachers.phone_times import find_spikes, load_recogniser, phones_of_spikes
+from bilabial.training.teachers.phone_times import find_spikes, load_recognizer, phones_of_spikes
 from bilabial.training.teachers.synthesizers import speak_flite
 from tools.make_head.picture import VIEWS, Draw, open_head
 
@@ -46,7 +46,7 @@ INK, SEALED_INK, PAPER = "#202020", "#b00020", "#ffffff"
 
 
 @dataclass
-class HeadSheetArguments:
+class ContactSheetArguments:
     output: Path = field(metadata={"help": "The .png or .jpg to write."})
     model: str | None = field(
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
@@ -93,7 +93,7 @@ class Tile:
     sealed: bool
 
 
-def read_voices(args: HeadSheetArguments) -> list[Voice]:
+def read_voices(args: ContactSheetArguments) -> list[Voice]:
     """The columns. Raises FileNotFoundError or ValueError in a sentence."""
     spoken = [] if args.voices == ["none"] else [speak(name) for name in args.voices]
     known = json.loads(args.clips.read_text(encoding="utf-8")) if args.clips else {}
@@ -103,7 +103,7 @@ def read_voices(args: HeadSheetArguments) -> list[Voice]:
         if "phones" in clip:
             phones = [(str(name), float(start), float(end)) for name, start, end in clip["phones"]]
         else:
-            recognizer = recognizer or load_recogniser()
+            recognizer = recognizer or load_recognizer()
             found = phones_of_spikes(find_spikes(recognizer, waveform), waveform)
             phones = [(phone["name"], phone["start"], phone["end"]) for phone in found]
         with open_media(path) as container:
@@ -193,7 +193,7 @@ def crop(image: np.ndarray, box: np.ndarray | None, size: int) -> Image.Image:
     return ImageOps.pad(picture, (size, size), color=INK)
 
 
-def draw_sheet(
+def draw_contact_sheet(
     rows: list[list[Tile | None]], voices: list[Voice], clips: list[FaceClip], draw: Draw, size: int
 ) -> Image.Image:
     """The sheet: of each tile the head, and beside it the film where the voice has one."""
@@ -239,7 +239,7 @@ def pose(clip: FaceClip, tile: Tile, draw: Draw) -> Image.Image:
     return draw(clip.values[min(round(tile.seconds * clip.fps), len(clip.values) - 1)])
 
 
-def main(args: HeadSheetArguments) -> None:
+def main(args: ContactSheetArguments) -> None:
     if args.output.suffix not in (".png", ".jpg"):
         raise SystemExit(f"--output must end in .png or .jpg, got {args.output}")
     if args.fps is not None and not 1 <= args.fps <= FPS:
@@ -257,7 +257,7 @@ def main(args: HeadSheetArguments) -> None:
             for voice in voices
         ]
         with open_head(args.size, args.view, *([args.head] if args.head else [])) as draw:
-            sheet = draw_sheet(rows, voices, clips, draw, args.size)
+            sheet = draw_contact_sheet(rows, voices, clips, draw, args.size)
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -266,4 +266,4 @@ def main(args: HeadSheetArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(HfArgumentParser(HeadSheetArguments).parse_args_into_dataclasses()[0])
+    main(HfArgumentParser(ContactSheetArguments).parse_args_into_dataclasses()[0])

@@ -108,7 +108,7 @@ def animator() -> bilabial.Animator:
 def drop_old() -> None:
     """Free the memory of what was kept for long enough."""
     kept = [results, faces, captures]
-    kept += [animator().heard] if animator.cache_info().currsize else []
+    kept += [animator().speech_states] if animator.cache_info().currsize else []
     for one in kept:
         one.drop_old()
 

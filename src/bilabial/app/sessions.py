@@ -109,10 +109,10 @@ class Sessions:
         return {"frames": base64.b64encode(np.round(frames * 65535).astype("<u2").tobytes()).decode()}
 
     def set_emotion(self, key: str, emotion: str | Mapping[str, float], intensity: float) -> dict:
-        """Change the emotion of a session. Raises ValueError as `FaceStream.feel` does."""
+        """Change the emotion of a session. Raises ValueError as `FaceStream.set_emotion` does."""
         session = self._session(key)
         with session.lock:
-            session.stream.feel(emotion, intensity)
+            session.stream.set_emotion(emotion, intensity)
         return {}
 
     def stop(self, key: str) -> dict:

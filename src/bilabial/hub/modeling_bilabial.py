@@ -207,15 +207,15 @@ class BilabialModel(BilabialPreTrainedModel):
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(self.dtype)  # (B, T, 1)
         speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, E)
         _check_condition("emotion", emotion, (len(self.config.emotions),), mask.shape[:2])
-        style, manner = self._split_style(style, mask.shape[:1])  # (., style_size), (., 2 C)
+        style, style_stats = self._split_style(style, mask.shape[:1])  # (., style_size), (., 2 C)
         unclamped = self.decode(speech_states, mask, emotion, style)  # (B, T, C)
         coefficients = unclamped.clamp(0.0, 1.0)
-        if manner is not None:
-            manner = manner.float().unflatten(-1, (2, -1))  # (., 2, C)
+        if style_stats is not None:
+            style_stats = style_stats.float().unflatten(-1, (2, -1))  # (., 2, C)
             neutral = (
                 None if emotion is None else self.decode(speech_states, mask, None, style).clamp(0.0, 1.0)
             )
-            coefficients = self._in_manner(coefficients, manner, neutral)
+            coefficients = self._apply_style_stats(coefficients, style_stats, neutral)
         output = BilabialOutput(
             coefficients=coefficients,
             lip_distance=lip_distance(
@@ -332,19 +332,21 @@ class BilabialModel(BilabialPreTrainedModel):
         if moved < MIN_LIP_MOTION:
             raise UserError("reference_still", moved=moved * MM_PER_LIP_UNIT)
         means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)
-        manner = reference_manner(values, self.config.blendshapes, means, spreads)
+        style_stats = reference_style_stats(values, self.config.blendshapes, means, spreads)
         default = self._named_style(self.config.styles[0])
-        own = torch.cat([torch.zeros(self.config.style_size), manner.flatten()])
+        own = torch.cat([torch.zeros(self.config.style_size), style_stats.flatten()])
         return default + own.to(default)
 
     def _named_style(self, name: str) -> torch.Tensor:
         styles, blendshapes = list(self.config.styles), self.config.blendshapes
         trained = name if name in styles else styles[0]  # presets are relative to the first style
         learnt = self.style_embedding.weight[styles.index(trained)].detach()
-        manner = torch.zeros(2, len(blendshapes)) if name in styles else preset_manner(name, blendshapes)
+        style_stats = (
+            torch.zeros(2, len(blendshapes)) if name in styles else preset_style_stats(name, blendshapes)
+        )
         if gains := (self.config.style_gains or {}).get(trained):
-            manner[1] += torch.tensor(gains).log()
-        return torch.cat([learnt, manner.flatten().to(learnt)])
+            style_stats[1] += torch.tensor(gains).log()
+        return torch.cat([learnt, style_stats.flatten().to(learnt)])
 
     @torch.no_grad()
     def animate(
@@ -355,7 +357,7 @@ class BilabialModel(BilabialPreTrainedModel):
         intensity: float = 1.0,
         style: str | Mapping[str, float] | torch.Tensor | None = None,
         fps: float = 30.0,
-        heard: Sequence[torch.Tensor] | None = None,
+        speech_states: Sequence[torch.Tensor] | None = None,
         do_normalize: bool = True,
     ) -> torch.Tensor:
         """Coefficients (ceil(seconds * fps), C) float32 in 0..1 of speech; columns are config.blendshapes.
@@ -363,9 +365,9 @@ class BilabialModel(BilabialPreTrainedModel):
         waveform: (S,) at config.sampling_rate, floats in -1..1 or integers (see `as_floats`). emotion: a
         name, a mixture or a schedule, times intensity 0..1.5. style: see encode_style. Frame k is at k / fps
         seconds. Lips that are closed in neutral speech stay closed in every emotion and style, and an emotion
-        changes their distance by at most EMOTION_OPENING. heard: what `listen` gave for this waveform, None =
-        listen now. do_normalize: scale speech to the training level; False if already done. Raises ValueError
-        for another rate, an empty or non-finite waveform, and unknown names or ranges.
+        changes their distance by at most EMOTION_OPENING. speech_states: what `encode_audio` gave for this
+        waveform, None = encoded now. do_normalize: scale speech to the training level; False if already done.
+        Raises ValueError for another rate, an empty or non-finite waveform, and unknown names or ranges.
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
         fps = check_fps(fps)
@@ -376,75 +378,77 @@ class BilabialModel(BilabialPreTrainedModel):
             weights = self.encode_schedule(emotion, intensity, total)
         else:
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
-        learnt, manner = self.encode_style(style).split([config.style_size, 2 * len(names)])
-        manner = manner.view(2, -1).float().cpu()
+        learnt, style_stats = self.encode_style(style).split([config.style_size, 2 * len(names)])
+        style_stats = style_stats.view(2, -1).float().cpu()
         sound = normalize_level(samples) if do_normalize else samples
-        heard = self._hear(sound) if heard is None else heard
+        speech_states = self._encode_chunks(sound) if speech_states is None else speech_states
         share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
-        faces = self._decode_chunks(heard, weights, learnt, manner, share)
+        faces = self._decode_chunks(speech_states, weights, learnt, style_stats, share)
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
-        return self.with_lips_of(neutral, face, manner, bool(weights.any()))
+        return self.match_lip_closure(neutral, face, style_stats, bool(weights.any()))
 
     def _decode_chunks(
         self,
-        heard: Iterable[torch.Tensor],
+        speech_states: Iterable[torch.Tensor],
         weights: torch.Tensor,
         style: torch.Tensor,
-        manner: torch.Tensor,
+        style_stats: torch.Tensor,
         share: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Final coefficients (T, C), neutral and with emotion, chunk by chunk: see `settle`."""
+        """Final coefficients (T, C), neutral and with emotion, chunk by chunk: see `apply_style_and_rest`."""
         faces = torch.empty(2, len(weights), len(self.config.blendshapes))
-        for states, (first, last, kept) in zip(heard, self._chunks(len(weights)), strict=True):
+        for states, (first, last, kept) in zip(speech_states, self._chunks(len(weights)), strict=True):
             pair = self.decode_window(states, weights[first:last], style, kept)
             here = slice(first + kept.start, first + kept.stop)
-            faces[:, here] = torch.stack(self.settle(*pair, manner, share[here]))
+            faces[:, here] = torch.stack(self.apply_style_and_rest(*pair, style_stats, share[here]))
         return faces.unbind()
 
-    def settle(
-        self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, share: torch.Tensor
+    def apply_style_and_rest(
+        self, neutral: torch.Tensor, face: torch.Tensor, style_stats: torch.Tensor, share: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The face (T, C) in a manner (2, C), then both faces moved to rest by `quiet_share` (T,)."""
+        """The face (T, C) with style_stats (2, C), then both faces moved to rest by `quiet_share` (T,)."""
         config, names = self.config, self.config.blendshapes
-        face = self._in_manner(face, manner, neutral)
+        face = self._apply_style_stats(face, style_stats, neutral)
         if config.rest_seconds <= 0:
             return neutral, face
         return tuple(close_lips(part, names, config.lip_distance_weights, share) for part in (neutral, face))
 
-    def _in_manner(
-        self, face: torch.Tensor, manner: torch.Tensor, neutral: torch.Tensor | None
+    def _apply_style_stats(
+        self, face: torch.Tensor, style_stats: torch.Tensor, neutral: torch.Tensor | None
     ) -> torch.Tensor:
-        """Faces (..., T, C) in manners (..., 2, C). neutral: those without emotion, None = these."""
+        """Faces (..., T, C) with style_stats (..., 2, C). neutral: those without emotion, None = these."""
         config = self.config
         means = torch.tensor(config.channel_means or 0.0, device=face.device)
-        return restyle(face, manner, means, config.blendshapes, config.lip_distance_weights, neutral)
+        return restyle(face, style_stats, means, config.blendshapes, config.lip_distance_weights, neutral)
 
-    def with_lips_of(
-        self, neutral: torch.Tensor, face: torch.Tensor, manner: torch.Tensor, felt: bool
+    def match_lip_closure(
+        self, neutral: torch.Tensor, face: torch.Tensor, style_stats: torch.Tensor, felt: bool
     ) -> torch.Tensor:
         """The face (T, C) with lips closed where those of the neutral face (T, C) are closed or nearly
         closed.
 
-        manner: (2, C), that of the face. felt: with an emotion, limited to EMOTION_OPENING.
+        style_stats: (2, C), that of the face. felt: with an emotion, limited to EMOTION_OPENING.
         """
         config, names = self.config, list(self.config.blendshapes)
-        opening = manner[1, names.index("jawOpen")].exp()
+        opening = style_stats[1, names.index("jawOpen")].exp()
         return match_lip_closure(
             neutral, face, opening, names, config.lip_distance_weights, config.seal_distance, felt
         )
 
     @torch.no_grad()
-    def listen(self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True) -> list[torch.Tensor]:
+    def encode_audio(
+        self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True
+    ) -> list[torch.Tensor]:
         """What `animate` hears in a waveform (S,), independent of emotion, style and rate.
 
         Speech states (1, T, E) of one chunk with its context after another. do_normalize: as in `animate`.
         Raises ValueError like it.
         """
         samples = _checked_samples(waveform)
-        return list(self._hear(normalize_level(samples) if do_normalize else samples))
+        return list(self._encode_chunks(normalize_level(samples) if do_normalize else samples))
 
-    def _hear(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
+    def _encode_chunks(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
         """The same for normalized samples (S,), chunk by chunk with constant memory."""
         hop = self.config.frame_hop_samples
         for first, last, _ in self._chunks(math.ceil(len(sound) / hop)):
@@ -565,23 +569,23 @@ def interpolate(
     return frames[left] * (1.0 - weight) + frames[right] * weight
 
 
-def preset_manner(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
-    """The manner (2, C) of one of STYLE_PRESETS."""
-    manner = torch.zeros(2, len(blendshapes))
+def preset_style_stats(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
+    """The style statistics (2, C) of one of STYLE_PRESETS."""
+    style_stats = torch.zeros(2, len(blendshapes))
     for key, value in STYLE_PRESETS[name].items():
         if key in GROUPS:
             columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
-            manner[1, columns] = math.log(value)
+            style_stats[1, columns] = math.log(value)
         else:
-            manner[0, list(blendshapes).index(key)] = value
-    return manner
+            style_stats[0, list(blendshapes).index(key)] = value
+    return style_stats
 
 
-def reference_manner(
+def reference_style_stats(
     values: torch.Tensor, blendshapes: Sequence[str], means: torch.Tensor, spreads: torch.Tensor
 ) -> torch.Tensor:
-    """The manner (2, C) of captured speech, values (T, C): its means and standard deviations relative to
-    ours.
+    """The style statistics (2, C) of captured speech, values (T, C): means and deviations
+    relative to those of the default style.
 
     means, spreads: (C,) of the default style. Channels that a reference cannot set (blinks, gaze) stay, and
     so does the amplitude of channels that move in neither.
@@ -595,25 +599,25 @@ def reference_manner(
 
 def restyle(
     coefficients: torch.Tensor,
-    manner: torch.Tensor,
+    style_stats: torch.Tensor,
     means: torch.Tensor,
     blendshapes: Sequence[str],
     weights: Mapping[str, float],
     neutral: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Speech in another manner (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
+    """Speech with style statistics (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
 
     neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. The
     contribution of an emotion keeps its size. Lip distance scales with the jaw's amplitude, so that sealed
     lips stay sealed. Zeros change nothing, bit by bit.
     """
     speech = coefficients if neutral is None else neutral
-    offset, gain = manner[..., :1, :], manner[..., 1:, :].exp()  # (..., 1, C)
+    offset, gain = style_stats[..., :1, :], style_stats[..., 1:, :].exp()  # (..., 1, C)
     moved = means + offset + gain * (speech - means) + (coefficients - speech)
     opening = gain[..., list(blendshapes).index("jawOpen")]
     distance = lip_distance(coefficients, blendshapes, weights) * opening
     moved = set_lip_distance(moved.clamp(0.0, 1.0), blendshapes, weights, distance)
-    changed = (manner != 0).any(dim=-1).any(dim=-1)[..., None, None]
+    changed = (style_stats != 0).any(dim=-1).any(dim=-1)[..., None, None]
     return torch.where(changed, moved, coefficients)
 
 

@@ -71,7 +71,7 @@ class TimedStream:
 
     def set_emotion(self, emotion: str | Mapping[str, float], intensity: float) -> int:
         """Change the emotion; returns the sample of the first frame that it changes. Raises ValueError."""
-        self._stream.feel(emotion, intensity)
+        self._stream.set_emotion(emotion, intensity)
         return self._sample_of(max(self._made, self._shown))
 
     def flush(self) -> Frames:

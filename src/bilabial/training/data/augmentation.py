@@ -216,7 +216,7 @@ def among_noises(
         name: level_db - getattr(drawn, f"{name}_snr_db").to(level_db) for name in ("noise", "hum", "babble")
     }
     added = _change(
-        added, drawn.noise_snr_db < math.inf, lambda now, *of: now + coloured_noise(*of),
+        added, drawn.noise_snr_db < math.inf, lambda now, *of: now + colored_noise(*of),
         white, drawn.noise_slope_db, below["noise"],
     )  # fmt: skip
     added = _change(
@@ -235,7 +235,7 @@ def _unspoken(
     """Silence, a fan, noise or music (voices) instead of sounds (B, S), at the drawn level."""
     own = Changes(*drawn)
     level_db = own.silence_level_db
-    noise = coloured_noise(white, own.noise_slope_db, level_db)
+    noise = colored_noise(white, own.noise_slope_db, level_db)
     chances = torch.special.ndtr(white[:, : MAX_TURNS + 2 * MAX_KNOCKS + 2])  # uniform in 0..1
     size = sounds.shape[1]
     turns, knocking = chances[:, : MAX_TURNS + 1], chances[:, MAX_TURNS + 1 :]
@@ -302,17 +302,17 @@ def knocks(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
     chances: (B, 2 MAX_KNOCKS + 1) uniform: the decay, when each starts, and how loud it is, the softest not.
     """
     decay = (0.005 + 0.045 * chances[:, :1]) * SAMPLING_RATE
-    loudness = torch.zeros(len(chances), num_samples, device=chances.device)
+    level = torch.zeros(len(chances), num_samples, device=chances.device)
     times = torch.arange(num_samples, device=chances.device)
     for number in range(MAX_KNOCKS):
         start, loud = chances[:, 1 + number, None] * num_samples, chances[:, 1 + MAX_KNOCKS + number, None]
         loud = loud * (loud > 0.2) if number else loud.clamp(min=0.2)
         after = (times - start).clamp(min=0.0)
-        loudness += loud * torch.exp(-after / decay) * (times >= start)
-    return loudness.clamp(max=1.0)
+        level += loud * torch.exp(-after / decay) * (times >= start)
+    return level.clamp(max=1.0)
 
 
-def coloured_noise(white: torch.Tensor, db_per_octave: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
+def colored_noise(white: torch.Tensor, db_per_octave: torch.Tensor, level_db: torch.Tensor) -> torch.Tensor:
     """Noise of (B, S) with a root mean square of `level_db` (B,) below full scale, from white noise (B, S).
 
     0 dB per octave is white, -3 pink, -6 brown; nothing below 20 Hz.
@@ -331,7 +331,7 @@ def fan(white: torch.Tensor, hum_hz: torch.Tensor, level_db: torch.Tensor) -> to
         phase = torch.special.ndtr(white[:, harmonic, None])
         hum += torch.sin(2 * math.pi * (hum_hz[:, None] * harmonic * times + phase)) / harmonic
     ones = torch.ones_like(level_db)
-    noise = coloured_noise(white, -6.0 * ones, 0.0 * ones)
+    noise = colored_noise(white, -6.0 * ones, 0.0 * ones)
     return at_level(at_level(hum, 6.0 * ones) + noise, level_db)
 
 

@@ -31,7 +31,7 @@ BLOCK = 2048  # takes compared at once
 
 
 @dataclass(frozen=True)
-class Prints:
+class Fingerprint:
     """Of one take: its length in seconds, and 64 x N int8 each of sound and face, base64."""
 
     seconds: float
@@ -48,14 +48,14 @@ class Double:
     r: float
 
 
-def prints_of(waveform: np.ndarray, capture: Capture) -> Prints:
+def fingerprint_of(waveform: np.ndarray, capture: Capture) -> Fingerprint:
     """waveform: (S,) float32 at 16 kHz. capture: the face on the same clock."""
     face = capture.clip.select(CHANNELS).values
     face = face / np.maximum(face.std(axis=0), LEAST_SPREAD)
-    return Prints(round(len(waveform) / SAMPLING_RATE, 3), _packed(_bands(waveform)), _packed(face))
+    return Fingerprint(round(len(waveform) / SAMPLING_RATE, 3), _packed(_bands(waveform)), _packed(face))
 
 
-def find_doubles(prints: Sequence[Prints]) -> dict[int, Double]:
+def find_duplicates(prints: Sequence[Fingerprint]) -> dict[int, Double]:
     """The takes that are copies of one earlier in the sequence, by place; of several, the most similar.
 
     Only takes of the same length are compared, each with all of them: the work grows with the square.
@@ -79,7 +79,7 @@ def find_doubles(prints: Sequence[Prints]) -> dict[int, Double]:
 def _bands(waveform: np.ndarray) -> np.ndarray:
     """Level of eight bands in dB, above the softest level that counts, minus their mean: (frames, 8).
 
-    The mean is the loudness, which is too similar between sentences of a speaker.
+    The mean is the level, which is too similar between sentences of a speaker.
     """
     count = max(1, len(waveform) // FRAME_SAMPLES)
     padded = np.pad(waveform, (0, max(0, FRAME_SAMPLES - len(waveform))))[: count * FRAME_SAMPLES]

@@ -19,7 +19,7 @@ from bilabial.training.data.augmentation import Augmentation, Changes, draw_chan
 from bilabial.training.data.emotions import PRIOR_BLENDSHAPES, express
 from bilabial.training.data.schema import read_row, spans_of, waveform_of
 
-HEARING_INPUTS = ("articulation", "articulation_mask")
+ARTICULATION_INPUTS = ("articulation", "articulation_mask")
 UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDSHAPES])
 UNHEARD = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
 PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
@@ -39,14 +39,14 @@ class TrainingWindows(torch.utils.data.Dataset):
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
     also have changes (K,) for `augment` and voices (S,) float16 for babble; in windows without speech,
     input_values are zeros and the face rests. taught_weight: value of label_mask for a pseudo-labelled frame;
-    a captured one has 1. with_hearing: items also have HEARING_INPUTS: articulation (T, A), features of the
-    row's phones, and articulation_mask (T,), 0 where they are unknown. emotion_share: share of neutral
-    windows that get an emotion missing in the rows, by the prior of bilabial.training.data.emotions; with it
-    the prior's channels count even where the capture does not see them: neutral is 0. default_share: share of
-    windows of a named style that are labelled as the default style, which so becomes the average of all.
-    articulation_prior: where a row has phones, labels get the shapes of bilabial.articulation, and the tongue
-    counts; a tongue that was captured stays as it is. music: recordings (S,) float16 at 16 kHz, used in half
-    of the windows with music.
+    a captured one has 1. with_articulation: items also have ARTICULATION_INPUTS: articulation (T, A),
+    features of the row's phones, and articulation_mask (T,), 0 where they are unknown. emotion_share: share
+    of neutral windows that get an emotion missing in the rows, by the prior of
+    bilabial.training.data.emotions; with it the prior's channels count even where the capture does not see
+    them: neutral is 0. default_share: share of windows of a named style that are labelled as the default
+    style, which so becomes the average of all. articulation_prior: where a row has phones, labels get the
+    shapes of bilabial.articulation, and the tongue counts; a tongue that was captured stays as it is. music:
+    recordings (S,) float16 at 16 kHz, used in half of the windows with music.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         augmentation: Augmentation | None,
         seed: int = 0,
         taught_weight: float = 1.0,
-        with_hearing: bool = False,
+        with_articulation: bool = False,
         emotion_share: float = 0.0,
         default_share: float = 0.5,
         articulation_prior: bool = False,
@@ -65,7 +65,7 @@ class TrainingWindows(torch.utils.data.Dataset):
     ):
         self.rows, self.config, self.num_frames = rows.with_format("arrow"), config, num_frames
         self.augmentation, self.seed = augmentation, seed
-        self.taught_weight, self.with_hearing = taught_weight, with_hearing
+        self.taught_weight, self.with_articulation = taught_weight, with_articulation
         self.emotion_share, self.default_share = emotion_share, default_share
         self.articulation_prior, self.music = articulation_prior, music
         captured = set(rows.unique("emotion"))
@@ -90,7 +90,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         if row["face"] == "taught":
             window["label_mask"] *= np.float32(self.taught_weight)
         phones, times = spans_of(row), self._times(start, speed)
-        if self.with_hearing:
+        if self.with_articulation:
             window |= self._articulation(phones, times)
         channel_mask = np.asarray(row["channel_mask"], np.float32)
         if self.articulation_prior and phones:
@@ -190,7 +190,7 @@ class TrainingWindows(torch.utils.data.Dataset):
             "input_values": np.zeros_like(window["input_values"]),
             "labels": np.tile(resting, (frames, 1)).astype(np.float32),
         }
-        if self.with_hearing:
+        if self.with_articulation:
             changed["articulation"] = articulation([], np.zeros(frames))
         return changed
 

@@ -18,7 +18,7 @@ from bilabial.io.synchrony import correlation
 from bilabial.training.data.augmentation import (
     babble,
     clipped,
-    coloured_noise,
+    colored_noise,
     draw_music,
     reverberate,
     telephone,
@@ -47,7 +47,7 @@ def with_noise(waveform: np.ndarray, db_per_octave: float) -> np.ndarray:
     if level < -100:
         return waveform
     white = white_noise(torch.tensor([len(waveform)]), len(waveform))
-    return waveform + coloured_noise(white, torch.tensor([db_per_octave]), torch.tensor([level]))[0].numpy()
+    return waveform + colored_noise(white, torch.tensor([db_per_octave]), torch.tensor([level]))[0].numpy()
 
 
 def in_a_room(waveform: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from bilabial.hub.level_bilabial import (
 )
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.training.data.augmentation import coloured_noise, draw_music, fan, white_noise
+from bilabial.training.data.augmentation import colored_noise, draw_music, fan, white_noise
 
 QUIET_SECONDS = 10.0
 REST_SECONDS = 1.0  # measured after the last word
@@ -38,7 +38,7 @@ def quiet_sounds(seed: int = 0) -> dict[str, np.ndarray]:
     for number, level_db in enumerate((-60.0, -45.0)):
         white = white_noise(3 * (2 * seed + number) + torch.arange(3), num_samples)
         level = torch.full((3,), level_db)
-        pink, brown = coloured_noise(white[:2], torch.tensor([-3.0, -6.0]), level[:2]).numpy()
+        pink, brown = colored_noise(white[:2], torch.tensor([-3.0, -6.0]), level[:2]).numpy()
         sounds[f"pink noise, {level_db:g} dB"] = pink
         sounds[f"brown noise, {level_db:g} dB"] = brown
         sounds[f"fan, {level_db:g} dB"] = fan(white[2:], torch.tensor([HUM_HZ]), level[2:])[0].numpy()
@@ -95,7 +95,7 @@ def measure_rest(model: BilabialModel, recordings: Iterable[np.ndarray]) -> dict
     """
     num_samples = round(REST_SECONDS * SAMPLING_RATE)
     white = white_noise(torch.zeros(1), num_samples)
-    room = coloured_noise(white, torch.tensor([-3.0]), torch.tensor([-60.0]))[0].numpy()
+    room = colored_noise(white, torch.tensor([-3.0]), torch.tensor([-60.0]))[0].numpy()
     times: dict[str, list[float]] = {"then silence": [], "then pink noise, -60 dB": []}
     for waveform in recordings:
         speech = waveform[: speech_end_samples(waveform)].copy()

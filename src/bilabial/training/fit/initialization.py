@@ -16,7 +16,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import phone_names, read_row, waveform_of
 from bilabial.training.data.windows import PRIOR_MASK
 from bilabial.training.fit.arguments import TrainArguments
-from bilabial.training.teachers.phone_recognizer import start_from_recogniser
+from bilabial.training.teachers.phone_recognizer import initialize_from_recognizer
 
 MEAN_POSE_ROWS = 500  # rows whose mean pose is the initial output
 EMOTION_WEIGHTS = ("modulation.weight", "expression.weight")  # (out, emotions and style), in that order
@@ -75,7 +75,7 @@ def build_model(
         if args.audio_encoder:
             load_audio_encoder(model, args.audio_encoder)
     if args.hearing_weight:
-        start_hearing(model, keep=initial is not None)
+        initialize_encoder(model, keep=initial is not None)
     if args.freeze_encoder:
         freeze_encoder(model)
     if args.rehearsal_share:
@@ -128,7 +128,7 @@ def start_at_mean_pose(model: BilabialModel, rows: Dataset) -> None:
     model.head.weight.mul_(0.1)
 
 
-def start_hearing(model: BilabialModel, keep: bool) -> None:
+def initialize_encoder(model: BilabialModel, keep: bool) -> None:
     """Initialize the built-in encoder from the recognizer, or only check that it is possible. Raises
     ValueError.
     """
@@ -136,7 +136,7 @@ def start_hearing(model: BilabialModel, keep: bool) -> None:
         raise ValueError("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
     own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     try:
-        start_from_recogniser(model.encoder)
+        initialize_from_recognizer(model.encoder)
     except ValueError as error:
         raise ValueError(str(error)) from error
     if keep:

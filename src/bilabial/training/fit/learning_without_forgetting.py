@@ -14,7 +14,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 NEUTRAL_SHARE = 0.5  # of the rehearsed windows; the others feel one of the emotions that the model knew
 
 
-class Rehearsal:
+class LearningWithoutForgetting:
     """Replaces the labels of a share of a batch's windows with the output of the initial model.
 
     Each such window has an old style that the new data do not retrain, and is neutral or has an emotion that

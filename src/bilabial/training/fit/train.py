@@ -30,7 +30,7 @@ from bilabial.training.data.corpora.take import AUDIO_SUFFIXES
 from bilabial.training.data.schema import load_rows
 from bilabial.training.data.sources import Source, add_sources, join_sources, sources_of, sources_of_model
 from bilabial.training.data.speech_corpora import read_recordings
-from bilabial.training.data.windows import HEARING_INPUTS, TrainingOrder, TrainingWindows, collate
+from bilabial.training.data.windows import ARTICULATION_INPUTS, TrainingOrder, TrainingWindows, collate
 from bilabial.training.fit.arguments import (
     TrainArguments,
     check_compiler,
@@ -39,8 +39,8 @@ from bilabial.training.fit.arguments import (
 )
 from bilabial.training.fit.checkpoints import Progress, folder_of, replace_model, resume, save_state
 from bilabial.training.fit.initialization import build_model, load_initial, measure_channels
-from bilabial.training.fit.learning_without_forgetting import Rehearsal
-from bilabial.training.teachers.encoder_distillation import Hearing
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting
+from bilabial.training.teachers.encoder_distillation import EncoderDistillation
 
 logger = logging.getLogger(__name__)
 
@@ -192,11 +192,13 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     model = build_model(rows["train"], args, model_fields, initial)
     music, music_sources = load_music(args.music) if args.music else ([], [])
     windows, held_out = build_windows(rows, model.config, args, music)
-    hearing = Hearing(accelerator.device, args.listener) if args.hearing_weight else torch.nn.Identity()
+    hearing = (
+        EncoderDistillation(accelerator.device, args.listener) if args.hearing_weight else torch.nn.Identity()
+    )
     rehearse = None
     if args.rehearsal_share:
         retrained = rows["train"].unique("style")
-        rehearse = Rehearsal(initial, retrained, args.rehearsal_share, accelerator.device)
+        rehearse = LearningWithoutForgetting(initial, retrained, args.rehearsal_share, accelerator.device)
     optimizer = build_optimizer(torch.nn.ModuleList([model, hearing]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     schedule = get_cosine_schedule_with_warmup(
@@ -229,7 +231,7 @@ def train(args: TrainArguments, model_fields: dict) -> None:
                 batch["input_values"] = augment(clean, batch["attention_mask"], *changes)
             if rehearse:
                 batch = rehearse(batch)
-            to_hear = {name: batch.pop(name) for name in HEARING_INPUTS if name in batch}
+            to_hear = {name: batch.pop(name) for name in ARTICULATION_INPUTS if name in batch}
             output = model(**batch)
             loss, terms = output.loss, output.loss_terms
             if to_hear:

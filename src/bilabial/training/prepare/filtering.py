@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from bilabial.training.data.duplicates import find_doubles
+from bilabial.training.data.duplicates import find_duplicates
 from bilabial.training.data.quality import Quality, complaints, score_of
 from bilabial.training.prepare.take_job import Job, Outcome
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """The result of filtering a take. id: the take's. score: 0 to 100. quality: None where there is no row to
     measure.
 
@@ -29,15 +29,15 @@ class Verdict:
         return asdict(self)
 
 
-def judge(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: float) -> list[Verdict]:
+def filter_takes(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: float) -> list[Decision]:
     """The result for each job. Of two copies, the worse one scores 0."""
     scores = [score_of(outcome.quality) if outcome.quality else 0.0 for outcome in outcomes]
     best_first = sorted(
-        (place for place, outcome in enumerate(outcomes) if outcome.prints),
+        (place for place, outcome in enumerate(outcomes) if outcome.fingerprint),
         key=lambda place: (-scores[place], jobs[place].take.id),
     )
     copies = {}
-    for place, double in find_doubles([outcomes[place].prints for place in best_first]).items():
+    for place, double in find_duplicates([outcomes[place].fingerprint for place in best_first]).items():
         first = jobs[best_first[double.first]].take.id
         copies[best_first[place]] = f"a copy of {first} by its {double.kind} (r {double.r:.2f})"
     return [
@@ -46,12 +46,12 @@ def judge(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: float) ->
     ]
 
 
-def _verdict(name: str, outcome: Outcome, score: float, copy: str | None, min_score: float) -> Verdict:
+def _verdict(name: str, outcome: Outcome, score: float, copy: str | None, min_score: float) -> Decision:
     if outcome.quality is None:
-        return Verdict(name, 0.0, None, [], outcome.reason, "no row")
+        return Decision(name, 0.0, None, [], outcome.reason, "no row")
     spoken = complaints(outcome.quality)
     remarks = [copy] * bool(copy) + list(spoken.values())
     score = 0.0 if copy else round(score, 1)
     reason = f"score {score:.0f}: {', '.join(remarks)}" if score < min_score else None
     kind = "copy" if copy else next(iter(spoken), None)
-    return Verdict(name, score, outcome.quality, remarks, reason, kind)
+    return Decision(name, score, outcome.quality, remarks, reason, kind)

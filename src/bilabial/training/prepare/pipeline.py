@@ -23,7 +23,7 @@ from bilabial.io.capture import find_landmarker
 from bilabial.io.mouth_close import CONVENTIONS
 from bilabial.training.data.corpora import READERS, Take, read_takes
 from bilabial.training.data.schema import dataset_card
-from bilabial.training.prepare.filtering import Verdict, judge
+from bilabial.training.prepare.filtering import Decision, filter_takes
 from bilabial.training.prepare.report import write_report
 from bilabial.training.prepare.shards import check_output, write_shards
 from bilabial.training.prepare.take_job import (
@@ -136,9 +136,9 @@ def split_of(take: Take, args: PrepareArguments) -> str:
     return "validation" if draw < args.validation_share else "train"
 
 
-def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArguments) -> None:
+def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArguments) -> None:
     """Write the rows of the takes that stay, summary.json and README.md, and print what was dropped."""
-    dropped = {verdict.id: verdict.reason for verdict in verdicts if verdict.reason}
+    dropped = {decision.id: decision.reason for decision in decisions if decision.reason}
     if len(dropped) == len(jobs):
         raise ValueError(
             f"every take was dropped, the first because {next(iter(dropped.values()))}; the data set was "
@@ -151,7 +151,7 @@ def write_data_set(jobs: list[Job], verdicts: list[Verdict], args: PrepareArgume
     tell_lost_notes(args.output)
     write_shards(splits, args.output, args.rows_per_shard)
     num_rows = {split: len(rows) for split, rows in splits.items()}
-    quality = {verdict.id: verdict.to_dict() for verdict in verdicts if verdict.quality}
+    quality = {decision.id: decision.to_dict() for decision in decisions if decision.quality}
     summary = {"takes": len(jobs), "rows": num_rows, "mouth_close": conventions_of(jobs)}
     summary |= {"dropped": dropped, "quality": quality}
     write_whole(args.output / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
@@ -187,6 +187,6 @@ def prepare(args: PrepareArguments) -> None:
     jobs = [job_of_take(take, args.take_options, kept) for take in takes]
     failures = prepare_takes(jobs, args)
     outcomes = [read_outcome(job) if job.done else Outcome(failures[job.take.id]) for job in jobs]
-    verdicts = judge(jobs, outcomes, args.min_score)
-    write_report(args.output / "report.html", f"Quality of {args.output.name}", verdicts, args.min_score)
-    write_data_set(jobs, verdicts, args)
+    decisions = filter_takes(jobs, outcomes, args.min_score)
+    write_report(args.output / "report.html", f"Quality of {args.output.name}", decisions, args.min_score)
+    write_data_set(jobs, decisions, args)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from bilabial.training.data.quality import LIMITS, Limit, Quality
-from bilabial.training.prepare.filtering import Verdict
+from bilabial.training.prepare.filtering import Decision
 from bilabial.training.prepare.take_job import write_whole
 
 KEPT, DROPPED, INK = "#3f7fb5", "#c4606a", "#808080"
@@ -71,14 +71,18 @@ OTHER_KINDS = {
 }
 
 
-def write_report(path: Path, title: str, verdicts: Sequence[Verdict], min_score: float) -> None:
+def write_report(path: Path, title: str, decisions: Sequence[Decision], min_score: float) -> None:
     """Write the page; summary.json has everything that its tables leave out."""
-    measured = [verdict for verdict in verdicts if verdict.quality]
-    dropped = sorted((verdict for verdict in verdicts if verdict.reason), key=lambda verdict: verdict.score)
-    kept = sorted((verdict for verdict in verdicts if not verdict.reason), key=lambda verdict: verdict.score)
+    measured = [decision for decision in decisions if decision.quality]
+    dropped = sorted(
+        (decision for decision in decisions if decision.reason), key=lambda decision: decision.score
+    )
+    kept = sorted(
+        (decision for decision in decisions if not decision.reason), key=lambda decision: decision.score
+    )
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _tiles(verdicts, min_score),
+        _tiles(decisions, min_score),
         "<h2>Dropped, and why</h2>",
         _kinds(dropped),
         _takes(dropped),
@@ -86,7 +90,7 @@ def write_report(path: Path, title: str, verdicts: Sequence[Verdict], min_score:
         _takes(kept),
     ]
     if measured:
-        score = _histogram(Plot("score", "score"), measured, lambda verdict: verdict.score, None)
+        score = _histogram(Plot("score", "score"), measured, lambda decision: decision.score, None)
         parts += [
             "<h2>Measures of all takes</h2><p><b class='kept'>Kept</b> and <b class='dropped'>dropped</b> "
             "takes. A take's score begins to fall at the dotted line and is 0 at the solid one.</p>",
@@ -106,12 +110,12 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _tiles(verdicts: Sequence[Verdict], min_score: float) -> str:
-    qualities = [verdict.quality for verdict in verdicts if verdict.quality and not verdict.reason]
-    num_dropped = sum(verdict.reason is not None for verdict in verdicts)
+def _tiles(decisions: Sequence[Decision], min_score: float) -> str:
+    qualities = [decision.quality for decision in decisions if decision.quality and not decision.reason]
+    num_dropped = sum(decision.reason is not None for decision in decisions)
     numbers = {
-        "takes": len(verdicts),
-        "kept": len(verdicts) - num_dropped,
+        "takes": len(decisions),
+        "kept": len(decisions) - num_dropped,
         "dropped": num_dropped,
         "minutes kept": f"{sum(quality.seconds for quality in qualities) / 60:.1f}",
         "score needed, of 100": f"{min_score:g}",
@@ -120,30 +124,30 @@ def _tiles(verdicts: Sequence[Verdict], min_score: float) -> str:
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 
-def _kinds(dropped: Sequence[Verdict]) -> str:
+def _kinds(dropped: Sequence[Decision]) -> str:
     """Numbers of dropped takes by reason."""
     titles = OTHER_KINDS | {plot.measure: plot.title.split(" (")[0] for plot in PLOTS}
-    counts = Counter(titles[verdict.kind] for verdict in dropped)
+    counts = Counter(titles[decision.kind] for decision in dropped)
     entries = (f"<dt>{escape(kind)}</dt><dd>{count}</dd>" for kind, count in counts.most_common())
     return f"<dl>{''.join(entries)}</dl>"
 
 
-def _takes(verdicts: Sequence[Verdict]) -> str:
+def _takes(decisions: Sequence[Decision]) -> str:
     """A list of takes with foldable measures; a long list is folded."""
-    takes = [_take(verdict) for verdict in verdicts[:MAX_TAKES]]
+    takes = [_take(decision) for decision in decisions[:MAX_TAKES]]
     more = "".join(takes[MAX_OPEN:])
-    if len(verdicts) > MAX_TAKES:
-        more += f"<p class='faint'>and {len(verdicts) - MAX_TAKES} more, all in summary.json</p>"
-    folded = f"<details><summary>{len(verdicts) - MAX_OPEN} more</summary>{more}</details>" if more else ""
+    if len(decisions) > MAX_TAKES:
+        more += f"<p class='faint'>and {len(decisions) - MAX_TAKES} more, all in summary.json</p>"
+    folded = f"<details><summary>{len(decisions) - MAX_OPEN} more</summary>{more}</details>" if more else ""
     return "".join(takes[:MAX_OPEN]) + folded
 
 
-def _take(verdict: Verdict) -> str:
-    said = verdict.reason if verdict.quality is None else ", ".join(verdict.remarks)
-    head = f"<span class='score'>{verdict.score:.0f}</span> {escape(verdict.id)}"
+def _take(decision: Decision) -> str:
+    said = decision.reason if decision.quality is None else ", ".join(decision.remarks)
+    head = f"<span class='score'>{decision.score:.0f}</span> {escape(decision.id)}"
     if said:
         head += f"<br><span class='faint'>{escape(said)}</span>"
-    measures = _measures(verdict.quality) if verdict.quality else ""
+    measures = _measures(decision.quality) if decision.quality else ""
     return f"<details><summary>{head}</summary>{measures}</details>"
 
 
@@ -162,18 +166,21 @@ def _text(value: float | None, scale: float) -> str:
     return "not measured" if value is None else f"{value * scale:.3g}"
 
 
-def _measure_histogram(plot: Plot, verdicts: Sequence[Verdict]) -> go.Figure:
+def _measure_histogram(plot: Plot, decisions: Sequence[Decision]) -> go.Figure:
     return _histogram(
-        plot, verdicts, lambda verdict: getattr(verdict.quality, plot.measure), LIMITS.get(plot.measure)
+        plot, decisions, lambda decision: getattr(decision.quality, plot.measure), LIMITS.get(plot.measure)
     )
 
 
 def _histogram(
-    plot: Plot, verdicts: Sequence[Verdict], value_of: Callable[[Verdict], float | None], limit: Limit | None
+    plot: Plot,
+    decisions: Sequence[Decision],
+    value_of: Callable[[Decision], float | None],
+    limit: Limit | None,
 ) -> go.Figure:
     """Histogram of kept and dropped takes."""
     figure = go.Figure()
-    measured = [(value_of(verdict), verdict.reason is None) for verdict in verdicts]
+    measured = [(value_of(decision), decision.reason is None) for decision in decisions]
     for name, kept, colour in (("kept", True, KEPT), ("dropped", False, DROPPED)):
         values = [value * plot.scale for value, stays in measured if value is not None and stays is kept]
         figure.add_histogram(x=values, name=name, marker_color=colour, bingroup=1, nbinsx=30)
@@ -185,12 +192,12 @@ def _histogram(
     return _styled(figure, title)
 
 
-def _dead_channels(verdicts: Sequence[Verdict]) -> go.Figure:
+def _dead_channels(decisions: Sequence[Decision]) -> go.Figure:
     """Numbers of takes in which each coefficient never moves."""
-    counts = Counter(name for verdict in verdicts for name in verdict.quality.dead_channels)
+    counts = Counter(name for decision in decisions for name in decision.quality.dead_channels)
     names = [name for name, _ in counts.most_common()][::-1]
     figure = go.Figure()
-    shares = [100 * counts[name] / len(verdicts) for name in names]
+    shares = [100 * counts[name] / len(decisions) for name in names]
     figure.add_bar(x=shares, y=names, orientation="h", marker_color=KEPT)
     figure.update_yaxes(automargin=True, tickmode="linear")
     return _styled(figure, "takes in which it does not move (%)", height=80 + 18 * len(names))

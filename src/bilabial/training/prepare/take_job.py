@@ -26,7 +26,7 @@ from bilabial.io.media import has_sound
 from bilabial.io.recordings import read_capture
 from bilabial.io.timeline import Gap, cut_gaps
 from bilabial.training.data.corpora import Take
-from bilabial.training.data.duplicates import Prints, prints_of
+from bilabial.training.data.duplicates import Fingerprint, fingerprint_of
 from bilabial.training.data.quality import Quality, quality_of
 from bilabial.training.data.schema import SCHEMA, row_of_take, waveform_of
 from bilabial.training.prepare.active_speaker import agreement, find_pair, read_streams, stretch_of
@@ -91,7 +91,7 @@ class Outcome:
 
     reason: str | None = None
     quality: Quality | None = None
-    prints: Prints | None = None
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
     row = row_of_take(take, waveform, capture)
     quality = quality_of(waveform, capture, None, recording.gaps, recording.missing_seconds)
     quality = replace(quality, **chosen, **_sync(row, options.model))
-    return row, Outcome(quality=quality, prints=prints_of(waveform, capture))
+    return row, Outcome(quality=quality, fingerprint=fingerprint_of(waveform, capture))
 
 
 def outside_gaps(capture: Capture, gaps: Sequence[Gap]) -> Capture:
@@ -162,7 +162,8 @@ def read_outcome(job: Job) -> Outcome:
     kept = json.loads(job.outcome.read_bytes())
     if kept["reason"]:
         return Outcome(kept["reason"])
-    return Outcome(None, Quality(**kept["quality"]), Prints(**kept["prints"]))
+    fingerprint = kept.get("fingerprint") or kept["prints"]  # the second: as version 0.1 kept it
+    return Outcome(None, Quality(**kept["quality"]), Fingerprint(**fingerprint))
 
 
 def write_whole(path: Path, content: bytes) -> None:

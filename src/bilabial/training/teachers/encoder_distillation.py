@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bilabial.io.phones import ARTICULATION
-from bilabial.training.teachers.phone_recognizer import STATE_SIZE, PhoneRecogniser
-from bilabial.training.teachers.whisper_teacher import Listener
+from bilabial.training.teachers.phone_recognizer import STATE_SIZE, PhoneRecognizer
+from bilabial.training.teachers.whisper_teacher import WhisperTeacher
 
 SCALE_MOMENTUM = 0.01  # of the running mean and standard deviation of the recognizer's states
 
@@ -38,7 +38,7 @@ class Scale(nn.Module):
         return (states - self.mean) / (self.square - self.mean**2).clamp(min=1e-4).sqrt()
 
 
-class Hearing(nn.Module):
+class EncoderDistillation(nn.Module):
     """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and `listened`.
 
     listener: Hub id or folder of a Whisper whose states are predicted as well; None = none.
@@ -49,8 +49,8 @@ class Hearing(nn.Module):
         self.phones = nn.Linear(STATE_SIZE, len(ARTICULATION))
         self.scale = Scale(STATE_SIZE)
         # in lists, so that the teachers' weights are not parameters of this module
-        self.recogniser = [PhoneRecogniser(device)]
-        self.listener = [Listener(listener, device)] if listener else []
+        self.recognizer = [PhoneRecognizer(device)]
+        self.listener = [WhisperTeacher(listener, device)] if listener else []
         if listener:
             self.listened = nn.Linear(STATE_SIZE, self.listener[0].state_size)
             self.listened_scale = Scale(self.listener[0].state_size)
@@ -70,7 +70,7 @@ class Hearing(nn.Module):
         articulation.
         """
         with torch.autocast(clean.device.type, enabled=False):
-            heard = self.recogniser[0](clean)  # (B, T, 576)
+            heard = self.recognizer[0](clean)  # (B, T, 576)
         num_frames, speech_states = heard.shape[1], speech_states.float()
         inside = attention_mask[:, :: attention_mask.shape[1] // num_frames][:, :num_frames, None]
         if self.training:

@@ -23,7 +23,7 @@ def find_weights() -> Path:
     """The recognizer's file inside the installed package. Raises ValueError when it is not installed."""
     spec = importlib.util.find_spec("hama")
     if spec is None or spec.origin is None:
-        raise ValueError("the speech encoder learns from a phone recogniser: pip install hama==1.7.0")
+        raise ValueError("the speech encoder learns from a phone recognizer: pip install hama==1.7.0")
     return Path(spec.origin).parent / "assets" / "asr_waveform.hama"
 
 
@@ -70,7 +70,7 @@ LAYER_NAMES = {  # of the recognizer -> of BilabialEncoderLayer
 }  # fmt: skip
 
 
-class PhoneRecogniser:
+class PhoneRecognizer:
     """Speech (B, S) at 16 kHz -> states of its blocks side by side (B, T, 576), one per 320 samples."""
 
     def __init__(self, device: torch.device | str = "cpu"):
@@ -152,7 +152,7 @@ def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, tor
 
 
 @torch.no_grad()
-def start_from_recogniser(encoder: nn.Module) -> None:
+def initialize_from_recognizer(encoder: nn.Module) -> None:
     """Copy the recognizer's weights into a BilabialSpeechEncoder; kernels are cut to the reach of its layers.
 
     Raises ValueError for an encoder of other sizes.
@@ -160,7 +160,7 @@ def start_from_recogniser(encoder: nn.Module) -> None:
     sizes = (len(encoder.layers), encoder.stem.out_channels, encoder.layers[0].heads)
     if sizes != (NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS):
         raise ValueError(
-            f"the recogniser has {NUM_BLOCKS} layers of size {BLOCK_SIZE} with {NUM_HEADS} heads, "
+            f"the recognizer has {NUM_BLOCKS} layers of size {BLOCK_SIZE} with {NUM_HEADS} heads, "
             f"the encoder has {sizes[0]} of size {sizes[1]} with {sizes[2]}"
         )
     weights, targets = read_weights(find_weights()), encoder.state_dict()
@@ -178,7 +178,7 @@ def start_from_recogniser(encoder: nn.Module) -> None:
     for name, value in loaded.items():
         if targets[name].shape != value.shape:
             raise ValueError(
-                f"the recogniser's {name} has shape {tuple(value.shape)}, "
+                f"the recognizer's {name} has shape {tuple(value.shape)}, "
                 f"the encoder's {tuple(targets[name].shape)}"
             )
     encoder.load_state_dict(targets | loaded)

@@ -46,16 +46,16 @@ class PhonesArguments:
     )
 
 
-def load_recogniser():
+def load_recognizer():
     """The recognizer of the package hama. Raises ValueError when it is not installed."""
     try:
         from hama.asr import ASRModel
     except ImportError as error:
-        raise ValueError("phone times need a phone recogniser: pip install hama==1.7.0") from error
+        raise ValueError("phone times need a phone recognizer: pip install hama==1.7.0") from error
     return ASRModel()
 
 
-def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
+def find_spikes(recognizer, waveform: np.ndarray) -> list[tuple[str, float]]:
     """(IPA name, time in seconds) of each phone recognized in (S,) float32 at 16 kHz, in order of time.
 
     Tones, which the recognizer outputs as well, are left out.
@@ -64,8 +64,8 @@ def find_spikes(recogniser, waveform: np.ndarray) -> list[tuple[str, float]]:
     for start in np.arange(0.0, duration, CHUNK_SECONDS):
         first, last = max(0.0, start - OVERLAP_SECONDS), start + CHUNK_SECONDS + OVERLAP_SECONDS
         chunk = waveform[round(first * SAMPLING_RATE) : round(last * SAMPLING_RATE)]
-        result = recogniser.transcribe_waveform(chunk, SAMPLING_RATE)
-        for span in recogniser.phoneme_spans(result):
+        result = recognizer.transcribe_waveform(chunk, SAMPLING_RATE)
+        for span in recognizer.phoneme_spans(result):
             time = first + span.start_frame * FRAME_SECONDS
             if start <= time < start + CHUNK_SECONDS and is_phone(span.phoneme):
                 spikes.append((span.phoneme, float(time)))
@@ -151,14 +151,14 @@ def words_of(entry: str | list) -> str:
 
 def align_phones(args: PhonesArguments) -> None:
     words = read_words(args.words) if args.words else {}
-    aligner, recogniser = (Aligner(), None) if args.words else (None, load_recogniser())
+    aligner, recognizer = (Aligner(), None) if args.words else (None, load_recognizer())
     for folder in args.dataset:
         phones = {}
         for split in load_rows(folder).values():
             for row in tqdm(split.select_columns(["id", "audio"]), unit="row"):
                 waveform, entry = waveform_of(row), words.get(row["id"].rsplit("/", 1)[-1])
-                if recogniser:
-                    phones[row["id"]] = phones_of_spikes(find_spikes(recogniser, waveform), waveform)
+                if recognizer:
+                    phones[row["id"]] = phones_of_spikes(find_spikes(recognizer, waveform), waveform)
                 elif entry:
                     phones[row["id"]] = aligner(waveform, words_of(entry))
         if not phones:

@@ -49,10 +49,10 @@ from bilabial.training.data.schema import (
 from bilabial.training.data.speech_corpora import READERS, Speech
 from bilabial.training.evaluation import metrics
 from bilabial.training.prepare.shards import begin_data, check_output, replace_folder
-from bilabial.training.teachers.phone_times import find_spikes, load_recogniser, phones_of_spikes
-from bilabial.training.teachers.vocal_effort import effort_gains
-from bilabial.training.teachers.whisper_regressor import HeardFace, another_voice, ridge
-from bilabial.training.teachers.whisper_teacher import Listener
+from bilabial.training.teachers.phone_times import find_spikes, load_recognizer, phones_of_spikes
+from bilabial.training.teachers.vocal_effort import vocal_effort_gains
+from bilabial.training.teachers.whisper_regressor import WhisperFaceRegressor, another_voice, ridge
+from bilabial.training.teachers.whisper_teacher import WhisperTeacher
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Teacher(NamedTuple):
     """The teachers of a face: phones with times, Whisper's states, and an earlier model."""
 
     coarticulation: Coarticulation
-    heard: HeardFace | None = None
+    heard: WhisperFaceRegressor | None = None
     heard_share: float = HEARD_SHARE
     model: BilabialModel | None = None
 
@@ -231,9 +231,9 @@ def face_of(
 
 def with_effort(face: torch.Tensor, gain: float) -> torch.Tensor:
     """A face (T, 52) whose mouth movement around its mean is scaled by `gain`; sealed lips stay sealed."""
-    manner = torch.where(MOUTH, math.log(gain), 0.0) * torch.tensor([[0.0], [1.0]])
+    style_stats = torch.where(MOUTH, math.log(gain), 0.0) * torch.tensor([[0.0], [1.0]])
     weights = BilabialConfig().lip_distance_weights
-    return restyle(face, manner, face.mean(dim=0), ARKIT_BLENDSHAPES, weights)
+    return restyle(face, style_stats, face.mean(dim=0), ARKIT_BLENDSHAPES, weights)
 
 
 def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
@@ -247,14 +247,14 @@ def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
     return share.astype(np.float32)
 
 
-def fit_heard(rows: list[dict], listener: Listener) -> HeardFace:
+def fit_regressor(rows: list[dict], listener: WhisperTeacher) -> WhisperFaceRegressor:
     """Captured rows -> the faces that the Whisper regression predicts for them."""
     takes, rng = [], np.random.default_rng(0)
     for row in tqdm(rows, unit="take"):
         face, _, use = face_at(row, frame_times(row))
         takes.append((waveform_of(row), face, use))
         takes.append(another_voice(*takes[-1], rng))
-    heard = HeardFace(listener)
+    heard = WhisperFaceRegressor(listener)
     heard.fit(*zip(*takes, strict=True))
     return heard
 
@@ -298,11 +298,11 @@ def _distance(face: np.ndarray) -> np.ndarray:
 
 def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
     """Speech with labelled or recognized phones; utterances without any phone are dropped."""
-    recogniser = None if all(speech.phones for speech in speeches) else load_recogniser()
-    for speech in tqdm(speeches, unit="utterance", disable=recogniser is None):
+    recognizer = None if all(speech.phones for speech in speeches) else load_recognizer()
+    for speech in tqdm(speeches, unit="utterance", disable=recognizer is None):
         if speech.phones:
             yield speech
-        elif spikes := find_spikes(recogniser, waveform := load_audio(speech.audio)):
+        elif spikes := find_spikes(recognizer, waveform := load_audio(speech.audio)):
             phones = phones_of_spikes(spikes, waveform)
             yield replace(speech, phones=tuple((one["name"], one["start"], one["end"]) for one in phones))
 
@@ -314,7 +314,7 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
         by_speaker.setdefault(speech.speaker, []).append(speech)
     gains = {}
     for spoken in tqdm(by_speaker.values(), unit="speaker"):
-        efforts = effort_gains([load_audio(speech.audio) for speech in spoken])
+        efforts = vocal_effort_gains([load_audio(speech.audio) for speech in spoken])
         gains |= {speech.id: float(gain) for speech, gain in zip(spoken, efforts, strict=True)}
     return gains
 
@@ -405,7 +405,7 @@ def pseudo_label(args: TeachArguments) -> None:
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
     fit_network(coarticulation, splits["train"], args)
-    heard = fit_heard(splits["train"], Listener(args.listener)) if args.listener else None
+    heard = fit_regressor(splits["train"], WhisperTeacher(args.listener)) if args.listener else None
     teacher = Teacher(coarticulation, heard, model=model)
     fit = measure(teacher, splits["validation"] or splits["train"])
     logger.info(f"the teacher on held-out captures: {fit}")

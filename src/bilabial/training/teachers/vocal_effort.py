@@ -48,7 +48,7 @@ def voice_cues(waveform: np.ndarray) -> tuple[float, float]:
     return float(np.median(pitch)), float(10 * np.log10(power[bright].sum() / power[~bright].sum()))
 
 
-def effort_gains(waveforms: Sequence[np.ndarray]) -> np.ndarray:
+def vocal_effort_gains(waveforms: Sequence[np.ndarray]) -> np.ndarray:
     """Gain of the mouth's opening in each utterance, relative to the speaker's median: (N,) around 1."""
     cues = np.array([voice_cues(waveform) for waveform in waveforms])  # (N, 2)
     if np.isnan(cues).all():

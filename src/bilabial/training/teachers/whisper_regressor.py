@@ -9,7 +9,7 @@ import torch
 
 from bilabial.clip import interpolate_frames
 from bilabial.training.data.augmentation import Augmentation, tilt_spectrum, warp_formants
-from bilabial.training.teachers.whisper_teacher import LAYERS, Listener
+from bilabial.training.teachers.whisper_teacher import LAYERS, WhisperTeacher
 
 REACH_FRAMES = 4  # 80 ms on either side of a frame
 COMPONENTS = 160  # principal components of a layer's 512 dimensions; the rest is speaker and noise
@@ -38,10 +38,10 @@ def another_voice(
     return sounds[0].numpy(), face, seen[np.round(times).astype(int)]
 
 
-class HeardFace:
+class WhisperFaceRegressor:
     """Sound (S,) at 16 kHz -> coefficients (T, 52), unclamped, a frame per 320 samples; the layers' mean."""
 
-    def __init__(self, listener: Listener):
+    def __init__(self, listener: WhisperTeacher):
         self.listener = listener
         self.means = self.bases = self.weights = None
 

@@ -19,7 +19,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type != "cpu" or bool(capabilities.get("amx_bf16"))
 
 
-class Listener:
+class WhisperTeacher:
     """Speech (B, S) at 16 kHz -> states of the layers side by side (B, T, 3 x 512), one per 320 samples."""
 
     def __init__(self, name: str, device: torch.device | str = "cpu"):
