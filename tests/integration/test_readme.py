@@ -14,7 +14,6 @@ from support.paths import EXAMPLE, ROOT
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-NAMING = [path for path in DOCUMENTS if path.name != "formats.md"]  # names a benchmark yet to come
 LAUNCH = ("accelerate", "python")  # what starts a script of ours
 
 
@@ -97,7 +96,7 @@ def test_the_space_card_is_complete():
     assert f"gradio[mcp]>={version.rsplit('.', 1)[0]}" in (ROOT / "requirements.txt").read_text()
 
 
-@pytest.mark.parametrize("document", NAMING, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_are_named_exist(document):
     for name in re.findall(r"`((?:train|benchmarks|src|docs|tools)/[\w./]+)`", document.read_text()):
         assert Path(ROOT / name).exists(), name
