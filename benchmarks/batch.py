@@ -5,6 +5,7 @@ python -m benchmarks.batch [--lines 400] [--workers 2] [--format csv]
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,12 @@ def watch(process: psutil.Popen, sizes: list[float], output: Path) -> None:
         time.sleep(1)
 
 
+def cpu_seconds() -> float:
+    """Of all processes that ended, those of this one and their own."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(folder: Path, output: Path, args: argparse.Namespace) -> tuple[float, list[tuple[int, int]], dict]:
     """Seconds of one run of the command, its memory, and its summary."""
     command = [sys.executable, "-m", "bilabial", "batch", str(folder), "-o", str(output), "--json"]
@@ -68,6 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_dialogue(Path(folder, "dialogue"), args.lines)
         made, sizes, summary = run(Path(folder, "dialogue"), Path(folder, "out"), args)
+        cpu = cpu_seconds()
         kept, _, again = run(Path(folder, "dialogue"), Path(folder, "out"), args)
     assert (summary["made"], again["kept"]) == (args.lines, args.lines)
     working = [megabytes for count, megabytes in sizes if count]
@@ -75,6 +83,7 @@ def main() -> None:
     rows = {
         f"{args.lines} lines of {SECONDS} s, {args.format}, {args.workers} workers": f"{made:.1f} s",
         "times real time, end to end": f"{args.lines * SECONDS / made:.0f}",
+        "the same if other programs left the cores alone": f"{args.lines * SECONDS / cpu * args.workers:.0f}",
         "the same with nothing to do": f"{kept:.1f} s",
         "memory of all processes, first half": f"{early:.0f} MB",
         "second half": f"{late:.0f} MB",

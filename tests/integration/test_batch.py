@@ -94,7 +94,7 @@ def test_killed_at_random_it_ends_in_the_same_bytes(tmp_path, dialogue, one_thre
     for kill in range(NUM_KILLS):
         process = subprocess.Popen([*command, "--workers", "1"], env=ENVIRONMENT, stderr=subprocess.PIPE)
         wanted = (kill + 1) * NUM_LINES // (NUM_KILLS + 2)
-        end = time.monotonic() + 240
+        end = time.monotonic() + 600
         while len(list(output.rglob(".bilabial/**/*.json"))) < wanted and time.monotonic() < end:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
