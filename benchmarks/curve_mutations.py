@@ -26,7 +26,7 @@ SECONDS, FPS = 3.0, 50.0  # of the curves, and at which they are read
 NOON = 12 * 3600.0
 TOLERANCE = 0.05  # of a coefficient half an interval of 24 fps from the next row, where it moves fastest
 MAX_HIT_SHARE = 0.1  # of the frames that damaged cells may change
-MIN_VALID_SHARE = 0.9  # of the frames that the rows of an unharmed file tell about
+MIN_VALID_SHARE = 0.9  # share of frames covered by the rows of an undamaged file
 FREQUENCIES = 0.5 + np.arange(len(ARKIT_BLENDSHAPES)) / 80  # Hz
 
 

@@ -6,7 +6,7 @@ Writes a data set of so many copies of the rows, a shard each, and runs train/tr
 from an empty cache, with RLIMIT_DATA at the limit: the kernel refuses a process more private writable memory
 than that (VmData), touched or only reserved. Pages of mapped files do not count, the kernel can drop them.
 RssAnon is what was touched of it, RSS counts the mapped pages as well. The last run is the counter-check:
-there `datasets` is told to copy the rows into memory. Linux only.
+there `datasets` copies the rows into memory. Linux only.
 """
 
 import argparse

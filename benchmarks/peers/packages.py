@@ -21,7 +21,7 @@ class PeerError(RuntimeError):
 
 
 def install_python(pins: Sequence[str], folder: Path) -> Path:
-    """The interpreter of a virtual environment with these pins, made anew if `folder` has others.
+    """The interpreter of a virtual environment with these pins, recreated if `folder` has others.
 
     Raises PeerError.
     """

@@ -78,9 +78,9 @@ class Animator:
         one of model.style_names, a mixture {name: amount 0..1.5}, a reference as a FaceClip or the Path of a
         file (see `reference_style`), or None = the default. fps: 1..240. motion: the stages of
         bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None =
-        from the sound. adjustments: applied last. max_seconds: longest accepted recording. timing:
-        known phones, words or visemes with times, a file or what `as_timing` takes; lips close at these
-        times (`bilabial.timing`), and a `TimingWarning` tells what does not fit. Raises FileNotFoundError or
+        from the sound. adjustments: applied last. max_seconds: longest accepted recording. timing: known
+        phones, words or visemes with times, a file or what `as_timing` takes; lips close at these times
+        (`bilabial.timing`), and a `TimingWarning` reports what does not fit. Raises FileNotFoundError or
         ValueError.
         """
         fps, strengths = check_fps(fps), check_motion(motion)

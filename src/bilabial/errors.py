@@ -230,7 +230,7 @@ SENTENCES |= {
 
 
 class UntrainedEmotionWarning(UserWarning):
-    """The requested emotion was in none of the training data: the face will stay neutral."""
+    """The requested emotion was not in the training data: the face stays neutral."""
 
 
 def as_path(given: object) -> Path:

@@ -1,8 +1,8 @@
-"""The model frame by frame: what its layers need of earlier frames is carried from step to step.
+"""The model as a recurrent step: layers carry the state of earlier frames.
 
-A step takes new frames of sound and gives as many frames of faces, `delay_frames` later. Frames before the
-sound and after it are padding (mask 0), so steps of any size give what the model gives for the whole sound.
-Only the built-in speech encoder, whose reach is bounded, can do so.
+A step takes new frames of sound and returns the same number of frames, `delay_frames` later. Frames before
+and after the sound are padding (mask 0), so that steps of any size give the same result as the whole sound.
+This needs the built-in speech encoder with its bounded context.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def stem_delay_frames(config: BilabialConfig) -> int:
 
 
 def delay_frames(config: BilabialConfig) -> int:
-    """Internal frames by which the faces of a step come later than its sound."""
+    """Delay of a step's faces against its sound, in internal frames."""
     return stem_delay_frames(config) + config.num_lookahead_frames
 
 

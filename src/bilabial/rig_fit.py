@@ -1,4 +1,4 @@
-"""Make a rig profile of an avatar: which shapes it has, and how far each parts the lips of its mesh."""
+"""Fit a rig profile to an avatar: its shapes, and how far each opens the lips of its mesh."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPENERS = (
 )
 HALF_OF_ARKIT = 26  # so many of its 52 shapes count as a whole rig
 MIN_SHARE = 0.6  # of a profile's shapes that make an avatar a rig of it
-# What stands in for shapes that an avatar lacks, as far as it has that; mouthClose is left to the jaw.
+# Substitutes of shapes that an avatar lacks, if it has them; mouthClose is left to the jaw.
 STAND_INS: dict[str, dict[str, float]] = {
     "mouthFunnel": {"mouthPucker": 0.5, "jawOpen": 0.2},
     "mouthPucker": {"mouthFunnel": 0.6},
@@ -60,7 +60,7 @@ STAND_INS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class RigFit:
-    """A fitted profile, and what was found on the way.
+    """A fitted profile, and measurements of the avatar.
 
     base: the shipped profile whose shapes the avatar has. opener: the shape that parts the lips most, and
     opens_mm how far at 1. sealed_mm: how far apart mouthClose leaves them at jawOpen 1, None without one.
@@ -81,7 +81,7 @@ class RigFit:
         return self.sealed_mm is not None and self.sealed_mm < SEALED_MM
 
     def to_dict(self) -> dict:
-        """What a summary tells, without the profile."""
+        """The summary, without the profile."""
         return {
             "base": self.base,
             "shapes": len(self.profile.names),
@@ -99,8 +99,8 @@ class RigFit:
 def fit_rig(path: str | Path) -> RigFit:
     """Fit a profile to the avatar in a GLB or VRM file.
 
-    Raises FileNotFoundError, or UserError for what is no avatar, is compressed, has no shapes of a known rig,
-    or no lips that part.
+    Raises FileNotFoundError, or UserError for an invalid or compressed avatar, one without shapes of a known
+    rig, or without lips that open.
     """
     avatar, path = read_avatar(path), Path(path)
     base, names = _best_base(avatar, path)
@@ -243,7 +243,7 @@ def _gain(known: str, name: str, meant: dict[str, str], lip_mm: dict[str, float]
 
 
 def _convention(shown: dict[str, str], lip_mm: dict[str, float]) -> str:
-    """What mouthClose does there: Audio2Face's parts no lips, ARKit's moves them as the jaw does."""
+    """The convention of mouthClose: Audio2Face's opens no lips, ARKit's moves them as the jaw does."""
     close, jaw = (lip_mm.get(shown.get(name, ""), 0.0) for name in ("mouthClose", "jawOpen"))
     return "audio2face" if jaw > 0 and close > -0.3 * jaw else "arkit"
 

@@ -235,7 +235,7 @@ class FaceStream:
         return np.concatenate(sent)
 
     def _decode(self, frames: range) -> tuple[np.ndarray, np.ndarray]:
-        """Faces (K, C) of internal frames, neutral and felt, as far at rest as their sound says."""
+        """Faces (K, C) of internal frames, neutral and with emotion, moved to rest by their sound."""
         self._weights = np.concatenate([self._weights, self._weights_of(frames)])
         faces = [part[-len(frames) :] for part in self._step(frames.stop + self._steps.delay_frames)]
         if self._config.rest_seconds <= 0:
@@ -265,7 +265,7 @@ class FaceStream:
         return quiet_share(sound, self._hop, self._config.rest_seconds)[frame - start]
 
     def _hand_out(self, faces: tuple[np.ndarray, np.ndarray], end: int) -> np.ndarray:
-        """Frames (n, C) at the asked rate, of settled faces up to the internal frame before `end`."""
+        """Frames (n, C) at the asked rate, from faces up to the internal frame before `end`."""
         rate_hz, first = self._config.frame_rate_hz, self._num_done
         if self._last:
             faces, first = tuple(map(np.concatenate, zip(self._last, faces, strict=True))), first - 1

@@ -38,7 +38,7 @@ MAX_LATE_SECONDS, LATE_SECONDS = 0.6, 0.1
 MIN_CORRELATION, SHIFT_GAIN = 0.35, 0.08
 FEATURES = ("vowel", "open", "mid", "bilabial", "stop", "nasal", "silence")
 COLUMNS = [ARTICULATION.index(name) for name in FEATURES]
-MIN_PHONES = 8  # fewer do not tell
+MIN_PHONES = 8  # minimal number of frames
 
 
 class TimingWarning(UserWarning):
@@ -148,7 +148,7 @@ def _closing_spans(phones: Sequence[Phone]) -> list[tuple[float, float]]:
 
 
 def _least_mm(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
-    """(T,) how far lips are apart at least; 0 in silences, at lip sounds and where nobody knows."""
+    """(T,) minimal lip distance; 0 in silences, at lip sounds and where unknown."""
     least = np.zeros(len(times))
     kinds: dict[float, list[tuple[float, float]]] = {}
     for name, start, end in phones:

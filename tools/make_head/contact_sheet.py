@@ -94,7 +94,7 @@ class Tile:
 
 
 def read_voices(args: ContactSheetArguments) -> list[Voice]:
-    """The columns. Raises FileNotFoundError or ValueError in a sentence."""
+    """The columns. Raises FileNotFoundError or ValueError."""
     spoken = [] if args.voices == ["none"] else [speak(name) for name in args.voices]
     known = json.loads(args.clips.read_text(encoding="utf-8")) if args.clips else {}
     recognizer = None

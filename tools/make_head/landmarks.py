@@ -66,7 +66,7 @@ BEHIND = 0.07  # outer-eye distances behind the foremost skin, farther back it c
 @dataclass
 class HeadLandmarksArguments:
     keep_map: bool = field(
-        default=False, metadata={"help": "Keep the points of the skin in --output; compute the rest anew."}
+        default=False, metadata={"help": "Keep the points of the skin in --output; recompute the rest."}
     )
     check: bool = field(default=False, metadata={"help": "Only measure how good --output is; write nothing."})
     num_poses: int = field(default=40, metadata={"help": "Mixtures that the map is made from."})

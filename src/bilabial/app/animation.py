@@ -1,4 +1,4 @@
-"""From a request to an animated clip: the steps, their checks, and what is kept for the next request."""
+"""From a request to an animated clip: steps, checks and caches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_SEED_DIGITS = 20
 
 @dataclass(frozen=True)
 class AnimationRequest:
-    """What an animation is made from. `handlers.animate` documents each field; `steps` checks them."""
+    """The input of an animation. `handlers.animate` documents each field; `steps` checks them."""
 
     audio: str | None
     emotion: bilabial.Mixture | bilabial.Schedule = "neutral"
@@ -62,7 +62,7 @@ class AnimationRequest:
 class Speech:
     """What was generated: the face, and the sound it was made from, (S,) float32 at 16 kHz.
 
-    notes: what the user should know of it, as UserErrors.
+    notes: hints for the user, as UserErrors.
     """
 
     clip: FaceClip
@@ -71,7 +71,7 @@ class Speech:
 
 
 class Step(NamedTuple):
-    """What is done now. share: of the whole work that is behind, 0..1; seconds_left: an estimate."""
+    """The current step. share: of the finished work, 0..1; seconds_left: an estimate."""
 
     text: str
     share: float
@@ -79,7 +79,7 @@ class Step(NamedTuple):
 
 
 class Pace:
-    """How long a kind of work takes for each second of media, as the last requests took."""
+    """Running estimate of the time per second of media for a kind of work."""
 
     def __init__(self, seconds_per_second: float) -> None:
         self._rate = seconds_per_second
@@ -89,7 +89,7 @@ class Pace:
         return self._rate * media_seconds
 
     def measure(self, media_seconds: float, start: float) -> None:
-        """Note that the work began at `start` (time.monotonic) and has just ended."""
+        """Record work that began at `start` (time.monotonic) and ends now."""
         self._rate += 0.3 * ((time.monotonic() - start) / max(media_seconds, 1.0) - self._rate)
 
 
@@ -106,7 +106,7 @@ def animator() -> bilabial.Animator:
 
 
 def drop_old() -> None:
-    """Free the memory of what was kept for long enough."""
+    """Free expired cache entries."""
     kept = [results, faces, captures]
     kept += [animator().speech_states] if animator.cache_info().currsize else []
     for one in kept:
@@ -114,13 +114,13 @@ def drop_old() -> None:
 
 
 def check_size(path: str, max_megabytes: int) -> None:
-    """Raise UserError for a larger file, however it came."""
+    """Raise UserError for a larger file."""
     if Path(path).is_file() and Path(path).stat().st_size > max_megabytes * 2**20:
         raise UserError("file_large", name=Path(path).name, limit=max_megabytes)
 
 
 def face_of(path: str) -> FaceClip:
-    """The face in a reference, captured once: an upload's path tells its content. Raises ValueError."""
+    """The face in a reference, captured once: an upload's path contains its hash. Raises ValueError."""
     from bilabial.animator import read_face
 
     check_size(path, MAX_CURVES_MEGABYTES if path.lower().endswith((".csv", ".npz")) else MAX_MEGABYTES)
@@ -128,7 +128,7 @@ def face_of(path: str) -> FaceClip:
         return faces.of(path, lambda: read_face(Path(path)))
     except UserError:
         raise
-    except ValueError as error:  # visitors know their file's name, not where it lies here
+    except ValueError as error:  # visitors know their file's name, not its path here
         raise ValueError(str(error).replace(path, Path(path).name)) from error
 
 
@@ -145,7 +145,7 @@ def parse_seed(text: str) -> int | None:
 
 
 def parse_emotion(text: str) -> bilabial.Mixture | bilabial.Schedule:
-    """The emotion that programs name: a name, or JSON of a mixture or a schedule. Raises UserError."""
+    """The emotion of an API call: a name, or JSON of a mixture or a schedule. Raises UserError."""
     if len(text) > MAX_EMOTION_CHARACTERS:
         raise UserError("emotion_long", count=len(text), limit=MAX_EMOTION_CHARACTERS)
     try:
@@ -155,7 +155,7 @@ def parse_emotion(text: str) -> bilabial.Mixture | bilabial.Schedule:
 
 
 def parse_schedule(schedule: object) -> bilabial.Mixture | bilabial.Schedule:
-    """What the page's panel says: a schedule, or the mixture of its only entry. Raises UserError."""
+    """The emotion of the page's panel: a schedule, or the mixture of its only entry. Raises UserError."""
     if not isinstance(schedule, list) or not schedule:
         raise UserError("schedule_kind", got=schedule)
     if len(schedule) > 1:
@@ -166,10 +166,10 @@ def parse_schedule(schedule: object) -> bilabial.Mixture | bilabial.Schedule:
 
 
 def steps(asked: AnimationRequest) -> Generator[Step, None, Speech]:
-    """Animate, telling each step before it is done. Raises ValueError or FileNotFoundError."""
+    """Animate, reporting each step before it starts. Raises ValueError or FileNotFoundError."""
     if not asked.audio:
         raise UserError("no_speech")
-    from bilabial.motion import Adjustments  # imports torch: not before somebody needs it
+    from bilabial.motion import Adjustments  # imports torch: only when needed
 
     notes: list[UserError] = []
     yield Step("Reading the audio", 0.1, 1.0)

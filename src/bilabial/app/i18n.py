@@ -19,7 +19,7 @@ MAX_SENTENCE = 500  # characters of an error without a code
 def translate(said: str | Exception, languages: str) -> str:
     """A text of the page or an error message in English or Chinese.
 
-    languages: an Accept-Language header; its first one counts. An error that is no UserError stays English.
+    languages: an Accept-Language header; its first one counts. Errors other than UserError stay English.
     """
     chinese = languages[:2].lower() == "zh"
     if isinstance(said, UserError):

@@ -2,7 +2,7 @@
 
 A session holds its stream and the one or two seconds of sound that the next frame needs. It ends when the
 page stops it, after a while without sound, and at a maximum wall-clock length; nothing is written to disk.
-One address takes some of the seats, never all of them.
+One address may have some of the seats, never all of them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of sessions."""
         with self._lock:
             self._drop_ended()
             return len(self._sessions)
@@ -91,7 +91,7 @@ class Sessions:
         }  # fmt: skip
 
     def feed(self, key: str, sound: str) -> dict:
-        """Take the next sound of a session: {frames that became certain}.
+        """Feed the next sound of a session: {frames that became final}.
 
         sound: base64 of little-endian int16 at 16 kHz. frames: base64 of (n, C) little-endian uint16, 65535 =
         1. Raises UserError for invalid sound, and when the session has ended or ends now.
@@ -144,7 +144,7 @@ class Sessions:
         return [live_start, live_feed, live_set_emotion, live_stop]
 
     def _take_seat(self, client: str) -> str:
-        """The key of a session whose stream is still to be made."""
+        """The key of a session whose stream is not created yet."""
         with self._lock:
             self._drop_ended()
             if len(self._sessions) >= MAX_SESSIONS:

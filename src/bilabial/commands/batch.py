@@ -18,8 +18,10 @@ from bilabial.options import AnimateOptions
 
 NOT_DELIVERABLE = 1  # exit code of --strict, and where every line failed
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="With the sound files, below it too.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder, made when missing.")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help=("Folder of sound files, searched recursively."))
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder; created if missing.")]
 Manifest = Annotated[
     Path | None,
     typer.Option(
@@ -28,15 +30,15 @@ Manifest = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Processes; left out: one for each core.")
+    int | None, typer.Option(min=1, metavar="N", help="Number of processes; left out: one per core.")
 ]
 Executor = Annotated[
-    Literal["processes", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster.")
+    Literal["processes", "ray"], typer.Option(help="Run on processes of this machine, or on a Ray cluster.")
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Exit with 1 where a line failed or scores below 50 of 100.")
+    bool, typer.Option("--strict", help="Exit with 1 if a line failed or scores below 50 of 100.")
 ]
-Again = Annotated[bool, typer.Option("--again", help="Make all lines again, also those that did not change.")]
+Again = Annotated[bool, typer.Option("--again", help="Recompute all lines, also unchanged ones.")]
 
 
 def batch(
@@ -61,10 +63,10 @@ def batch(
     again: Again = False,
     as_json: parameters.Json = False,
 ) -> None:
-    """Animate many lines, each once, and report what is wrong with them.
+    """Animate many lines and write a delivery report.
 
-    A killed batch goes on where it stopped. Lines whose sound, settings and model did not change are kept. A
-    line that fails costs itself alone; where all of them fail, the exit code is 1.
+    A killed batch resumes. Lines with the same sound, settings and model are kept. A failing line does not
+    stop the others; if all fail, the exit code is 1.
     """
     from bilabial.delivery.batch import Settings, jobs_of, run_jobs
     from bilabial.delivery.lines import read_lines
@@ -74,7 +76,7 @@ def batch(
 
     check_executor(executor)
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
-    options.arguments()  # tells what cannot be read, before hours of work
+    options.arguments()  # raises for unreadable values, before hours of work
     formats, written = tuple(formats_of(format_names or "")), write_options(head, rig, start, node)
     lines = read_lines(folder.resolve(), manifest, options, _warn)
     output = make_folder(output).resolve()

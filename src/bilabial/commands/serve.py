@@ -79,7 +79,7 @@ def serve(
     from bilabial.animator import UntrainedEmotionWarning
     from bilabial.rig import RigWarning
 
-    for kind in (UntrainedEmotionWarning, RigWarning):  # clients are told; the log would fill
+    for kind in (UntrainedEmotionWarning, RigWarning):  # reported to clients, not to the log
         warnings.simplefilter("ignore", kind)
     torch.set_num_threads(1)  # one thread per stream: streams do not wait for each other
     outputs = open_outputs(live_link or (), vmc or (), ifacialmocap or ())

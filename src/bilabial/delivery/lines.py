@@ -21,9 +21,9 @@ COLUMNS = ("file", "emotion", "intensity", "style", "text", "timing", "output")
 class Line:
     """One line.
 
-    name: of its files below the output folder, without suffix. text: what is said, for people. timing: a file
-    of known phones, words or visemes; None where the sound alone decides. failure: why it cannot be made, of
-    a row that cannot be read; None otherwise.
+    name: of its files below the output folder, without suffix. text: the transcript, for the report. timing:
+    a file of known phones, words or visemes; None without. failure: the reason, for a row that cannot be
+    read; None otherwise.
     """
 
     name: str
@@ -40,10 +40,10 @@ def read_lines(
     defaults: AnimateOptions,
     tell: Callable[[UserError], None],
 ) -> list[Line]:
-    """The lines of a folder, below it too, or of a manifest whose files are relative to the folder.
+    """The lines of a folder and its subfolders, or of a manifest whose files are relative to the folder.
 
-    A row that cannot be read becomes a line with a failure. tell: takes notes of columns that are not used.
-    Raises UserError for no folder, no lines, a manifest without the column file, and two lines of one name.
+    An unreadable row becomes a line with a failure. tell: called with notes about unused columns. Raises
+    UserError for no folder, no lines, a manifest without the column file, and two lines of one name.
     """
     if not as_path(folder).is_dir():
         raise UserError("folder_missing", path=Path(folder))
@@ -97,7 +97,7 @@ def _line_of_row(
         if Path(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError("manifest_outside", path=manifest, line=number, name=name)
         options = _options_of_row(row, defaults)
-        options.arguments()  # tells what cannot be read
+        options.arguments()  # raises for unreadable values
         timing = folder / row["timing"].replace("\\", "/") if row.get("timing") else None
         return Line(name, folder / given, options, text, timing=timing)
     except ValueError as error:
@@ -115,7 +115,7 @@ def _options_of_row(row: dict[str, str], defaults: AnimateOptions) -> AnimateOpt
 
 
 def _check_names(lines: Sequence[Line]) -> None:
-    """Names that differ in their case alone are one file on some file systems."""
+    """Case-insensitive, as some file systems are."""
     first: dict[str, Line] = {}
     for line in lines:
         other = first.setdefault(line.name.lower(), line)

@@ -19,7 +19,7 @@ from bilabial.delivery.records import Record, is_changed, names_of_records, read
 from bilabial.io.files import replacing
 from bilabial.io.formats import read_clip
 
-MIN_SCORE = 50.0  # a line below it is not to be delivered, as in prepared data
+MIN_SCORE = 50.0  # lines below it should not be delivered, as in prepared data
 WARNING_SEVERITY = 0.4  # of what the animator warned of: a timing that does not fit, an untrained emotion
 MAX_LISTED = 500  # lines in the HTML, the worst ones; all are in the JSON
 READABLE = ("csv", "glb", "json", "npz")  # formats, in ARKit's names
@@ -41,7 +41,7 @@ article > b { font-size: 1.2em } .bad > b { color: #c4606a } p { margin: 0 }
 
 @dataclass(frozen=True)
 class LineReport:
-    """What is delivered of a line. score: 0 (failed or useless) to 100. measures: None where it failed."""
+    """The delivery of a line. score: 0 (failed or useless) to 100. measures: None where it failed."""
 
     name: str
     sound: str
@@ -54,7 +54,7 @@ class LineReport:
 
 
 def report_of(job: Job, failure: str | None) -> LineReport:
-    """A line as its files are now: those that were changed since are measured again."""
+    """A line with its current files: changed ones are measured again."""
     record = read_record(job.settings.output, job.line.name)
     failure = failure or (record.failure if record else "it was not made")
     sound = os.path.relpath(job.line.sound, job.settings.output)
@@ -68,7 +68,7 @@ def report_of(job: Job, failure: str | None) -> LineReport:
 
 
 def _measured_again(job: Job, record: Record) -> tuple[LineMeasures, list[Finding], list[str]]:
-    """Measures of a line, findings and notes about files that somebody changed."""
+    """Measures of a line, findings, and notes about edited files."""
     measures, notes = LineMeasures.from_dict(record.measures), []
     findings = [Finding("warning", WARNING_SEVERITY, note) for note in record.notes]
     for kind, path in job.paths.items():
@@ -99,8 +99,8 @@ def _measure_file(path: Path, sound: Path) -> LineMeasures:
 def write_report(output: Path, jobs: Sequence[Job], failures: Mapping[str, str]) -> dict:
     """Write OUTPUT/report.json and report.html, the worst line first; returns the summary in them.
 
-    failures: why lines were not made, by name. The report tells what is delivered, not how it came about: the
-    same files give the same bytes.
+    failures: why lines were not made, by name. The report depends on the delivered files alone: the same
+    files give the same bytes.
     """
     by_name = {job.line.name: job for job in jobs}
     reports = [_without_sketches(report_of(job, failures.get(name))) for name, job in by_name.items()]

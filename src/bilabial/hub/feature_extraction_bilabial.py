@@ -100,7 +100,7 @@ class BilabialFeatureExtractor(SequenceFeatureExtractor):
         )
 
 
-GAP_SECONDS = 0.02  # gaps gaps of lost packets that are filled with silence: a packet of most codecs
+GAP_SECONDS = 0.02  # gaps of lost packets that are filled with silence: a packet of most codecs
 URL_SECONDS = 60.0  # timeout of a server
 PADDING_SECONDS = 0.1  # padding at both ends against wrap-around of the resampler
 

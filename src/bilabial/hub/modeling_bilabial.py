@@ -428,7 +428,7 @@ class BilabialModel(BilabialPreTrainedModel):
         """The face (T, C) with lips closed where those of the neutral face (T, C) are closed or nearly
         closed.
 
-        style_stats: (2, C), that of the face. felt: with an emotion, limited to EMOTION_OPENING.
+        style_stats: (2, C), those of the face. felt: with an emotion, limited to EMOTION_OPENING.
         """
         config, names = self.config, list(self.config.blendshapes)
         opening = style_stats[1, names.index("jawOpen")].exp()
@@ -440,7 +440,7 @@ class BilabialModel(BilabialPreTrainedModel):
     def encode_audio(
         self, waveform: np.ndarray | torch.Tensor, do_normalize: bool = True
     ) -> list[torch.Tensor]:
-        """What `animate` hears in a waveform (S,), independent of emotion, style and rate.
+        """The speech states of a waveform (S,) for `animate`, independent of emotion, style and rate.
 
         Speech states (1, T, E) of one chunk with its context after another. do_normalize: as in `animate`.
         Raises ValueError like it.

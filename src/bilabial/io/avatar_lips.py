@@ -2,7 +2,7 @@
 
 Two vertices on the midline that touch at rest and part when the jaw opens, on one connected piece of skin
 (teeth are two), as far in front as there are such. Lengths are in mm on an adult face: metres of the file, or
-where its eyes are no human distance apart, scaled until they are.
+where the distance of its eyes is not human, scaled until it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def find_lips(avatar: Avatar, opener: str) -> Lips | None:
 
 
 def mm_per_unit(avatar: Avatar) -> float:
-    """How many mm a unit of the scene is: 1000, or another where the eyes are no human distance apart."""
+    """Millimeters per unit of the scene: 1000, or another where the distance of the eyes is not human."""
     lids = [
         _centre_of_move(avatar, *spellings)
         for spellings in (("eyeBlinkLeft", "blinkLeft"), ("eyeBlinkRight", "blinkRight"))

@@ -31,7 +31,7 @@ DROPPED = (  # of the mouth: replaced by the fitted ones, 0 in a fitted face
     "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthPressLeft",
     "mouthPressRight", "mouthShrugLower", "mouthShrugUpper", "mouthLeft", "mouthRight", "jawLeft", "jawRight",
 )  # fmt: skip
-CENTERS = (13, 14, 0, 17, 61, 291, 78, 308)  # weights weights of the lips: middle and corners count twice
+CENTERS = (13, 14, 0, 17, 61, 291, 78, 308)  # of the lips: middle and corners count twice
 AROUND_WEIGHT, DEPTH_WEIGHT = 0.1, 0.05  # beside 1 for the lips in the frontal plane
 RIDGE = {"jawOpen": 0.05, "mouthClose": 1.0, "mouthPucker": 0.15, "mouthFunnel": 0.3}  # others OTHER_RIDGE
 OTHER_RIDGE = 0.4

@@ -1,6 +1,6 @@
-"""Rough sounds of written words, for timings that tell words or characters and no phones.
+"""Approximate phones of written words, for timings of words or characters.
 
-Letters tell where lips meet (p, b, m), where they part and where a lip touches the teeth; of what else they
+Letters show where lips meet (p, b, m), where they open and where a lip touches the teeth; of what else they
 say little is needed here, so vowels are taken as they look. Latin and Cyrillic letters; of other scripts the
 sounds stay unknown, and the sound alone decides.
 """

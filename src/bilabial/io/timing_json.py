@@ -45,7 +45,7 @@ def _azure_words(events: Sequence[Mapping]) -> Timing:
 
 
 def _polly(marks: Sequence[Mapping]) -> Timing:
-    """Visemes where there are some, else words, whose ends are not told."""
+    """Visemes if there are any, else words, which have no end times."""
     onsets = [(one["type"], one["value"], one["time"] / 1000) for one in marks]
     visemes = [(POLLY.get(value, value), time) for kind, value, time in onsets if kind == "viseme"]
     if visemes:

@@ -15,7 +15,7 @@ from bilabial.errors import UserError, as_number
 from bilabial.io.phones import SILENCES, Phone, is_phone
 from bilabial.io.spelling import UNKNOWN, sounds_of
 
-LAST_SECONDS = 0.1  # of the last viseme, whose end is not told
+LAST_SECONDS = 0.1  # duration of the last viseme, which has no end time
 MISAKI = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "Q": "əʊ"}  # Kokoro's signs of diphthongs
 MARKS_OF_PLACE = re.compile(r"_[BIES]$")  # Kaldi's phones: in which place of a word
 
@@ -43,7 +43,7 @@ class Timing:
 
     @property
     def spoken(self) -> list[Phone]:
-        """The phones that are no silences."""
+        """The phones without silences."""
         return [phone for phone in self.phones if phone[0] not in SILENCES]
 
     @property

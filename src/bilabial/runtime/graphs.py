@@ -1,7 +1,7 @@
 """The two graphs of a model as ONNX: offline.onnx for whole recordings, step.onnx for streams.
 
-Both take sound at the level of training and a whole style vector; the front end is inside. What follows the
-model (lips at rest and sealed, another frame rate, motion) is left to the runner: see bilabial.json.
+Both take sound at the training level and a complete style vector; the front end is included. Post-processing
+(rest, sealing, frame rate, motion) is left to the runner: see bilabial.json.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _exported(
 ) -> onnx.ModelProto:
     """A graph without what only debugging needs."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of dimensions that the exporter names anew
+        warnings.simplefilter("ignore")  # of dimensions that the exporter renames
         program = torch.onnx.export(
             module.eval(), inputs, dynamo=True, dynamic_shapes=dynamic, opset_version=OPSET, verbose=False,
             input_names=list(input_names), output_names=list(output_names),

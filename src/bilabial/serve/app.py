@@ -1,4 +1,4 @@
-"""The server: /v1/stream for sound as it comes, /v1/animate for files, /v1/faces to watch, /health."""
+"""The server: /v1/stream for live sound, /v1/animate for files, /v1/faces for viewers, /health."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "glb": "model/gltf
 
 @dataclass(frozen=True)
 class Settings:
-    """host: the server's address. token: None = none is asked for, which only loopback may.
+    """host: the server's address. token: None = none required, allowed on loopback only.
 
-    origins: of pages that may ask, beside those of this machine. max_streams: at once. step_seconds: of
-    sound that are computed together at least; less is sooner and dearer. num_threads: that compute.
-    outputs: that show the face of the latest client. moves_head: gently, where an output has a head.
+    origins: of allowed pages, besides this machine's. max_streams: concurrent ones. step_seconds: minimal
+    duration of sound computed together; less means less delay and more CPU time. num_threads: compute
+    threads. outputs: show the face of the latest client. moves_head: gentle head motion, where an output has
+    a head.
     """
 
     host: str = "127.0.0.1"
@@ -57,7 +58,7 @@ class Settings:
 
 
 class Server:
-    """What requests share. num_streams: that are open."""
+    """State shared by requests. num_streams: open ones."""
 
     def __init__(self, load: Callable[[], Animator], settings: Settings):
         self._load, self._settings = load, settings
@@ -67,7 +68,7 @@ class Server:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Load the model before the first client comes; stop the threads after the last."""
+        """Load the model before the first client; stop the threads after the last."""
         self._scheduler = Scheduler(self._settings.num_threads)
         self._files = ThreadPoolExecutor(1, "files", initializer=_be_nice)
         loop = asyncio.get_running_loop()
@@ -105,14 +106,14 @@ class Server:
         await _watch(self._watch, socket)
 
     def health(self) -> dict:
-        """What /health answers."""
+        """The answer of /health."""
         return {
             "status": "ok", "version": version("bilabial"), "streams": self.num_streams,
             "max_streams": self._settings.max_streams,
         }  # fmt: skip
 
     async def animate(self, request: Request) -> Response:
-        """The face of the file in a body, in the format that is asked for."""
+        """The face of the file in a body, in the requested format."""
         options, name = _options(dict(request.query_params))
         if self._num_files >= MAX_FILES:
             raise UserError("serve_busy", limit=MAX_FILES)
@@ -184,7 +185,7 @@ def build_app(load: Callable[[], Animator], settings: Settings) -> FastAPI:
 def _options(given: dict[str, str]) -> tuple[dict, str]:
     """Keyword arguments of an Animator and the name of a format, of the parameters in an address.
 
-    Raises UserError for others, and for a style in a file: files of the server are nobody's business.
+    Raises UserError for others, and for a style in a file: the server's files are private.
     """
     name = formats_of(given.pop("format", "json"))[0]
     unknown = sorted(set(given) - set(ANIMATE_OPTIONS))
@@ -227,6 +228,6 @@ async def _reject(socket: WebSocket, error: UserError) -> None:
 
 
 def _be_nice() -> None:
-    """Let a thread give way to those of streams, where the system can."""
+    """Lower a thread's priority below those of streams, where supported."""
     if sys.platform == "linux":  # where a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,4 +1,4 @@
-"""One client of /v1/stream: reads, computes and sends in tasks of its own, so that it delays nobody else."""
+"""One client of /v1/stream: separate tasks read, compute and send, so that no other client is delayed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bilabial.serve.playout import Playout
 
 START_SECONDS = 10.0  # for the first message
-SEND_SECONDS = 10.0  # for a client to take what is sent
+SEND_SECONDS = 10.0  # for a client to receive what is sent
 IDLE_SECONDS = 600.0  # without a message; `ping` is one
 CLOSE_SECONDS = 1.0
 MESSAGES_PER_SECOND = 500  # and twice as many at once; then the socket is read at this rate
@@ -38,7 +38,7 @@ JOB_SECONDS = 1.0  # of sound that are computed together, at most
 MAX_MISTAKES = 100  # of one connection
 MAX_REASON_BYTES = 120  # of a close frame's 123
 
-# Why the server closes, by the code of the error (RFC 6455 leaves 4000-4999 to applications).
+# Close codes by error code (RFC 6455 leaves 4000-4999 to applications).
 CLOSE_CODES = {
     "serve_token": 4401, "serve_slow_start": 4408, "serve_idle": 4408, "serve_not_reading": 4408,
     "serve_full": 4429, "serve_internal": 1011,
@@ -50,8 +50,8 @@ CLOSE_ENDED = 1000
 class Connection:
     """A WebSocket from its first message to its close.
 
-    faces: opens a TimedStream, and tells what the model was not trained on. token_is_right: of the first
-    message. step_seconds: of sound that are waited for. playout: takes the frames too, None = nothing does.
+    faces: opens a TimedStream, and names untrained emotions. token_is_right: of the first message.
+    step_seconds: of sound that are waited for. playout: takes the frames too, None = nothing does.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Connection:
         self._allowance, self._counted = 2.0 * MESSAGES_PER_SECOND, 0.0
 
     async def run(self) -> None:
-        """Serve the client until it leaves, ends, or breaks a rule."""
+        """Serve the client until it disconnects, ends, or violates the protocol."""
         await self._socket.accept()
         try:
             await self._start(await self._first())
@@ -164,7 +164,7 @@ class Connection:
             await self._inbox.put(message)
 
     async def _keep_pace(self) -> None:
-        """Wait where messages come faster than they may."""
+        """Throttle clients that send too fast."""
         now = asyncio.get_running_loop().time()
         gained = (now - self._counted) * MESSAGES_PER_SECOND
         self._allowance = min(2.0 * MESSAGES_PER_SECOND, self._allowance + gained) - 1.0
@@ -186,7 +186,7 @@ class Connection:
                 return
 
     async def _obey(self, message: dict) -> bool:
-        """Do what a message says; returns whether it was the last."""
+        """Handle a message; returns whether it was the last."""
         if message["type"] == "set_emotion":
             await self._set_emotion(message)
         elif message["type"] == "flush":
@@ -248,7 +248,7 @@ class Connection:
             await self._tell("warning", code=warning.code, message=str(warning))
 
     async def _mistake(self, error: UserError) -> None:
-        """Tell of a message that cannot be done; the stream goes on. Raises UserError after too many."""
+        """Report a message that cannot be handled; the stream continues. Raises UserError after too many."""
         self._num_mistakes += 1
         if self._num_mistakes > MAX_MISTAKES:
             raise UserError("serve_mistakes", limit=MAX_MISTAKES) from error
@@ -261,12 +261,12 @@ class Connection:
             raise UserError("serve_not_reading", seconds=round(SEND_SECONDS)) from error
 
     async def _fail(self, error: UserError) -> None:
-        """Say what was wrong, and close with it."""
+        """Send the error, and close with its code."""
         try:
             text = message_text("error", code=error.code, message=str(error), fatal=True)
             await asyncio.wait_for(self._socket.send_text(text), CLOSE_SECONDS)
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
-            return  # nobody takes it
+            return  # the client is not receiving
         await self._close(CLOSE_CODES.get(error.code, CLOSE_MISTAKE), f"{error.code}: {error}")
 
     async def _close(self, code: int, reason: str) -> None:

@@ -51,7 +51,7 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
 def open_outputs(
     live_link: Sequence[str] = (), vmc: Sequence[str] = (), ifacialmocap: Sequence[str] = ()
 ) -> list[Output]:
-    """Outputs at addresses. Raises UserError for an address that is none."""
+    """Outputs at addresses. Raises UserError for an invalid address."""
     outputs: list[Output] = []
     outputs += [link.LiveLinkOutput(*parse_address(text, link.PORT)) for text in live_link]
     outputs += [osc.VmcOutput(*parse_address(text, osc.PORT)) for text in vmc]
@@ -135,7 +135,7 @@ class Show:
         token: str | None,
         moves_head: bool,
     ):
-        """Addresses of each kind of output. Raises UserError for one that is none, or that is taken."""
+        """Addresses of each kind of output. Raises UserError for an invalid or used one."""
         outputs = open_outputs(live_link, vmc, ifacialmocap)
         self._web: BackgroundServer | None = None
         if web is not None:

@@ -1,6 +1,6 @@
-"""Plays frames to outputs at the speed of speech, whatever the speed they were made at.
+"""Plays frames to outputs in real time, at any speed of computation.
 
-Outputs draw one face. It is that of the client who joined last.
+Outputs show one face: the latest client's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOGGER = logging.getLogger("bilabial.serve")
 
 
 class Sender:
-    """Sends faces to all outputs; one that fails is told of once and tried again."""
+    """Sends faces to all outputs; a failing one is reported once and retried."""
 
     def __init__(self, outputs: Sequence[Output], moves_head: bool = True):
         self._outputs, self._moves_head = outputs, moves_head
@@ -68,7 +68,7 @@ class Playout:
     def __init__(
         self, sender: Sender, clock: Callable[[], float] = time.monotonic, sets_position: bool = True
     ):
-        """sets_position: whether what is shown here is what the client's listener hears."""
+        """sets_position: whether this output is in sync with the client's playback."""
         self._sender, self._clock, self._began = sender, clock, clock()
         self._sets_position = sets_position
         self._next_repeat = 0.0  # clock seconds at which a face that waits is sent again
@@ -115,7 +115,7 @@ class Playout:
             speaker.start = None
 
     def position(self, client: object) -> int | None:
-        """The sample that is played now, None where nothing of this client is, or nobody knows."""
+        """The sample that is played now, None where nothing of this client is played, or unknown."""
         speaker = self._of(client)
         if speaker is None or speaker.start is None or not self._sets_position:
             return None
@@ -144,7 +144,7 @@ class Playout:
         return self._next_repeat
 
     async def run(self) -> None:
-        """Show frames for ever."""
+        """Show frames forever."""
         while True:
             wait = self.show_due() - self._clock()
             self._changed.clear()

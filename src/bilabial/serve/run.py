@@ -17,7 +17,7 @@ SHUTDOWN_SECONDS = 5
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port Port; 0 = a free one. Raises UserError where nothing can listen."""
+    """A listening socket; port 0 = a free one. Raises UserError where nothing can listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)

@@ -1,4 +1,4 @@
-"""A FaceStream of one connection: its frames know the sample and the chunk of sound that they belong to.
+"""A FaceStream of one connection, whose frames carry the sample and the chunk of sound that they belong to.
 
 One thread at a time may use it. Time is counted in samples of the connection, at its own rate; sound that an
 interrupt dropped is counted too.
@@ -25,7 +25,7 @@ KEPT_SECONDS = 60.0  # of sent frames: an interrupt begins from the face that is
 class TimedStream:
     """Sound in chunks, frames with times.
 
-    names: the columns of its frames. num_chunks: received. num_sent: frames handed out.
+    names: the columns of its frames. num_chunks: received. num_sent: frames returned.
     """
 
     def __init__(self, stream: FaceStream, reader: PcmReader):
@@ -56,7 +56,7 @@ class TimedStream:
         return self._stream.rest_face()
 
     def feed(self, sounds: Sequence[Sound]) -> Frames:
-        """The frames that chunks of sound make certain. Raises UserError for sound that is none."""
+        """The frames that chunks of sound make final. Raises UserError for invalid sound."""
         samples = []
         for sound in sounds:
             samples.append(self._reader.read(sound.content))
@@ -87,8 +87,8 @@ class TimedStream:
     def interrupt(self, sample: int | None = None) -> tuple[int, Frames]:
         """Drop the sound that has no frames yet, and return to rest from the face at a sample.
 
-        sample: where playback is, None = the last frame that was handed out. Returns the sample of that face,
-        and the frames of the return.
+        sample: where playback is, None = the last returned frame. Returns the sample of that face, and the
+        frames of the return.
         """
         start, chunk, face = self._played(sample)
         self._stream.reset(keep_level=True)
@@ -113,7 +113,7 @@ class TimedStream:
             base,
             0,
             0,
-        )  # frames that the stream made, and that were handed out
+        )  # frames of the stream, and returned ones
         self._ends.clear()
 
     def _num_due(self) -> int:
@@ -126,7 +126,7 @@ class TimedStream:
         return self._base + np.floor(frame * (self._reader.sampling_rate / self.fps) + 1e-6).astype(np.int64)
 
     def _new(self, values: np.ndarray, first: int, preview: bool = False) -> Frames:
-        """Those of the stream's frames (n, C) from `first` on that were not handed out before."""
+        """The stream's frames (n, C) from `first` on that were not returned before."""
         if not preview:
             self._made += len(values)
         values = values[max(0, self._shown - first) :]
@@ -141,7 +141,7 @@ class TimedStream:
         return frames
 
     def _chunk_of(self, sample: int) -> int:
-        """The chunk that holds a sample; samples are asked for in their order."""
+        """The chunk that holds a sample; samples are requested in order."""
         while len(self._ends) > 1 and self._ends[0][1] <= sample:
             self._ends.popleft()
         return self._ends[0][0] if self._ends else max(0, self.num_chunks - 1)

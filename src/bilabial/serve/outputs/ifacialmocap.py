@@ -1,7 +1,7 @@
 """iFacialMocap's text over UDP (ifacialmocap.com/for-developer), for VSeeFace, VMagicMirror and Warudo.
 
 A datagram is a face: `mouthSmile_R-4|jawOpen-31|...|=head#rx,ry,rz,x,y,z|rightEye#x,y,z|leftEye#x,y,z|`,
-whole percents, angles in degrees. Receivers listen on 49983 and take faces that they did not ask for.
+whole percents, angles in degrees. Receivers listen on 49983 and accept faces without a request.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ WEIGHTS = "weights"  # beside the tables: {"sha256": of model.safetensors, "spli
 HEADLINE = "headline"  # place of the first table, in a card and in a README
 SHAPE = "shape and closure"  # name of the second table, and of its place in a card
 METRICS = "metrics"  # the place of all other tables
-HIDDEN = ("clips", "intervals")  # entries of a data set that are no rows of its table
+HIDDEN = ("clips", "intervals")  # entries of a data set that are not rows of its table
 LEADING_ROWS = ("film", "capture", "model")
 CAPTIONS = {  # of tables that are not data sets; a data set cannot have these names
     SHAPE: "In brackets 95 % intervals over clips (bootstrap).",

@@ -24,7 +24,7 @@ CHANNEL_ROWS = 200  # rows for the statistics of the default style
 
 
 def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
-    """Configuration of a pretrained encoder. Raises ValueError where there is none, or another family's."""
+    """Configuration of a pretrained encoder. Raises ValueError for a missing one or another family."""
     if name is None:
         return None
     try:

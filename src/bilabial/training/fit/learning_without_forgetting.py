@@ -11,7 +11,7 @@ import torch
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY
 from bilabial.hub.modeling_bilabial import BilabialModel
 
-NEUTRAL_SHARE = 0.5  # of the rehearsed windows; the others feel one of the emotions that the model knew
+NEUTRAL_SHARE = 0.5  # share of these windows that are neutral; others have an emotion of the initial model
 
 
 class LearningWithoutForgetting:

@@ -45,7 +45,7 @@ from bilabial.training.teachers.encoder_distillation import EncoderDistillation
 logger = logging.getLogger(__name__)
 
 NEW_STYLE_RATE = 20.0  # factor of the learning rate for the vector of a new style
-LOSSES = ("loss", "mse", "closure", "keep_open", "velocity")  # that validation tells
+LOSSES = ("loss", "mse", "closure", "keep_open", "velocity")  # of the validation
 
 
 def load_splits(args: TrainArguments) -> dict[str, Dataset]:
@@ -69,7 +69,7 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
 def load_music(folder: Path) -> tuple[list[np.ndarray], list[Source]]:
     """Recordings (S,) float16 of a folder, level-normalized, and their sources by its metadata.csv.
 
-    Raises ValueError where there are no recordings, or none says whose they are.
+    Raises ValueError where there are no recordings, or none has a source.
     """
     music, sources = [], []
     try:

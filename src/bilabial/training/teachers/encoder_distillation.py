@@ -39,7 +39,8 @@ class Scale(nn.Module):
 
 
 class EncoderDistillation(nn.Module):
-    """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and `listened`.
+    """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and, with a
+    Whisper teacher, its states.
 
     listener: Hub id or folder of a Whisper whose states are predicted as well; None = none.
     """

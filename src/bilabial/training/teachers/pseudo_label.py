@@ -353,7 +353,7 @@ def split_of(speaker: str, validation_share: float) -> str:
 
 
 def write_rows(rows: Iterator[dict], output: Path, validation_share: float = 0.0) -> int:
-    """OUTPUT/data with a Parquet file for each split, replaced whole or not at all; the number of rows."""
+    """Write OUTPUT/data atomically, a Parquet file for each split; returns the number of rows."""
     partial, count = begin_data(output), 0
     groups: dict[str, list[dict]] = {}
     with ExitStack() as stack:
