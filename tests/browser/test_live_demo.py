@@ -122,7 +122,7 @@ def pieces(stream, sound: np.ndarray, piece: int, change: int) -> np.ndarray:
     frames = []
     for start in range(0, len(sound), piece):
         if start == change:
-            stream.feel("happy", 0.8)
+            stream.set_emotion("happy", 0.8)
         frames.append(stream.feed(sound[start : start + piece]))
     return np.concatenate([*frames, stream.finish()])
 
