@@ -108,7 +108,7 @@ def _of_visemes(write: Callable[..., object], default: str) -> Callable[..., obj
 FORMATS = {
     "csv": Format(
         ".csv", "Live Link Face CSV", _csv, None,
-        "Unreal Live Link Face importers, pandas", "rates are told by timecodes alone",
+        "Unreal Live Link Face importers, pandas", "the rate, except in timecodes",
     ),
     "json": Format(
         ".json", "JSON of LAM: names and frames of weights", _json, None, "any JSON reader",
@@ -125,7 +125,7 @@ FORMATS = {
     ),
     "beat": Format(
         ".beat.json", "BEAT JSON", lambda clip, path, *_: to_beat(clip, path), None,
-        "readers of BEAT and LAM", "start timecode, turned eyes; rates are told by times",
+        "readers of BEAT and LAM", "start timecode, turned eyes; the rate, except in times",
     ),
     "maya": Format(
         ".maya.csv", "CSV with frame, timecode, seconds and a column a curve",
