@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from bilabial.hub.loudness_bilabial import SAMPLING_RATE
 from transformers import HfArgumentParser
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.phones import SILENCES
 from bilabial.io.timings import Timing, of_words
 from bilabial.motion import Sound

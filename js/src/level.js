@@ -1,4 +1,4 @@
-// The level of the speaker and where nobody speaks, as in streaming.py and hub/loudness_bilabial.py.
+// Speech level, and frames without speech, as in streaming.py and hub/level_bilabial.py.
 
 // As numpy.percentile: linear between the sorted values.
 export function percentile(values, percent) {
@@ -12,7 +12,7 @@ export function percentile(values, percent) {
 export const meanSquare = (samples, count = samples.length) =>
   samples.reduce((sum, sample) => sum + sample * sample, 0) / count;
 
-// How loud the speaker is by what was heard so far; it starts at a usual level and never jumps.
+// Running estimate of the speech level; it starts at a usual level and never jumps.
 export class SpeakerLevel {
   heard = []; // dB of the latest frames
 
@@ -38,7 +38,7 @@ export class SpeakerLevel {
   }
 }
 
-// How far a mouth has come to rest, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of levelled
+// Degree of rest of the mouth, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of levelled
 // speech) are given: `quiet_share`.
 export function shareAtRest(levels, index, frameSeconds, restSeconds, { level, rest }) {
   const last = levels.length - 1;

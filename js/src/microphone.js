@@ -1,4 +1,4 @@
-// A microphone that gives mono samples at 16 kHz, as it hears them: no echo cancelling, no automatic gain.
+// A microphone as mono samples at 16 kHz, unprocessed: no echo cancelling, no automatic gain.
 
 const PIECE_SECONDS = 0.04;
 

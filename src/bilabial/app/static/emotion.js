@@ -60,7 +60,7 @@ class Schedule {
     this.views.forEach((view) => view.draw());
   }
 
-  // The entries as somebody else gives them.
+  // Set the entries from outside.
   set(entries) {
     if (JSON.stringify(entries) === JSON.stringify(this.entries)) return;
     this.entries = entries;

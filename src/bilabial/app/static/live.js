@@ -156,7 +156,7 @@ class LiveSession {
     return answer;
   }
 
-  // reason: a sentence, or nothing when somebody stopped it
+  // reason: a message, or nothing when it was stopped on purpose
   end(reason = "") {
     if (this.ended) return;
     this.ended = true;
@@ -180,7 +180,7 @@ const REFUSALS = {
   NotReadableError: "The microphone cannot be used; another program may have it.",
 };
 
-// What the page's controls ask for: {emotion, intensity, style}.
+// Settings of the page: {emotion, intensity, style}.
 const asked = () => window.bilabialAsked ?? { emotion: "neutral", intensity: 1, style: {} };
 
 // The Live button of the player.

@@ -1,4 +1,4 @@
-// A plot over time with a cursor at what is heard: a click or a drag seeks, arrow keys move by one frame.
+// A plot over time with a cursor at the playback position: a click or a drag seeks, arrow keys move by one frame.
 
 import { t } from "./i18n.js";
 

@@ -200,14 +200,14 @@ export class Player {
     this.drawnTime = time;
   }
 
-  // Seconds of the clip that are heard or previewed.
+  // Seconds of the clip that are played or previewed.
   get time() {
     if (this.previewStart === null || !this.clip) return this.audio.currentTime;
     const { seconds } = this.clip;
     return Math.min(((performance.now() - this.previewStart) / 1000) % (seconds + PREVIEW_PAUSE_SECONDS), seconds);
   }
 
-  // Shows a value, and plays it where somebody wants it and the browser lets it.
+  // Show a value, and play it if wanted and allowed by the browser.
   show(value) {
     const { audio, canvas, part } = this;
     this.isExample = false;
@@ -238,7 +238,7 @@ export class Player {
     this.startPreview();
   }
 
-  // Draws the face of the clip anew.
+  // Redraw the face of the clip.
   redraw() {
     this.drawnTime = -1;
   }
