@@ -2,7 +2,7 @@
 
     accelerate launch train/train.py --dataset data/grid --output runs/grid
     accelerate launch train/train.py --dataset data/me --init_from default --output runs/me
-    accelerate launch train/train.py --dataset data/grid data/taught --preset voices --output runs/voices
+    accelerate launch train/train.py --dataset data/grid data/pseudo --preset voices --output runs/voices
 
 A preset is a file of train/presets (or a path) with arguments of this script and, under "model", fields of
 the configuration; the command line overrides it. The loop is in bilabial.training.fit.train.

@@ -1,7 +1,7 @@
 """Pseudo-labels: predict faces for speech without video.
 
     python train/pretrain/pseudo_label.py --captured data/grid_s1 --voices data/voices --emodb data/emodb \
-        --output data/taught
+        --output data/pseudo_labelled
 
 The options are explained by --help, the method in bilabial.training.teachers.pseudo_label.
 """

@@ -213,7 +213,9 @@ def check_compiler(args: TrainArguments) -> None:
 
 
 def print_of_rows(rows: Mapping[str, Dataset]) -> str:
-    """Identifies the rows of a run: their number, and a checksum over ids and speakers."""
+    """Identifies the rows of a run: their number, and a checksum of ids, sources, emotions, styles and
+    offsets.
+    """
     columns = ["id", "fps", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
     digest = hashlib.sha256()
     for split, of_split in sorted(rows.items()):

@@ -37,7 +37,7 @@ class MeanArguments:
 
 
 def check_arguments(args: MeanArguments) -> None:
-    """Raise ValueError unless there is one weight for each model."""
+    """Raise ValueError unless there are two models or more and a positive weight for each."""
     if len(args.models) < 2 or len(args.weights) != len(args.models):
         raise ValueError(
             f"{len(args.models)} models and {len(args.weights)} weights were given; a mean takes two models "

@@ -92,7 +92,7 @@ class PublishArguments:
 
 
 def check_arguments(args: PublishArguments) -> None:
-    """Raise ValueError for contradictory options."""
+    """Raise ValueError for missing, contradictory or invalid options."""
     if not (args.repo_id or args.dataset or args.space):
         raise ValueError("nothing to publish: give --repo_id, --dataset or --space")
     wanted = {"repo_id": bool(args.repo_id), "dataset_repo_id": args.dataset, "space_repo_id": args.space}
