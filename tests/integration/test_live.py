@@ -91,6 +91,31 @@ def test_a_microphone_that_is_missing_is_a_sentence(capsys):
     assert "microphone" in capsys.readouterr().err
 
 
+def test_a_file_moves_a_web_page(second):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    live = subprocess.Popen(
+        [*COMMAND, "live", "--file", str(second), "--web", str(port), "--still-head"], env=ENVIRONMENT
+    )
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                page = connect(f"ws://127.0.0.1:{port}/v1/faces", open_timeout=60)
+                break
+            except OSError:
+                assert time.monotonic() < end and live.poll() is None
+                time.sleep(0.1)
+        faces = [json.loads(page.recv(timeout=120)) for _ in range(15)]
+        page.close()
+        assert live.wait(120) == 0
+    finally:
+        live.kill()
+    assert np.ptp([face["blendshapes"]["jawOpen"] for face in faces]) > 0
+    assert all(face["head"] == [0, 0, 0] for face in faces)
+
+
 def test_speech_into_the_server_moves_outputs_and_followers(receiver):
     """serve -> iFacialMocap by itself; live --server -> Live Link; both show what a client speaks."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as direct:

@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from support.models import build_random
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -27,9 +28,10 @@ from bilabial.rig import RigProfile
 from bilabial.serve import connection as rules
 from bilabial.serve.app import Settings, build_app
 from bilabial.serve.faces import Faces
-from bilabial.serve.protocol import Kind, unpack_frames
+from bilabial.serve.protocol import Kind, schema, unpack_frames
 from bilabial.serve.run import BackgroundServer, listen
 
+SERVER_MESSAGES = Draft202012Validator({"$ref": "#/$defs/server_message", "$defs": schema()["$defs"]})
 START = {"type": "start", "sampling_rate": 16000, "motion": [], "seed": 0}
 
 
@@ -54,6 +56,9 @@ def locked(animator) -> Iterator[int]:
     settings = Settings(token="öpen sesame", origins=("https://example.org",), num_threads=1)
     with BackgroundServer(build_app(lambda: animator, settings)) as server:
         yield server.port
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
 
 
 def sound(seconds: float, seed: int = 0) -> bytes:
@@ -87,6 +92,7 @@ class Client:
                 self.frames.append(unpack_frames(message))
                 continue
             self.messages.append(json.loads(message))
+            SERVER_MESSAGES.validate(self.messages[-1])
             if self.messages[-1]["type"] == kind:
                 return self.messages[-1]
 
@@ -249,6 +255,17 @@ def test_a_first_message_that_is_none_is_told_why(port, first, code, reason):
             client.send(first)
         told = closed(client)
     assert told[0] == code and told[1].startswith(reason)
+
+
+def test_messages_are_read_at_a_rate(port, monkeypatch):
+    monkeypatch.setattr(rules, "MESSAGES_PER_SECOND", 50)
+    client, begin = Client(port), time.monotonic()
+    for number in range(200):
+        client.tell(type="ping", id=number)
+    while client.until("pong")["id"] < 199:
+        pass
+    assert time.monotonic() - begin >= 1.9  # 100 at once, then 50 a second
+    client.end()
 
 
 def test_sound_that_is_none_ends_the_stream(port):
