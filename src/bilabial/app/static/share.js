@@ -37,7 +37,7 @@ export function readLink(settings, values) {
     return values[k];
   });
   page.linked = linked.length > refused.length;
-  if (refused.length) page.status?.set({ state: "error", text: t("This link has settings that are not valid and were ignored: {names}.", { names: refused.join(", ") }) });
+  if (refused.length) page.status.keepNote(t("This link has settings that are not valid and were ignored: {names}.", { names: refused.join(", ") }));
   return read;
 }
 

@@ -6,6 +6,8 @@ import { page } from "./page.js";
 const IDLE = { state: "idle" };
 
 class Status {
+  kept = []; // notes that stay
+
   constructor(element) {
     const part = (name) => element.querySelector(`.bilabial-${name}`);
     [this.text, this.progress, this.notes] = ["status-text", "progress", "notes"].map(part);
@@ -20,12 +22,18 @@ class Status {
     this.since = performance.now();
     this.text.dataset.state = this.value.state;
     this.text.setAttribute("role", this.value.state === "error" ? "alert" : "status");
-    this.notes.replaceChildren(...(this.value.notes ?? []).map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+    const notes = [...this.kept, ...(this.value.notes ?? [])];
+    this.notes.replaceChildren(...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
     this.notes.hidden = !this.notes.children.length;
     this.progress.hidden = this.value.state !== "busy";
     page.player?.setBusy(this.value.state === "busy");
     this.draw();
     if (this.value.state === "busy") this.timer = setInterval(() => this.draw(), 500);
+  }
+
+  keepNote(note) {
+    this.kept.push(note);
+    this.set(this.value);
   }
 
   draw() {
