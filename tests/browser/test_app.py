@@ -309,6 +309,7 @@ def test_errors_are_in_the_visitors_language(browser, address, tmp_path):
     (tmp_path / "notes.wav").write_text("this is not sound " * 100)
     with browser.new_context(locale="zh-CN") as context:
         page = context.new_page()
+        page.set_default_timeout(120000)
         page.goto(address)
         page.wait_for_selector("#generate")
         with page.expect_response(re.compile(r"/upload\?")):

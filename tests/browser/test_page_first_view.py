@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from support.browsing import CHROMIUM, generate, open_fold, wait_for_head
+from support.browsing import CHROMIUM, choose, download, generate, open_fold, wait_for_head
 from support.paths import EXAMPLE
 
 from bilabial.app.npm import NPM_FOLDER
+from bilabial.io.formats import read_clip
+from bilabial.rig import RigProfile
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium found")]
 DRAWN = "Number(document.querySelector('.bilabial-canvas')?.dataset.time)"
@@ -73,6 +75,17 @@ def test_a_link_opens_the_page_with_its_settings(page, browser, three, address):
     page.goto(f"{address}/?emotion=[[0,{json.dumps({'glad': 1})}]]&fps=1e9&seed=%227%22")
     page.get_by_text("not valid and were ignored: emotion, fps").wait_for()
     assert page.get_by_role("radio", name="neutral").is_checked()
+    assert page.errors == []
+
+
+def test_a_file_for_a_rig(page, tmp_path):
+    page.click("#generate")
+    page.get_by_text("Animated the example").wait_for()
+    open_fold(page, "Export")
+    choose(page, "Rig profile", "VRM 1.0")
+    choose(page, "File format", "JSON of LAM")
+    clip = read_clip(download(page, "rig-file", tmp_path))
+    assert set(RigProfile.load("vrm").names) == set(clip.names)
     assert page.errors == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import cache, partial
@@ -29,7 +30,10 @@ from bilabial.app.i18n import translate
 from bilabial.app.player import HEAD, player_data, write_page
 from bilabial.errors import UserError
 from bilabial.io.exporters import to_glb, to_json
+from bilabial.io.formats import FORMATS as CLIP_FORMATS
+from bilabial.io.formats import WriteOptions, write_clip
 from bilabial.plots import sealed_stretches
+from bilabial.rig import RigProfile, RigWarning
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
@@ -193,9 +197,33 @@ def write_file(speech: Speech, kind: str, folder: Path) -> Path:
     return writers[kind](path)
 
 
-def download(kind: str, key: str, request: gr.Request | None = None) -> str:
-    """The file of one download button, of a result by its key."""
+def result_of(key: str, request: gr.Request | None) -> Speech:
+    """What was generated under a key. Raises gr.Error where it is gone, or nothing was generated."""
     speech = results.get(key)
     if speech is None:
         raise page_error(UserError("result_gone" if key else "no_result"), request)
-    return str(write_file(speech, kind, new_folder(FOLDER / "downloads")))
+    return speech
+
+
+def download(kind: str, key: str, request: gr.Request | None = None) -> str:
+    """The file of one download button, of a result by its key."""
+    return str(write_file(result_of(key, request), kind, new_folder(FOLDER / "downloads")))
+
+
+def download_for_rig(kind: str, rig: str, key: str, request: gr.Request | None = None) -> str:
+    """The file of a result in one of the formats of bilabial.io.formats, in the shapes and names of a rig.
+
+    rig: a shipped profile, "" = that of the format.
+    """
+    speech = result_of(key, request)
+    path = new_folder(FOLDER / "downloads") / f"bilabial{CLIP_FORMATS[kind].suffix}"
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", RigWarning)
+            write_clip(speech.clip, path, kind, WriteOptions(rig=RigProfile.load(rig) if rig else None))
+    except UserError as error:
+        raise page_error(error, request) from error
+    for warning in told:
+        if issubclass(warning.category, RigWarning):
+            gr.Warning(in_language(str(warning.message), request))
+    return str(path)

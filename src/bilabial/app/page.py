@@ -17,12 +17,14 @@ from bilabial.app.animation import (
     AnimationRequest,
     animator,
 )
-from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, generate
+from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, download_for_rig, generate
 from bilabial.app.i18n import TEXTS
 from bilabial.app.limits import limited
 from bilabial.app.player import BUNDLE, HEAD, STATIC, player_props, served_files
 from bilabial.app.sessions import Sessions
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
+from bilabial.io.formats import FORMATS as CLIP_FORMATS
+from bilabial.rig import RigProfile, shipped_rigs
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
@@ -145,6 +147,16 @@ def motion_panel() -> dict[str, gr.components.Component]:
     }  # fmt: skip
 
 
+def rig_panel() -> tuple[gr.Dropdown, gr.Dropdown, gr.Button]:
+    """Which rig a file is for, its format, and the button that makes it."""
+    rigs = [(RigProfile.load(name).title.split(":")[0], name) for name in shipped_rigs()]
+    with gr.Row(elem_id="rigs"):
+        rig = gr.Dropdown([(T("As the format needs it"), ""), *rigs], value="", label=T("Rig profile"))
+        formats = [(one.title, name) for name, one in CLIP_FORMATS.items()]
+        kind = gr.Dropdown(formats, value="csv", label=T("File format"))
+        return rig, kind, gr.Button(T("Download for this rig"), elem_id="rig-file", size="sm", min_width=120)
+
+
 def link_setting(name: str, control: gr.components.Component) -> dict:
     """What a link may set a control to, as static/share.js checks it."""
     setting: dict = {"name": name, "default": control.value}
@@ -198,6 +210,7 @@ def build_demo() -> gr.Blocks:
                             for kind, label in FORMATS.items()
                         }
                         panel("video-file", "mountVideo")
+                    rig, rig_format, rig_button = rig_panel()
             panel("plots", "mountPlots", plotly=f"{FILE_ADDRESS}{PLOTLY_JS}")
             gr.Markdown(T("limits"), elem_id="limits")
         key = gr.Textbox(visible="hidden")  # of a result
@@ -231,6 +244,9 @@ def build_demo() -> gr.Blocks:
             one.click(download, [gr.State(kind), key], file, api_visibility="private").success(
                 None, file, js=SAVE_FILE, api_visibility="private"
             )
+        rig_button.click(
+            download_for_rig, [rig_format, rig, key], file, api_visibility="private"
+        ).success(None, file, js=SAVE_FILE, api_visibility="private")  # fmt: skip
         share.click(
             None, list(linked.values()), js=f"(...values) => bilabial.copyLink({settings}, values)",
             api_visibility="private",

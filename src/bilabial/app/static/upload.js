@@ -6,9 +6,13 @@
   const asAudio = (file) => (wanted(file) ? new File([file], file.name, { type: "audio/webm" }) : file);
   const speech = (event) => event.target.closest?.("#speech");
 
-  // Gradio names its upload buttons otherwise than they read.
-  const rename = () => document.querySelectorAll("button.upload-container[aria-label]").forEach((button) => button.removeAttribute("aria-label"));
-  new MutationObserver(rename).observe(document.body, { childList: true, subtree: true });
+  // Gradio names these buttons otherwise than they read.
+  const rename = () =>
+    document.querySelectorAll("button:is(.upload-container, .playback)[aria-label]").forEach((button) => {
+      button.title = button.getAttribute("aria-label");
+      button.removeAttribute("aria-label");
+    });
+  new MutationObserver(rename).observe(document.body, { childList: true, subtree: true, attributeFilter: ["aria-label"] });
 
   function give(input, files) {
     const transfer = new DataTransfer();
