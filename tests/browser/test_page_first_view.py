@@ -10,7 +10,7 @@ from bilabial.app.npm import NPM_FOLDER
 from bilabial.io.formats import read_clip
 from bilabial.rig import RigProfile
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium found")]
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium found")
 DRAWN = "Number(document.querySelector('.bilabial-canvas')?.dataset.time)"
 PHONE = {"width": 390, "height": 844}
 
@@ -44,6 +44,7 @@ def test_a_phone_shows_head_play_button_and_input(phone):
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.slow
 def test_who_wants_no_motion_sees_none(page, three):
     wait_for_head(page)
     page.get_by_role("button", name="Play", exact=True).wait_for()
@@ -60,6 +61,7 @@ def test_generate_works_before_anything_was_uploaded(page, three):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_a_link_opens_the_page_with_its_settings(page, browser, three, address):
     page.get_by_role("radio", name="sad").check()
     open_fold(page, "Motion")
@@ -78,6 +80,7 @@ def test_a_link_opens_the_page_with_its_settings(page, browser, three, address):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_a_file_for_a_rig(page, tmp_path):
     page.click("#generate")
     page.get_by_text("Animated the example").wait_for()
@@ -89,6 +92,7 @@ def test_a_file_for_a_rig(page, tmp_path):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_no_barriers_on_the_whole_page(page, three):
     """axe on the page with a result and all folds open, light and dark."""
     axe = NPM_FOLDER / "axe-core" / "axe.min.js"
