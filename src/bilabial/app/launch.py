@@ -67,7 +67,6 @@ def example(request: Request) -> Response:
 
 def launch() -> None:
     """Serve the page until the process is stopped."""
-    threading.Thread(target=example_data, daemon=True).start()  # ready by the time someone opens the page
     demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # no request bypasses the queue
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
@@ -76,4 +75,8 @@ def launch() -> None:
         css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
         state_session_capacity=MAX_SESSIONS,
         app_kwargs={"middleware": [limits], "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
+        prevent_thread_lock=True,
     )  # fmt: skip
+    # Ready when the page is opened; not started earlier, since launch() waits few seconds for its own page
+    threading.Thread(target=example_data, daemon=True).start()
+    demo.block_thread()
