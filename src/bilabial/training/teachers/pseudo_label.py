@@ -32,7 +32,7 @@ from bilabial.clip import interpolate_frames
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.level_bilabial import SAMPLING_RATE
-from bilabial.hub.lips_bilabial import close_lips, lip_distance, seal
+from bilabial.hub.lips_bilabial import close_lips, lip_distance, objective, seal
 from bilabial.hub.modeling_bilabial import BilabialModel, restyle
 from bilabial.io.audio import load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
@@ -188,15 +188,14 @@ def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments)
     """Train the network on the residual of the filter, with the objective of train.py."""
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    sizes = {"hidden_size": 8, "encoder_layers": 1, "decoder_dilations": [1]}
-    objective = BilabialModel(BilabialConfig(**sizes)).objective
+    config = BilabialConfig()
     optimizer = torch.optim.AdamW(teacher.network.parameters(), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, args.steps)
     channels = torch.tensor([[name not in UNSEEN_BLENDSHAPES for name in ARKIT_BLENDSHAPES]]).float()
     teacher.train()
     for _ in tqdm(range(args.steps), unit="step"):
         features, labels, mask = draw_windows(rows, 16, rng)
-        loss, _, _ = objective(teacher(features), labels, mask, channels.expand(len(labels), -1))
+        loss, _, _ = objective(teacher(features), labels, mask, channels.expand(len(labels), -1), config)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
