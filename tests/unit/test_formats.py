@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.avatars import vrm
 from support.faces import SEALED, SPEECH
 
 from bilabial.app.npm import NPM_FOLDER
@@ -332,8 +333,6 @@ def test_perfect_sync_in_vrma(tmp_path):
 
 def test_a_vrm_speaks_in_glb(tmp_path):
     """Expressions of a VRM move the targets that they are bound to."""
-    from test_rig_fit import vrm
-
     from bilabial.io.exporters import HEAD
     from tools.make_head.glb import read_mesh
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.avatars import VOWELS, avatar, mixed, vrm
 from support.faces import SPEECH
 
 from bilabial.clip import FaceClip
@@ -13,8 +14,7 @@ from bilabial.io.avatars import read_avatar
 from bilabial.io.exporters import HEAD, read_glb, write_glb
 from bilabial.rig import RigProfile
 from bilabial.rig_fit import fit_rig
-from tools.make_head.glb import Part, read_mesh
-from tools.make_head.glb import write_glb as write_parts
+from tools.make_head.glb import read_mesh
 
 SEALED = SPEECH.lip_distance_mm() < 0.01
 DROPPED = (
@@ -25,38 +25,11 @@ DROPPED = (
     "mouthClose",
     "cheekPuff",
 )
-VOWELS = {
-    "aa": {"jawOpen": 0.7}, "ih": {"jawOpen": 0.2, "mouthStretchLeft": 0.4, "mouthStretchRight": 0.4},
-    "ou": {"jawOpen": 0.25, "mouthPucker": 0.9}, "oh": {"jawOpen": 0.5, "mouthFunnel": 0.5},
-    "ee": {"jawOpen": 0.15, "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def skin():
     return read_mesh(HEAD, "skin")
-
-
-def avatar(path: Path, skin, deltas: dict[str, np.ndarray], scale: float = 1.0) -> Path:
-    """The skin of the head, and its teeth, with other morph targets."""
-    material = {"pbrMetallicRoughness": {}}
-    parts = [
-        Part("skin", scale * skin.positions, skin.triangles, scale * np.array([*deltas.values()]), material)
-    ]
-    for name in ("teeth_upper", "teeth_lower"):
-        teeth = read_mesh(HEAD, name)
-        moves = np.zeros((len(deltas), *teeth.positions.shape))
-        moves[0] = mixed(teeth, {"jawOpen": 1.0})  # the first target opens the jaw
-        parts.append(Part(name, scale * teeth.positions, teeth.triangles, scale * moves, material))
-    write_parts(path, parts, [*deltas], {})
-    return path
-
-
-def mixed(mesh, weights: dict[str, float]) -> np.ndarray:
-    moved = np.zeros_like(mesh.positions)
-    for name, weight in weights.items():
-        moved = moved + weight * mesh.deltas[mesh.target_names.index(name)]
-    return moved
 
 
 def targets(skin, size: float = 1.0, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
@@ -72,21 +45,6 @@ def spelled(name: str) -> str:
         else name
     )
     return f"Face.M_F00_{name[0].upper()}{name[1:]}"
-
-
-def vrm(path: Path, skin) -> Path:
-    """A VRM 1.0 whose expressions are five vowels and two blinks, bound to targets of other names."""
-    poses = VOWELS | {"blinkLeft": {"eyeBlinkLeft": 1.0}, "blinkRight": {"eyeBlinkRight": 1.0}}
-    avatar(path, skin, {f"shape{k}": mixed(skin, pose) for k, pose in enumerate(poses.values())})
-    scene, binary = read_glb(path)
-    node = next(k for k, one in enumerate(scene["nodes"]) if one.get("name") == "skin")
-    preset = {
-        name: {"morphTargetBinds": [{"node": node, "index": k, "weight": 1.0}]}
-        for k, name in enumerate(poses)
-    }
-    scene["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "expressions": {"preset": preset}}}
-    scene["extensionsUsed"] = [*scene.get("extensionsUsed", []), "VRMC_vrm"]
-    return write_glb(path, scene, binary)
 
 
 def gap_mm(path: Path, clip: FaceClip, scale: float = 1.0) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+from support.command import run, told
 
 from bilabial import Animator, FaceClip
 from bilabial.errors import UserError
@@ -144,8 +145,6 @@ def test_timings_of_other_words_are_told(spoken, animator):
 
 
 def test_the_command_takes_timings(spoken, tmp_path, capsys):
-    from test_cli import run, told
-
     speech = spoken[0]
     for name in ("one", "two"):
         write_wav(tmp_path / f"{name}.wav", speech)
