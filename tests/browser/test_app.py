@@ -185,6 +185,13 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     wait_for_head(page)  # with a new clip, nothing of that is said any more
 
 
+def test_a_second_head_to_choose(page, three):
+    wait_for_head(page)
+    page.locator(".bilabial-more").evaluate("options => (options.open = true)")
+    page.locator(".bilabial-head").select_option("Kofi")
+    page.get_by_text("Kofi: 52 of 52 coefficients found.").wait_for()
+
+
 def test_an_avatar_chosen_early_is_not_lost(page, three, tmp_path):
     """Also while the head is still on its way."""
     (tmp_path / "early.glb").write_bytes(avatar("JawOpen"))

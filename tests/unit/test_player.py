@@ -70,11 +70,11 @@ def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
     (tmp_path / "three").mkdir()
     package = tmp_path / "three" / "package.json"
     package.write_text('{"version": "0.1.0"}')
-    assert npm.DECODERS.folder() is None and player.served_files() == [player.BUNDLE, player.HEAD]
+    assert npm.DECODERS.folder() is None and player.served_files() == [player.BUNDLE, *player.HEADS.values()]
     package.write_text(json.dumps({"version": npm.DECODERS.version}))
     assert player.player_props("/file=")["decoders"]["base"] == f"/file={package.parent}"
     assert player.player_props(None)["decoders"]["base"] == cdn  # the page to send
-    assert len(player.served_files()) == 2 + len(npm.DECODERS.modules)
+    assert len(player.served_files()) == 1 + len(player.HEADS) + len(npm.DECODERS.modules)
 
 
 def test_the_bundle_is_what_the_scripts_give(tmp_path):

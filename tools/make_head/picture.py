@@ -18,13 +18,16 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 if TYPE_CHECKING:  # needed for pictures alone
     from playwright.sync_api import Page
 
-MOUTH, FACE = (-0.22, 10), (0.0, 28)  # how far up the camera aims, in head.height, and its field in degrees
-VIEWS = {  # degrees left, up; the whole face for a tracker of faces, else its lower half
+# How far up the camera aims, in head.height, and its field in degrees
+MOUTH, FACE, PORTRAIT = (-0.22, 10), (0.0, 28), (0.03, 33)
+VIEWS = {  # degrees left, up; the whole face for a tracker of faces, the head for people, else the mouth
     "front": (0, 0, *MOUTH),
     "three-quarter": (35, 0, *MOUTH),
     "profile": (88, 0, *MOUTH),
     "below": (0, -28, *MOUTH),
     "face": (0, 0, *FACE),
+    "portrait": (0, 2, *PORTRAIT),
+    "portrait three-quarter": (35, 2, *PORTRAIT),
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
@@ -55,6 +58,7 @@ window.picture = (values, left, up, aim, field) => {
   head.render();
   return head.canvas.toDataURL("image/png");
 };
+window.paint = (color) => head.scene.background.set(color);
 window.camera = () => {
   const { projectionMatrix, matrixWorldInverse } = head.camera;
   return projectionMatrix.clone().multiply(matrixWorldInverse).elements;
@@ -68,7 +72,16 @@ class Camera:
     """Draws coefficients (52,) in ARKIT_BLENDSHAPES's order, and says where points of the head are drawn."""
 
     def __init__(self, page: "Page", size: int, view: str) -> None:
-        self.page, self.size, self.view = page, size, VIEWS[view]
+        self.page, self.size = page, size
+        self.look(view)
+
+    def look(self, view: str) -> None:
+        """From where the next pictures are, one of VIEWS."""
+        self.view = VIEWS[view]
+
+    def paint(self, background: str) -> None:
+        """The colour behind the head in the next pictures, #rrggbb."""
+        self.page.evaluate("color => paint(color)", background)
 
     def __call__(self, values: Sequence[float]) -> Image.Image:
         given = [np.asarray(values, dtype=float).tolist(), *self.view]

@@ -20,6 +20,7 @@ from bilabial.io.names import SPELLINGS
 from bilabial.plots import sealed_stretches
 
 STATIC = Path(__file__).parent / "static"
+HEADS = {"Ada": HEAD, "Kofi": HEAD.with_name("head_kofi.glb")}  # to choose from, the first is shown
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
 LIP_STEPS_PER_MM = 100
 NO_FACE = 65535  # instead of a captured lip distance
@@ -28,8 +29,8 @@ NO_SOUND = 0.01  # peaks below it are not scaled up
 
 
 def served_files() -> list[Path]:
-    """Files that the page fetches: scripts, the head, and those of npm packages that are installed."""
-    return [BUNDLE, HEAD, *(path for package in PACKAGES for path in package.files())]
+    """Files that the page fetches: scripts, the heads, and those of npm packages that are installed."""
+    return [BUNDLE, *HEADS.values(), *(path for package in PACKAGES for path in package.files())]
 
 
 def player_props(file_address: str | None) -> dict:
@@ -41,6 +42,7 @@ def player_props(file_address: str | None) -> dict:
         "decoders": DECODERS.source(file_address),
         "mediabunny": MEDIABUNNY.source(file_address),
         "head_address": f"{file_address}{HEAD}",
+        "heads": {name: f"{file_address}{path}" for name, path in HEADS.items()} if file_address else {},
         "texts": TEXTS,
         "spellings": SPELLINGS,
     }

@@ -87,6 +87,7 @@ export class Player {
     this.recordButton = this.part("record");
     translate(element);
     if (!props.autoplay) this.part("autoplay").closest("label").remove();
+    this.offerHeads(this.part("head"));
     this.listen();
     if (props.value) this.show(props.value);
     else if (props.example_address) this.showExample();
@@ -266,6 +267,20 @@ export class Player {
     this.drawControls();
   }
 
+  // The heads to choose from; a page that was sent has one.
+  offerHeads(select) {
+    const { heads } = this.props;
+    if (!Object.keys(heads).length) return select.closest("label").remove();
+    for (const name of Object.keys(heads)) select.add(new Option(name));
+    const bytes = async (address) => {
+      const response = await fetch(address);
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      return response.arrayBuffer();
+    };
+    select.onchange = () => this.head && this.swapAvatar({ name: select.value, arrayBuffer: () => bytes(heads[select.value]) });
+  }
+
+  // file: a File, or what has its name and arrayBuffer().
   async swapAvatar(file) {
     const { names } = this.props;
     try {
