@@ -26,6 +26,7 @@ from bilabial.hub.blendshapes_bilabial import (
     MM_PER_LIP_UNIT,
     SEALED_MM,
 )
+from bilabial.io.files import write_atomically
 from bilabial.io.mouth_close import express
 from bilabial.rig_shapes import (
     Eyes,
@@ -187,9 +188,7 @@ class RigProfile:
     def save(self, path: str | Path) -> Path:
         """Write the profile as JSON, atomically. Returns the path."""
         path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
         return path
 
     def apply(self, clip: FaceClip) -> FaceClip:

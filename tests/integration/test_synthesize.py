@@ -182,7 +182,7 @@ def test_what_is_spoken_is_not_spoken_again(tmp_path):
     kept = tmp_path / "speech" / "flite_00000.wav"
     before = kept.stat().st_mtime_ns
     synthesize.synthesize(VoicesArguments(tmp_path, num_flite=3, num_proc=1, seed=1))  # the plan stays
-    assert kept.stat().st_mtime_ns == before and not list(tmp_path.rglob("*.partial"))
+    assert kept.stat().st_mtime_ns == before and not list(tmp_path.rglob(".*.partial*"))
     spoken = [json.loads(path.read_text()) for path in sorted((tmp_path / "speech").glob("*.json"))]
     plan = [json.loads(line) for line in (tmp_path / "jobs.jsonl").read_text().splitlines()]
     assert [{key: one[key] for key in plan[0]} for one in spoken] == plan

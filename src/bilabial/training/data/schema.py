@@ -22,6 +22,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.io.audio import decode_wav, encode_wav
 from bilabial.io.capture import Capture
+from bilabial.io.files import replacing
 from bilabial.io.head_landmarks import LIPS
 from bilabial.io.phones import Phone
 from bilabial.training.data.corpora import Take
@@ -100,10 +101,7 @@ def encode_sound(waveform: np.ndarray, name: str) -> dict:
 def dataset_card(folder: Path, fps: float) -> str:
     """The README.md of a prepared data set: columns, and number of rows by source and license."""
     columns = ["source", "licence", "emotion", "speaker"]
-    tables = [
-        pyarrow.parquet.read_table(path, columns=columns)
-        for path in sorted((folder / "data").glob("*.parquet"))
-    ]
+    tables = [pyarrow.parquet.read_table(path, columns=columns) for path in data_files(folder)]
     rows = [row for table in tables for row in table.to_pylist()]
     sources = Counter((row["source"], row["licence"]) for row in rows)
     lines = [f"| {source} | {licence} | {count} |" for (source, licence), count in sorted(sources.items())]
@@ -156,13 +154,18 @@ def _with_newer_columns(rows: Dataset) -> Dataset:
     return rows
 
 
+def data_files(folder: Path) -> list[Path]:
+    """The Parquet files of a prepared data set, without what a killed run began to write."""
+    return sorted(path for path in (folder / "data").glob("*.parquet") if not path.name.startswith("."))
+
+
 def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None:
     """Set a column of the rows with these ids in FOLDER/data; other rows keep theirs.
 
     Files are replaced atomically. Raises ValueError for ids that no file holds.
     """
     left = set(values)
-    for path in sorted((folder / "data").glob("*.parquet")):
+    for path in data_files(folder):
         table = pyarrow.parquet.read_table(path)
         ids, old = table["id"].to_pylist(), table[column].to_pylist()
         if left.isdisjoint(ids):
@@ -173,9 +176,8 @@ def update_rows(folder: Path, column: str, values: Mapping[str, object]) -> None
             SCHEMA.field(column).type,
         )
         table = table.set_column(table.schema.get_field_index(column), SCHEMA.field(column), new)
-        partial = path.with_suffix(".partial")
-        pyarrow.parquet.write_table(table, partial, row_group_size=ROWS_PER_GROUP)
-        partial.replace(path)
+        with replacing(path) as partial:
+            pyarrow.parquet.write_table(table, partial, row_group_size=ROWS_PER_GROUP)
     if left:
         raise ValueError(f"{folder} has no row {sorted(left)[0]!r}")
 

@@ -5,7 +5,6 @@ on, and of the model that it started from. licenses.py decides what the terms al
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from bilabial.checkpoint import EMBEDDED_MODEL
+from bilabial.io.files import write_atomically
 
 SOURCES_FILE = "sources.json"
 COLUMNS = ["id", "source", "licence", "valid", "fps"]
@@ -112,10 +112,5 @@ def write_sources(folder: Path, sources: list[Source]) -> Path:
     """Write FOLDER/sources.json atomically; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SOURCES_FILE
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump([asdict(one) for one in sources], file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_atomically(path, json.dumps([asdict(one) for one in sources], indent=1, ensure_ascii=False))
     return path

@@ -17,6 +17,7 @@ from datasets import Dataset
 from transformers import HfArgumentParser
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.io.files import write_atomically
 from bilabial.training.fit.checkpoints import check_model_folder
 
 PRESETS = Path(__file__).resolve().parents[4] / "train" / "presets"  # of a checkout
@@ -243,9 +244,7 @@ def check_same_run(
         if (args.output / "checkpoints").exists():
             raise ValueError(f"{args.output}/checkpoints is of no run that began here; give another --output")
         args.output.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(record)
-        partial.rename(path)
+        write_atomically(path, record)
         return
     before, now = json.loads(path.read_text()), json.loads(record)
     changed = [

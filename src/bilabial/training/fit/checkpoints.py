@@ -17,8 +17,8 @@ from bilabial.checkpoint import save_checkpoint
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.files import replace_folder
 from bilabial.training.data.sources import Source, write_sources
-from bilabial.training.prepare.shards import replace_folder
 
 PARTIAL, PROGRESS = "partial", "progress.json"
 

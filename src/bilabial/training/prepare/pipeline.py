@@ -20,9 +20,10 @@ from tqdm import tqdm
 from bilabial.checkpoint import load_checkpoint
 from bilabial.executors import check_executor, run
 from bilabial.io.capture import find_landmarker
+from bilabial.io.files import write_atomically
 from bilabial.io.mouth_close import CONVENTIONS
 from bilabial.training.data.corpora import READERS, Take, read_takes
-from bilabial.training.data.schema import dataset_card
+from bilabial.training.data.schema import data_files, dataset_card
 from bilabial.training.prepare.filtering import Decision, filter_takes
 from bilabial.training.prepare.report import write_report
 from bilabial.training.prepare.shards import check_output, write_shards
@@ -34,7 +35,6 @@ from bilabial.training.prepare.take_job import (
     job_of_take,
     keep_take,
     read_outcome,
-    write_whole,
 )
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def prepare_takes(jobs: list[Job], args: PrepareArguments) -> dict[str, str]:
     """Process the remaining takes; returns the reasons of takes without an outcome, by id: they are tried
     again in the next run.
     """
-    for partial in (args.output / ".takes").glob("*.partial"):
+    for partial in (args.output / ".takes").glob(".*.partial*"):
         partial.unlink()
     todo = [job for job in jobs if not job.done]
     logger.info(f"{len(jobs)} takes, {len(jobs) - len(todo)} done before")
@@ -154,8 +154,8 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
     quality = {decision.id: decision.to_dict() for decision in decisions if decision.quality}
     summary = {"takes": len(jobs), "rows": num_rows, "mouth_close": conventions_of(jobs)}
     summary |= {"dropped": dropped, "quality": quality}
-    write_whole(args.output / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False).encode())
-    write_whole(args.output / "README.md", dataset_card(args.output, args.fps).encode())
+    write_atomically(args.output / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False))
+    write_atomically(args.output / "README.md", dataset_card(args.output, args.fps))
     logger.info(f"{sum(num_rows.values())} rows in {args.output}: {num_rows}; {len(dropped)} dropped")
     for reason, count in Counter(dropped.values()).most_common(MAX_REASONS):
         logger.info(f"  dropped {count}: {reason}")
@@ -164,7 +164,7 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
 def tell_lost_notes(output: Path) -> None:
     """Print which columns written by other scripts will be lost when OUTPUT is rewritten."""
     for column, script in (("av_offset_ms", "align.py"), ("phones", "pretrain/align_phones.py")):
-        files = (output / "data").glob("*.parquet")
+        files = data_files(output)
         if any(any(pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist()) for path in files):
             logger.info(f"the rows had what train/{script} wrote; run it again on the new ones")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from bilabial.io.files import write_atomically
 from bilabial.training.data.quality import LIMITS, Limit, Quality
 from bilabial.training.prepare.filtering import Decision
-from bilabial.training.prepare.take_job import write_whole
 
 KEPT, DROPPED, INK = "#3f7fb5", "#c4606a", "#808080"
 GRID = "rgba(127, 127, 127, 0.25)"
@@ -98,7 +98,7 @@ def write_report(path: Path, title: str, decisions: Sequence[Decision], min_scor
             "<h2>Coefficients that do not move</h2>",
             f"<div>{_html(_dead_channels(measured))}</div>",
         ]
-    write_whole(path, _page(title, "\n".join(parts)).encode())
+    write_atomically(path, _page(title, "\n".join(parts)))
 
 
 def _page(title: str, body: str) -> str:

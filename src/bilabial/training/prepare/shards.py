@@ -1,23 +1,20 @@
 """Joins kept rows to the Parquet files of a data set, which `datasets` loads or streams."""
 
-import ctypes
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 
+from bilabial.io.files import replace_folder
 from bilabial.training.data.schema import ROWS_PER_GROUP, SCHEMA, missing_columns
 
 PARTIAL = "data.partial"
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 
 
 def write_shards(splits: Mapping[str, Sequence[Path]], folder: Path, rows_per_shard: int) -> None:
-    """Write FOLDER/data/SPLIT-00000-of-00002.parquet and so on; the old data are replaced atomically.
+    """Write FOLDER/data/SPLIT-00000-of-00002.parquet and so on; the old data are replaced at the end.
 
     splits: the files that hold the rows of each split, one row each. A file gets at most `rows_per_shard`.
     """
@@ -55,7 +52,7 @@ def check_shards(folder: Path) -> None:
     that is no Parquet file: those of a killed run may be cut off.
     """
     for path in sorted((folder / "data").glob("*")):
-        if path.suffix == ".partial":  # of a killed align.py or align_phones.py
+        if path.name.startswith("."):  # of a killed align.py or align_phones.py
             continue
         if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
             raise _in_the_way(path, "a data set", folder / "data")
@@ -76,26 +73,3 @@ def write_shard(paths: Sequence[Path], target: Path) -> None:
         for start in range(0, len(paths), ROWS_PER_GROUP):
             tables = [pyarrow.parquet.read_table(path) for path in paths[start : start + ROWS_PER_GROUP]]
             writer.write_table(pyarrow.concat_tables(tables).combine_chunks())
-
-
-def replace_folder(folder: Path, new: Path) -> None:
-    """Replace `folder` with `new`, atomically where the file system can exchange two names.
-
-    Where it cannot (not Linux, some network file systems), a kill between two renames leaves FOLDER missing
-    and `new` in place, until the next run.
-    """
-    if not folder.exists():
-        new.rename(folder)
-    elif _swap(folder, new):
-        shutil.rmtree(new)
-    else:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as old:
-            folder.rename(Path(old) / folder.name)
-            new.rename(folder)
-
-
-def _swap(first: Path, second: Path) -> bool:
-    """Exchange two names atomically; False where that is not supported."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
-    names = os.fsencode(first), os.fsencode(second)
-    return bool(rename) and rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0

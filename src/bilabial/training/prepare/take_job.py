@@ -7,7 +7,6 @@ files and the options; the outcome is written last and marks the take as done.
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import LEAST_MISSING_SECONDS, Recording, read_recording
 from bilabial.io.capture import Capture, capture_track, watch_faces
+from bilabial.io.files import write_atomically
 from bilabial.io.media import has_sound
 from bilabial.io.recordings import read_capture
 from bilabial.io.timeline import Gap, cut_gaps
@@ -149,12 +149,12 @@ def keep_take(job: Job) -> None:
     try:
         row, outcome = prepare_take(job.take, job.options)
     except ValueError as reason:
-        write_whole(job.outcome, json.dumps({"reason": str(reason)}).encode())
+        write_atomically(job.outcome, json.dumps({"reason": str(reason)}).encode())
         return
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row], schema=SCHEMA), sink)
-    write_whole(job.row, sink.getvalue())
-    write_whole(job.outcome, json.dumps(asdict(outcome)).encode())
+    write_atomically(job.row, sink.getvalue())
+    write_atomically(job.outcome, json.dumps(asdict(outcome)).encode())
 
 
 def read_outcome(job: Job) -> Outcome:
@@ -164,13 +164,6 @@ def read_outcome(job: Job) -> Outcome:
         return Outcome(kept["reason"])
     fingerprint = kept.get("fingerprint") or kept["prints"]  # the second: as version 0.1 kept it
     return Outcome(None, Quality(**kept["quality"]), Fingerprint(**fingerprint))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically; concurrent writers do not disturb each other."""
-    partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:

@@ -21,7 +21,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from tqdm import tqdm
 
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.training.data.schema import missing_columns
+from bilabial.training.data.schema import data_files, missing_columns
 from bilabial.training.data.sources import SOURCES_FILE, Source, sources_of_files
 from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
 from bilabial.training.publishing.card import complete, copy_pictures, draw, write_template
@@ -195,7 +195,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
 
     The card carries the licences of the rows' own sources. Raises ValueError when a check fails.
     """
-    files, card = sorted((args.dataset / "data").glob("*.parquet")), args.dataset / "README.md"
+    files, card = data_files(args.dataset), args.dataset / "README.md"
     if not files or not card.is_file():
         raise ValueError(f"{args.dataset} is no data set: prepare.py writes README.md and data/*.parquet")
     (folder / "data").mkdir(parents=True)

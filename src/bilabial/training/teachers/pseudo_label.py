@@ -36,6 +36,7 @@ from bilabial.hub.lips_bilabial import close_lips, lip_distance, objective, seal
 from bilabial.hub.modeling_bilabial import BilabialModel, restyle
 from bilabial.io.audio import load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
+from bilabial.io.files import replace_folder
 from bilabial.io.phones import ARTICULATION, articulation, seals_lips
 from bilabial.training.data.schema import (
     ROWS_PER_GROUP,
@@ -48,7 +49,7 @@ from bilabial.training.data.schema import (
 )
 from bilabial.training.data.speech_corpora import READERS, Speech
 from bilabial.training.evaluation import metrics
-from bilabial.training.prepare.shards import begin_data, check_output, replace_folder
+from bilabial.training.prepare.shards import begin_data, check_output
 from bilabial.training.teachers.phone_times import find_spikes, load_recognizer, phones_of_spikes
 from bilabial.training.teachers.vocal_effort import vocal_effort_gains
 from bilabial.training.teachers.whisper_regressor import WhisperFaceRegressor, another_voice, ridge

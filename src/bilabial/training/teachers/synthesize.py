@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bilabial.io.audio import encode_wav, resample
+from bilabial.io.files import write_atomically
 from bilabial.training.teachers.synthesizers import (
     ESPEAK_LANGUAGES,
     ESPEAK_VARIANTS,
@@ -103,9 +104,7 @@ def speak(job: dict, args: VoicesArguments) -> None:
         waveform, rate, phones = {"flite": speak_flite, "espeak": speak_espeak}[job["engine"]](job)
     path = args.output / "speech" / job["id"]
     path.with_suffix(".wav").write_bytes(encode_wav(resample(waveform, rate, 16000)))
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({**job, "phones": phones}, ensure_ascii=False))
-    partial.replace(path.with_suffix(".json"))
+    write_atomically(path.with_suffix(".json"), json.dumps({**job, "phones": phones}, ensure_ascii=False))
 
 
 def synthesize(args: VoicesArguments) -> None:
@@ -117,9 +116,8 @@ def synthesize(args: VoicesArguments) -> None:
     (args.output / "speech").mkdir(parents=True, exist_ok=True)
     plan = args.output / "jobs.jsonl"
     if not plan.is_file():
-        partial = plan.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(job, ensure_ascii=False) + "\n" for job in draw_jobs(args)))
-        partial.replace(plan)
+        jobs = draw_jobs(args)
+        write_atomically(plan, "".join(json.dumps(job, ensure_ascii=False) + "\n" for job in jobs))
     jobs = [json.loads(line) for line in plan.read_text().splitlines()]
     todo = [job for job in jobs if not (args.output / "speech" / f"{job['id']}.json").is_file()]
     logger.info(f"{len(jobs)} utterances planned in {plan}, {len(jobs) - len(todo)} done before")
