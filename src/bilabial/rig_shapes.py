@@ -118,10 +118,11 @@ def replace_missing(face: np.ndarray, missing: Mapping[str, Mapping[str, float]]
 
 
 def brief_closures(closed: np.ndarray, fps: float) -> np.ndarray:
-    """(T,) 1 in runs of closed frames that are short, else 0."""
+    """(T,) 1 in runs of closed frames that are short and within the clip, else 0."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]])))
     brief = np.zeros(len(closed))
     for first, end in edges.reshape(-1, 2):
-        if (end - first) / fps < BRIEF_SECONDS:
+        within = first > 0 and end < len(closed)  # before and after speech a mouth rests
+        if within and (end - first) / fps < BRIEF_SECONDS:
             brief[first:end] = 1.0
     return brief

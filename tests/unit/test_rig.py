@@ -72,6 +72,13 @@ def test_closures_are_pp_and_silence_is_sil():
     assert shown["sil"][75:].min() > 0.6 and shown["sil"][30:33].max() == 0
 
 
+def test_a_mouth_that_is_closed_before_it_speaks_rests():
+    start = SPEECH.slice(31 / 30, 2.0)
+    shown = RigProfile.load("oculus").apply(start)
+    assert start.lip_distance_mm()[0] < 0.01
+    assert shown["PP"][0] == 0 and shown["sil"][0] > 0.6
+
+
 def test_vowels_are_told_apart():
     values = np.zeros((40, 52))
     for frames, pose in (
