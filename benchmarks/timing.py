@@ -2,7 +2,8 @@
 
     python -m benchmarks.timing --dataset data/dev --phones clips.json
 
---dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment.
+--dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment;
+clips without phones are left out.
 Rows: the sound alone; with phones; with words alone (transcripts of the same file), spread over letters;
 with phones of the next clip, which must be noticed. "followed": in how many clips the timing fits.
 """
@@ -81,10 +82,11 @@ def main(args: TimingArguments) -> None:
     model, _ = load_checkpoint(args.model)
     notes = json.loads(args.phones.read_text())
     rows = [row for source in args.dataset for row in load_rows(source, args.split)]
-    clips = [read_clip(row, notes) for row in rows]
+    pairs = [(row, clip) for row in rows if (clip := read_clip(row, notes)).phones]
+    clips = [clip for _, clip in pairs]
     results: dict[str, list[dict]] = {}
     followed: dict[str, int] = {}
-    for number, (row, clip) in enumerate(zip(rows, clips, strict=True)):
+    for number, (row, clip) in enumerate(pairs):
         note, waveform = notes.get(clip.id.rsplit("/", 1)[-1], {}), waveform_of(row)
         values = model.animate(waveform, SAMPLING_RATE, fps=clip.fps).cpu().numpy()
         face = FaceClip(model.config.blendshapes, values, clip.fps, model.config.lip_distance_weights)
