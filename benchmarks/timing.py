@@ -4,8 +4,8 @@
 
 --dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment;
 clips without phones are left out.
-Rows: the sound alone; with phones; with words alone (transcripts of the same file), spread over letters;
-with phones of the next clip, which must be noticed. "followed": in how many clips the timing fits.
+Rows: the sound alone; with phones; with phones of the next clip, which must be noticed. "followed": in how
+many clips the timing fits.
 """
 
 import json
@@ -20,8 +20,7 @@ from transformers import HfArgumentParser
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
-from bilabial.io.phones import SILENCES
-from bilabial.io.timings import Timing, of_words
+from bilabial.io.timings import Timing
 from bilabial.motion import Sound
 from bilabial.timing import TimingWarning, find_misfit, follow_timing
 from bilabial.training.data.schema import load_rows, waveform_of
@@ -40,23 +39,10 @@ class TimingArguments:
     split: str = field(default="validation", metadata={"help": "The split to measure."})
 
 
-def words_of(clip: Clip, transcript: str) -> Timing | None:
-    """The words of a transcript over the stretches between pauses, as subtitles would tell them."""
-    spoken = [phone for phone in clip.phones if phone[0] not in SILENCES]
-    words = transcript.split()
-    if not spoken or not words:
-        return None
-    sizes = np.cumsum([0, *(len(word) for word in words)]) / sum(map(len, words))
-    starts, ends = np.array([phone[1] for phone in spoken]), np.array([phone[2] for phone in spoken])
-    at = np.interp(sizes, np.linspace(0, 1, len(spoken) + 1), [*starts, ends[-1]])
-    return of_words(list(zip(words, at[:-1], at[1:], strict=True)))
-
-
-def timings_of(clip: Clip, note: dict, other: Clip) -> Iterator[tuple[str, Timing | None]]:
+def timings_of(clip: Clip, other: Clip) -> Iterator[tuple[str, Timing | None]]:
     """What a clip is animated with, by row of the table."""
     yield "sound alone", None
     yield "phones", Timing(tuple(clip.phones), True)
-    yield "words", words_of(clip, note.get("transcript", ""))
     stretch = min(1.0, len(clip.valid) / clip.fps / other.phones[-1][2])
     phones = tuple((name, start * stretch, end * stretch) for name, start, end in other.phones)
     yield "phones of another clip", Timing(phones, True)
@@ -87,10 +73,10 @@ def main(args: TimingArguments) -> None:
     results: dict[str, list[dict]] = {}
     followed: dict[str, int] = {}
     for number, (row, clip) in enumerate(pairs):
-        note, waveform = notes.get(clip.id.rsplit("/", 1)[-1], {}), waveform_of(row)
+        waveform = waveform_of(row)
         values = model.animate(waveform, SAMPLING_RATE, fps=clip.fps).cpu().numpy()
         face = FaceClip(model.config.blendshapes, values, clip.fps, model.config.lip_distance_weights)
-        for name, timing in timings_of(clip, note, clips[(number + 1) % len(clips)]):
+        for name, timing in timings_of(clip, clips[(number + 1) % len(clips)]):
             shown, fits = animated(face, waveform, timing)
             results.setdefault(name, []).append(clip_metrics(clip, shown.values, model))
             followed[name] = followed.get(name, 0) + fits
