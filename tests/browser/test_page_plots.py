@@ -276,7 +276,7 @@ def test_the_plots_speak_chinese_on_a_phone(browser, address):
         locale="zh-CN", viewport={"width": 390, "height": 844}, has_touch=True
     ) as context:
         page = context.new_page()
-        page.set_default_timeout(60000)
+        page.set_default_timeout(120000)
         page.goto(f"{address}?__theme=dark")
         page.wait_for_selector("#generate")
         generate(page, EXAMPLE)

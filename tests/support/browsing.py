@@ -96,7 +96,7 @@ def new_page(browser, address):
         viewport={"width": 1280, "height": 1000}, permissions=["microphone"], reduced_motion="reduce"
     ) as context:
         page = context.new_page()
-        page.set_default_timeout(60000)
+        page.set_default_timeout(120000)
         page.errors = []
         page.on(
             "console", lambda message: page.errors.append(message.text) if message.type == "error" else None
