@@ -1,6 +1,7 @@
 """What `bilabial serve` carries: streams at once, memory over time, and where the delay comes from.
 
     python benchmarks/serve.py fit                # how many real-time streams fit; CPU of each
+    python benchmarks/serve.py cost               # CPU time of a stream, for a machine that is not idle
     python benchmarks/serve.py soak --minutes 30  # speeds, disconnects, malformed messages: memory, frames
     python benchmarks/serve.py latency            # look-ahead, gathering, compute, transport by way out
 
@@ -149,6 +150,22 @@ def fit(options: argparse.Namespace) -> None:
             )
             if not fits:
                 break
+
+
+def cost(options: argparse.Namespace) -> None:
+    """CPU time of a stream by how much sound is computed together; the server takes more when it is busy."""
+    import torch
+
+    torch.set_num_threads(1)
+    animator = Animator.from_pretrained()
+    samples = np.frombuffer(speech(options.seconds), "<i2").astype(np.float32) / 32767
+    print(f"{'together':>9} {'CPU a stream':>13} {'streams on two cores, by CPU time':>34}")
+    for step in (0.04, 0.1, 0.2, 0.5, 1.0):
+        stream, size, begin = animator.stream(), round(step * RATE), time.process_time()
+        for start in range(0, len(samples), size):
+            stream.feed(samples[start : start + size])
+        used = (time.process_time() - begin) / options.seconds
+        print(f"{step:8.2f}s {used:12.1%} {2 / used:34.0f}", flush=True)
 
 
 def soak(options: argparse.Namespace) -> None:
@@ -312,6 +329,9 @@ def main() -> None:
     one.add_argument("--step", type=float, default=0.1, help="as of bilabial serve")
     one.add_argument("--counts", type=int, nargs="+", default=[1, 4, 8, 12, 16, 24, 32, 40, 50, 64])
     one.set_defaults(run=fit)
+    one = commands.add_parser("cost")
+    one.add_argument("--seconds", type=float, default=10.0, help="of sound")
+    one.set_defaults(run=cost)
     one = commands.add_parser("soak")
     one.add_argument("--minutes", type=float, default=3.0)
     one.add_argument("--streams", type=int, default=10)
