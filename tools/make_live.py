@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bilabial.io.exporters import HEAD
 from bilabial.io.names import SPELLINGS
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAD_SCRIPTS = ("head.js", "avatars.js", "morphs.js", "i18n.js", "packages.js")  # of the page
+PAGE_SCRIPTS = ROOT / "src" / "bilabial" / "app" / "static"
 ADDONS = (
     "controls/OrbitControls.js", "environments/RoomEnvironment.js", "libs/meshopt_decoder.module.js",
     "loaders/DRACOLoader.js", "loaders/GLTFLoader.js",
@@ -43,6 +44,17 @@ def missing_packages() -> list[str]:
     return [name for name in NPM_FILES if not (NPM_FOLDER / name / "package.json").is_file()]
 
 
+def scripts_of(script: Path) -> set[Path]:
+    """A script and those beside it that it imports, directly or not."""
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [path.parent / name for name in re.findall(r'from "\./(.+?)"', path.read_text())]
+    return found
+
+
 def make_live(output: Path, model: Path) -> Path:
     """Copy pages, scripts, head and model to `output`; model: a folder of `bilabial export onnx`. Returns it.
 
@@ -54,8 +66,8 @@ def make_live(output: Path, model: Path) -> Path:
     shutil.copytree(ROOT / "js" / "demo", output, dirs_exist_ok=True)
     shutil.copytree(ROOT / "js" / "src", output / "bilabial", dirs_exist_ok=True)
     (output / "head").mkdir(exist_ok=True)
-    for name in HEAD_SCRIPTS:
-        shutil.copy(ROOT / "src" / "bilabial" / "app" / "static" / name, output / "head" / name)
+    for path in scripts_of(PAGE_SCRIPTS / "head.js"):
+        shutil.copy(path, output / "head" / path.name)
     shutil.copy(HEAD, output / "head" / "head.glb")
     files = {"spellings": SPELLINGS, "decoders": {"base": "three", "modules": DECODERS.modules}}
     (output / "head" / "files.json").write_text(json.dumps(files))
