@@ -1,7 +1,7 @@
 """What the teacher of pseudo_label.py achieves on unseen people: from phones, and from Whisper's states.
 
     python -m benchmarks.teachers --captured data/grid_s1 --dataset data/grid data/natural \
-        --phones clips.json --listener openai/whisper-base --model default
+        --phones clips.json --whisper_teacher openai/whisper-base --model default
 
 Fits on the captured rows and predicts the faces of others; prints one row per teacher and data set.
 """
@@ -39,7 +39,7 @@ COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")
 class TeacherArguments:
     captured: Path = field(metadata={"help": "Data set with captured faces and phone times, to fit on."})
     dataset: list[Path] = field(metadata={"help": "Data sets to draw, split validation."})
-    listener: str = field(metadata={"help": "Hub id or folder of a Whisper: openai/whisper-base."})
+    whisper_teacher: str = field(metadata={"help": "Hub id or folder of a Whisper: openai/whisper-base."})
     phones: Path | None = field(default=None, metadata={"help": "JSON with phone times and offsets."})
     model: str | None = field(
         default=None,
@@ -62,7 +62,7 @@ def main(args: TeacherArguments) -> None:
     coarticulation = Coarticulation()
     fit_filter(coarticulation, rows)
     fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
-    heard = fit_regressor(rows, WhisperTeacher(args.listener))
+    heard = fit_regressor(rows, WhisperTeacher(args.whisper_teacher))
     teachers = {f"{share:.0%} heard": Teacher(coarticulation, heard, share) for share in SHARES}
     if args.model:
         teachers["and the model"] = Teacher(coarticulation, heard, model=load_earlier(args.model))

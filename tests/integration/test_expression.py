@@ -20,7 +20,7 @@ from bilabial.training.prepare.pipeline import PrepareArguments, prepare
 pytestmark = pytest.mark.slow
 
 CARD = (ROOT / "model_card.md").read_text()
-NUM_OWN = 8  # clips of the training speaker: an onlooker's idea of how a face varies
+NUM_OWN = 8  # clips of the training speaker: what the emotion classifier takes for how a face varies
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +106,10 @@ def test_the_card_quotes_the_tables():
     assert tables(written) in CARD
 
 
-# ---- the onlooker can fail
+# ---- the emotion classifier can fail
 
 
-def test_the_onlooker_sees_nothing_where_there_is_nothing():
+def test_the_emotion_classifier_sees_nothing_where_there_is_nothing():
     rng = np.random.default_rng(0)
     captured = rng.normal(0.2, 0.02, (10, 52)).clip(0, 1)
     sounds = [rng.normal(0, 0.1, 100) for _ in range(3)]
@@ -121,7 +121,7 @@ def test_the_onlooker_sees_nothing_where_there_is_nothing():
     assert measure_separability(swapped, sounds, captured)[1] < 0.2
 
 
-def test_the_onlooker_knows_published_units_only():
+def test_the_emotion_classifier_knows_published_units_only():
     assert set(SHOWN_UNITS) == set(EMOTIONS)
     assert {unit for units in SHOWN_UNITS.values() for unit in units} <= set(ACTION_UNITS)
     faces, labels = shown_faces(np.zeros((4, 52)), np.random.default_rng(0))

@@ -63,7 +63,7 @@ def start_from(initial: Path, dataset: Path, *options: object) -> tuple[Bilabial
 def test_sizes_and_preset_come_from_the_model(initial, dataset):
     """Without --preset; its configuration knows the old and the new, and old first."""
     args, fields = parse_arguments(["--dataset", "x", "--output", "y", "--init_from", str(initial)])
-    assert args.preset == "finetune" and args.patience and args.rehearsal_share and not fields
+    assert args.preset == "finetune" and args.patience and args.retention_share and not fields
     model, _ = start_from(initial, dataset, "--emotion_share", 0)
     before = load_checkpoint(initial)[0].config
     assert model.config.hidden_size == before.hidden_size == 16
@@ -112,7 +112,7 @@ def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
             start_from(nothing, dataset)
     with pytest.raises(ValueError, match="give no --audio_encoder with it"):
         start_from(initial, dataset, "--audio_encoder", tmp_path)
-    for option in (["--rehearsal_share", "0.5"], ["--only_emotions"]):
+    for option in (["--retention_share", "0.5"], ["--only_emotions"]):
         args, _ = parse_arguments(["--dataset", "x", "--output", "y", *option])
         with pytest.raises(ValueError, match=f"{option[0]} keeps .* give a model to start from"):
             load_initial(args)
@@ -167,7 +167,7 @@ def runs(initial, dataset, tmp_path_factory) -> dict[str, Path]:
         patch.setenv("ACCELERATE_USE_CPU", "true")
         for name, share in shares.items():
             options = ["--dataset", dataset, "--init_from", initial, "--output", folder / name, *FEW]
-            run_here(*options, "--rehearsal_share", share, "--emotion_share", 0)
+            run_here(*options, "--retention_share", share, "--emotion_share", 0)
     return {name: folder / name / "model" for name in shares}
 
 

@@ -216,14 +216,16 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     assert np.corrcoef(coefficients_of(first)[:, JAW], rule(job["phones"], 101, FPS)[:, JAW])[0, 1] > 0.8
     assert json.loads((output / "teacher.json").read_text())["num_clips"] == 2
     assert "flite voices" in (output / "README.md").read_text()
-    window = TrainingWindows(rows["train"], BilabialConfig(), 50, None, taught_weight=0.25)[0]
+    window = TrainingWindows(rows["train"], BilabialConfig(), 50, None, pseudo_label_weight=0.25)[0]
     assert set(window["label_mask"]) == {0.25}
 
 
 def test_what_a_listener_hears_is_most_of_the_face(captured, voices, tmp_path, whisper):
     arguments = {"captured": [captured], "voices": voices, "steps": 5}
     pseudo_label.pseudo_label(TeachArguments(**arguments, output=tmp_path / "phones"))
-    pseudo_label.pseudo_label(TeachArguments(**arguments, output=tmp_path / "both", listener=str(whisper)))
+    pseudo_label.pseudo_label(
+        TeachArguments(**arguments, output=tmp_path / "both", whisper_teacher=str(whisper))
+    )
     alone, both = (coefficients_of(load_rows(tmp_path / name, "train")[0]) for name in ("phones", "both"))
     assert len(both) == len(alone) == 101 and 0 <= both.min() <= both.max() <= 1
     # the sound is noise, which says nothing of the face: that share is nearly the mean face

@@ -208,7 +208,7 @@ def test_teachers_listen_to_the_sound_before_augmentation(dataset, tmp_path, mon
     small = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
     path = tmp_path / "hearing.json"
     path.write_text(
-        json.dumps({"hearing_weight": 1.0, "window_seconds": 0.6, "num_workers": 0, "model": small})
+        json.dumps({"distillation_weight": 1.0, "window_seconds": 0.6, "num_workers": 0, "model": small})
     )
     options = ["--preset", path, "--output", tmp_path / "run", "--batch_size", 4, "--max_steps", 1]
     run_here("--dataset", dataset, *options)

@@ -170,7 +170,7 @@ def two_sets(speech, tmp_path_factory) -> list[Path]:
 @pytest.fixture(scope="module")
 def first_run(two_sets, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "first"
-    launch("--dataset", *two_sets, "--preset", "tiny", "--output", output, "--taught_weight", 0.25)
+    launch("--dataset", *two_sets, "--preset", "tiny", "--output", output, "--pseudo_label_weight", 0.25)
     return output
 
 
@@ -181,12 +181,14 @@ def arguments(datasets: list[Path], *options: object) -> tuple:
 
 def test_several_data_sets_are_one(two_sets, first_run):
     """Splits are joined; the mean pose is that of captured faces, taught frames count by their weight."""
-    args, fields = arguments(two_sets, "--taught_weight", 0.25)
+    args, fields = arguments(two_sets, "--pseudo_label_weight", 0.25)
     splits = train.load_splits(args)
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 4, "validation": 2}
     model = initialization.build_model(splits["train"], args, fields)
     assert model.head.bias[ARKIT_BLENDSHAPES.index("jawOpen")].item() == pytest.approx(0.1, abs=1e-6)
-    windows = TrainingWindows(splits["train"], model.config, 30, None, taught_weight=args.taught_weight)
+    windows = TrainingWindows(
+        splits["train"], model.config, 30, None, pseudo_label_weight=args.pseudo_label_weight
+    )
     assert [float(windows[index]["label_mask"].max()) for index in range(4)] == [1, 1, 0.25, 0.25]
     assert (first_run / "model" / "model.safetensors").is_file()
 
@@ -251,8 +253,11 @@ def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--hearing_weight", 1], "the recognizer has 4 layers of size 144 with 4 heads, the encoder has 1"),
-        (["--hearing_weight", 1, "--audio_encoder", "ENCODER"], "teaches the built-in encoder"),
+        (
+            ["--distillation_weight", 1],
+            "the recognizer has 4 layers of size 144 with 4 heads, the encoder has 1",
+        ),
+        (["--distillation_weight", 1, "--audio_encoder", "ENCODER"], "teaches the built-in encoder"),
     ],
 )
 def test_hearing_needs_an_encoder_of_the_recognizers_sizes(two_sets, tmp_path, options, message):
@@ -270,7 +275,7 @@ def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
     decoder = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
     steps = {"max_steps": 3, "eval_steps": 3, "batch_size": 2, "window_seconds": 0.6, "warmup_steps": 1}
     preset = tmp_path / "hearing.json"
-    preset.write_text(json.dumps({**steps, "num_workers": 0, "hearing_weight": 0.5, "model": decoder}))
+    preset.write_text(json.dumps({**steps, "num_workers": 0, "distillation_weight": 0.5, "model": decoder}))
     options = ["--dataset", *two_sets, "--preset", preset]
     launch(*options, "--output", tmp_path / "whole")
     launch(*options, "--output", tmp_path / "run", "--stop_after_steps", 1)
@@ -323,7 +328,16 @@ def test_curves_with_sound_become_a_data_set(speech, tmp_path):
 
 def test_a_run_is_not_resumed_on_other_rows(two_sets, first_run):
     """The path written in another way is the same data set; one that changed is not."""
-    options = ["--dataset", *two_sets, "--preset", "tiny", "--output", first_run, "--taught_weight", 0.25]
+    options = [
+        "--dataset",
+        *two_sets,
+        "--preset",
+        "tiny",
+        "--output",
+        first_run,
+        "--pseudo_label_weight",
+        0.25,
+    ]
     rows = train.load_splits(arguments(two_sets)[0])
     args, fields = parse_arguments([str(one) for one in options])
     args.dataset = [f"{name}/" for name in args.dataset]

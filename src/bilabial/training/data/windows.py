@@ -38,8 +38,8 @@ class TrainingWindows(torch.utils.data.Dataset):
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, row), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
     also have changes (K,) for `augment` and voices (S,) float16 for babble; in windows without speech,
-    input_values are zeros and the face rests. taught_weight: value of label_mask for a pseudo-labelled frame;
-    a captured one has 1. with_articulation: items also have ARTICULATION_INPUTS: articulation (T, A),
+    input_values are zeros and the face rests. pseudo_label_weight: value of label_mask for a pseudo-labelled
+    frame; a captured one has 1. with_articulation: items also have ARTICULATION_INPUTS: articulation (T, A),
     features of the row's phones, and articulation_mask (T,), 0 where they are unknown. emotion_share: share
     of neutral windows that get an emotion missing in the rows, by the prior of
     bilabial.training.data.emotions; with it the prior's channels count even where the capture does not see
@@ -56,7 +56,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         num_frames: int,
         augmentation: Augmentation | None,
         seed: int = 0,
-        taught_weight: float = 1.0,
+        pseudo_label_weight: float = 1.0,
         with_articulation: bool = False,
         emotion_share: float = 0.0,
         default_share: float = 0.5,
@@ -65,7 +65,7 @@ class TrainingWindows(torch.utils.data.Dataset):
     ):
         self.rows, self.config, self.num_frames = rows.with_format("arrow"), config, num_frames
         self.augmentation, self.seed = augmentation, seed
-        self.taught_weight, self.with_articulation = taught_weight, with_articulation
+        self.pseudo_label_weight, self.with_articulation = pseudo_label_weight, with_articulation
         self.emotion_share, self.default_share = emotion_share, default_share
         self.articulation_prior, self.music = articulation_prior, music
         captured = set(rows.unique("emotion"))
@@ -88,7 +88,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         late = float(row["av_offset_ms"]) / 1000
         window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
         if row["face"] == "taught":
-            window["label_mask"] *= np.float32(self.taught_weight)
+            window["label_mask"] *= np.float32(self.pseudo_label_weight)
         phones, times = spans_of(row), self._times(start, speed)
         if self.with_articulation:
             window |= self._articulation(phones, times)

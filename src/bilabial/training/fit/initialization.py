@@ -50,8 +50,8 @@ def load_initial(args: TrainArguments) -> BilabialModel | None:
     start, too.
     """
     if args.init_from is None:
-        if args.rehearsal_share:
-            raise ValueError("--rehearsal_share keeps what --init_from knew; give a model to start from")
+        if args.retention_share:
+            raise ValueError("--retention_share keeps what --init_from knew; give a model to start from")
         if args.only_emotions:
             raise ValueError("--only_emotions keeps what --init_from knew; give a model to start from")
         return None
@@ -74,11 +74,11 @@ def build_model(
         start_at_mean_pose(model, rows)
         if args.audio_encoder:
             load_audio_encoder(model, args.audio_encoder)
-    if args.hearing_weight:
+    if args.distillation_weight:
         initialize_encoder(model, keep=initial is not None)
     if args.freeze_encoder:
         freeze_encoder(model)
-    if args.rehearsal_share:
+    if args.retention_share:
         hold_styles(model, set(initial.config.styles) - set(rows.unique("style")))
     if args.only_emotions:
         hold_all_but_emotions(model)
@@ -133,7 +133,9 @@ def initialize_encoder(model: BilabialModel, keep: bool) -> None:
     ValueError.
     """
     if model.config.audio_encoder_config is not None:
-        raise ValueError("--hearing_weight teaches the built-in encoder; give no --audio_encoder with it")
+        raise ValueError(
+            "--distillation_weight teaches the built-in encoder; give no --audio_encoder with it"
+        )
     own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     try:
         initialize_from_recognizer(model.encoder)

@@ -94,8 +94,8 @@ def build_windows(
         num_frames,
         Augmentation() if args.augment else None,
         args.seed,
-        args.taught_weight,
-        bool(args.hearing_weight),
+        args.pseudo_label_weight,
+        bool(args.distillation_weight),
         args.emotion_share,
         args.default_share,
         args.articulation_prior,
@@ -114,9 +114,9 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
             rate = args.learning_rate
             if "audio_encoder.encoder." in name:
                 rate = args.audio_encoder_learning_rate
-            elif ".encoder." in name and (args.init_from or args.hearing_weight):
+            elif ".encoder." in name and (args.init_from or args.distillation_weight):
                 rate = args.encoder_learning_rate
-            elif "style_embedding" in name and args.rehearsal_share:
+            elif "style_embedding" in name and args.retention_share:
                 rate = NEW_STYLE_RATE * args.learning_rate
             decays = parameter.dim() > 1 and "embedding" not in name and not args.only_emotions
             decay = args.weight_decay if decays else 0.0
@@ -193,19 +193,21 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     music, music_sources = load_music(args.music) if args.music else ([], [])
     windows, held_out = build_windows(rows, model.config, args, music)
     hearing = (
-        EncoderDistillation(accelerator.device, args.listener) if args.hearing_weight else torch.nn.Identity()
+        EncoderDistillation(accelerator.device, args.whisper_teacher)
+        if args.distillation_weight
+        else torch.nn.Identity()
     )
     rehearse = None
-    if args.rehearsal_share:
+    if args.retention_share:
         retrained = rows["train"].unique("style")
-        rehearse = LearningWithoutForgetting(initial, retrained, args.rehearsal_share, accelerator.device)
+        rehearse = LearningWithoutForgetting(initial, retrained, args.retention_share, accelerator.device)
     optimizer = build_optimizer(torch.nn.ModuleList([model, hearing]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     schedule = get_cosine_schedule_with_warmup(
         optimizer, args.warmup_steps * processes, args.max_steps * processes
     )
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    if args.hearing_weight:
+    if args.distillation_weight:
         hearing = accelerator.prepare(hearing)
     accelerator.init_trackers("logs")
     checkpoints = args.output / "checkpoints"
@@ -236,7 +238,7 @@ def train(args: TrainArguments, model_fields: dict) -> None:
             loss, terms = output.loss, output.loss_terms
             if to_hear:
                 heard = hearing(output.speech_states, clean, batch["attention_mask"], **to_hear)
-                loss, terms = loss + args.hearing_weight * sum(heard.values()), terms | heard
+                loss, terms = loss + args.distillation_weight * sum(heard.values()), terms | heard
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
             scores = {"loss": loss.detach(), "grad_norm": norm, **terms}

@@ -2,7 +2,7 @@
 
 A coarticulation teacher is fitted on captured rows with phone times (align_phones.py): a linear filter over
 articulation (ridge regression), and a small network for what is not linear, above all lips that meet, trained
-on the objective of train.py; with --listener most of a face is a regression on Whisper's states
+on the objective of train.py; with --whisper_teacher most of a face is a regression on Whisper's states
 (whisper_regressor.py), with --model half of its mouth is the prediction of an earlier model. The teacher then
 predicts faces for speech whose phone times are known or, for recordings without labels, recognized. Those
 rows are marked as pseudo-labels and weighted separately in training. The fit on held-out captures is printed
@@ -82,9 +82,12 @@ class TeachArguments:
         default=None,
         metadata={"help": "Folder of speech without labels; its phones are recognized (needs hama==1.7.0)."},
     )
-    listener: str | None = field(
+    whisper_teacher: str | None = field(
         default=None,
-        metadata={"help": "Hub id or folder of a Whisper to regress faces on, such as openai/whisper-base."},
+        metadata={
+            "aliases": ["--listener"],
+            "help": "Hub id or folder of a Whisper to regress faces on, such as openai/whisper-base.",
+        },
     )
     model: str | None = field(
         default=None,
@@ -405,7 +408,9 @@ def pseudo_label(args: TeachArguments) -> None:
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
     fit_network(coarticulation, splits["train"], args)
-    heard = fit_regressor(splits["train"], WhisperTeacher(args.listener)) if args.listener else None
+    heard = (
+        fit_regressor(splits["train"], WhisperTeacher(args.whisper_teacher)) if args.whisper_teacher else None
+    )
     teacher = Teacher(coarticulation, heard, model=model)
     fit = measure(teacher, splits["validation"] or splits["train"])
     logger.info(f"the teacher on held-out captures: {fit}")
