@@ -119,8 +119,8 @@ def test_the_card_is_the_committed_one_with_metadata(hub, published):
     assert card.data.license == "apache-2.0" and card.data.datasets == ["me/face"]
     assert "REPOSITORY" not in card.text and 'from_pretrained("me/bilabial"' in card.text
     text = committed.split("---\n", 2)[2].replace("REPOSITORY", "me/bilabial")
-    text = text.replace("](docs/head_sheet.jpg)", "](head_sheet.jpg)")
-    assert "head_sheet.jpg" in hub.repository("me/bilabial").files
+    text = text.replace("](docs/head_ada.jpg)", "](head_ada.jpg)")
+    assert "head_ada.jpg" in hub.repository("me/bilabial").files
     before_plot, _, rest = card.text.partition("\n\n![r0 of every clip")
     assert before_plot in text and rest.partition("(figures.png)")[2] in text
     scores = json.loads((EMBEDDED_MODEL / "metrics.json").read_text())
