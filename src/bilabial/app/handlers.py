@@ -115,7 +115,7 @@ def example_data() -> bytes:
 
 
 def run_silently(work: Generator[Step, None, Result]) -> Result:
-    """The result of steps that nobody watches."""
+    """The result of steps, without progress."""
     try:
         while True:
             next(work)
