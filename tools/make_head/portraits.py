@@ -4,6 +4,7 @@
     python -m tools.make_head.portraits --output docs/head_ada.jpg
     python -m tools.make_head.portraits --head src/bilabial/viewer/head_kofi.glb --output docs/head_kofi.jpg
     python -m tools.make_head.portraits --loop docs/talking.webp --sound speech.flac --size 320
+    python -m tools.make_head.portraits --icon src/bilabial/app/static/favicon.png
 
 --loop writes an animation of the speaking head instead, without sound, as WebP, which README files can show.
 """
@@ -17,6 +18,7 @@ from transformers import HfArgumentParser
 
 from bilabial.animator import Animator
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.io.exporters import HEAD
 from tools.make_head.contact_sheet import INK, LABEL_PIXELS, label_font
@@ -34,13 +36,15 @@ FACES = {
 }
 PORTRAITS = ("portrait", "portrait three-quarter")
 BACKGROUNDS = ("#eceef0", "#2a303b")  # the middle of the page's, light and dark
-LOOP_FPS = 20
+LOOP_FPS = 12.5
+ICON_PIXELS = 96
 
 
 @dataclass
 class PortraitsArguments:
     output: Path | None = field(default=None, metadata={"help": "The sheet to write, .jpg or .png."})
     loop: Path | None = field(default=None, metadata={"help": "A .webp to write: the head speaks --sound."})
+    icon: Path | None = field(default=None, metadata={"help": "A .png to write: the face alone, small."})
     sound: Path | None = field(default=None, metadata={"help": "What it speaks."})
     seconds: float = field(default=6.0, metadata={"help": "Length of the loop."})
     head: Path = field(default=HEAD, metadata={"help": "A GLB whose morph targets have ARKit names."})
@@ -70,16 +74,24 @@ def draw_portraits(camera: Camera) -> Image.Image:
     return sheet
 
 
+def draw_icon(camera: Camera) -> Image.Image:
+    """The head at rest without the shoulders."""
+    camera.paint(BACKGROUNDS[0])
+    low, high, top = (round(share * camera.size) for share in (0.16, 0.84, 0.06))
+    face = camera(coefficients({})).crop((low, top, high, top + high - low))
+    return face.resize((ICON_PIXELS, ICON_PIXELS), Image.Resampling.LANCZOS)
+
+
 def draw_loop(camera: Camera, waveform: np.ndarray, seconds: float) -> list[Image.Image]:
     """Pictures, LOOP_FPS a second, of the head that speaks the first seconds of a waveform (S,) at 16 kHz."""
-    clip = Animator()(waveform, fps=LOOP_FPS)
+    clip = Animator.from_pretrained()((SAMPLING_RATE, waveform), fps=LOOP_FPS)
     camera.paint(BACKGROUNDS[0])
     return [camera(values) for values in clip.values[: round(seconds * LOOP_FPS)]]
 
 
 def main(args: PortraitsArguments) -> None:
-    if bool(args.output) == bool(args.loop):
-        raise SystemExit("give either --output or --loop")
+    if sum(map(bool, (args.output, args.loop, args.icon))) != 1:
+        raise SystemExit("give one of --output, --loop and --icon")
     if args.loop and not args.sound:
         raise SystemExit("--loop needs --sound, a recording of speech")
     try:
@@ -87,8 +99,11 @@ def main(args: PortraitsArguments) -> None:
             if args.output:
                 draw_portraits(camera).save(args.output, quality=88)
                 return
+            if args.icon:
+                draw_icon(camera).save(args.icon)
+                return
             first, *others = draw_loop(camera, load_audio(args.sound), args.seconds)
-            options = {"duration": 1000 // LOOP_FPS, "loop": 0, "quality": 60, "method": 6}
+            options = {"duration": round(1000 / LOOP_FPS), "loop": 0, "quality": 60, "method": 6}
             first.save(args.loop, save_all=True, append_images=others, **options)
     except (ValueError, OSError) as error:
         raise SystemExit(f"cannot draw the head: {error}") from error

@@ -26,6 +26,7 @@ from bilabial.app.page import (
     UPLOAD_JS,
     build_demo,
 )
+from bilabial.app.player import STATIC
 from bilabial.errors import UserError
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
@@ -73,6 +74,7 @@ def launch() -> None:
     demo.launch(
         max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
         css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
+        favicon_path=STATIC / "favicon.png",
         state_session_capacity=MAX_SESSIONS,
         app_kwargs={"middleware": [limits], "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
         prevent_thread_lock=True,
