@@ -23,7 +23,10 @@ ROWS = (  # label, preset, options of the evaluation
     ("+ velocity", "default", UNSEALED),
     ("+ sealing of almost closed lips (the default)", "default", ()),
 )
-COLUMNS = ("r0", "lag_ms", "maeD", "chr", "closure_recall", "false_closure", "cloC", "ctl", "J", "AUC")
+COLUMNS = (
+    "lip_corr", "lag_ms", "mouth_mae_centered", "channel_corr", "closure_recall", "false_closure",
+    "bilabial_closure", "vowel_false_closure", "youden_j", "closure_auc",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Error by mouth channel, and the possible gain of the best amplitudes (maeD of metrics.py).
+"""Error by mouth channel (mouth_mae_centered), and the possible gain of the best amplitudes.
 
     python -m benchmarks.channels --dataset data/natural data/grid --phones clips.json
 
@@ -71,7 +71,7 @@ def report(model: BilabialModel, dataset: str, notes: dict, most: int) -> None:
         print(f"| {' | '.join(form.format(value) for form, value in zip(formats, row, strict=True))} |")
     lips = np.array(names) != "mouthClose"
     every = np.ones(len(names), bool)
-    print("\n| maeD over the mean pose's | |\n|---|---|")
+    print("\n| mouth_mae_centered over the mean pose's | |\n|---|---|")
     for name, values, kept in (
         ("the model", moving, every),
         ("without mouthClose", moving, lips),

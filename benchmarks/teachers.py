@@ -32,7 +32,7 @@ from bilabial.training.teachers.pseudo_label import (
 from bilabial.training.teachers.whisper_teacher import WhisperTeacher
 
 SHARES = (0.0, 0.5, 0.75, 1.0)
-COLUMNS = ("num_clips", "r0", "lag_ms", "chr", "maeD", "J", "AUC")
+COLUMNS = ("num_clips", "lip_corr", "lag_ms", "channel_corr", "mouth_mae_centered", "youden_j", "closure_auc")
 
 
 @dataclass
@@ -74,9 +74,9 @@ def main(args: TeacherArguments) -> None:
                 clip_metrics(clip, draw(teacher, row, clip.phones, clip.fps), model) for row, clip in clips
             ]
             summary = summarize(results)
-            worst = min(result["r0"] for result in results)
+            worst = min(result["lip_corr"] for result in results)
             columns = {column: summary[column] for column in COLUMNS if column in summary}
-            lines[f"{folder.name}, {name}"] = columns | {"worst r0": worst}
+            lines[f"{folder.name}, {name}"] = columns | {"worst lip_corr": worst}
     print(table(lines))
 
 

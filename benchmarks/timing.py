@@ -26,7 +26,9 @@ from bilabial.timing import TimingWarning, find_misfit, follow_timing
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation.clip_figures import Clip, clip_metrics, read_clip, summarize
 
-COLUMNS = {"r0": "gap r, median", "mean": "mean", "cloC": "cloC", "ctl": "false", "J": "J", "AUC": "AUC"}
+COLUMNS = (
+    "lip_corr", "mean_lip_corr", "bilabial_closure", "vowel_false_closure", "youden_j", "closure_auc",
+)  # fmt: skip
 
 
 @dataclass
@@ -80,9 +82,10 @@ def main(args: TimingArguments) -> None:
             shown, fits = animated(face, waveform, timing)
             results.setdefault(name, []).append(clip_metrics(clip, shown.values, model))
             followed[name] = followed.get(name, 0) + fits
-    print(f"| timing | followed | {' | '.join(COLUMNS.values())} |\n" + "|---" * (len(COLUMNS) + 2) + "|")
+    print(f"| timing | followed | {' | '.join(COLUMNS)} |\n" + "|---" * (len(COLUMNS) + 2) + "|")
     for name, of_row in results.items():
-        summary = summarize(of_row) | {"mean": float(np.mean([result["r0"] for result in of_row]))}
+        summary = summarize(of_row)
+        summary["mean_lip_corr"] = float(np.mean([result["lip_corr"] for result in of_row]))
         told = "" if name == "sound alone" else f"{followed[name]} of {len(of_row)}"
         print(f"| {name} | {told} | {' | '.join(f'{summary[key]:.3f}' for key in COLUMNS)} |")
     minima = [result["phone_minima"] for result in results["phones"] if "phone_minima" in result]

@@ -230,7 +230,7 @@ def summary(cases: list[Case], predictions: dict[str, np.ndarray], run: Run | No
     if run is not None:
         spent = sum(run.seconds[case.id] for case in cases)
         row |= {"real_time_factor": spent / sum(case.seconds for case in cases), "peak_mb": run.peak_mb}
-    if row["r0"] == row["r_best"] == 0:
+    if row["lip_corr"] == row["r_best"] == 0:
         del row["lag_ms"]  # a face that does not move is neither early nor late
     return row
 

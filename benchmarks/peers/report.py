@@ -11,26 +11,28 @@ from bilabial.training.evaluation.metrics import BILABIALS
 
 CAPTURED, PREDICTED, SHADE = "#8a8a8a", "#c4606a", "rgba(196, 96, 106, 0.18)"
 ROW_PIXELS = 120
-COLUMNS = {  # title: key and format
-    "width_r": ("width_r", ".2f"), "width_gain": ("width_gain", ".2f"),
-    "width_contrast": ("width_contrast", ".1f"), "lip_motion_explained": ("lip_motion_explained", ".2f"),
-    "gap_r": ("gap_r", ".2f"), "gap_gain": ("gap_gain", ".2f"), "J": ("J", ".2f"), "AUC": ("AUC", ".2f"),
-    "outer_r": ("outer_r", ".2f"), "outer_gain": ("outer_gain", ".2f"), "r0": ("r0", ".2f"),
-    "lag_ms": ("lag_ms", ".0f"), "r_best": ("r_best", ".2f"), "cloC": ("cloC", ".2f"), "ctl": ("ctl", ".2f"),
-    "maeD": ("maeD", ".3f"),
-    "chr": ("chr", ".2f"), "real-time factor": ("real_time_factor", ".4f"), "peak MB": ("peak_mb", ".0f"),
-    "clips": ("num_clips", "d"), "without lips": ("num_without_lips", "d"),
-    "bilabials": ("num_bilabials", "d"), "controls": ("num_controls", "d"),
+COLUMNS = {  # key: format
+    "width_r": ".2f", "width_gain": ".2f", "width_contrast": ".1f", "lip_motion_explained": ".2f",
+    "gap_r": ".2f", "gap_gain": ".2f", "youden_j": ".2f", "closure_auc": ".2f",
+    "outer_r": ".2f", "outer_gain": ".2f", "lip_corr": ".2f", "lag_ms": ".0f", "r_best": ".2f",
+    "bilabial_closure": ".2f", "vowel_false_closure": ".2f", "mouth_mae_centered": ".3f",
+    "channel_corr": ".2f", "real_time_factor": ".4f", "peak_mb": ".0f",
+    "num_clips": "d", "num_without_lips": "d", "num_bilabials": "d", "num_controls": "d",
+}  # fmt: skip
+TITLES = {  # of columns whose title is not their key
+    "real_time_factor": "real-time factor", "peak_mb": "peak MB", "num_clips": "clips",
+    "num_without_lips": "without lips", "num_bilabials": "bilabials", "num_controls": "controls",
 }  # fmt: skip
 CAPTION = """\
 The shape of the mouth is that of each rig's coefficients on Bilabial's head against the landmarks of the \
 film, in the clips whose lips are known: r and gain (ratio of standard deviations) of its width, of the \
 gap between the lips and of their outer edges; width_contrast is the width at rounded minus spread phones \
 in 1/100 of the outer-eye distance, pooled; lip_motion_explained the share of the motion of 40 points. \
-These, r0 (at zero lag), lag_ms (positive: late), maeD and chr are medians over clips. r_best is r after \
-each clip's best shift within 300 ms, so latency costs nothing there. cloC, ctl, J and AUC are pooled over \
-phones. Rigs differ: r, lag and closure see lip opening alone, maeD and chr single coefficients, and these \
-favour what learnt from the same capture. OpenFaceFX (phone times) is told what is said, with the very \
+These, lip_corr (at zero lag), lag_ms (positive: late), mouth_mae_centered and channel_corr are medians \
+over clips. r_best is r after each clip's best shift within 300 ms, so latency costs nothing there. \
+bilabial_closure, vowel_false_closure, youden_j and closure_auc are pooled over phones. Rigs differ: r, lag \
+and closure see lip opening alone, mouth_mae_centered and channel_corr single coefficients, and these \
+favor what was trained on the same capture. OpenFaceFX (phone times) is told what is said, with the very \
 times at which closure is measured; all others only hear it. The visemes of OpenFaceFX, pylipsync and \
 HeadAudio become coefficients by one table, OpenFaceFX' preset "arkit". Real-time factor and peak memory \
 are those of each process, on one thread."""
@@ -38,10 +40,11 @@ are those of each process, on one thread."""
 
 def table(rows: dict[str, dict]) -> str:
     """A Markdown table with the columns of COLUMNS that any row has."""
-    columns = {title: how for title, how in COLUMNS.items() if any(how[0] in row for row in rows.values())}
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    columns = {key: how for key, how in COLUMNS.items() if any(key in row for row in rows.values())}
+    titles = [TITLES.get(key, key) for key in columns]
+    lines = [f"| | {' | '.join(titles)} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in rows.items():
-        lines.append(f"| {name} | {' | '.join(cell(row.get(key), how) for key, how in columns.values())} |")
+        lines.append(f"| {name} | {' | '.join(cell(row.get(key), how) for key, how in columns.items())} |")
     return "\n".join(lines)
 
 

@@ -41,9 +41,9 @@ def model():
     return load_checkpoint()[0]
 
 
-def result(r0: float, bilabial: list[float], control: list[float]) -> dict:
+def result(lip_corr: float, bilabial: list[float], control: list[float]) -> dict:
     return {
-        "r0": r0,
+        "lip_corr": lip_corr,
         "closure_counts": (4, 3, 2, 1),
         "speech_counts": (2, 1),
         "phone_minima": (bilabial, control),
@@ -51,7 +51,10 @@ def result(r0: float, bilabial: list[float], control: list[float]) -> dict:
 
 
 def test_a_mouth_that_hangs_open_in_silence_counts_in_r0_alone(model):
-    """r0 of a face that closes there falls, r0_speech does not; without phones both count all frames."""
+    """lip_corr of a face that closes there falls, lip_corr_speech does not.
+
+    Without phones both count all frames.
+    """
     labels = np.zeros((100, 52), np.float32)
     labels[:, ARKIT_BLENDSHAPES.index("jawOpen")] = 0.2 + 0.1 * np.sin(np.arange(100))
     closed = labels.copy()
@@ -59,20 +62,20 @@ def test_a_mouth_that_hangs_open_in_silence_counts_in_r0_alone(model):
     gap = labels.max(axis=1) / 3
     clip = Clip("a", 50.0, labels, gap, np.ones(100, bool), np.ones(52, bool), [("AA", 0.8, 2.0)])
     scores = clip_metrics(clip, closed, model)
-    assert scores["r0"] < 0.9 and scores["r0_speech"] > 0.99
+    assert scores["lip_corr"] < 0.9 and scores["lip_corr_speech"] > 0.99
     unnamed = clip_metrics(dataclasses.replace(clip, phones=[]), closed, model)
-    assert unnamed["r0_speech"] == unnamed["r0"]
+    assert unnamed["lip_corr_speech"] == unnamed["lip_corr"]
     silent = clip_metrics(dataclasses.replace(clip, phones=[("SIL", 0.0, 2.0)]), closed, model)
-    assert silent["r0_speech"] == 0
+    assert silent["lip_corr_speech"] == 0
 
 
 def test_pooling_is_over_clips_and_phones():
     first = {"model": {"a": result(0.9, [0.0], [1.0]), "b": result(0.7, [0.0, 0.0], [0.0])}}
     second = {"model": {"a": result(0.1, [0.5], [1.0])}}  # the same name in another data set
     together = pool([first, second])["model"]
-    assert together["r0"] == 0.7 and together["num_clips"] == 3
-    assert (together["cloC"], together["num_bilabials"]) == (0.75, 4)
-    assert (together["ctl"], together["num_controls"]) == (pytest.approx(1 / 3), 3)
+    assert together["lip_corr"] == 0.7 and together["num_clips"] == 3
+    assert (together["bilabial_closure"], together["num_bilabials"]) == (0.75, 4)
+    assert (together["vowel_false_closure"], together["num_controls"]) == (pytest.approx(1 / 3), 3)
     assert (together["num_sealed_frames"], together["closure_recall"]) == (12, 0.75)
 
 
@@ -98,8 +101,8 @@ def test_lips_that_rest_in_silence_are_the_captured_ones_in_speech(model, speech
 
 
 def test_a_table_shows_every_number():
-    text = table({"x": {"num_clips": 3, "r0": 0.5}, "y": {"r0": np.nan, "other": 12.4}})
-    assert text.splitlines()[0] == "| | r0 | num_clips | other |"
+    text = table({"x": {"num_clips": 3, "lip_corr": 0.5}, "y": {"lip_corr": np.nan, "other": 12.4}})
+    assert text.splitlines()[0] == "| | lip_corr | num_clips | other |"
     assert text.splitlines()[2:] == ["| x | 0.500 | 3 |  |", "| y | n/a |  | 12 |"]
 
 
@@ -116,8 +119,10 @@ def test_everything_is_in_json_and_card(model, speech, tmp_path):
     assert set(scores) == {WEIGHTS, "a", "b", *CAPTIONS} - {SHAPE, "phone groups"}  # no lips, no phones
     assert scores["together"]["model"]["num_without_lips"] == 2
     assert scores[WEIGHTS] == {"sha256": weights_sha256(), "split": "validation"}
-    assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["r0"] > 0.9
-    assert scores["changed sound"]["clean"]["r0 a"] == pytest.approx(scores["a"]["model"]["r0"], abs=0.01)
+    assert scores["together"]["model"]["num_clips"] == 2 and scores["together"]["model"]["lip_corr"] > 0.9
+    assert scores["changed sound"]["clean"]["lip_corr a"] == pytest.approx(
+        scores["a"]["model"]["lip_corr"], abs=0.01
+    )
     assert scores["changed sound"]["white noise, 10 dB"]["cost together"] > 0
     assert tables(scores) in card.read_text() and CAPTIONS["without speech"] in card.read_text()
     assert WEIGHTS not in card.read_text()

@@ -55,7 +55,7 @@ def test_the_lips_are_safe_in_every_emotion_and_style(scores):
         bound = 0.04 if name.startswith("style") else 0.03  # other styles move the jaw by other amounts
         assert abs(way["closure_recall"] - neutral["closure_recall"]) <= bound, name
         assert abs(way["false_closure"] - neutral["false_closure"]) <= bound, name
-        for column in ("r0_grid", "r0_natural", "r0_own"):
+        for column in ("lip_corr_grid", "lip_corr_natural", "lip_corr_own"):
             assert way[column] >= neutral[column] - 0.05, name
 
 

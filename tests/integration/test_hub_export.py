@@ -29,6 +29,7 @@ from bilabial.training.data.schema import SCHEMA
 from bilabial.training.data.sources import Source
 from bilabial.training.evaluation import evaluate
 from bilabial.training.evaluation.evaluate import EvaluateArguments
+from bilabial.training.old_names import FIGURES, OldNameWarning
 from bilabial.training.publishing import card, publish, space
 from bilabial.training.publishing.checks import (
     check_card,
@@ -214,7 +215,7 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
     assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
     indexed = {one.metric_type: one.metric_value for one in card.data.eval_results}
     scores = json.loads((own / "metrics.json").read_text())
-    assert indexed["r0"] == pytest.approx(scores["me"]["model"]["r0"], abs=1e-4)
+    assert indexed["lip_corr"] == pytest.approx(scores["me"]["model"]["lip_corr"], abs=1e-4)
     assert evaluate.tables(scores) in card.text
     for line in (
         "# my-face: speech to ARKit blendshapes",
@@ -223,7 +224,7 @@ def test_an_own_model_gets_a_card_from_its_figures(own):
         "nor the prior of emotions move `cheekPuff`: they stay 0. 51 are learned.",
         'pipeline("audio-to-blendshapes", model="me/my-face", trust_remote_code=True)',
         "Others have no effect: calm, ",
-        "cloC, ctl and J of me rest on fewer than 50 /p b m/: indications only.",
+        "Closure figures of me rest on fewer than 50 /p b m/.",
     ):
         assert line in card.text, line
     files = {path.name for path in (own / "out" / "model").iterdir()}
@@ -239,7 +240,7 @@ def test_a_card_may_name_the_terms_of_its_sources(trained):
     text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-sa-4.0")
     text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
     assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
-    assert "<!-- /headline -->\n\n![r0 of every clip" in text and "](figures.png)" in text
+    assert "<!-- /headline -->\n\n![lip_corr of every clip" in text and "](figures.png)" in text
     assert "Some of the data forbid commercial use" in text
     data = ModelCard(text).data
     assert (data.license, data.datasets, data.model_name) == ("cc-by-nc-sa-4.0", ["me/face"], "x")
@@ -295,15 +296,28 @@ def spoil_weights(run: Path) -> None:
     spoil_metrics(run, lambda scores: scores[evaluate.WEIGHTS].update(sha256=weights_sha256(run / "model")))
 
 
+def test_figures_by_their_names_of_version_0_1_are_published_by_the_present_ones(own):
+    """The same figures, with one warning."""
+    text = (own / "metrics.json").read_text()
+    old = text
+    for name, current in FIGURES.items():
+        old = re.sub(rf'"{current}(?=["_ ])', f'"{name}', old)
+    assert old != text and "lip_corr" not in old
+    (own / "metrics.json").write_text(old)
+    with pytest.warns(OldNameWarning, match="is now called lip_corr") as warned:
+        scores = publish.read_metrics(PublishArguments(model=own / "model"))
+    assert scores == json.loads(text) and len(warned) == 1
+
+
 @pytest.mark.parametrize(
     "spoil, options, sentence",
     [
         (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; python train/eval"),
         (lambda run: (run / "metrics.json").write_text("{"), {}, "metrics.json is not of train/evaluate.py"),
-        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(r0=math.nan)), {},
-         "metrics.json says r0 of me is not a number"),
-        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("maeD")), {},
-         "metrics.json lacks maeD of me"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(lip_corr=math.nan)), {},
+         "metrics.json says lip_corr of me is not a number"),
+        (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("mouth_mae_centered")), {},
+         "metrics.json lacks mouth_mae_centered of me"),
         (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "metrics.json holds no data set"),
         (lambda run: change_weights(run, 0.25), {},
          "metrics.json is of other weights; python train/evaluate.py --model .*run/model .*metrics.json"),

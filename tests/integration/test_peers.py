@@ -95,7 +95,7 @@ def test_a_row_has_its_metrics_and_its_own_cost(case, tiny_model):
     runs, _ = compare.measure_all([ENERGY], [case], dict)
     run = runs["energy envelope"]
     row = compare.summary([case], run.predictions, run, tiny_model)
-    assert row["r0"] > 0.7 and row["r_best"] >= row["r0"] - 0.01
+    assert row["lip_corr"] > 0.7 and row["r_best"] >= row["lip_corr"] - 0.01
     assert (row["num_clips"], row["num_bilabials"], row["num_controls"]) == (1, 1, 1)
     assert 0 < row["real_time_factor"] < 1
     assert 5 < row["peak_mb"] < 150  # numpy alone, not the torch of this process
@@ -123,12 +123,12 @@ def test_references_without_our_own_run(case):
 
 def test_the_table_names_every_column_and_leaves_blanks(tmp_path):
     rows = {
-        "one": {"r0": 0.5, "lag_ms": -0.2, "real_time_factor": 0.00412, "num_clips": 3},
-        "two": {"r0": np.nan},
+        "one": {"lip_corr": 0.5, "lag_ms": -0.2, "real_time_factor": 0.00412, "num_clips": 3},
+        "two": {"lip_corr": np.nan},
     }
     text = report.page({"grid": rows}, ["Three is missing: no reason."])
     lines = text.splitlines()
-    assert lines[2] == "| | r0 | lag_ms | real-time factor | clips |"
+    assert lines[2] == "| | lip_corr | lag_ms | real-time factor | clips |"
     assert lines[4:6] == ["| one | 0.50 | 0 | 0.0041 | 3 |", "| two | n/a |  |  |  |"]
     assert "Rigs differ" in text and lines[-1] == "Three is missing: no reason."
     card = tmp_path / "card.md"

@@ -193,7 +193,7 @@ def test_the_network_keeps_to_the_rule(captured):
     after = pseudo_label.measure(Teacher(teacher), rows)
     follows_the_rule(teacher)
     assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
-    assert before["r0"] > 0.9 and after["r0"] > 0.9
+    assert before["lip_corr"] > 0.9 and after["lip_corr"] > 0.9
 
 
 def test_other_speech_gets_taught_rows(captured, voices, tmp_path):

@@ -121,11 +121,13 @@ def test_the_card_is_the_committed_one_with_metadata(hub, published):
     text = committed.split("---\n", 2)[2].replace("REPOSITORY", "me/bilabial")
     text = text.replace("](docs/head_ada.jpg)", "](head_ada.jpg)")
     assert "head_ada.jpg" in hub.repository("me/bilabial").files
-    before_plot, _, rest = card.text.partition("\n\n![r0 of every clip")
+    before_plot, _, rest = card.text.partition("\n\n![lip_corr of every clip")
     assert before_plot in text and rest.partition("(figures.png)")[2] in text
     scores = json.loads((EMBEDDED_MODEL / "metrics.json").read_text())
     indexed = {(one.dataset_name, one.metric_type): one.metric_value for one in card.data.eval_results}
-    assert indexed["strangers", "r0"] == pytest.approx(scores["strangers"]["model"]["r0"], abs=1e-4)
+    assert indexed["strangers", "lip_corr"] == pytest.approx(
+        scores["strangers"]["model"]["lip_corr"], abs=1e-4
+    )
     assert {name for name, _ in indexed} == {"strangers", "grid_s1", "mandarin"}
 
 

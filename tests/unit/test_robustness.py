@@ -45,10 +45,15 @@ def test_everything_comes_back_at_the_level_of_speech(speech):
 
 
 def test_costs_by_hand():
-    r0 = {"a": {"clean": [0.9, 0.7, 0.8], "noise": [0.5, 0.6, 0.7]}, "b": {"clean": [0.2], "noise": [0.3]}}
-    rows = cost_of_changes(r0)
-    assert rows["noise"]["r0 a"] == 0.6 and rows["noise"]["cost a"] == pytest.approx(0.1)  # of 0.4, 0.1, 0.1
+    lip_corr = {
+        "a": {"clean": [0.9, 0.7, 0.8], "noise": [0.5, 0.6, 0.7]},
+        "b": {"clean": [0.2], "noise": [0.3]},
+    }
+    rows = cost_of_changes(lip_corr)
+    assert rows["noise"]["lip_corr a"] == 0.6 and rows["noise"]["cost a"] == pytest.approx(
+        0.1
+    )  # of 0.4, 0.1, 0.1
     assert rows["noise"]["cost b"] == pytest.approx(-0.1)
-    assert rows["clean"]["r0 together"] == pytest.approx(0.75) and rows["clean"]["cost together"] == 0
+    assert rows["clean"]["lip_corr together"] == pytest.approx(0.75) and rows["clean"]["cost together"] == 0
     assert rows["noise"]["num_clips together"] == 4
-    assert "r0 together" not in cost_of_changes({"a": r0["a"]})["clean"]
+    assert "lip_corr together" not in cost_of_changes({"a": lip_corr["a"]})["clean"]

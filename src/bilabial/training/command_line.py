@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -21,10 +22,21 @@ def run(arguments: type[Arguments], function: Callable[[Arguments], object], pre
 def exit_with_errors(prefix: str = "") -> Iterator[None]:
     """Print the package's log, and exit with the message of an error that a user can fix."""
     log_to_stdout()
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"{prefix}{error}") from error
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise SystemExit(f"{prefix}{error}") from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: object
+) -> None:
+    """The package's own warnings in one line, others as Python shows them."""
+    own = category.__module__.startswith("bilabial.")
+    text = f"warning: {message}\n" if own else warnings.formatwarning(message, category, filename, lineno)
+    sys.stderr.write(text)
 
 
 def log_to_stdout() -> None:

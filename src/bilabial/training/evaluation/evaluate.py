@@ -172,11 +172,11 @@ def tell_phones_apart(data: Iterable[Results]) -> dict[str, dict]:
 
 def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict) -> dict[str, dict]:
     """Median correlation per change of the sound and data set, and its loss against clean sound."""
-    r0 = {}
+    of_data = {}
     for name, rows in data.items():
         clips, waveforms = [read_clip(row, notes) for row in rows], [waveform_of(row) for row in rows]
-        r0[name] = correlations(model, waveforms, [(clip.gap, clip.valid, clip.fps) for clip in clips])
-    return cost_of_changes(r0)
+        of_data[name] = correlations(model, waveforms, [(clip.gap, clip.valid, clip.fps) for clip in clips])
+    return cost_of_changes(of_data)
 
 
 def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:

@@ -47,7 +47,7 @@ CAPTIONS = {
     "recognised emotions": "Rows: the emotion asked for, at intensity 1, on speech the model never heard; "
     "columns: what a logistic regression sees that learnt from action units people show, not from the model.",
     "lips in every emotion and style": "At intensity or amount 1; closure pooled over all frames, medians of "
-    "r0.",
+    "lip_corr.",
     "intensity": "Mean of an emotion's signature coefficients from intensity 0 to 1.5 in steps of 0.1: the "
     "smallest step (monotone: not below 0) and three of the means.",
     "schedules": "Largest change from frame to frame at 30 fps that schedules through all emotions add.",
@@ -93,14 +93,14 @@ def measure_lips(
     for way, options in tqdm(ways.items(), unit="way"):
         counts, scores = np.zeros(4), {}
         for source, clips in data.items():
-            r0 = []
+            lip_corr = []
             for clip, sound in clips:
                 face = animate(sound, fps=clip.fps, **options)[: len(clip.gap)]
                 seen = clip.valid[: len(face)]
                 distance, gap = lip_units(face, weights)[seen], clip.gap[: len(face)][seen]
                 counts += metrics.frame_closure(distance, gap)
-                r0.append(metrics.correlation(distance, gap))
-            scores[f"r0_{source}"] = float(np.median(r0))
+                lip_corr.append(metrics.correlation(distance, gap))
+            scores[f"lip_corr_{source}"] = float(np.median(lip_corr))
         recall, false = counts[1] / max(counts[0], 1), counts[3] / max(counts[2], 1)
         result[way] = {"closure_recall": float(recall), "false_closure": float(false), **scores}
     return result

@@ -60,18 +60,18 @@ def mae(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray, group: str)
     return float(np.mean(np.abs(predicted - labels)[:, columns])) if columns.any() else np.nan
 
 
-def mae_without_medians(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
-    """Mouth MAE after each channel's clip median is removed from both (maeD).
+def mouth_mae_centered(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
+    """Mouth MAE after each channel's clip median is removed from both.
 
     Otherwise a mean pose would score well.
     """
     columns = mask & np.array(GROUPS["mouth"])
-    centred = [values[:, columns] - np.median(values[:, columns], axis=0) for values in (predicted, labels)]
-    return float(np.mean(np.abs(centred[0] - centred[1])))
+    centered = [values[:, columns] - np.median(values[:, columns], axis=0) for values in (predicted, labels)]
+    return float(np.mean(np.abs(centered[0] - centered[1])))
 
 
-def channel_correlation(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
-    """Mean Pearson r over the jaw and mouth channels that move in the label (chr).
+def channel_corr(predicted: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> float:
+    """Mean Pearson r over the jaw and mouth channels that move in the label.
 
     A constant prediction counts 0.
     """
@@ -166,14 +166,18 @@ def phone_minima(
 
 
 def phone_closure(bilabial: Sequence[float], control: Sequence[float]) -> dict[str, float]:
-    """cloC, ctl, J = cloC - ctl and AUC of pooled `phone_minima`, and how many phones of each kind."""
+    """Closure figures of pooled `phone_minima`, and the number of phones of each kind.
+
+    bilabial_closure and vowel_false_closure: shares of closed lips. youden_j: their difference. closure_auc:
+    P(a bilabial's minimum is below a control's).
+    """
     bilabial, control = np.array(bilabial), np.array(control)
     recall, false = np.mean(bilabial < SEALED_SHARE), np.mean(control < SEALED_SHARE)
     return {
-        "cloC": float(recall),
-        "ctl": float(false),
-        "J": float(recall - false),
-        "AUC": separation(bilabial, control),
+        "bilabial_closure": float(recall),
+        "vowel_false_closure": float(false),
+        "youden_j": float(recall - false),
+        "closure_auc": separation(bilabial, control),
         "num_bilabials": len(bilabial),
         "num_controls": len(control),
     }

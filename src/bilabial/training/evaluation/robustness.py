@@ -102,34 +102,34 @@ def correlations(
     captured: Sequence[tuple[np.ndarray, np.ndarray, float]],
 ) -> dict[str, list[float]]:
     """Correlation of each recording after each change. captured: gap (T,), valid (T,) and fps of each."""
-    r0: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {}
     for index, (gap, valid, fps) in enumerate(tqdm(captured, unit="clip")):
         for name, sound in changed(waveforms, index).items():
             predicted = model.animate(sound, SAMPLING_RATE, fps=fps)
             distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
             ok = valid[: len(distance)]
             distance = distance.cpu().numpy()[: len(ok)]
-            r0.setdefault(name, []).append(correlation(distance[ok], gap[: len(ok)][ok]))
-    return r0
+            found.setdefault(name, []).append(correlation(distance[ok], gap[: len(ok)][ok]))
+    return found
 
 
-def cost_of_changes(r0: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
-    """Rows of a table: per change the median r0 of each data set, and of all, and its loss against clean
-    sound.
+def cost_of_changes(lip_corr: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    """Rows of a table: per change the median lip_corr of each data set and of all, and its cost.
 
-    The cost is the median of the clips' own losses. r0: of each clip, by data set and change, in one order.
+    The cost is the median of the clips' own losses against clean sound. lip_corr: of each clip,
+    by data set and change, in one order.
     """
-    if len(r0) > 1:
-        names = dict.fromkeys(name for of_data in r0.values() for name in of_data)
-        names = [name for name in names if all(name in of_data for of_data in r0.values())]
-        pooled = {name: [r for of_data in r0.values() for r in of_data[name]] for name in names}
-        r0 = r0 | {"together": pooled}
+    if len(lip_corr) > 1:
+        names = dict.fromkeys(name for of_data in lip_corr.values() for name in of_data)
+        names = [name for name in names if all(name in of_data for of_data in lip_corr.values())]
+        pooled = {name: [r for of_data in lip_corr.values() for r in of_data[name]] for name in names}
+        lip_corr = lip_corr | {"together": pooled}
     rows: dict[str, dict[str, float]] = {}
-    for data, of_data in r0.items():
+    for data, of_data in lip_corr.items():
         clean = np.array(of_data["clean"])
         for name, values in of_data.items():
             row = {
-                f"r0 {data}": float(np.median(values)),
+                f"lip_corr {data}": float(np.median(values)),
                 f"cost {data}": float(np.median(clean - values)),
                 f"num_clips {data}": len(values),
             }

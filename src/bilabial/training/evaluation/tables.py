@@ -11,20 +11,22 @@ HEADLINE_FIGURES = {
     "gap_r": "Mouth opening: correlation with the film",
     "width_r": "Mouth width: correlation with the film",
     "width_gain": "Mouth width: size of its movement, film = 1",
-    "J": "Lips closed at p, b, m, more often than at open vowels",
-    "r0": "Lip distance: correlation with the captured gap",
+    "youden_j": "Lips closed at p, b, m, more often than at open vowels",
+    "lip_corr": "Lip distance: correlation with the captured gap",
     "closure_recall": "Closed lips that are closed in the prediction",
 }
 MAX_HEADLINE_ROWS = 4  # with the capture beside the model these are 8 figures
 # Columns of the table "shape and closure": the shape of the mouth, then its closing
 LEADING = (
-    "width_r", "width_gain", "width_contrast", "lip_motion_explained", "gap_r", "gap_gain", "J", "AUC",
+    "width_r", "width_gain", "width_contrast", "lip_motion_explained", "gap_r", "gap_gain",
+    "youden_j", "closure_auc",
 )  # fmt: skip
 CLIP_FIGURES = (  # of every clip; tables show their medians
-    *SHAPE_SCORES, "r0", "r0_speech", "lag_ms", "maeD", "chr", "lip_jitter_mm", "jitter",
+    *SHAPE_SCORES, "lip_corr", "lip_corr_speech", "lag_ms", "mouth_mae_centered", "channel_corr",
+    "lip_jitter_mm", "jitter",
     "mse", "mae_mouth", "mae_jaw", "mae_brows", "mae_eyes", "mve", "lve", "fdd",
 )  # fmt: skip
-CLOSURE = ("closure_recall", "false_closure", "false_in_speech", "cloC", "ctl")
+CLOSURE = ("closure_recall", "false_closure", "false_in_speech", "bilabial_closure", "vowel_false_closure")
 COLUMNS = tuple(dict.fromkeys((*LEADING, *CLIP_FIGURES, "lip_change_mm", *CLOSURE)))
 WEIGHTS = "weights"  # beside the tables: {"sha256": of model.safetensors, "split": of the rows}
 HEADLINE = "headline"  # place of the first table, in a card and in a README
@@ -42,7 +44,7 @@ CAPTIONS = {  # of tables that are not data sets; a data set cannot have these n
     "first scaled to speech level.",
     "after speech": "Recordings cut after the last word, followed by a second of quiet: time until the lips "
     "stay below 1 mm, the share of recordings within 150 ms, the share that never gets there.",
-    "changed sound": "Median r0 on degraded sound, and the median loss of a clip.",
+    "changed sound": "Median lip_corr on degraded sound, and the median loss of a clip.",
 }
 
 

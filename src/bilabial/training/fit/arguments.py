@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,16 +19,9 @@ from transformers import HfArgumentParser
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.io.files import write_atomically
 from bilabial.training.fit.checkpoints import check_model_folder
+from bilabial.training.old_names import current_arguments, current_options
 
 PRESETS = Path(__file__).resolve().parents[4] / "train" / "presets"  # of a checkout
-# Options of version 0.1 and what they are called now; command lines, presets and records of runs are still
-# read
-RENAMED = {
-    "taught_weight": "pseudo_label_weight",
-    "hearing_weight": "distillation_weight",
-    "rehearsal_share": "retention_share",
-    "listener": "whisper_teacher",
-}
 LEAST = {"batch_size": 1, "max_steps": 1, "eval_steps": 1, "window_seconds": 0.1}
 # Arguments that do not change what a run computes; the data are identified by their rows
 FREE = ("dataset", "output", "stop_after_steps", "num_workers")
@@ -164,7 +156,7 @@ class TrainArguments:
 
 def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     """Command line over preset over defaults: the arguments, and the preset's fields of the configuration."""
-    argv = [current_option(one) for one in argv]
+    argv = current_arguments(argv)
     selector = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     selector.add_argument("--preset")
     selector.add_argument("--init_from", "--init-from")  # HfArgumentParser takes both spellings
@@ -174,7 +166,7 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
         raise ValueError(f"no preset {name!r}; there are {names}, or give the path of a .json file")
-    preset = {current_name(name, str(path)): value for name, value in json.loads(path.read_text()).items()}
+    preset = current_options(json.loads(path.read_text()), str(path))
     model_fields = preset.pop("model", {})
     for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
         unknown = sorted(set(keys) - {known.name for known in fields(owner)})
@@ -187,21 +179,6 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
         if getattr(args, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
     return args, model_fields | (read_calibration(args.calibration) if args.calibration else {})
-
-
-def current_name(name: str, where: str) -> str:
-    """What an option of a preset is called now, with a warning where version 0.1 called it otherwise."""
-    if name in RENAMED:
-        warnings.warn(f"{where}: {name} is now called {RENAMED[name]}", stacklevel=2)
-    return RENAMED.get(name, name)
-
-
-def current_option(argument: str) -> str:
-    """An argument of a command line, `--name` or `--name=value` by its present name."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument[2:].partition("=")
-    return f"--{current_name(name.replace('-', '_'), 'the command line')}{equals}{value}"
 
 
 def read_calibration(path: Path) -> dict:
@@ -272,7 +249,7 @@ def check_same_run(
         write_atomically(path, record)
         return
     before, now = json.loads(path.read_text()), json.loads(record)
-    before = {RENAMED.get(key, key): value for key, value in before.items()}
+    before = current_options(before, str(path))
     changed = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in before | now

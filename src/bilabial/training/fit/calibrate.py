@@ -116,8 +116,8 @@ def calibrate(args: CalibrateArguments) -> None:
     ratio_auc, distance_auc = (
         separation(values[gap < SEALED_GAP], values[gap > OPEN_GAP]) for values in (-ratio, distance)
     )
-    logger.info(f"ratio: AUC {ratio_auc:.3f}, thresholds {thresholds}")
-    logger.info(f"distance: AUC {distance_auc:.3f}, R2 {r_squared:.3f},")
+    logger.info(f"ratio: area under the curve {ratio_auc:.3f}, thresholds {thresholds}")
+    logger.info(f"distance: area under the curve {distance_auc:.3f}, R2 {r_squared:.3f},")
     logger.info(f"  one unit is {unit:.3f} outer-eye distances, weights {weights}")
     output = args.output or Path(args.dataset) / "calibration.json"
     output.parent.mkdir(parents=True, exist_ok=True)

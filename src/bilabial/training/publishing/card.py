@@ -38,13 +38,13 @@ INDEXED = {  # figures of the model index, and what they are called there
     "lip_motion_explained": "Share of the lips' motion explained",
     "gap_r": "Correlation of the mouth's opening with the film's",
     "gap_gain": "Size of its changes beside the film's, of the opening",
-    "r0": "Correlation of lip distance with the captured gap",
+    "lip_corr": "Correlation of lip distance with the captured gap",
     "lag_ms": "Lag of the lips in ms, positive: late",
-    "maeD": "Mouth MAE without the clips' medians",
-    "AUC": "Closure on /p b m/ told from open vowels, area under the curve",
+    "mouth_mae_centered": "Mouth MAE without the clips' medians",
+    "closure_auc": "Closure on /p b m/ told from open vowels, area under the curve",
     "closure_recall": "Share of sealed frames that are closed",
     "false_closure": "Share of open frames that are closed",
-    "J": "Closure on /p b m/ beyond that on open vowels",
+    "youden_j": "Closure on /p b m/ beyond that on open vowels",
     "lve": "LVE over BEAT-51",
     "mve": "MVE over BEAT-51",
 }
@@ -101,10 +101,10 @@ the size that people move), `width_contrast` is the width at rounded minus sprea
 outer-eye distance, `lip_motion_explained` the share of the motion of 40 points; `gap_` is the opening
 between the lips, `outer_` that between their outer edges. *capture* is the captured coefficients (upper
 limit), *rolled* the prediction shifted by half a clip, *mean pose* a constant face; a good figure is far
-from the last two. `r0` is the correlation of lip distance with the captured gap, `r0_speech` the same
-during speech, `lag_ms` the delay of the lips, `maeD` the error of the mouth without each clip's medians,
-`cloC` and `ctl` the share of /p b m/ and of open vowels with closed lips, `J` their difference; `num_*` are
-numbers of clips, frames and phones.
+from the last two. `lip_corr` is the correlation of lip distance with the captured gap, `lip_corr_speech` the
+same during speech, `lag_ms` the delay of the lips, `mouth_mae_centered` the error of the mouth without each
+clip's medians, `bilabial_closure` and `vowel_false_closure` the share of /p b m/ and of open vowels with
+closed lips, `youden_j` their difference; `num_*` are numbers of clips, frames and phones.
 
 <!-- shape and closure -->
 {shape}
@@ -175,7 +175,7 @@ def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list
     limits = [f"Trained on {minutes:.0f} minutes; voices and faces unlike these are not measured."]
     few = [name for name, row in _data(scores).items() if row.get("num_bilabials", 0) < 50]
     if few:
-        limits.append(f"cloC, ctl and J of {', '.join(few)} rest on fewer than 50 /p b m/: indications only.")
+        limits.append(f"Closure figures of {', '.join(few)} rest on fewer than 50 /p b m/.")
     if any(forbids_commerce(one.licence) for one in sources):
         limits.append("Some of the data forbid commercial use; see their licenses above.")
     limits += ["No head motion.", "Mouths that stay open in pauses are closed: silence means rest."]
@@ -195,7 +195,7 @@ def complete(
         card.data.datasets = datasets
     if plot:  # at the top, unless the card has a picture there
         end = "<!-- /metrics -->" if PICTURE.search(text) else "<!-- /headline -->"
-        picture = f"![r0 of every clip, and how often lips close that should, and should not]({PLOT})"
+        picture = f"![lip_corr of every clip, and how often lips close that should, and should not]({PLOT})"
         card.text = card.text.replace(end, f"{end}\n\n{picture}", 1)
     return f"{card}"
 
@@ -232,7 +232,7 @@ def model_index(scores: dict) -> list[EvalResult]:
 
 
 def draw(scores: dict, folder: Path) -> bool:
-    """Draw figures.png into a folder: r0 of every clip, and the shares of closed lips.
+    """Draw figures.png into a folder: lip_corr of every clip, and the shares of closed lips.
 
     Returns False and prints why where kaleido or Chrome are missing. It runs in a separate process, since
     kaleido waits forever for a Chrome that does not answer.
@@ -249,13 +249,14 @@ def draw(scores: dict, folder: Path) -> bool:
 
 def plot(scores: dict) -> go.Figure:
     """Left: correlation of every clip beside the medians of baselines; right: closure."""
-    figure = make_subplots(1, 2, subplot_titles=("r0 of lip distance, every clip", "share of closed lips"))
+    figure = make_subplots(1, 2, subplot_titles=("lip_corr of every clip", "share of closed lips"))
     data = [name for name, entries in scores.items() if "clips" in entries]
-    clips = [(name, clip["r0"]) for name in data for clip in scores[name]["clips"].values() if "r0" in clip]
+    of_clips = [(name, clip) for name in data for clip in scores[name]["clips"].values()]
+    clips = [(name, clip["lip_corr"]) for name, clip in of_clips if "lip_corr" in clip]
     names, values = zip(*clips, strict=True) if clips else ((), ())
     figure.add_trace(go.Box(x=names, y=values, name="the model", marker_color=COLOURS["model"]), 1, 1)
     for other in ("capture", "rolled", "mean pose"):
-        medians = [scores[name].get(other, {}).get("r0") for name in data]
+        medians = [scores[name].get(other, {}).get("lip_corr") for name in data]
         marks = {"symbol": "line-ew-open", "size": 40, "color": COLOURS[other], "line": {"width": 3}}
         figure.add_trace(go.Scatter(x=data, y=medians, mode="markers", name=other, marker=marks), 1, 1)
     for column, title, colour in (

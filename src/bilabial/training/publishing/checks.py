@@ -23,7 +23,7 @@ ALLOWED_IMPORTS = {"numpy", "torch", "transformers", "huggingface_hub"}
 RELATIVE_IMPORT = re.compile(r"^\s*(?:from|import)\s+\.(\S*)", re.MULTILINE)
 # Sources of what is published
 CODE = ("app.py", "requirements.txt", "src", "train", "README.md", "model_card.md")
-WANTED_FIGURES = ("r0", "lag_ms", "maeD", "closure_recall", "false_closure")
+WANTED_FIGURES = ("lip_corr", "lag_ms", "mouth_mae_centered", "closure_recall", "false_closure")
 MAX_NAMED = 5  # files in a sentence
 TRY_OUT = """
 import json, sys, numpy, torch

@@ -24,6 +24,7 @@ from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_ch
 from bilabial.training.data.schema import data_files, missing_columns
 from bilabial.training.data.sources import SOURCES_FILE, Source, sources_of_files
 from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
+from bilabial.training.old_names import current_figures
 from bilabial.training.publishing.card import complete, copy_pictures, draw, write_template
 from bilabial.training.publishing.checks import (
     check_card,
@@ -138,7 +139,7 @@ def read_metrics(args: PublishArguments) -> dict:
     if found is None:
         raise ValueError(f"not published: there is no {path}; {advice}")
     try:
-        scores = json.loads(path.read_text())
+        scores = current_figures(json.loads(path.read_text()), str(path))
         refuse([f"{problem}; {advice}" for problem in check_measured(scores, weights_sha256(folder))])
         refuse(check_figures(scores))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:

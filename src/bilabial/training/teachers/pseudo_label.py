@@ -284,11 +284,11 @@ def measure(teacher: Teacher, rows: list[dict]) -> dict[str, float]:
         labels, gap, seen = face_at(row, frame_times(row))
         face = face_of(teacher, phones_of(row), waveform_of(row), len(labels))[seen]
         labels, gap, distance = labels[seen], gap[seen], _distance(face)
-        scores.append([metrics.correlation(distance, gap), metrics.channel_correlation(face, labels, mask)])
+        scores.append([metrics.correlation(distance, gap), metrics.channel_corr(face, labels, mask)])
         counts += metrics.frame_closure(distance, gap)
-    r0, chr_ = np.median(scores, axis=0)
+    lip_corr, channel_corr = np.median(scores, axis=0)
     return {
-        "num_clips": len(rows), "r0": float(r0), "chr": float(chr_),
+        "num_clips": len(rows), "lip_corr": float(lip_corr), "channel_corr": float(channel_corr),
         "closure_recall": float(counts[1] / max(counts[0], 1)),
         "false_closure": float(counts[3] / max(counts[2], 1)),
     }  # fmt: skip

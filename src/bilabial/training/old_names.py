@@ -1,0 +1,86 @@
+"""Names of version 0.1.0 in users' files and command lines, and what they are called now.
+
+They are read with one line of warning and never written. This is the only table of them.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+
+OPTIONS = {  # of train.py, on its command line, in presets and in the record of a run
+    "taught_weight": "pseudo_label_weight",
+    "hearing_weight": "distillation_weight",
+    "rehearsal_share": "retention_share",
+    "listener": "whisper_teacher",
+}
+FIGURES = {  # of metrics.json and expression.json, also before a space or _ and a data set's name
+    "r0": "lip_corr",
+    "maeD": "mouth_mae_centered",
+    "chr": "channel_corr",
+    "cloC": "bilabial_closure",
+    "ctl": "vowel_false_closure",
+    "J": "youden_j",
+    "AUC": "closure_auc",
+}
+FIGURE = re.compile(rf"({'|'.join(FIGURES)})(?=[ _]|$)")
+
+
+class OldNameWarning(UserWarning):
+    """A file or a command line has names of version 0.1.0."""
+
+
+def warn_of(names: Mapping[str, str], where: str) -> None:
+    """One line about old names, which are the keys of `names`; none without any."""
+    if names:
+        renamed = ", ".join(f"{old} is now called {new}" for old, new in names.items())
+        warnings.warn(f"{where}: {renamed}", OldNameWarning, stacklevel=3)
+
+
+def current_options(given: Mapping[str, object], where: str) -> dict[str, object]:
+    """The arguments of a preset or of a run's record by their present names."""
+    warn_of({name: OPTIONS[name] for name in given if name in OPTIONS}, where)
+    return {OPTIONS.get(name, name): value for name, value in given.items()}
+
+
+def current_arguments(argv: Sequence[str]) -> list[str]:
+    """A command line, `--name` or `--name=value`, by the present names of its options."""
+    found: dict[str, str] = {}
+
+    def current(argument: str) -> str:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        if not argument.startswith("--") or name not in OPTIONS:
+            return argument
+        found[name] = OPTIONS[name]
+        return f"--{OPTIONS[name]}{equals}{value}"
+
+    arguments = [current(one) for one in argv]
+    warn_of(found, "the command line")
+    return arguments
+
+
+def current_figures(scores: dict, where: str) -> dict:
+    """The content of a metrics.json or expression.json with the present names of its figures.
+
+    Names of data sets, clips and rows are left as they are: their values are dictionaries.
+    """
+    found: dict[str, str] = {}
+
+    def current(name: str) -> str:
+        match = FIGURE.match(name)
+        if match is None:
+            return name
+        found[match[1]] = FIGURES[match[1]]
+        return FIGURE.sub(FIGURES[match[1]], name, count=1)
+
+    def renamed(entries: dict) -> dict:
+        return {
+            key if isinstance(value, dict) else current(key): renamed(value)
+            if isinstance(value, dict)
+            else value
+            for key, value in entries.items()
+        }
+
+    result = renamed(scores)
+    warn_of(found, where)
+    return result
