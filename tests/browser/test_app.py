@@ -71,6 +71,7 @@ def test_the_face_follows_playing_sound(page, three):
     assert abs(time - drawn) <= 1 / 30
 
 
+@pytest.mark.slow
 def test_a_new_clip_is_played_at_once(page, three):
     """Unless somebody does not want it."""
     wait_for_head(page)
@@ -85,6 +86,7 @@ def test_a_new_clip_is_played_at_once(page, three):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_cameras_speed_and_loop(page, three):
     wait_for_head(page)
     front = mouth_pixels(page)
@@ -103,6 +105,7 @@ def test_cameras_speed_and_loop(page, three):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_a_face_tracker_reads_the_mouth_that_was_predicted(page, three, tmp_path):
     """MediaPipe on pictures of the drawn head: the gap that it sees goes with the clip's lip distance."""
     generate(page, EXAMPLE)
@@ -122,6 +125,7 @@ def test_a_face_tracker_reads_the_mouth_that_was_predicted(page, three, tmp_path
     assert np.corrcoef(read, clip.lip_distance_mm()[frames])[0, 1] >= 0.9
 
 
+@pytest.mark.slow
 def test_a_page_to_send(browser, three, page, tmp_path):
     """The downloaded page plays on its own: from a file, with no network at all."""
     generate(page, EXAMPLE)
@@ -185,6 +189,7 @@ def test_an_avatar_of_ones_own(page, three, tmp_path):
     wait_for_head(page)  # with a new clip, nothing of that is said any more
 
 
+@pytest.mark.slow
 def test_a_second_head_to_choose(page, three):
     wait_for_head(page)
     page.locator(".bilabial-more").evaluate("options => (options.open = true)")
@@ -192,6 +197,7 @@ def test_a_second_head_to_choose(page, three):
     page.get_by_text("Kofi: 52 of 52 coefficients found.").wait_for()
 
 
+@pytest.mark.slow
 def test_an_avatar_chosen_early_is_not_lost(page, three, tmp_path):
     """Also while the head is still on its way."""
     (tmp_path / "early.glb").write_bytes(avatar("JawOpen"))
@@ -215,6 +221,7 @@ def test_a_damaged_reference_is_named_by_its_name(tmp_path):
     assert handlers.in_language(error.value, None) == "face.npz is not a numpy archive, or a damaged one"
 
 
+@pytest.mark.slow
 def test_an_avatar_may_stand_anywhere(page, three, tmp_path):
     wait_for_head(page)
     page.wait_for_timeout(300)
@@ -229,6 +236,7 @@ def test_an_avatar_may_stand_anywhere(page, three, tmp_path):
     assert np.abs(mouth_pixels(page) - before).mean() < 2
 
 
+@pytest.mark.slow
 def test_only_the_inside_of_an_avatars_mouth_is_dark(page, three, tmp_path):
     """Some avatars have one material for skin and teeth."""
     wait_for_head(page)
@@ -265,6 +273,7 @@ def test_microphone(page):
     wait_for_curves(page)
 
 
+@pytest.mark.slow
 def test_media_that_browsers_do_not_call_audio(page, tmp_path):
     """The page promises WebM; films and Apple's CAF are media that FFmpeg reads as well."""
     codecs = {
@@ -377,6 +386,7 @@ def test_feelings_mix_and_change(page, tmp_path):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_a_feeling_is_dragged(page):
     open_fold(page, "Emotion over time")
     strip = page.locator(".emotion-strip")
@@ -395,6 +405,7 @@ def test_a_feeling_is_dragged(page):
     assert float(markers.nth(1).get_attribute("aria-valuenow")) == pytest.approx(0.5 * length, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_style_is_taken_from_a_video(page, clips):
     open_fold(page, "Style")
     page.wait_for_selector("#reference")
@@ -405,6 +416,7 @@ def test_a_style_is_taken_from_a_video(page, clips):
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_life_can_be_turned_off(page):
     open_fold(page, "Motion")
     page.get_by_label("Blinks", exact=True).uncheck()
@@ -412,6 +424,7 @@ def test_life_can_be_turned_off(page):
     assert plotted(page, "eyeBlinkLeft").max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_wrong_seed_is_said(page):
     open_fold(page, "Motion")
     fill_in(page.get_by_label("Random seed, a whole number"), "today")

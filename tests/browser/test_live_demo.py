@@ -19,6 +19,7 @@ from bilabial.runtime.settings import load_settings
 from bilabial.streaming import STREAM_MOTIONS, draw_life
 from tools.make_live import make_live, missing_packages
 
+pytestmark = pytest.mark.slow
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
 HELPERS = """
 window.decode = (text) =>

@@ -256,6 +256,7 @@ def test_the_space_speaks_with_the_own_model(trained, tmp_path):
     assert head.data.sdk_version in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chrome, reason", [(None, "CalledProcessError"), ("#!/bin/sh\nexec sleep 60\n", "TimeoutExpired")]
 )
@@ -345,6 +346,7 @@ def test_a_failing_state_is_refused(own, spoil, options, sentence):
     assert not (own / "out").exists()
 
 
+@pytest.mark.slow
 def test_data_that_forbid_commerce_may_be_published_on_ones_word(own):
     write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
     publish_own(own, allow_non_commercial=True, space=True, space_repo_id="me/app")

@@ -149,6 +149,7 @@ def run_exported(model: BilabialModel, path, example: dict, dynamic: dict, feeds
         assert np.abs(lip_distance - expected.lip_distance.numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_export_of_any_length(tmp_path, speech):
     """The embedded model; real speech with its soft parts is where a poor Fourier transform shows."""
     sound = torch.from_numpy(speech)[None]

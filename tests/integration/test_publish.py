@@ -189,6 +189,7 @@ def test_the_space_opens(hub, published, tmp_path):
     open_app(folder)
 
 
+@pytest.mark.slow
 def test_the_same_again_changes_nothing(hub, published, prepared, monkeypatch, caplog):
     """Even the plot and the card are the same bytes."""
     names = ("me/bilabial", "model"), ("me/face", "dataset")

@@ -119,6 +119,7 @@ def test_resumed_equals_uninterrupted(dataset, trained, tmp_path):
     assert all(resumed[name].equal(whole[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_other_arguments_are_no_resumption(dataset, trained):
     done = launch("--dataset", dataset, "--preset", "tiny", "--output", trained, "--seed", 7, check=False)
     assert done.returncode != 0 and "seed was 0, is 7" in done.stderr
@@ -234,6 +235,7 @@ def test_a_model_names_the_sources_of_its_rows(two_sets, first_run, speech):
     assert sources[0]["seconds"] == pytest.approx(2 * len(speech) / 16000, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
     earlier = [
         Source("somebody", "CC BY-NC 4.0", 7, 21.0),
@@ -269,6 +271,7 @@ def test_hearing_needs_an_encoder_of_the_recognizers_sizes(two_sets, tmp_path, o
         initialization.build_model(train.load_splits(args)["train"], args, fields)
 
 
+@pytest.mark.slow
 def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
     """The heads and running estimates of the teacher are kept in checkpoints too."""
     pytest.importorskip("hama")
@@ -306,6 +309,7 @@ def test_evaluate_writes_metrics_and_a_card(dataset, trained, tmp_path):
     assert "| model |" in text
 
 
+@pytest.mark.slow
 def test_curves_with_sound_become_a_data_set(speech, tmp_path):
     """FACEGOOD's layout: two pieces, all held out, labels where the curves are."""
     names = sorted({term for terms in FACEGOOD_BLENDSHAPES.values() for term in terms})
