@@ -22,6 +22,7 @@ from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import model_steps
 from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
+from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
@@ -130,8 +131,8 @@ class Animator:
     def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
         """The style vector of a reference: mean and amplitude of each coefficient.
 
-        source: a clip, a Live Link Face CSV, an archive of `FaceClip.to_npz`, or a face video of some seconds
-        (needs the extra `capture`; the first 20 s are used). amount: 0 = the default style, 1 = the
+        source: a clip, recorded curves (CSV, NPZ, JSON; Live Link Face among them), or a face video of some
+        seconds (needs the extra `capture`; the first 20 s are used). amount: 0 = the default style, 1 = the
         reference, up to 1.5. Raises FileNotFoundError, or ValueError for a clip that is too short, lacks
         names, or has no speaking face.
         """
@@ -212,9 +213,8 @@ def read_face(path: Path) -> FaceClip:
 
     Raises FileNotFoundError or ValueError.
     """
-    readers = {".csv": FaceClip.from_csv, ".npz": FaceClip.from_npz}
-    if path.suffix.lower() in readers:
-        return readers[path.suffix.lower()](path)
+    if path.suffix.lower() in CURVE_SUFFIXES:
+        return read_recording(path)
     try:
         from bilabial.io.capture import reference_clip
     except ImportError as error:

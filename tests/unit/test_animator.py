@@ -20,6 +20,7 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import load_audio
+from bilabial.io.exporters import to_json
 from bilabial.motion import Adjustments
 
 
@@ -167,7 +168,14 @@ def test_a_reference_is_a_clip_or_a_file(animator, tmp_path):
     person = animator(EXAMPLE, style="lively", motion=())
     own = animator.reference_style(person)
     by_clip = animator(EXAMPLE, style=person)
-    for path in (person.to_npz(tmp_path / "person.npz"), person.to_csv(tmp_path / "person.csv")):
+    other_names = [f"head__{name}" for name in person.names]
+    files = [
+        person.to_npz(tmp_path / "person.npz"),
+        person.to_csv(tmp_path / "person.csv"),
+        to_json(person, tmp_path / "person.json"),
+        FaceClip(other_names, person.values, person.fps).to_npz(tmp_path / "other.npz"),
+    ]
+    for path in files:
         assert np.allclose(animator(EXAMPLE, style=path).values, by_clip.values, atol=1e-3)
     assert np.allclose(animator.reference_style(person, 0.0), animator.model.encode_style())
     assert not np.allclose(own, animator.model.encode_style())

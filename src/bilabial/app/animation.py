@@ -20,6 +20,7 @@ from bilabial.app.folders import private_folder
 from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
+from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.kept import Kept
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def face_of(path: str) -> FaceClip:
     """The face in a reference, captured once: an upload's path contains its hash. Raises ValueError."""
     from bilabial.animator import read_face
 
-    check_size(path, MAX_CURVES_MEGABYTES if path.lower().endswith((".csv", ".npz")) else MAX_MEGABYTES)
+    check_size(path, MAX_CURVES_MEGABYTES if path.lower().endswith(CURVE_SUFFIXES) else MAX_MEGABYTES)
     try:
         return faces.of(path, lambda: read_face(Path(path)))
     except UserError:

@@ -151,7 +151,7 @@ def animate(
         intensity: Strength of the emotion, 0 to 1.5.
         style: Name of a speaking style of the model.
         amount: How much of the style, 0 to 1.5.
-        reference: A face video, Live Link Face CSV or NPZ whose speaker's style is taken instead.
+        reference: A face video or recorded curves (CSV, JSON, NPZ) whose speaker's style is taken instead.
         fps: Frames per second of the result, 1 to 120.
         motion: Motion beside speech: any of blink, gaze, brows, breath.
         seed: A whole number for that motion; empty = from the audio.

@@ -24,6 +24,7 @@ from bilabial.app.player import BUNDLE, HEAD, STATIC, player_props, served_files
 from bilabial.app.sessions import Sessions
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
 from bilabial.io.formats import FORMATS as CLIP_FORMATS
+from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.rig import RigProfile, shipped_rigs
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
@@ -123,7 +124,7 @@ def speech_panel(max_file_bytes: int) -> gr.Audio:
 def style_panel(max_file_bytes: int) -> dict[str, gr.components.Component]:
     """A style by name, or of a reference, by field. max_file_bytes: of the reference file."""
     label = T("Style of a person: some seconds of a speaking face (video, Live Link Face CSV or NPZ)")
-    kinds = ["video", *MEDIA_SUFFIXES, ".csv", ".npz"]
+    kinds = ["video", *MEDIA_SUFFIXES, *CURVE_SUFFIXES]
     return {
         "style": gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
         "amount": gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Strength of the style")),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bilabial.io.capture import Capture
 
 NEEDED = ("jawOpen", "mouthClose")
+CURVE_SUFFIXES = (".csv", ".npz", ".json")
 
 
 def read_track(path: Path) -> Track:
@@ -42,10 +43,11 @@ def read_track(path: Path) -> Track:
 
     Raises UserError naming the file and what it lacks.
     """
-    readers = {".csv": read_live_link, ".npz": _from_npz, ".json": _from_json}
-    if path.suffix.lower() not in readers:
-        raise UserError("curves_suffix", path=path, accepted=list(readers))
-    return readers[path.suffix.lower()](path)
+    suffix = path.suffix.lower()
+    if suffix not in CURVE_SUFFIXES:
+        raise UserError("curves_suffix", path=path, accepted=CURVE_SUFFIXES)
+    readers = (read_live_link, _from_npz, _from_json)
+    return readers[CURVE_SUFFIXES.index(suffix)](path)
 
 
 def read_recording(path: Path) -> FaceClip:

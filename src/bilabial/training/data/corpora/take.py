@@ -8,7 +8,6 @@ from pathlib import Path
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".m4v", ".flv")
 AUDIO_SUFFIXES = (".flac", ".wav", ".m4a", ".g722", ".opus", ".ogg", ".mp3")
-CURVE_SUFFIXES = (".csv", ".json", ".npz")  # bilabial.io.recordings reads them
 PIECE_SECONDS = 10.0
 SPLITS = ("train", "validation", "test")
 

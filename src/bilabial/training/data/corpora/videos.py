@@ -10,10 +10,10 @@ from pathlib import Path
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY, check_intensity
 from bilabial.io.media import media_seconds
+from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.io.tables import read_table
 from bilabial.training.data.corpora.take import (
     AUDIO_SUFFIXES,
-    CURVE_SUFFIXES,
     SPLITS,
     VIDEO_SUFFIXES,
     Take,
