@@ -1,7 +1,7 @@
 """What `bilabial serve` carries: streams at once, memory over time, and where the delay comes from.
 
     python benchmarks/serve.py fit                # how many real-time streams fit; CPU of each
-    python benchmarks/serve.py cost               # CPU time of a stream, for a machine that is not idle
+    python benchmarks/serve.py cost               # CPU time of a stream and of the start, ONNX beside torch
     python benchmarks/serve.py soak --minutes 30  # speeds, disconnects, malformed messages: memory, frames
     python benchmarks/serve.py latency            # look-ahead, gathering, compute, transport by way out
 
@@ -33,6 +33,9 @@ from websockets.exceptions import ConnectionClosed
 
 from bilabial.animator import Animator
 from bilabial.io.audio import encode_wav, load_audio
+from bilabial.runtime.animator import OnnxAnimator
+from bilabial.runtime.choice import RUNTIMES, open_animator
+from bilabial.serve.faces import Faces
 from bilabial.serve.protocol import unpack_frames
 
 EXAMPLE = Path(__file__).parents[1] / "src" / "bilabial" / "examples" / "english_woman.flac"
@@ -130,7 +133,7 @@ async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | N
 def fit(options: argparse.Namespace) -> None:
     """More and more streams at once, until they no longer fit."""
     sound = speech(options.seconds)
-    with serving("--max-streams", "256", "--step", str(options.step)) as server:
+    with serving("--max-streams", "256", "--step", str(options.step), "--runtime", options.runtime) as server:
         print(f"{'streams':>7} {'late p50':>9} {'p95':>7} {'max':>7} {'CPU a stream':>13} {'server MB':>10}")
         for count in options.counts:
             before, began = server.cpu_seconds, time.monotonic()
@@ -154,18 +157,36 @@ def fit(options: argparse.Namespace) -> None:
 
 def cost(options: argparse.Namespace) -> None:
     """CPU time of a stream by how much sound is computed together; the server takes more when it is busy."""
-    import torch
-
-    torch.set_num_threads(1)
-    animator = Animator.from_pretrained()
+    animators = {runtime: open_animator(runtime=runtime, tell=print) for runtime in RUNTIMES}
     samples = np.frombuffer(speech(options.seconds), "<i2").astype(np.float32) / 32767
-    print(f"{'together':>9} {'CPU a stream':>13} {'streams on two cores, by CPU time':>34}")
+    for animator in animators.values():
+        Faces(animator).warm_up()
+    print(
+        "| computed together | " + " | ".join(f"{name}: CPU of a core | streams" for name in animators) + " |"
+    )
     for step in (0.04, 0.1, 0.2, 0.5, 1.0):
-        stream, size, begin = animator.stream(), round(step * RATE), time.process_time()
+        used = [cpu_share(animator, samples, step) for animator in animators.values()]
+        print(
+            f"| {step:g} s | " + " | ".join(f"{share:.1%} | {2 / share:.0f}" for share in used) + " |",
+            flush=True,
+        )
+    for runtime in RUNTIMES:
+        with serving("--runtime", runtime) as server:
+            print(
+                f"{runtime}: {server.cpu_seconds:.1f} s of CPU until ready, {server.megabytes:.0f} MB",
+                flush=True,
+            )
+
+
+def cpu_share(animator: Animator | OnnxAnimator, samples: np.ndarray, step: float) -> float:
+    """CPU seconds per second of sound, the least of three runs: others use this machine too."""
+    size, used = round(step * RATE), []
+    for _ in range(3):
+        stream, begin = animator.stream(), time.process_time()
         for start in range(0, len(samples), size):
             stream.feed(samples[start : start + size])
-        used = (time.process_time() - begin) / options.seconds
-        print(f"{step:8.2f}s {used:12.1%} {2 / used:34.0f}", flush=True)
+        used.append((time.process_time() - begin) * RATE / len(samples))
+    return min(used)
 
 
 def soak(options: argparse.Namespace) -> None:
@@ -198,7 +219,7 @@ def soak(options: argparse.Namespace) -> None:
     async def everything(server: Server) -> None:
         await asyncio.gather(watch(server), *[visitor(number, server) for number in range(options.streams)])
 
-    with serving() as server:
+    with serving("--runtime", options.runtime) as server:
         asyncio.run(everything(server))
         with urllib.request.urlopen(f"http://{server.address}/health", timeout=60) as answer:
             left = json.load(answer)["streams"]
@@ -218,10 +239,11 @@ def latency(options: argparse.Namespace) -> None:
         screen.bind(("127.0.0.1", 0))
         screen.setblocking(False)
         port = screen.getsockname()[1]
-        with serving("--step", str(step), "--live-link", f"127.0.0.1:{port}") as server:
+        to_screen = ("--live-link", f"127.0.0.1:{port}")
+        with serving("--step", str(step), "--runtime", options.runtime, *to_screen) as server:
             file_seconds, round_trip = time_of_file(server, sound), time_of_health(server)
             heard, shown = asyncio.run(stream_and_watch(server, sound, screen))
-    compute = compute_seconds(sound, step)
+    compute = compute_seconds(sound, step, options.runtime)
     total = np.array(heard.late) + heard.delay_seconds
     udp = np.array([when - heard.samples[0] / RATE for when in shown])
     names = ("look-ahead", "gathering", "compute", "transport", "p50", "p95")
@@ -295,13 +317,10 @@ def time_of_health(server: Server) -> float:
     return float(np.median(seconds))
 
 
-def compute_seconds(sound: bytes, step: float) -> float:
+def compute_seconds(sound: bytes, step: float, runtime: str) -> float:
     """Median seconds that a stream takes for a step of sound."""
-    import torch
-
-    torch.set_num_threads(1)
     samples, size = np.frombuffer(sound, "<i2").astype(np.float32) / 32767, round(step * RATE)
-    stream, seconds = Animator.from_pretrained().stream(), []
+    stream, seconds = open_animator(runtime=runtime).stream(), []
     for start in range(0, len(samples), size):
         begin = time.monotonic()
         stream.feed(samples[start : start + size])
@@ -341,6 +360,8 @@ def main() -> None:
     one.add_argument("--seconds", type=float, default=10.0)
     one.add_argument("--step", type=float, default=0.1)
     one.set_defaults(run=latency)
+    for name in ("fit", "soak", "latency"):
+        commands.choices[name].add_argument("--runtime", choices=RUNTIMES, default="onnx")
     options = parser.parse_args()
     options.run(options)
 

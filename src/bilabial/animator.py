@@ -26,7 +26,7 @@ from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
-from bilabial.streaming import STREAM_MOTIONS, FaceStream
+from bilabial.streaming import STREAM_MOTIONS, FaceSettings, FaceStream
 from bilabial.timing import follow_timing
 
 KEPT_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
@@ -127,6 +127,11 @@ class Animator:
         steps, config = model_steps(self.model, vector), self.model.config
         style_vector = vector.float().cpu().numpy()
         return FaceStream(steps, config, emotion, intensity, style_vector, fps, strengths, seed, level_db)
+
+    @property
+    def settings(self) -> FaceSettings:
+        """Names and numbers of the model, by the names that `OnnxAnimator.settings` has, too."""
+        return self.model.config
 
     def reference_style(self, source: FaceClip | str | Path, amount: float = 1.0) -> torch.Tensor:
         """The style vector of a reference: mean and amplitude of each coefficient.

@@ -67,14 +67,18 @@ def weights_sha256(source: str | Path | None = None) -> str:
 
     source, errors: as of `load_checkpoint`.
     """
-    source = _checked(source)
-    path = Path(source) / WEIGHTS_FILE
-    if not Path(source).is_dir():
-        from huggingface_hub import hf_hub_download
-
-        path = hf_hub_download(str(source), WEIGHTS_FILE)
-    with open(path, "rb") as file:
+    with checkpoint_file(source, WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checkpoint_file(source: str | Path | None, name: str) -> Path:
+    """A file of a model by its name in FILES. source, errors: as of `load_checkpoint`."""
+    source = _checked(source)
+    if Path(source).is_dir():
+        return Path(source) / name
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(str(source), name))
 
 
 def _checked(source: str | Path | None) -> str | Path:

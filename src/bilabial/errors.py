@@ -133,6 +133,8 @@ SENTENCES |= {
     "onnx_packages": "ONNX files need `pip install 'bilabial[onnx]'` ({error})",
     "onnx_precision": "precision must be of {accepted}, got {got}",
     "onnx_settings": "{path} is not what `bilabial export onnx` writes ({error})",
+    "runtime": "runtime must be one of {accepted}, got {got}",
+    "runtime_torch": "{path} holds ONNX files, and torch needs the model that they were made from",
     # rigs
     "rig_fields": "a rig profile has no {unknown}; its entries are {accepted}",
     "rig_file": "a rig is a profile of this package ({accepted}) or a JSON file, got {got}",

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import load_animator
+from bilabial.commands.parameters import say
 from bilabial.commands.serve import IFacialMocap, LiveLink, MoveHead, Token, Vmc
 from bilabial.errors import UserError
-from bilabial.options import AnimateOptions
+from bilabial.options import AnimateOptions, is_style_file
 
 
 def live(
@@ -40,6 +40,7 @@ def live(
     motion: parameters.Motion = "all",
     seed: parameters.Seed = None,
     model: parameters.Model = None,
+    runtime: parameters.Runtime = None,
 ) -> None:
     """Animate a face live from a microphone, a file or a server: Unreal, VRM avatars, web pages."""
     if mic + (file is not None) + (server is not None) != 1:
@@ -50,11 +51,15 @@ def live(
         from bilabial.serve.live import Show
     except ImportError as error:
         raise UserError("serve_extra", error=error) from error
+    from bilabial.runtime.choice import open_animator
+
+    if runtime is None and is_style_file(style or ""):
+        runtime = "torch"  # which alone measures a style
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
     with Show(live_link or (), vmc or (), ifacialmocap or (), web, token, move_head) as show:
         if server is not None:
             show.follow(server, token)
         elif file is not None:
-            show.play(load_animator(model), file, options, play)
+            show.play(open_animator(model, runtime, tell=say), file, options, play)
         else:
-            show.listen(load_animator(model), device, options)
+            show.listen(open_animator(model, runtime, tell=say), device, options)

@@ -67,6 +67,13 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the motion; left out: fr
 Model = Annotated[
     str | None, typer.Option(metavar="MODEL", help="A folder or Hub id; left out: the embedded model.")
 ]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="onnx (its files are made once, in a minute) or torch; left out: onnx where they are there.",
+    ),
+]
 Head = Annotated[
     Path | None, typer.Option(metavar="GLB", help="Avatar of the format glb; left out: the included head.")
 ]

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import load_animator
-from bilabial.errors import UserError
+from bilabial.commands.parameters import say
+from bilabial.errors import UntrainedEmotionWarning, UserError
 
 PORT = 8765
 
@@ -66,6 +66,7 @@ def serve(
     ifacialmocap: IFacialMocap = None,
     move_head: MoveHead = True,
     model: parameters.Model = None,
+    runtime: parameters.Runtime = None,
 ) -> None:
     """Serve faces over a WebSocket: speech in chunks, frames with exact times (docs/serve.md)."""
     try:
@@ -74,14 +75,11 @@ def serve(
         from bilabial.serve.run import build_server, listen
     except ImportError as error:
         raise UserError("serve_extra", error=error) from error
-    import torch
-
-    from bilabial.animator import UntrainedEmotionWarning
     from bilabial.rig import RigWarning
+    from bilabial.runtime.choice import open_animator
 
     for kind in (UntrainedEmotionWarning, RigWarning):  # reported to clients, not to the log
         warnings.simplefilter("ignore", kind)
-    torch.set_num_threads(1)  # one thread per stream: streams do not wait for each other
     outputs = open_outputs(live_link or (), vmc or (), ifacialmocap or ())
     more = {} if threads is None else {"num_threads": threads}
     settings = Settings(
@@ -94,7 +92,8 @@ def serve(
         moves_head=move_head,
         **more,
     )
-    app = build_app(partial(load_animator, model), settings)
+    # one thread per stream: streams do not wait for each other
+    app = build_app(partial(open_animator, model, runtime, 1, say), settings)
     socket = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"Listening at ws://{name}:{socket.getsockname()[1]}/v1/stream", err=True)

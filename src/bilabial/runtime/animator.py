@@ -78,14 +78,10 @@ class OnnxAnimator:
         `Animator.reference_style`), or None = the default. Raises as `Animator`.
         """
         fps, strengths, settings = check_fps(fps), check_motion(motion), self.settings
-        vector, weights = settings.style_vector(style), self._weights(emotion, intensity, 1)
-        self._warn_of_untrained(weights)
+        vector = settings.style_vector(style)
+        self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
         waveform = _waveform(audio, max_seconds)
-        total = -(-len(waveform) // settings.frame_hop_samples)
-        if is_schedule(emotion):
-            weights = self._weights(emotion, intensity, total)
-            self._warn_of_untrained(weights)
-        weights = np.broadcast_to(weights, (total, weights.shape[1]))
+        weights = self._weights(emotion, intensity, -(-len(waveform) // settings.frame_hop_samples))
         neutral, face = self._faces(waveform, weights, vector)
         values = self._at_rate(neutral, face, vector, bool(weights.any()), len(waveform), fps)
         clip = FaceClip(settings.blendshapes, values, fps, settings.lip_distance_weights)
@@ -114,8 +110,21 @@ class OnnxAnimator:
 
         steps = ModelSteps(run, self.settings.states, self.settings.delay_frames, vector)
         stream = FaceStream(steps, self.settings, emotion, intensity, vector, fps, strengths, seed, level_db)
-        self._warn_of_untrained(self._weights(emotion, intensity, 1))
+        self._warn_of_untrained(emotion, intensity)
         return stream
+
+    def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
+        """Requested emotions that were not in the training data; they change nothing."""
+        if is_schedule(emotion):
+            self._weights(emotion, intensity, 1)  # raises for a wrong one
+        mixtures = [mixture for _, mixture in emotion] if is_schedule(emotion) else [emotion]
+        weights = np.sum([self._weights(mixture, intensity, 1)[0] for mixture in mixtures], axis=0)
+        asked = [name for name, weight in zip(self.settings.emotions, weights, strict=True) if weight > 0]
+        return [name for name in asked if name not in self.settings.trained_emotions]
+
+    def untrained_message(self, names: list[str]) -> UserError:
+        """The warning for users: str() is its message."""
+        return UserError("untrained_emotions", trained=self.settings.trained_emotions, names=names)
 
     def _session(self, name: str) -> InferenceSession:
         """A graph by name, loaded when it is first needed."""
@@ -133,20 +142,17 @@ class OnnxAnimator:
         return self._sessions[name]
 
     def _weights(self, emotion: Mixture | Schedule, intensity: float, count: int) -> np.ndarray:
-        """Emotion weights: (1, E), or (count, E) of a schedule."""
+        """Emotion weights (count, E) of internal frames."""
         intensity, emotions = np.float32(check_intensity(intensity)), self.settings.emotions
         if not is_schedule(emotion):
-            return mixture_weights(emotion, emotions)[None] * intensity
+            return np.tile(mixture_weights(emotion, emotions) * intensity, (count, 1))
         times = np.arange(count) / self.settings.frame_rate_hz
         return schedule_weights(emotion, emotions, times) * intensity
 
-    def _warn_of_untrained(self, weights: np.ndarray) -> None:
-        trained = self.settings.trained_emotions
-        asked = [name for name, used in zip(self.settings.emotions, weights.any(axis=0), strict=True) if used]
-        unheard = [name for name in asked if name not in trained]
+    def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
+        unheard = self.untrained_emotions(emotion, intensity)
         if unheard:
-            message = str(UserError("untrained_emotions", trained=trained, names=unheard))
-            warnings.warn(message, UntrainedEmotionWarning, stacklevel=3)
+            warnings.warn(str(self.untrained_message(unheard)), UntrainedEmotionWarning, stacklevel=3)
 
     def _faces(
         self, waveform: np.ndarray, weights: np.ndarray, style: np.ndarray

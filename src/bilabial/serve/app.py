@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from bilabial.animator import Animator
 from bilabial.errors import UserError
 from bilabial.io.formats import formats_of
 from bilabial.options import AnimateOptions, is_style_file
@@ -28,6 +28,10 @@ from bilabial.serve.outputs.face import Output
 from bilabial.serve.outputs.watch import WatchOutput
 from bilabial.serve.playout import Playout, Sender
 from bilabial.serve.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from bilabial.animator import Animator
+    from bilabial.runtime.animator import OnnxAnimator
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_FILES = 4  # at once, waiting ones too
@@ -60,7 +64,7 @@ class Settings:
 class Server:
     """State shared by requests. num_streams: open ones."""
 
-    def __init__(self, load: Callable[[], Animator], settings: Settings):
+    def __init__(self, load: Callable[[], Animator | OnnxAnimator], settings: Settings):
         self._load, self._settings = load, settings
         self.num_streams = self._num_files = 0
         self._watch = WatchOutput()
@@ -142,7 +146,7 @@ def build_watch_app(watch: WatchOutput, host: str, token: str | None) -> FastAPI
     return app
 
 
-def build_app(load: Callable[[], Animator], settings: Settings) -> FastAPI:
+def build_app(load: Callable[[], Animator | OnnxAnimator], settings: Settings) -> FastAPI:
     """The ASGI app. load: gives the model.
 
     Raises UserError for a server that others can reach, without a token.

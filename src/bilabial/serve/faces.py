@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bilabial.animator import Animator
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.io.formats import encode_clip
 from bilabial.rig import RigProfile, shipped_rigs
 from bilabial.serve.sound import PcmReader
 from bilabial.serve.timed_stream import TimedStream
+
+if TYPE_CHECKING:
+    from bilabial.animator import Animator
+    from bilabial.runtime.animator import OnnxAnimator
 
 WARM_UP_SECONDS = 1.0
 ARKIT = "arkit"
@@ -55,11 +59,11 @@ class OpenStream:
 class Faces:
     """One model for all clients; thread-safe, since weights are only read."""
 
-    def __init__(self, animator: Animator):
+    def __init__(self, animator: Animator | OnnxAnimator):
         self.animator = animator
 
     def warm_up(self) -> None:
-        """Warm up, so that the first client does not wait for allocations and torch's first call."""
+        """Warm up, so that the first client does not wait for allocations and the runtime's first call."""
         stream = self.animator.stream(motion=())
         stream.feed(np.zeros(round(WARM_UP_SECONDS * 16000), np.float32))
         stream.finish()
@@ -76,8 +80,8 @@ class Faces:
 
     def rig(self, name: str) -> RigFrames:
         """What turns the model's coefficients into those of a shipped rig. Raises UserError."""
-        config = self.animator.model.config
-        return RigFrames(name, config.blendshapes, config.lip_distance_weights)
+        settings = self.animator.settings
+        return RigFrames(name, settings.blendshapes, settings.lip_distance_weights)
 
     def warning(self, emotion: str | dict, intensity: float) -> UserError | None:
         """What the model was not trained on, where there is any."""

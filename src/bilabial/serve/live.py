@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bilabial.animator import Animator
     from bilabial.clip import FaceClip
     from bilabial.options import AnimateOptions
+    from bilabial.runtime.animator import OnnxAnimator
     from bilabial.streaming import FaceStream
 
 PIECE_SECONDS = 0.05
@@ -155,17 +156,19 @@ class Show:
             self._web.__exit__(*error)
         self._sender.close()
 
-    def _playout(self, animator: Animator) -> tuple[Playout, RigFrames]:
+    def _playout(self, animator: Animator | OnnxAnimator) -> tuple[Playout, RigFrames]:
         return Playout(self._sender), Faces(animator).rig(ARKIT)
 
-    def play(self, animator: Animator, path: Path, options: AnimateOptions, aloud: bool) -> None:
+    def play(
+        self, animator: Animator | OnnxAnimator, path: Path, options: AnimateOptions, aloud: bool
+    ) -> None:
         """Show the face of a file, once. aloud: play its sound, too."""
         clip = animator(path, **options.arguments())
         if aloud:
             _sounddevice().play(load_audio(path, normalize=False), SAMPLING_RATE)
         play_clip(clip, *self._playout(animator))
 
-    def listen(self, animator: Animator, device: str | None, options: AnimateOptions) -> None:
+    def listen(self, animator: Animator | OnnxAnimator, device: str | None, options: AnimateOptions) -> None:
         """Show the face of a microphone's speaker, until Ctrl-C."""
         pieces = microphone(device)
         speak_along(pieces, animator.stream(**options.arguments()), *self._playout(animator))
