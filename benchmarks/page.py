@@ -1,24 +1,28 @@
-"""Waiting time of a visitor in a real browser: from Generate to a moving head.
+"""Waiting time of a visitor in a real browser: from opening the page, and from Generate, to a moving head.
 
     python -m benchmarks.page
 
-Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints a
-table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound, the
-same with another emotion, and the head's frames per second while it plays. Needs the extra `test` and a
-Chromium.
+Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints
+the seconds from opening the page to a head that moves, on a wide screen and on a phone (the fastest of 5),
+and a table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing
+sound, the same with another emotion, and the head's frames per second while it plays. Needs the extra `test`
+and a Chromium.
 """
 
 import tempfile
 import time
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from support.browsing import BROWSER_FLAGS, CHROMIUM
 
 from benchmarks.load import EXAMPLE, start_app
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
 
 LENGTHS_SECONDS = (10, 60)
+SCREENS = ((1280, 800), (390, 844))  # pixels
+NUM_OPENED = 5
+MOVES = "Number(document.querySelector('#player canvas')?.dataset.time) > 0.05"
 WATCHED_SECONDS = 5
 MOVING = """(clips) => {
   const [canvas, audio] = ["canvas", "audio"].map((name) => document.querySelector(`#player ${name}`));
@@ -31,6 +35,16 @@ COUNT_DRAWN = """(seconds) => new Promise((resolve) => {
   observer.observe(canvas, { attributes: true, attributeFilter: ["data-time"] });
   setTimeout(() => { observer.disconnect(); resolve(drawn / seconds); }, 1000 * seconds);
 })"""
+
+
+def open_page(browser: Browser, address: str, width: int, height: int) -> float:
+    """Seconds from opening the page, with an empty cache, to a head that moves."""
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
+        page = context.new_page()
+        start = time.perf_counter()
+        page.goto(address, wait_until="commit")
+        page.wait_for_function(MOVES, polling=20, timeout=120000)
+        return time.perf_counter() - start
 
 
 def wait_for_speech(page: Page) -> float:
@@ -64,6 +78,9 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+            for size in SCREENS:
+                opened = [open_page(browser, address, *size) for _ in range(NUM_OPENED)]
+                print(f"{size[0]} x {size[1]}: {min(opened):.2f} s from opening the page to a moving head")
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.set_default_timeout(120000)
             for seconds in LENGTHS_SECONDS:

@@ -256,7 +256,8 @@ def test_only_the_inside_of_an_avatars_mouth_is_dark(page, three, tmp_path):
 def test_without_webgl_the_rest_works(page, address):
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     page.goto(address)
-    page.get_by_text("The 3D head is not shown because this browser could not draw it").wait_for()
+    page.get_by_text("The 3D head could not be loaded or drawn").wait_for()
+    assert page.is_hidden(".bilabial-views") and page.is_hidden(".bilabial-badge")
     generate(page, EXAMPLE)
     wait_for_curves(page)
     assert page.evaluate("document.querySelector('#player audio').src").startswith("data:audio/mp4")

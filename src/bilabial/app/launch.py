@@ -6,10 +6,12 @@ import threading
 import time
 from functools import partial
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, drop_old
 from bilabial.app.folders import bytes_below, remove_old
@@ -22,6 +24,7 @@ from bilabial.app.page import (
     HEAD_TAGS,
     LANGUAGES,
     MAX_WAITING,
+    PRELOADS,
     THEME,
     UPLOAD_JS,
     build_demo,
@@ -61,6 +64,23 @@ def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
     return None
 
 
+class LinkHeader:
+    """Adds a Link header to the page: what the browser fetches while it still reads the page."""
+
+    def __init__(self, app: ASGIApp, links: str) -> None:
+        self.app, self.links = app, links
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def linked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["link"] = self.links
+            await send(message)
+
+        await self.app(scope, receive, linked if scope.get("path") == "/" else send)
+
+
 def example(request: Request) -> Response:
     """What the page shows first; waits until the model has made it."""
     return Response(example_data(), media_type="application/json", headers={"cache-control": "max-age=3600"})
@@ -71,12 +91,13 @@ def launch() -> None:
     demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # no request bypasses the queue
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
+    middleware = [limits, Middleware(LinkHeader, PRELOADS)]
     demo.launch(
         max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
         css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
         favicon_path=STATIC / "favicon.png",
         state_session_capacity=MAX_SESSIONS,
-        app_kwargs={"middleware": [limits], "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
+        app_kwargs={"middleware": middleware, "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
         prevent_thread_lock=True,
     )  # fmt: skip
     # Ready when the page is opened; not started earlier, since launch() waits few seconds for its own page

@@ -35,6 +35,7 @@ PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SCRIPT = f'<script src="{FILE_ADDRESS}{BUNDLE}"></script>'
 API_FIELDS = [field.name for field in fields(AnimationRequest)]  # in the order of animate's parameters
 PACKAGE = Path(bilabial.__file__).parent
+FILE_PIXELS = 120  # height of a field for a file
 CLEANING_SECONDS = 60  # interval of removing expired files
 MAX_WAITING = 40  # requests in the queue; further ones are refused
 RUNNING = 2  # animations at the same time: one for each core of a free Space
@@ -55,7 +56,10 @@ EXAMPLES = {
     "english_woman.flac": "English, woman", "english_man.flac": "English, man", "mandarin.flac": "普通话",
 }  # fmt: skip
 EXAMPLE_ADDRESS = "example.json"  # of what the page opens with, relative to the page
-THEME = gr.themes.Default(primary_hue="blue").set(
+# Fonts of the system: nothing to fetch, and every weight is there
+THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
     button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_hover_dark="*primary_600",
@@ -64,9 +68,13 @@ CSS = (STATIC / "page.css").read_text()
 HEAD_PROPS = {"names": list(ARKIT_BLENDSHAPES), **player_props(FILE_ADDRESS)}
 # Fetched, and the head prepared, while Gradio's own scripts still load
 HEAD_TAGS = f"""<script>window.bilabialProps = {json.dumps(HEAD_PROPS)};</script>
-{SCRIPT.replace("<script", "<script defer")}
-<link rel="preload" as="fetch" crossorigin href="{FILE_ADDRESS}{HEAD}">
-<link rel="preload" as="fetch" crossorigin href="{EXAMPLE_ADDRESS}">"""
+{SCRIPT.replace("<script", "<script defer")}"""
+# Gradio writes those tags late; by this header of the page its files are fetched at once
+PRELOADS = ", ".join((
+    f"<{FILE_ADDRESS}{BUNDLE}>; rel=preload; as=script",
+    f"<{FILE_ADDRESS}{HEAD}>; rel=preload; as=fetch; crossorigin",
+    f"<{EXAMPLE_ADDRESS}>; rel=preload; as=fetch; crossorigin",
+))  # fmt: skip
 # Files that FFmpeg reads but browsers do not report as audio or video: accepted by suffix.
 MEDIA_SUFFIXES = [".webm", ".mkv", ".mp4", ".mov", ".3gp", ".caf"]
 UPLOAD_JS = (STATIC / "upload.js").read_text().replace("SUFFIXES", json.dumps(MEDIA_SUFFIXES))
@@ -121,6 +129,11 @@ def speech_panel(max_file_bytes: int) -> gr.Audio:
     return limited(audio, max_file_bytes)
 
 
+def file_panel(name: str, label: object, kinds: list[str]) -> gr.File:
+    """A field for a file of some kinds."""
+    return gr.File(label=label, file_types=kinds, elem_id=name, height=FILE_PIXELS)
+
+
 def style_panel(max_file_bytes: int) -> dict[str, gr.components.Component]:
     """A style by name, or of a reference, by field. max_file_bytes: of the reference file."""
     label = T("Style of a person: some seconds of a speaking face (video, Live Link Face CSV or NPZ)")
@@ -128,7 +141,7 @@ def style_panel(max_file_bytes: int) -> dict[str, gr.components.Component]:
     return {
         "style": gr.Dropdown(style_names(), value=style_names()[0], label=T("Speaking style")),
         "amount": gr.Slider(0.0, 1.5, 1.0, step=0.1, label=T("Strength of the style")),
-        "reference": limited(gr.File(label=label, file_types=kinds, elem_id="reference"), max_file_bytes),
+        "reference": limited(file_panel("reference", label, kinds), max_file_bytes),
     }
 
 
@@ -202,7 +215,7 @@ def build_demo() -> gr.Blocks:
                 with gr.Accordion(T("Compare"), open=False):
                     label = T("Video of the same speech; its sound is used where there is none above")
                     kinds = ["video", *MEDIA_SUFFIXES]
-                    video = limited(gr.File(label=label, file_types=kinds, elem_id="video"), max_file_bytes)
+                    video = limited(file_panel("video", label, kinds), max_file_bytes)
                 with gr.Accordion(T("Export"), open=False):
                     fps = gr.Slider(1, 120, 30, step=1, label=T("Frames per second of the next result"))
                     with gr.Row():

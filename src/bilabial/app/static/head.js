@@ -11,6 +11,7 @@ import { Morphs } from "./morphs.js";
 
 const VIEWS = { front: 0, "three-quarter": 35, profile: 88 }; // degrees around the vertical
 const SLOW_FRAME = 60; // milliseconds
+const SOFTWARE_RATIO = 0.75; // canvas pixels per CSS pixel while the face moves, without a graphics card
 const COARSEST = 0.5; // canvas pixels per CSS pixel, for a slow browser while the face moves
 const SOFTWARE_ROOM_SIZE = 32; // pixels of a side of what is reflected; 256 take ten seconds without a graphics card
 const SHOWN_FACES = 2.15; // height of the picture, in heights of the part of the face that moves
@@ -42,7 +43,7 @@ export class Head {
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: smooth || !this.software, alpha: true });
     this.renderer.toneMapping = THREE.ACESFilmicToneMapping;
     this.restingRatio = this.software ? 1.5 : Math.min(window.devicePixelRatio, 2); // canvas pixels per CSS pixel
-    this.movingRatio = this.software ? 1 : this.restingRatio;
+    this.movingRatio = this.software ? SOFTWARE_RATIO : this.restingRatio;
     this.camera = new THREE.PerspectiveCamera(22, 1, 0.01, 100);
     this.scene = new THREE.Scene();
     this.furnish();

@@ -74,6 +74,8 @@ export class Player {
   recording = null; // AbortController of the video that is being made
   mediabunny = null; // once it is loaded
   chosenAvatar = null; // a file that was chosen before the head was there
+  headless = false; // the head cannot be shown
+  awaited = false; // the example comes and will move: no fine picture before
   previewStart = null; // ms of performance.now(): the clip plays without sound, as pages may before a click
 
   // element: of player.html. props: value = null or what bilabial.app.player.player_data gives, those of player_props,
@@ -160,7 +162,7 @@ export class Player {
     play.hidden = !clip || !audio.paused || Boolean(this.live);
     const text = previewStart === null ? (audio.ended ? "Replay" : "Play") : "Play with sound";
     this.part("play-text").textContent = t(text);
-    badge.hidden = previewStart === null;
+    badge.hidden = previewStart === null || this.headless;
     badge.textContent = t(this.isExample ? "Example, muted" : "Muted");
   }
 
@@ -193,7 +195,7 @@ export class Player {
     const moved = time !== this.drawnTime;
     if (moved && clip) page.plots?.move(time);
     if (moved && clip && head && !this.live) head.pose(clip.names, valuesAt(clip, time));
-    const moving = !audio.paused || Boolean(this.live) || this.previewStart !== null || head?.held;
+    const moving = !audio.paused || Boolean(this.live) || this.previewStart !== null || this.awaited || head?.held;
     if (head && (head.changed || head.moving !== moving)) {
       head.render(moving);
       canvas.dataset.time = time.toFixed(4);
@@ -231,8 +233,10 @@ export class Player {
 
   // A page without its example works as well.
   async showExample() {
+    this.awaited = !stillness.matches;
     const response = await fetch(this.props.example_address).catch(() => undefined);
     const value = response?.ok ? await response.json() : undefined;
+    this.awaited = false;
     if (!value || this.clip) return; // a result came first
     this.isExample = true;
     this.put(value);
@@ -261,7 +265,8 @@ export class Player {
       if (this.chosenAvatar) await this.swapAvatar(this.chosenAvatar);
     } catch (error) {
       const reason = { reason: error.message };
-      this.say(t("The 3D head is not shown because this browser could not draw it ({reason}); sound and curves work.", reason));
+      this.headless = this.part("views").hidden = true;
+      this.say(t("The 3D head could not be loaded or drawn ({reason}); sound and curves work.", reason));
     }
     this.redraw();
     this.drawControls();
