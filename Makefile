@@ -62,6 +62,7 @@ pretrain: $(VENV)/.train
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 test: $(VENV)/.test $(VENV)/.npm $(VENV)/.checkers
 	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")

@@ -16,7 +16,7 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
 from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT, check_fps
-from bilabial.hub.emotion_bilabial import Mixture, Schedule, is_schedule
+from bilabial.hub.emotion_bilabial import Mixture, Schedule, asked_emotions
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -184,11 +184,7 @@ class Animator:
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        if is_schedule(emotion):
-            self.model.encode_schedule(emotion, intensity)
-        mixtures = [mixture for _, mixture in emotion] if is_schedule(emotion) else [emotion]
-        weights = sum(self.model.encode_emotion(mixture, intensity) for mixture in mixtures).tolist()
-        asked = [name for name, weight in zip(self.model.config.emotions, weights, strict=True) if weight > 0]
+        asked = asked_emotions(emotion, self.model.config.emotions, intensity)
         return [name for name in asked if name not in self.model.config.trained_emotions]
 
     def untrained_message(self, names: list[str]) -> UserError:

@@ -36,7 +36,7 @@ def save_checkpoint(
             for own_class in classes:
                 own_class._auto_class = None
             for loaded in (model.config, feature_extractor):
-                vars(loaded).pop("auto_map", None)  # a model loaded with remote code still points to it
+                loaded.__dict__.pop("auto_map", None)  # a model loaded with remote code still points to it
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
     finally:

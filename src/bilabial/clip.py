@@ -11,9 +11,10 @@ import csv
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from lzma import LZMAError
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -68,14 +69,14 @@ class FaceClip:
 
     names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
     1..240; frame k is at k / fps seconds. lip_weights: the weights of its lip distance
-    (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; None = as measured on
+    (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; usually as measured on
     captures. Raises ValueError or TypeError for invalid values.
     """
 
     names: Sequence[str]
     values: np.ndarray
     fps: float
-    lip_weights: Mapping[str, float] | None = None
+    lip_weights: Mapping[str, float] = field(default_factory=lambda: LIP_DISTANCE_WEIGHTS["measured"])
 
     def __post_init__(self) -> None:
         names = _names_of(self.names)
@@ -91,10 +92,10 @@ class FaceClip:
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "fps", check_fps(self.fps))
-        weights = LIP_DISTANCE_WEIGHTS["measured"] if self.lip_weights is None else self.lip_weights
-        object.__setattr__(self, "lip_weights", {name: float(weight) for name, weight in weights.items()})
-        if not np.isfinite(list(self.lip_weights.values())).all():
-            raise UserError("clip_lip_weights", got=dict(self.lip_weights))
+        weights = {name: float(weight) for name, weight in self.lip_weights.items()}
+        object.__setattr__(self, "lip_weights", weights)
+        if not np.isfinite(list(weights.values())).all():
+            raise UserError("clip_lip_weights", got=weights)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -139,7 +140,7 @@ class FaceClip:
 
     def lip_distance_mm(self) -> np.ndarray:
         """Distance between the inner lips in mm on an adult face, 0 = sealed: (T,) float32."""
-        distance = sum(weight * self[name] for name, weight in self.lip_weights.items())
+        distance = np.sum([weight * self[name] for name, weight in self.lip_weights.items()], axis=0)
         return (np.maximum(distance, 0.0) * MM_PER_LIP_UNIT).astype(np.float32)
 
     def to_npz(self, path: str | Path) -> Path:
@@ -221,10 +222,10 @@ def _live_link_rotations(num_frames: int, eye_degrees: np.ndarray | None) -> np.
     return rotations
 
 
-def _names_of(given: object) -> tuple[str, ...]:
+def _names_of(given: Any) -> tuple[str, ...]:
     """Names as a tuple. Raises UserError unless they are unique strings, at least one."""
     is_list = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
-    names = tuple(given) if is_list and getattr(given, "ndim", 1) else ()
+    names = tuple(given) if is_list and getattr(given, "ndim", True) else ()
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise UserError("clip_names")
     return names
@@ -256,10 +257,10 @@ def _array_of(archive: ZipFile, member: ZipInfo) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _lip_weights(path: str | Path, archive: Mapping[str, np.ndarray]) -> dict[str, float] | None:
-    """Those of an archive, None in older ones."""
+def _lip_weights(path: str | Path, archive: Mapping[str, np.ndarray]) -> Mapping[str, float]:
+    """Those of an archive; older ones have none, and were measured on captures."""
     if not {"lip_names", "lip_weights"} <= set(archive):
-        return None
+        return LIP_DISTANCE_WEIGHTS["measured"]
     names, weights = archive["lip_names"], archive["lip_weights"]
     if weights.dtype.kind != "f" or names.shape != weights.shape or names.ndim != 1:
         raise UserError("npz_kinds", path=Path(path))

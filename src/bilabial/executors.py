@@ -20,14 +20,16 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TypeVar
 
 import bilabial
 
 DIED = "its worker died"
 JOBS_PER_WORKER = 200  # jobs after which a process is replaced: it leaks about 0.1 MB per video
 
-Function = Callable[[object], None]
-Results = Iterator[tuple[object, str | None]]
+Job = TypeVar("Job")
+Function = Callable[[Job], None]
+Results = Iterator[tuple[Job, str | None]]
 
 
 def check_executor(executor: str) -> None:
@@ -37,13 +39,13 @@ def check_executor(executor: str) -> None:
 
 
 def run(
-    function: Function,
-    jobs: Sequence[object],
+    function: Function[Job],
+    jobs: Sequence[Job],
     executor: str,
     num_proc: int,
     log: Path,
     jobs_per_worker: int = JOBS_PER_WORKER,
-) -> Results:
+) -> Results[Job]:
     """Do `function(job)` for each job; yields each finished job with None, or with the reason why it failed
     twice.
 
@@ -61,13 +63,13 @@ def run(
 
 
 def _run_once(
-    function: Function,
-    jobs: Sequence[object],
+    function: Function[Job],
+    jobs: Sequence[Job],
     executor: str,
     num_proc: int,
     log: Path,
     jobs_per_worker: int,
-) -> Results:
+) -> Results[Job]:
     if not jobs:
         return iter(())
     if executor == "ray":
@@ -76,18 +78,20 @@ def _run_once(
 
 
 def _run_in_processes(
-    function: Function, jobs: Iterable[object], num_proc: int, log: Path, jobs_per_worker: int
-) -> Results:
+    function: Function[Job], jobs: Iterable[Job], num_proc: int, log: Path, jobs_per_worker: int
+) -> Results[Job]:
     # spawn: MediaPipe's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     new_worker = partial(
         ProcessPoolExecutor, 1, context, _start_worker, (log,), max_tasks_per_child=jobs_per_worker
     )
-    workers = queue.SimpleQueue()  # one pool per process, to know which job killed its process
+    workers: queue.SimpleQueue[ProcessPoolExecutor] = (
+        queue.SimpleQueue()
+    )  # one pool per process, to know which job killed its process
     for _ in range(num_proc):
         workers.put(new_worker())
 
-    def do(job: object) -> tuple[object, str | None]:
+    def do(job: Job) -> tuple[Job, str | None]:
         worker = workers.get()
         try:
             return job, worker.submit(_attempt, function, job).result()
@@ -105,12 +109,12 @@ def _run_in_processes(
             workers.get().shutdown(cancel_futures=True)
 
 
-def _run_on_ray(function: Function, jobs: Sequence[object], jobs_per_worker: int) -> Results:
+def _run_on_ray(function: Function[Job], jobs: Sequence[Job], jobs_per_worker: int) -> Results[Job]:
     import ray  # an optional extra
 
     if not ray.is_initialized():
         # workers get this very package
-        ray.init(log_to_driver=False, logging_level="WARNING", runtime_env={"py_modules": [bilabial]})
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, runtime_env={"py_modules": [bilabial]})
     context = ray.data.DataContext.get_current()
     context.max_errored_blocks = -1  # a block is one job: a dead worker loses no other job
     context.enable_progress_bars = False
@@ -128,7 +132,7 @@ def _run_on_ray(function: Function, jobs: Sequence[object], jobs_per_worker: int
     yield from zip(left.values(), itertools.repeat(DIED))
 
 
-def _attempt(function: Function, job: object) -> str | None:
+def _attempt(function: Function[Job], job: Job) -> str | None:
     """Run a job in this process; returns any error as text."""
     try:
         function(job)
@@ -151,5 +155,6 @@ def _start_worker(log: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

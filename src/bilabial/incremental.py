@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,24 +112,30 @@ class BilabialStep(nn.Module):
         """Speech states (1, T, layers * E) of delayed frames, and the next three states."""
         config, count = self.config, mask.shape[0]
         hidden, delay = self.stem(sound), stem_delay_frames(config)
-        kept, outputs, offset = ([], [], []), [], 0
-        for number, layer in enumerate(self.model.encoder.layers):
+        outputs: list[torch.Tensor] = []
+        kept_attention: list[torch.Tensor] = []
+        kept_conv: list[torch.Tensor] = []
+        kept_waiting: list[torch.Tensor] = []
+        layers: Any = self.model.encoder.layers
+        offset = 0
+        for number, layer in enumerate(layers):
             hidden = hidden + layer.first(hidden)
             window = torch.cat([attention[number], hidden])
-            kept[0].append(_last(window, hidden))
+            kept_attention.append(_last(window, hidden))
             hidden = self._attend(layer, window, masks, mask, delay)
             delay += config.encoder_attention_frames[1]
             window = torch.cat([conv[number], hidden])
-            kept[1].append(_last(window, hidden))
+            kept_conv.append(_last(window, hidden))
             hidden = self._convolve(layer, window, masks, mask, delay)
             delay += config.encoder_conv_frames[1]
             hidden = layer.norm(hidden + layer.last(hidden))  # (T, E)
             frames = sum_ahead(config) * (config.encoder_layers - 1 - number)
             queue = torch.cat([waiting[offset : offset + frames], hidden])
             outputs.append(queue[:count])
-            kept[2].append(_last(queue, hidden))
+            kept_waiting.append(_last(queue, hidden))
             offset += frames
-        return torch.cat(outputs, -1)[None], torch.stack(kept[0]), torch.stack(kept[1]), torch.cat(kept[2])
+        states = torch.cat(outputs, -1)[None]
+        return states, torch.stack(kept_attention), torch.stack(kept_conv), torch.cat(kept_waiting)
 
     def stem(self, sound: torch.Tensor) -> torch.Tensor:
         """The encoder's first states (T, E) of sound that reaches back and ahead as far as they do."""
@@ -190,11 +197,13 @@ class BilabialStep(nn.Module):
         before: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Coefficients (R, T, C), not clamped, and what the decoder keeps (R, frames, D)."""
-        model, kept, offset = self.model, [], 0
+        model, offset = self.model, 0
+        kept: list[torch.Tensor] = []
+        blocks: Any = model.decoder
         hidden = model.projection(speech_states)  # (1, T, D)
         condition = model._condition(emotion.shape[0], emotion, style, hidden)
         hidden = hidden.expand(emotion.shape[0], -1, -1)
-        for block in model.decoder:
+        for block in blocks:
             window = torch.cat([before[:, offset : offset + block.left], hidden * mask], dim=1)
             kept.append(_last(window, hidden, 1))
             hidden = self._modulate(block, window, hidden, condition)

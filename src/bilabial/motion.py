@@ -180,7 +180,9 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
         strengths = dict(motion)
     else:
         names = tuple(MOTIONS) if motion is None else (motion,) if isinstance(motion, str) else motion
-        is_list = isinstance(names, Collection) and getattr(names, "ndim", 1)  # numpy scalars have no length
+        is_list = isinstance(names, Collection) and getattr(
+            names, "ndim", True
+        )  # numpy scalars have no length
         if not is_list or not all(isinstance(name, str) for name in names):
             raise UserError("motion_name", accepted=list(MOTIONS), got=motion)
         strengths = dict.fromkeys(names, 1.0)

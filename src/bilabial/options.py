@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import check_fps
@@ -37,7 +37,7 @@ class AnimateOptions:
     motion: str = ALL_MOTION
     seed: int | None = None
 
-    def arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, Any]:
         """Keyword arguments of Animator.__call__. Raises UserError for a text that cannot be read."""
         return {
             "emotion": emotion_of(self.emotion),

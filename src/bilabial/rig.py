@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -325,7 +326,7 @@ def _mapping(name: str, given: object) -> Mapping:
     return given
 
 
-def _numbers(name: str, given: object) -> dict[str, float]:
+def _numbers(name: str, given: Any) -> dict[str, float]:
     numbers = {key: as_number(value) for key, value in _mapping(name, given).items()}
     for key, number in numbers.items():
         if not np.isfinite(number):
@@ -333,7 +334,7 @@ def _numbers(name: str, given: object) -> dict[str, float]:
     return numbers
 
 
-def _terms(name: str, given: object) -> dict[str, float]:
+def _terms(name: str, given: Any) -> dict[str, float]:
     """Weights by ARKit name: of a name alone 1."""
     terms = {given: 1.0} if isinstance(given, str) else _numbers(name, given)
     _known(name, terms, ARKIT_BLENDSHAPES)
@@ -356,7 +357,7 @@ def _channel(name: str, given: object) -> Channel:
 
 
 def _channel_entry(channel: Channel) -> object:
-    entry = {"from": dict(channel.terms)}
+    entry: dict[str, Any] = {"from": dict(channel.terms)}
     for name, usual in (("gain", 1.0), ("offset", 0.0), ("curve", 1.0)):
         if getattr(channel, name) != usual:
             entry[name] = getattr(channel, name)
@@ -380,7 +381,7 @@ def _pairs(given: object) -> tuple[tuple[str, str], ...]:
     return tuple((str(left), str(right)) for left, right in given)
 
 
-def _known(name: str, given: Sequence[str] | Mapping[str, object], accepted: Sequence[str]) -> None:
+def _known(name: str, given: Iterable[str], accepted: Collection[str]) -> None:
     unknown = [one for one in given if one not in accepted]
     if unknown:
         raise UserError("rig_unknown", name=name, unknown=unknown, accepted=list(accepted))

@@ -134,8 +134,7 @@ def _best_base(avatar: Avatar, path: Path) -> tuple[RigProfile, list[tuple[str, 
     sources = [list(avatar.expressions), avatar.target_names]
     candidates = []
     for names in sources:
-        meant = [(name, arkit_name(name) or _unsided(name)) for name in names]
-        meant = [(name, known) for name, known in meant if known]
+        meant = [(name, known) for name in names if (known := arkit_name(name) or _unsided(name))]
         candidates.append((min(1.0, len(meant) / HALF_OF_ARKIT), RigProfile.load("arkit"), meant))
         for rig in ("character_creator", "oculus", "vrm", "vrm0", "vroid"):
             profile = RigProfile.load(rig)
@@ -146,10 +145,10 @@ def _best_base(avatar: Avatar, path: Path) -> tuple[RigProfile, list[tuple[str, 
             candidates.append((len(mouth) / needed, profile, meant))
     share, base, meant = max(candidates, key=lambda one: one[0])
     if share < MIN_SHARE or (base.name == "arkit" and not any(known == "jawOpen" for _, known in meant)):
-        known = [one for one in candidates if one[0] >= MIN_SHARE and one[1].name != "arkit"]
-        if not known:
+        others = [one for one in candidates if one[0] >= MIN_SHARE and one[1].name != "arkit"]
+        if not others:
             raise UserError("avatar_shapes", path=path, names=avatar.target_names or ["none"])
-        share, base, meant = max(known, key=lambda one: one[0])
+        share, base, meant = max(others, key=lambda one: one[0])
     return base, _once(meant)
 
 
@@ -195,8 +194,8 @@ def _with_poses(profile: RigProfile, meant: dict[str, str]) -> RigProfile:
         channels=tuple(
             replace(channels[known], name=name) for known, name in named.items() if known in channels
         ),
-        rest=named.get(profile.rest),
-        closed=named.get(profile.closed),
+        rest=named.get(profile.rest or ""),
+        closed=named.get(profile.closed or ""),
     )
 
 
@@ -204,7 +203,7 @@ def _lacking(meant: dict[str, str]) -> list[str]:
     return [name for name in ARKIT_BLENDSHAPES if name not in _terms_of(meant)]
 
 
-def _terms_of(meant: dict[str, str]) -> dict[str, dict[str, str]]:
+def _terms_of(meant: dict[str, str]) -> dict[str, str]:
     """ARKit names that the avatar's shapes show: both sides for a shape without one."""
     shown = {}
     for name, known in meant.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class ModelSteps:
     def __init__(
         self,
         run: Callable[[Arrays], Arrays],
-        shapes: Mapping[str, tuple[int, ...]],
+        shapes: Mapping[str, Sequence[int]],
         delay_frames: int,
         style: np.ndarray,
     ):

@@ -23,7 +23,6 @@ from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_fram
 from bilabial.hub.emotion_bilabial import (
     Mixture,
     check_intensity,
-    is_schedule,
     mixture_weights,
     transition,
 )
@@ -55,15 +54,35 @@ STEP_FRAMES = 250  # internal frames (5 s) that are decoded at a time
 class FaceSettings(Protocol):
     """What a stream needs to know of a model: some fields of BilabialConfig, by its names."""
 
-    blendshapes: Sequence[str]
-    emotions: Sequence[str]
-    style_size: int
-    frame_hop_samples: int
-    frame_rate_hz: float
-    lookahead_seconds: float
-    rest_seconds: float
-    seal_distance: float
-    lip_distance_weights: Mapping[str, float]
+    @property
+    def blendshapes(self) -> Sequence[str]: ...
+
+    @property
+    def emotions(self) -> Sequence[str]: ...
+
+    @property
+    def style_size(self) -> int: ...
+
+    @property
+    def frame_hop_samples(self) -> int: ...
+
+    @property
+    def frame_rate_hz(self) -> float: ...
+
+    @property
+    def lookahead_seconds(self) -> float: ...
+
+    @property
+    def num_decoder_frames(self) -> int: ...
+
+    @property
+    def rest_seconds(self) -> float: ...
+
+    @property
+    def seal_distance(self) -> float: ...
+
+    @property
+    def lip_distance_weights(self) -> Mapping[str, float]: ...
 
 
 class SpeakerLevel:
@@ -208,7 +227,7 @@ class FaceStream:
         return np.concatenate([twin.feed(np.zeros(SAMPLING_RATE // 2, np.float32)), twin.finish()])[-1]
 
     def _encoded(self, emotion: Mixture, intensity: float) -> np.ndarray:
-        if is_schedule(emotion):
+        if not isinstance(emotion, (str, Mapping)):
             raise UserError("stream_schedule", got=emotion)
         return mixture_weights(emotion, self._config.emotions) * np.float32(check_intensity(intensity))
 
@@ -230,19 +249,20 @@ class FaceStream:
             end = min(num_certain, self._num_done + STEP_FRAMES)
             faces = self._decode(range(self._num_done, end))
             sent.append(self._hand_out(faces, end))
-            self._num_done, self._last = end, tuple(part[-1:] for part in faces)
+            self._num_done, self._last = end, (faces[0][-1:], faces[1][-1:])
             self._forget(max(0, end - self._num_before))
         return np.concatenate(sent)
 
     def _decode(self, frames: range) -> tuple[np.ndarray, np.ndarray]:
         """Faces (K, C) of internal frames, neutral and with emotion, moved to rest by their sound."""
         self._weights = np.concatenate([self._weights, self._weights_of(frames)])
-        faces = [part[-len(frames) :] for part in self._step(frames.stop + self._steps.delay_frames)]
+        stepped = self._step(frames.stop + self._steps.delay_frames)
+        neutral, face = (part[-len(frames) :] for part in stepped)
         if self._config.rest_seconds <= 0:
-            return tuple(faces)
+            return neutral, face
         share = np.array([self._share_at_rest(frame) for frame in frames], np.float32)
         weights = self._config.lip_distance_weights
-        return tuple(close_lips(part, self.names, weights, share) for part in faces)
+        return close_lips(neutral, self.names, weights, share), close_lips(face, self.names, weights, share)
 
     def _step(self, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the model its sound up to frame `end`; returns faces of as many delayed frames."""
@@ -268,7 +288,8 @@ class FaceStream:
         """Frames (n, C) at the asked rate, from faces up to the internal frame before `end`."""
         rate_hz, first = self._config.frame_rate_hz, self._num_done
         if self._last:
-            faces, first = tuple(map(np.concatenate, zip(self._last, faces, strict=True))), first - 1
+            neutral, face = (np.concatenate(pair) for pair in zip(self._last, faces, strict=True))
+            faces, first = (neutral, face), first - 1
         count = math.floor((end - 1) / rate_hz * self.fps + 1e-9) + 1
         if self._finished and end * self._hop >= self._num_heard:
             count = num_frames(self.heard_seconds, self.fps)
@@ -286,11 +307,11 @@ class FaceStream:
             neutral, face, self._opening, self.names, config.lip_distance_weights, config.seal_distance,
             bool(self._weights.any()),
         )  # fmt: skip
-        return values if self._life is None else self._live(values, numbers)
+        return values if self._life is None else self._live(values, numbers, self._life)
 
-    def _live(self, values: np.ndarray, numbers: range) -> np.ndarray:
-        """Frames (n, C) with blinks, gaze and breath added; lip distance stays."""
-        life = self._life[np.arange(numbers.start, numbers.stop) % len(self._life)]
+    def _live(self, values: np.ndarray, numbers: range, drawn: np.ndarray) -> np.ndarray:
+        """Frames (n, C) with the drawn blinks, gaze and breath (N, C) added; lip distance stays."""
+        life = drawn[np.arange(numbers.start, numbers.stop) % len(drawn)]
         moved = 1.0 - (1.0 - values) * (1.0 - life)
         for side in SIDES:  # no wide eyes in a blink
             wide, blink = self.names.index(f"eyeWide{side}"), self.names.index(f"eyeBlink{side}")

@@ -173,7 +173,7 @@ def _apart_mm(name: str) -> float:
 
 def _snapped(clip: FaceClip, phones: Sequence[Phone]) -> list[Phone]:
     """Phones whose closures lie where the lips come nearest, within SNAP_SECONDS and the neighbors."""
-    distance, moved = clip.lip_distance_mm(), []
+    distance, moved = clip.lip_distance_mm(), list[Phone]()
     for name, start, end in phones:
         if seals_lips(name):
             low = max(

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.kept import Kept
 
 if TYPE_CHECKING:
+    from bilabial.animator import Style
+    from bilabial.hub.emotion_bilabial import Mixture, Schedule
     from bilabial.io.capture import Capture
 
 FOLDER = private_folder("bilabial")  # of uploads and results
@@ -44,7 +46,7 @@ class AnimationRequest:
     """The input of an animation. `handlers.animate` documents each field; `steps` checks them."""
 
     audio: str | None
-    emotion: bilabial.Mixture | bilabial.Schedule = "neutral"
+    emotion: Mixture | Schedule = "neutral"
     intensity: float = 1.0
     style: str = "default"
     amount: float = 1.0
@@ -108,7 +110,7 @@ def animator() -> bilabial.Animator:
 
 def drop_old() -> None:
     """Free expired cache entries."""
-    kept = [results, faces, captures]
+    kept: list[Kept[Any]] = [results, faces, captures]
     kept += [animator().speech_states] if animator.cache_info().currsize else []
     for one in kept:
         one.drop_old()
@@ -145,7 +147,7 @@ def parse_seed(text: str) -> int | None:
     return int(text)
 
 
-def parse_emotion(text: str) -> bilabial.Mixture | bilabial.Schedule:
+def parse_emotion(text: str) -> Mixture | Schedule:
     """The emotion of an API call: a name, or JSON of a mixture or a schedule. Raises UserError."""
     if len(text) > MAX_EMOTION_CHARACTERS:
         raise UserError("emotion_long", count=len(text), limit=MAX_EMOTION_CHARACTERS)
@@ -155,7 +157,7 @@ def parse_emotion(text: str) -> bilabial.Mixture | bilabial.Schedule:
         raise UserError("emotion_text", got=text) from error
 
 
-def parse_schedule(schedule: object) -> bilabial.Mixture | bilabial.Schedule:
+def parse_schedule(schedule: object) -> Mixture | Schedule:
     """The emotion of the page's panel: a schedule, or the mixture of its only entry. Raises UserError."""
     if not isinstance(schedule, list) or not schedule:
         raise UserError("schedule_kind", got=schedule)
@@ -179,7 +181,7 @@ def steps(asked: AnimationRequest) -> Generator[Step, None, Speech]:
     waveform = load_audio(asked.audio, MAX_SECONDS, tell=notes.append)
     seconds = len(waveform) / SAMPLING_RATE
     untrained = animator().untrained_emotions(asked.emotion, asked.intensity)
-    style = {asked.style: asked.amount}
+    style: Style = {asked.style: asked.amount}
     if asked.reference:
         yield Step("Capturing the reference", 0.2, ANIMATING.estimate(seconds) + 5.0)
         style = animator().reference_style(face_of(asked.reference), asked.amount)

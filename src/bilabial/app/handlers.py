@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -187,7 +187,7 @@ def animate(
 def write_file(speech: Speech, kind: str, folder: Path) -> Path:
     """One of FORMATS in a folder."""
     path = folder / ("bilabial_iPhone.csv" if kind == "csv" else f"bilabial.{kind}")
-    writers = {
+    writers: dict[str, Callable[[Path], Path]] = {
         "csv": speech.clip.to_csv,
         "npz": speech.clip.to_npz,
         "json": partial(to_json, speech.clip),

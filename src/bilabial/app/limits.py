@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import gradio as gr
@@ -22,8 +23,9 @@ from bilabial.app.folders import new_folder
 from bilabial.app.i18n import translate
 from bilabial.errors import UserError
 
-Message = MutableMapping[str, object]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 MEGABYTE = 2**20
 MAX_JSON_BYTES = 2 * MEGABYTE  # of a request without a file
 BODY_SECONDS = 600.0  # maximal time for a request to arrive

@@ -96,23 +96,23 @@ class Sessions:
         sound: base64 of little-endian int16 at 16 kHz. frames: base64 of (n, C) little-endian uint16, 65535 =
         1. Raises UserError for invalid sound, and when the session has ended or ends now.
         """
-        session, samples = self._session(key), _samples(sound)
+        (session, stream), samples = self._session(key), _samples(sound)
         with session.lock:
             if len(samples):
                 session.seen = self._clock()
-            seconds = session.stream.heard_seconds + len(samples) / SAMPLING_RATE
+            seconds = stream.heard_seconds + len(samples) / SAMPLING_RATE
             too_fast = seconds > self._clock() - session.since + MAX_AHEAD_SECONDS
             if too_fast or seconds > MAX_SECONDS:
                 self.stop(key)
                 raise UserError("live_fast" if too_fast else "live_long", minutes=MAX_SECONDS // 60)
-            frames = session.stream.feed(samples)
+            frames = stream.feed(samples)
         return {"frames": base64.b64encode(np.round(frames * 65535).astype("<u2").tobytes()).decode()}
 
     def set_emotion(self, key: str, emotion: str | Mapping[str, float], intensity: float) -> dict:
         """Change the emotion of a session. Raises ValueError as `FaceStream.set_emotion` does."""
-        session = self._session(key)
+        session, stream = self._session(key)
         with session.lock:
-            session.stream.set_emotion(emotion, intensity)
+            stream.set_emotion(emotion, intensity)
         return {}
 
     def stop(self, key: str) -> dict:
@@ -121,7 +121,7 @@ class Sessions:
             self._sessions.pop(key, None)
         return {}
 
-    def server_functions(self) -> list[Callable[[dict, gr.Request], dict]]:
+    def server_functions(self) -> list[Callable[..., dict]]:
         """What the page may call (gr.HTML): live_start, live_feed, live_set_emotion, live_stop.
 
         Each takes the arguments of the method as one mapping; errors are returned as {error, chinese}: the
@@ -155,16 +155,16 @@ class Sessions:
             self._sessions[key] = Session(client, now, now)
             return key
 
-    def _session(self, key: str) -> Session:
+    def _session(self, key: str) -> tuple[Session, FaceStream]:
         with self._lock:
             session = self._sessions.get(key)
             too_long = session is not None and self._clock() - session.since > MAX_SECONDS
             self._drop_ended()
             if too_long:
                 raise UserError("live_long", minutes=MAX_SECONDS // 60)
-            if session is None or self._sessions.get(key) is not session:
+            if session is None or session.stream is None or self._sessions.get(key) is not session:
                 raise UserError("live_ended", seconds=IDLE_SECONDS)
-            return session
+            return session, session.stream
 
     def _drop_ended(self) -> None:
         """End sessions without sound for a while, and those at their maximum length."""

@@ -61,7 +61,7 @@ def animate(
     for source, paths in zip(inputs, targets, strict=True):
         clip = animator(_sound(source), **arguments, timing=timing_of(timing, source))
         if to_stdout:
-            write_bytes(encode_clip(clip, formats_of(format_names)[0], written))
+            write_bytes(encode_clip(clip, formats_of(format_names or "")[0], written))
         for name, path in paths.items():
             make_folder(path.parent)
             write_clip(clip, path, name, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,8 @@ def inspect(source: Source, sound: Sound = None, plot: Plot = None, as_json: par
     from bilabial.io.formats import read_clip
 
     clip = read_clip(source)
-    summary = {"file": str(source), "lacks": [name for name in ARKIT_BLENDSHAPES if name not in clip.names]}
+    lacks = [name for name in ARKIT_BLENDSHAPES if name not in clip.names]
+    summary: dict[str, Any] = {"file": str(source), "lacks": lacks}
     summary |= asdict(measure_face(clip))
     if sound is not None:
         from bilabial.io.audio import read_recording

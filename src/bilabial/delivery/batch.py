@@ -144,7 +144,7 @@ def _common_key(settings: Settings) -> dict[str, object]:
     """Inputs of every key."""
     from bilabial.checkpoint import EMBEDDED_MODEL, weights_sha256
 
-    common = {"version": version_of("bilabial"), "weights": weights_sha256(settings.model)}
+    common: dict[str, object] = {"version": version_of("bilabial"), "weights": weights_sha256(settings.model)}
     config = (EMBEDDED_MODEL if settings.model is None else Path(settings.model)) / "config.json"
     common["config"] = _sha256(config) if config.is_file() else settings.model
     common["write"] = repr(replace(settings.write, head=None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bilabial.errors import UserError, as_path
 from bilabial.io.tables import read_table
@@ -105,7 +106,7 @@ def _line_of_row(
 
 
 def _options_of_row(row: dict[str, str], defaults: AnimateOptions) -> AnimateOptions:
-    texts = {name: row[name] for name in ("emotion", "style") if row.get(name)}
+    texts: dict[str, Any] = {name: row[name] for name in ("emotion", "style") if row.get(name)}
     if row.get("intensity"):
         try:
             texts["intensity"] = float(row["intensity"].replace(",", "."))

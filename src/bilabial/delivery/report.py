@@ -58,8 +58,8 @@ def report_of(job: Job, failure: str | None) -> LineReport:
     record = read_record(job.settings.output, job.line.name)
     failure = failure or (record.failure if record else "it was not made")
     sound = os.path.relpath(job.line.sound, job.settings.output)
-    if failure:
-        findings = [Finding("failed", 1.0, failure)]
+    if record is None or failure:
+        findings = [Finding("failed", 1.0, failure or "")]
         return LineReport(job.line.name, sound, [], job.line.text, 0.0, findings, [], None)
     measures, findings, notes = _measured_again(job, record)
     findings = sorted(findings + findings_of(measures), key=lambda finding: -finding.severity)
@@ -69,7 +69,7 @@ def report_of(job: Job, failure: str | None) -> LineReport:
 
 def _measured_again(job: Job, record: Record) -> tuple[LineMeasures, list[Finding], list[str]]:
     """Measures of a line, findings, and notes about edited files."""
-    measures, notes = LineMeasures.from_dict(record.measures), []
+    measures, notes = LineMeasures.from_dict(record.measures or {}), []
     findings = [Finding("warning", WARNING_SEVERITY, note) for note in record.notes]
     for kind, path in job.paths.items():
         name = str(path.relative_to(job.settings.output))

@@ -45,8 +45,16 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def is_schedule(emotion: object) -> bool:
-    return not isinstance(emotion, (str, Mapping))
+def asked_emotions(emotion: Mixture | Schedule, emotions: Sequence[str], intensity: float = 1.0) -> list[str]:
+    """Emotions with a weight above 0, in the order of `emotions`. Raises ValueError as the weights do."""
+    if isinstance(emotion, (str, Mapping)):
+        mixtures = [emotion]
+    else:
+        schedule_weights(emotion, emotions, np.zeros(1))
+        mixtures = [mixture for _, mixture in emotion]
+    factor = check_intensity(intensity)
+    weights = np.sum([mixture_weights(mixture, emotions) for mixture in mixtures], axis=0) * factor
+    return [name for name, weight in zip(emotions, weights, strict=True) if weight > 0]
 
 
 def schedule_weights(schedule: Schedule, emotions: Sequence[str], times: np.ndarray) -> np.ndarray:

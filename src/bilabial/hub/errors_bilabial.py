@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Real
 from pathlib import PurePath
+from typing import Any
 
 MAX_QUOTED = 80  # characters of a user's value
 MAX_LISTED = 1000  # characters of names that the package lists
@@ -80,7 +81,7 @@ class _Quote(reprlib.Repr):
         return repr(number) if abs(number) < 10**MAX_QUOTED else f"a number of {number.bit_length()} bits"
 
 
-def as_number(value: object) -> float:
+def as_number(value: Any) -> float:
     """One real number of Python, numpy or torch as a float; NaN for anything else and for overflows."""
     if isinstance(value, (str, bytes)) or not (
         isinstance(value, (Real, Decimal)) or getattr(value, "ndim", None) == 0

@@ -9,6 +9,7 @@ out. Weights are not loaded here: the training script fills them in, later they 
 
 import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -68,11 +69,12 @@ class BilabialEncoderLayer(GradientCheckpointingLayer):
         """Attention of each frame (B, T, E) to itself and to unpadded frames within reach."""
         batch, time, size = hidden_states.shape
         heads = self.attention_in(hidden_states).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = heads  # each (B, heads, T, E / heads)
         frames = torch.arange(time, device=mask.device)
         ahead = frames[None] - frames[:, None]  # (T, T)
         near = (ahead >= -self.attention_reach[0]) & (ahead <= self.attention_reach[1])
         seen = (near & mask.bool().transpose(1, 2)) | (ahead == 0)  # (B, T, T)
-        attended = F.scaled_dot_product_attention(*heads, attn_mask=seen[:, None])
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None])
         return self.attention_out(attended.transpose(1, 2).reshape(batch, time, size))
 
 
@@ -81,6 +83,9 @@ class BilabialSpeechEncoder(nn.Module):
 
     Its states are those of all layers side by side, E = encoder_layers * encoder_size.
     """
+
+    mel_filters: torch.Tensor
+    window: torch.Tensor
 
     def __init__(self, config: BilabialConfig):
         super().__init__()
@@ -179,9 +184,11 @@ class BilabialAudioEncoder(nn.Module):
     mode.
     """
 
+    mel_filters: torch.Tensor
+
     def __init__(self, config: BilabialConfig):
         super().__init__()
-        encoder_config = copy.deepcopy(config.audio_encoder_config)
+        encoder_config: Any = copy.deepcopy(config.audio_encoder_config)
         # Layer drop would leave no state to sum. Masking (spans of 0.2 s) would hide whole lip closures.
         encoder_config.layerdrop = encoder_config.encoder_layerdrop = 0.0
         encoder_config.apply_spec_augment = False
@@ -285,6 +292,12 @@ class BilabialAudioEncoder(nn.Module):
         )
 
 
+def start_at_zero(layer: Any) -> Any:
+    """Mark a layer whose weights are 0 in a new model."""
+    layer.starts_at_zero = True
+    return layer
+
+
 class BilabialBlock(GradientCheckpointingLayer):
     """Residual: depthwise convolution over past frames, modulation (FiLM), perceptron per frame."""
 
@@ -294,12 +307,11 @@ class BilabialBlock(GradientCheckpointingLayer):
         self.left = (config.kernel_size - 1) * dilation
         self.conv = nn.Conv1d(size, size, config.kernel_size, dilation=dilation, groups=size)
         self.norm = nn.LayerNorm(size)
-        self.modulation = nn.Linear(condition_size, 2 * size, bias=False)
+        # an emotion or style without training data changes nothing
+        self.modulation = start_at_zero(nn.Linear(condition_size, 2 * size, bias=False))
         self.widen = nn.Linear(size, config.expansion * size)
-        self.narrow = nn.Linear(config.expansion * size, size)
+        self.narrow = start_at_zero(nn.Linear(config.expansion * size, size))  # a new block is the identity
         self.dropout = nn.Dropout(config.dropout)
-        self.narrow.starts_at_zero = True  # a new block is the identity
-        self.modulation.starts_at_zero = True  # an emotion or style without training data changes nothing
 
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor

@@ -1,6 +1,7 @@
 """Speech level: recordings are scaled to the training level. Needs only numpy."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ CANCELLED_ENERGY, CANCELLED_SHARE = 0.1, 0.2
 MIX_FRAME_SAMPLES = 1024
 
 
-def as_floats(samples: np.ndarray) -> np.ndarray:
+def as_floats(samples: Any) -> np.ndarray:
     """Samples of any shape as floats in -1..1; floats stay as they are.
 
     Integers are scaled by the range of their type: int8, int16 and int32 (24 bits in its upper ones) around
@@ -141,10 +142,8 @@ def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -
     REST_KNOWN_SECONDS after it would start to rise it stays 0: lips stay ready in short pauses. In between it
     rises in proportion to the pause, so that lips do not close only to reopen at once.
     """
-    frames, rest = np.split(
-        np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples]
-    )
-    power = _mean_squares(frames.reshape(-1, frame_samples))
+    whole, rest = np.split(np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples])
+    power = _mean_squares(whole.reshape(-1, frame_samples))
     if len(rest):
         power = np.append(power, np.square(rest).sum() / frame_samples)
     count = len(power)

@@ -12,9 +12,13 @@ and the motion from trembling. Weights say what counts: 0 takes a frame or chann
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-Array = TypeVar("Array")  # torch.Tensor or np.ndarray
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Array = TypeVar("Array", "np.ndarray", "torch.Tensor")
 LIP_CHANGE = ("jawOpen", "mouthClose")
 OPENING_PREDICTION = ("mouthShrugUpper", "mouthShrugLower")
 EMOTION_OPENING = (0.8, 1.4)  # limits of an emotion's factor on the lip distance of speech
@@ -139,7 +143,7 @@ def set_lip_distance(
 def match_lip_closure(
     neutral: Array,
     face: Array,
-    opening: float,
+    opening: "float | Array",
     names: Sequence[str],
     weights: Mapping[str, float],
     threshold: float,
@@ -225,7 +229,11 @@ def velocity_loss(predicted: Array, labels: Array, weights: Array) -> Array:
 
 def target_loss(terms: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
     """Weighted sum of the named loss terms: the objective of gradient descent. Returns a scalar."""
-    return sum(weights[name] * term for name, term in terms.items())
+    name, *others = terms
+    total = weights[name] * terms[name]
+    for name in others:
+        total = total + weights[name] * terms[name]
+    return total
 
 
 def closure_of_labels(labels: Array, config: Any) -> Array:
@@ -240,8 +248,12 @@ def closure_of_labels(labels: Array, config: Any) -> Array:
 
 
 def objective(
-    predicted: Array, labels: Array, frames: Array, channels: Array, config: Any
-) -> tuple[Array, dict[str, Array], Array]:
+    predicted: "torch.Tensor",
+    labels: "torch.Tensor",
+    frames: "torch.Tensor",
+    channels: "torch.Tensor",
+    config: Any,
+) -> "tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]":
     """The loss, its terms by name, and the closure degree of the labels (B, T).
 
     predicted (unclamped), labels: tensors (B, T, C); frames (B, T), channels (B, C): 0 for ignored ones.

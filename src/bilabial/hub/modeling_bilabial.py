@@ -9,7 +9,7 @@ recording may be computed in chunks with the same result.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,12 +31,11 @@ from .emotion_bilabial import (
     Mixture,
     Schedule,
     check_intensity,
-    is_schedule,
     mixture_weights,
     schedule_weights,
 )
 from .errors_bilabial import UserError, as_number, quote
-from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder
+from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder, start_at_zero
 from .level_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
 from .lips_bilabial import (
     close_lips,
@@ -91,12 +90,12 @@ class BilabialOutput(ModelOutput):
             States of the speech encoder, before emotion and style.
     """
 
-    loss: torch.FloatTensor | None = None
-    loss_terms: dict[str, torch.FloatTensor] | None = None
-    coefficients: torch.FloatTensor | None = None
-    lip_distance: torch.FloatTensor | None = None
-    closure: torch.FloatTensor | None = None
-    speech_states: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    loss_terms: dict[str, torch.Tensor] | None = None
+    coefficients: torch.Tensor | None = None
+    lip_distance: torch.Tensor | None = None
+    closure: torch.Tensor | None = None
+    speech_states: torch.Tensor | None = None
 
 
 class BilabialPreTrainedModel(PreTrainedModel):
@@ -150,13 +149,13 @@ class BilabialModel(BilabialPreTrainedModel):
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, len(config.blendshapes))
-        self.expression = nn.Linear(condition_size, len(config.blendshapes), bias=False)
-        self.expression.starts_at_zero = True  # an offset of emotion and style that does not depend on speech
+        # an offset of emotion and style that does not depend on speech
+        self.expression = start_at_zero(nn.Linear(condition_size, len(config.blendshapes), bias=False))
         self.post_init()
 
     def save_pretrained(self, *args: object, **kwargs: object) -> None:
         """As in `transformers`, plus the code files, and the task of pipeline() in config.json."""
-        vars(self.config).pop("custom_pipelines", None)
+        self.config.__dict__.pop("custom_pipelines", None)
         if self._auto_class is not None:
             self.config.custom_pipelines = PIPELINES
         super().save_pretrained(*args, **kwargs)
@@ -374,16 +373,16 @@ class BilabialModel(BilabialPreTrainedModel):
         samples = _checked_samples(waveform)
         config, names = self.config, self.config.blendshapes
         total = math.ceil(len(samples) / config.frame_hop_samples)
-        if is_schedule(emotion):
-            weights = self.encode_schedule(emotion, intensity, total)
-        else:
+        if isinstance(emotion, (str, Mapping)):
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
+        else:
+            weights = self.encode_schedule(emotion, intensity, total)
         learnt, style_stats = self.encode_style(style).split([config.style_size, 2 * len(names)])
         style_stats = style_stats.view(2, -1).float().cpu()
         sound = normalize_level(samples) if do_normalize else samples
-        speech_states = self._encode_chunks(sound) if speech_states is None else speech_states
+        chunks = self._encode_chunks(sound) if speech_states is None else speech_states
         share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
-        faces = self._decode_chunks(speech_states, weights, learnt, style_stats, share)
+        faces = self._decode_chunks(chunks, weights, learnt, style_stats, share)
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
         return self.match_lip_closure(neutral, face, style_stats, bool(weights.any()))
@@ -412,7 +411,8 @@ class BilabialModel(BilabialPreTrainedModel):
         face = self._apply_style_stats(face, style_stats, neutral)
         if config.rest_seconds <= 0:
             return neutral, face
-        return tuple(close_lips(part, names, config.lip_distance_weights, share) for part in (neutral, face))
+        weights = config.lip_distance_weights
+        return close_lips(neutral, names, weights, share), close_lips(face, names, weights, share)
 
     def _apply_style_stats(
         self, face: torch.Tensor, style_stats: torch.Tensor, neutral: torch.Tensor | None
@@ -477,7 +477,7 @@ class BilabialModel(BilabialPreTrainedModel):
         if emotion.any():
             emotion = emotion[None].to(states.device)
             face = self.decode(states, mask, emotion, style[None])[0, kept.start - first :]
-        return tuple(part.clamp(0.0, 1.0).float().cpu() for part in (neutral, face))
+        return neutral.clamp(0.0, 1.0).float().cpu(), face.clamp(0.0, 1.0).float().cpu()
 
     def _chunks(self, total: int) -> Iterator[tuple[int, int, slice]]:
         """Yield (first frame, one after the last, slice of the frames to keep) that cover `total` frames."""
@@ -506,7 +506,7 @@ class BilabialModel(BilabialPreTrainedModel):
         return torch.cat([emotion.to(like), style[:, None].to(like).expand(-1, emotion.shape[1], -1)], -1)
 
     def _split_style(
-        self, style: torch.Tensor | None, batch: tuple[int]
+        self, style: torch.Tensor | None, batch: tuple[int, ...]
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """The input of the decoder, and offsets and log amplitudes (., 2 C) of complete style vectors, else
         None.
@@ -533,7 +533,7 @@ class BilabialModel(BilabialPreTrainedModel):
         return torch.tensor(seen, device=device)
 
 
-def _check_condition(name: str, given: object, sizes: tuple[int, ...], leading: tuple[int, ...]) -> None:
+def _check_condition(name: str, given: Any, sizes: tuple[int, ...], leading: tuple[int, ...]) -> None:
     """Raise ValueError unless it is None or a tensor (size,), or one with the first of the leading shape."""
     if given is None:
         return
@@ -565,8 +565,8 @@ def interpolate(
     numbers: K frame numbers. first: number of the first of the given frames.
     """
     left, right, weight = frames_around(len(frames), from_hz, numbers, to_hz, first)
-    weight = torch.from_numpy(weight).to(frames.dtype)[:, None]
-    return frames[left] * (1.0 - weight) + frames[right] * weight
+    share = torch.from_numpy(weight).to(frames.dtype)[:, None]
+    return frames[left] * (1.0 - share) + frames[right] * share
 
 
 def preset_style_stats(name: str, blendshapes: Sequence[str]) -> torch.Tensor:

@@ -110,7 +110,7 @@ def read_recording(
     missing = declared - len(waveform) / SAMPLING_RATE
     if missing < max(LEAST_MISSING_SECONDS, LEAST_MISSING_SHARE * declared):
         missing = 0.0
-    return Recording(waveform, timeline.start_seconds, timeline.gaps, missing)
+    return Recording(waveform, timeline.start_seconds or 0.0, timeline.gaps, missing)
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int = SAMPLING_RATE) -> np.ndarray:
@@ -203,7 +203,7 @@ def _decode(
     """An audio stream on its timeline, and the seconds that the file declares for it."""
     name = media_name(source)
     with open_media(source) as container:
-        stream, errors = audio_stream(source, container, number), []
+        stream, errors = audio_stream(source, container, number), list[av.FFmpegError]()
         declared = declared_seconds(source, container, stream)
         timeline = Timeline(container, stream, channel_energies)
         for frame in audio_frames(source, container, stream, errors):

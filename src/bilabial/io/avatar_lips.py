@@ -55,13 +55,11 @@ def find_lips(avatar: Avatar, opener: str) -> Lips | None:
 
 def mm_per_unit(avatar: Avatar) -> float:
     """Millimeters per unit of the scene: 1000, or another where the distance of the eyes is not human."""
-    lids = [
-        _centre_of_move(avatar, *spellings)
-        for spellings in (("eyeBlinkLeft", "blinkLeft"), ("eyeBlinkRight", "blinkRight"))
-    ]
-    if any(lid is None for lid in lids):
+    left = _centre_of_move(avatar, "eyeBlinkLeft", "blinkLeft")
+    right = _centre_of_move(avatar, "eyeBlinkRight", "blinkRight")
+    if left is None or right is None:
         return MM_PER_METRE
-    apart = float(np.linalg.norm(lids[0] - lids[1]))
+    apart = float(np.linalg.norm(left - right))
     low, high = EYES_MM
     return MM_PER_METRE if low <= apart * MM_PER_METRE <= high or apart < 1e-9 else ADULT_EYES_MM / apart
 

@@ -113,22 +113,23 @@ class _Reader:
         """The primitives of a node's mesh together; those that share their vertices hold them once."""
         node, mesh = self.scene["nodes"][number], self._mesh(number)
         placed = self._bind_pose(node["skin"]) if "skin" in node else world
-        names, starts, points, moved, triangles = target_names(mesh), {}, [], [], []
+        names, starts, moved, triangles = target_names(mesh), dict[tuple, int](), [], []
+        vertices: list[np.ndarray] = []
         for primitive in mesh["primitives"]:
             targets = [one.get("POSITION") for one in primitive.get("targets", [])]
             key = (primitive["attributes"]["POSITION"], *targets)
             if key not in starts:
-                points.append(self._array(key[0]))
-                starts[key] = sum(map(len, points)) - len(points[-1])
-                deltas = [np.zeros_like(points[-1]) if one is None else self._array(one) for one in targets]
-                moved.append(deltas or [np.zeros_like(points[-1])] * len(names))
+                vertices.append(self._array(key[0]))
+                starts[key] = sum(map(len, vertices)) - len(vertices[-1])
+                deltas = [np.zeros_like(vertices[-1]) if one is None else self._array(one) for one in targets]
+                moved.append(deltas or [np.zeros_like(vertices[-1])] * len(names))
             count = self.scene["accessors"][key[0]]["count"]
             triangles.append(starts[key] + self._triangles(primitive, count))
-        points, deltas = np.concatenate(points), map(np.concatenate, zip(*moved, strict=True))
+        points, changes = np.concatenate(vertices), map(np.concatenate, zip(*moved, strict=True))
         turn = placed[:3, :3]
-        named = zip(names, deltas, strict=True)
-        targets = {name or f"target {k}": delta @ turn.T for k, (name, delta) in enumerate(named)}
-        return Part(node["mesh"], points @ turn.T + placed[:3, 3], np.concatenate(triangles), targets)
+        named = zip(names, changes, strict=True)
+        shapes = {name or f"target {k}": delta @ turn.T for k, (name, delta) in enumerate(named)}
+        return Part(node["mesh"], points @ turn.T + placed[:3, 3], np.concatenate(triangles), shapes)
 
     def _bind_pose(self, skin: int) -> np.ndarray:
         """What a skin's first joint does to a vertex at rest; in the bind pose all joints do the same."""

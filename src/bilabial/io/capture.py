@@ -11,9 +11,10 @@ import importlib.util
 import itertools
 import os
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from mediapipe.tasks.python.vision import RunningMode
@@ -134,7 +135,7 @@ def capture_video(
     landmarker: see `find_landmarker`. Raises FileNotFoundError, or ValueError for no video stream, no frames,
     or no face in any frame.
     """
-    stretch = {"start_seconds": start_seconds, "duration_seconds": duration_seconds}
+    stretch: dict[str, Any] = {"start_seconds": start_seconds, "duration_seconds": duration_seconds}
     check_method(method)
     film = watch_faces(source, fps, **stretch, interpolation=interpolation, landmarker=landmarker)
     return capture_track(film, film.tracks[0], fps, **stretch, method=method)
@@ -169,7 +170,9 @@ def watch_faces(
     def watch(quarter_turns: int) -> Film:
         decoded = decode_frames(source, quarter_turns)
         # beyond it, only frames needed for interpolation are decoded
-        images = itertools.takewhile(lambda image: image[0] < end_seconds + MAX_GAP_SECONDS, decoded)
+        images: Iterator[tuple[float, np.ndarray]] = itertools.takewhile(
+            lambda image: image[0] < end_seconds + MAX_GAP_SECONDS, decoded
+        )
         if interpolation == "frames":
             images = blend_frames(images, fps, duration_seconds, start_seconds)
         film = track_faces(images, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
@@ -65,7 +66,7 @@ def to_parquet(clip: FaceClip, path: str | Path, start: str | None = None) -> Pa
     except ImportError as error:
         raise UserError("format_needs", name="parquet", package="pyarrow", error=error) from error
     clock, path = FrameClock.of(clip.fps, start), Path(path)
-    columns = {"frame": range(clock.start_frame, clock.start_frame + len(clip))}
+    columns: dict[str, Any] = {"frame": range(clock.start_frame, clock.start_frame + len(clip))}
     columns |= {"seconds": clock.seconds(len(clip))} | {name: clip[name] for name in clip.names}
     said = {"fps": str(clock.rate), "start_timecode": clock.timecode(0)}
     table = pa.table({name: pa.array(column) for name, column in columns.items()}, metadata=said)

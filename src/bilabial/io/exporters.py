@@ -71,7 +71,8 @@ def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> t
         raise ValueError(f"{head} has no mesh with a target named like one of the clip's coefficients")
     times = FrameClock.of(clip.fps).seconds(len(clip)).astype(np.float32)
     binary = _append(scene, binary, times, {"min": [float(times[0])], "max": [float(times[-1])]})
-    clock, samplers, channels, written = len(scene["accessors"]) - 1, [], [], {}
+    clock, samplers, channels = len(scene["accessors"]) - 1, list[dict](), list[dict]()
+    written: dict[bytes, int] = {}  # numbers of samplers, by their curves
     for node, mesh in nodes:
         key = curves[mesh].tobytes()
         if key not in written:
@@ -118,9 +119,9 @@ def _curves(clip: FaceClip, scene: dict, mesh: int) -> np.ndarray | None:
     names = target_names(scene["meshes"][mesh])
     curves, moved = np.zeros((len(clip), len(names)), np.float32), False
     for target, given in enumerate(names):
-        name = given if given in clip.names else arkit_name(given)
-        if name in clip.names:
-            curves[:, target], moved = clip[name], True
+        meant = given if given in clip.names else arkit_name(given)
+        if meant is not None and meant in clip.names:
+            curves[:, target], moved = clip[meant], True
     for name, binds in expressions_of(scene).items():
         for (number, target), weight in binds.items():
             if (

@@ -110,4 +110,4 @@ def lip_gap(weights: FaceClip) -> np.ndarray:
 
 
 def _sum(weights: FaceClip, terms: dict[str, float]) -> np.ndarray:
-    return sum(weight * weights[name] for name, weight in terms.items())
+    return np.sum([weight * weights[name] for name, weight in terms.items()], axis=0)

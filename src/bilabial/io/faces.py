@@ -158,7 +158,7 @@ def _face(landmarks: list, categories: list, image: np.ndarray) -> Face:
     flat = points[:, :2]
     scores = {category.category_name: category.score for category in categories}
     lips, eyes = flat[list(INNER_LIPS)], flat[list(OUTER_EYES)]
-    gap = np.linalg.norm(lips[0] - lips[1]) / max(np.linalg.norm(eyes[0] - eyes[1]), 1e-6)
+    gap = np.linalg.norm(lips[0] - lips[1]) / max(float(np.linalg.norm(eyes[0] - eyes[1])), 1e-6)
     return Face(
         values=np.array([scores.get(name, 0.0) for name in ARKIT_BLENDSHAPES] + [gap]),
         points=points[list(POINTS)].astype(np.float32),

@@ -99,13 +99,15 @@ def _shows_a_face(row: list[str], columns: dict[str, int], count: int | None) ->
 
 def _values(path: str | Path, line: Line, columns: dict[str, int]) -> list[float]:
     number, row = line
-    values = [_number(row[columns[name]]) for name in ARKIT_BLENDSHAPES]
-    for name, value in zip(ARKIT_BLENDSHAPES, values, strict=True):
+    values = []
+    for name in ARKIT_BLENDSHAPES:
+        cell = row[columns[name]]
+        value = _number(cell)
         if value is None:
-            cell = row[columns[name]]
             raise UserError("csv_row", path=Path(path), line=number, column=name, got=cell)
         if not np.isfinite(value):
             raise UserError("csv_not_finite", path=Path(path), line=number, column=name, got=value)
+        values.append(value)
     return values
 
 

@@ -28,7 +28,9 @@ def open_media(source: MediaSource) -> av.container.InputContainer:
         raise UserError("file_empty", name=name)
     file = io.BytesIO(source) if isinstance(source, bytes) else str(Path(source).absolute())
     try:
-        return av.open(file, metadata_errors="replace")  # metadata may have other encodings than UTF-8
+        return av.open(
+            file, mode="r", metadata_errors="replace"
+        )  # metadata may have other encodings than UTF-8
     except av.FFmpegError as error:
         raise UserError("media_unknown", name=name) from error
 
@@ -79,8 +81,9 @@ def media_seconds(source: MediaSource) -> float:
             return container.duration / av.time_base
         times = [0.0]
         for stream in container.streams.audio[:1]:
-            packets = (packet for packet in _packets(container, stream, []) if packet.pts is not None)
-            times += [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
+            for packet in _packets(container, stream, []):
+                if packet.pts is not None:
+                    times.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
         return max(times)
 
 
@@ -122,8 +125,8 @@ def audio_frames(
     if len(links) > 1:  # FFmpeg continues over a joint only with the same rate and channels
         for link in links:
             with open_media(link) as other:
-                for stream in other.streams.audio[:1]:
-                    yield from audio_frames(link, other, stream, errors)
+                for part in other.streams.audio[:1]:
+                    yield from audio_frames(link, other, part, errors)
         return
     for packet in _packets(container, stream, errors):
         try:
@@ -141,7 +144,7 @@ def _ogg_links(source: MediaSource) -> list[bytes]:
 
 def _packets(
     container: av.container.InputContainer, stream: av.AudioStream, errors: list[av.FFmpegError]
-) -> Iterator[av.Packet]:
+) -> Iterator[av.Packet[av.AudioStream]]:
     """The readable packets; `errors` collects what ended them early."""
     try:
         yield from container.demux(stream)

@@ -47,7 +47,7 @@ def columns_by_name(names: Iterable[str]) -> dict[str, int]:
 
     Raises UserError naming two columns with the same meaning.
     """
-    names, columns = list(names), {}
+    names, columns = list(names), dict[str, int]()
     for column, name in enumerate(map(arkit_name, names)):
         if name in columns:
             raise UserError("curves_twice", first=names[columns[name]], second=names[column], name=name)

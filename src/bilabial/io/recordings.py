@@ -110,13 +110,13 @@ def _from_json(path: Path) -> Track:
         names, rows, times, fps = read(content)
         seen = [number for number, row in enumerate(rows) if row]
         values = np.array([rows[number] for number in seen], dtype=np.float64).reshape(len(seen), len(names))
-        times = np.array([times[number] for number in seen], dtype=np.float64)
+        given_times = np.array([times[number] for number in seen], dtype=np.float64)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UserError("json_layout", path=path, error=f"{type(error).__name__} {error}") from error
     columns = _known_columns(path, names)
     try:
-        times = seconds_of_times(times, fps)
-        return track_of_rows(list(columns), values[:, list(columns.values())], times)
+        seconds = seconds_of_times(given_times, fps)
+        return track_of_rows(list(columns), values[:, list(columns.values())], seconds)
     except UserError as error:
         raise error.in_file(path) from error
 

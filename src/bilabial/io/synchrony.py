@@ -37,9 +37,9 @@ def lag_curve(
     times = np.arange(count) * LAG_STEP_SECONDS
     curves = [np.interp(times, np.arange(len(curve)) / fps, curve) for curve in (predicted, captured)]
     steps = min(round(max_lag_seconds / LAG_STEP_SECONDS), count - 2)
-    shifts = np.arange(-steps, steps + 1)
+    shifts = range(-steps, steps + 1)
     scores = [
         correlation(curves[0][max(0, s) : count + min(0, s)], curves[1][max(0, -s) : count - max(0, s)])
         for s in shifts
     ]
-    return np.round(shifts * LAG_STEP_SECONDS * 1000), np.array(scores)
+    return np.round(np.array(shifts) * LAG_STEP_SECONDS * 1000), np.array(scores)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -24,6 +25,7 @@ GAP_LIMITS = (0.015, 0.04)
 BACK_SECONDS = 0.1  # a clock that goes back so far has restarted
 HASTY_SECONDS = 0.5  # a clock that goes back so soon after a gap had only jumped
 RESTART_SECONDS = 10.0  # ffmpeg's -dts_delta_threshold: a longer jump is a new clock where clocks may restart
+TS_DISCONT: Any = av.format.Flags.ts_discont.value  # PyAV annotates this integer as Flags
 MAX_CHANNELS = 32
 SAMPLE_BYTES = 4  # float32
 
@@ -60,7 +62,7 @@ class Timeline:
         self.channel_energies = np.zeros(MAX_CHANNELS)
         self._known_energies = channel_energies
         self._timed = container.format.name not in UNTIMED_FORMATS
-        self._may_restart = bool(container.format.flags & av.format.Flags.ts_discont.value)
+        self._may_restart = bool(container.format.flags & TS_DISCONT)
         self._counts_samples = bool(stream.rate) and stream.time_base == Fraction(1, stream.rate)
         self._kind: tuple[str, str, int] | None = None  # sample format, layout and rate of the last frame
         self._resampler: av.AudioResampler | None = None

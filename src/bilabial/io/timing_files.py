@@ -42,9 +42,9 @@ def _textgrid(text: str) -> Timing:
     if not tiers:
         raise UserError("timing_textgrid")
     for wanted, is_phones in ((PHONE_TIER, True), (WORD_TIER, False)):
-        for name, rows in tiers:
+        for name, labels in tiers:
             if wanted.search(name):
-                return of_labels(rows, is_phones)
+                return of_labels(labels, is_phones)
     return of_labels(tiers[0][1], None)
 
 

@@ -189,7 +189,7 @@ def timing_of_json(content: object) -> Timing:
             return of_phones(content)
         if isinstance(first, Mapping):
             keys = {key.lower().removeprefix("priv").replace("_", "") for key in first}
-            for needed, reader in _LISTS:
+            for needed, read_list in _LISTS:
                 if needed <= keys:
-                    return reader(content)
+                    return read_list(content)
     raise UserError("timing_json")

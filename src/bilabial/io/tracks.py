@@ -99,7 +99,7 @@ def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
     if outside.any():
         row, column = np.unravel_index(np.argmax(np.where(outside, np.abs(values), -1.0)), values.shape)
         value = float(values[row, column])
-        raise UserError("curves_range", name=names[column], value=value, frame=int(row) + 1)
+        raise UserError("curves_range", name=names[int(column)], value=value, frame=int(row) + 1)
     return np.clip(scaled, 0.0, 1.0)
 
 

@@ -32,7 +32,7 @@ def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterato
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         _check_size(stream, source)
-        last, errors = -np.inf, []
+        last, errors = -np.inf, list[FFmpegError]()
         for frame in _decoded(container, stream, errors):
             _check_size(frame, source)  # it may change on the way
             if frame.time is not None and frame.time > last:
@@ -76,7 +76,7 @@ def decoded_share(source: str | Path | bytes, times: np.ndarray) -> float:
     """
     with open_media(source) as container:
         stream = container.streams.video[0]
-        first = float((stream.start_time or 0) * stream.time_base)
+        first = float((stream.start_time or 0) * (stream.time_base or 0))
         seconds = _declared_seconds(container, stream)
     if len(times) < 2 or seconds <= 0.0:
         return 1.0
@@ -90,7 +90,7 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
     Matroska has no such field; FFmpeg and mkvmerge write the tag DURATION, as 00:00:03.000000000.
     """
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * (stream.time_base or 0))
     tag = stream.metadata.get("DURATION", "")
     if match := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", tag.strip()):
         hours, minutes, seconds = map(float, match.groups())

@@ -58,7 +58,9 @@ class _Writer:
     """Nodes with one animated property each, on one clock."""
 
     def __init__(self, times: np.ndarray):
-        self.binary, self.views, self.accessors = bytearray(), [], []
+        self.binary = bytearray()
+        self.views: list[dict] = []
+        self.accessors: list[dict] = []
         self.nodes: list[dict] = []
         self.samplers: list[dict] = []
         self.channels: list[dict] = []

@@ -19,8 +19,8 @@ from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_fram
 from bilabial.hub.emotion_bilabial import (
     Mixture,
     Schedule,
+    asked_emotions,
     check_intensity,
-    is_schedule,
     mixture_weights,
     schedule_weights,
 )
@@ -115,11 +115,7 @@ class OnnxAnimator:
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        if is_schedule(emotion):
-            self._weights(emotion, intensity, 1)  # raises for a wrong one
-        mixtures = [mixture for _, mixture in emotion] if is_schedule(emotion) else [emotion]
-        weights = np.sum([self._weights(mixture, intensity, 1)[0] for mixture in mixtures], axis=0)
-        asked = [name for name, weight in zip(self.settings.emotions, weights, strict=True) if weight > 0]
+        asked = asked_emotions(emotion, self.settings.emotions, intensity)
         return [name for name in asked if name not in self.settings.trained_emotions]
 
     def untrained_message(self, names: list[str]) -> UserError:
@@ -143,11 +139,11 @@ class OnnxAnimator:
 
     def _weights(self, emotion: Mixture | Schedule, intensity: float, count: int) -> np.ndarray:
         """Emotion weights (count, E) of internal frames."""
-        intensity, emotions = np.float32(check_intensity(intensity)), self.settings.emotions
-        if not is_schedule(emotion):
-            return np.tile(mixture_weights(emotion, emotions) * intensity, (count, 1))
+        factor, emotions = np.float32(check_intensity(intensity)), self.settings.emotions
+        if isinstance(emotion, (str, Mapping)):
+            return np.tile(mixture_weights(emotion, emotions) * factor, (count, 1))
         times = np.arange(count) / self.settings.frame_rate_hz
-        return schedule_weights(emotion, emotions, times) * intensity
+        return schedule_weights(emotion, emotions, times) * factor
 
     def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
         unheard = self.untrained_emotions(emotion, intensity)
@@ -173,10 +169,11 @@ class OnnxAnimator:
             kept = slice(start - first, end - first)
             faces[:, start:end] = neutral[kept], styled[-1, kept]
         if settings.rest_seconds <= 0:
-            return tuple(faces)
+            return faces[0], faces[1]
         share = quiet_share(waveform, hop, settings.rest_seconds)
         names, lip_weights = settings.blendshapes, settings.lip_distance_weights
-        return tuple(close_lips(part, names, lip_weights, share) for part in faces)
+        neutral, face = (close_lips(part, names, lip_weights, share) for part in faces)
+        return neutral, face
 
     def _at_rate(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import onnx
 import torch
@@ -87,7 +88,7 @@ def _examples(model: BilabialModel) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 def _exported(
-    module: nn.Module, inputs: tuple, dynamic: tuple, input_names: Sequence[str], output_names: Sequence[str]
+    module: Any, inputs: tuple, dynamic: tuple, input_names: Sequence[str], output_names: Sequence[str]
 ) -> onnx.ModelProto:
     """A graph without what only debugging needs."""
     with warnings.catch_warnings():
@@ -96,6 +97,7 @@ def _exported(
             module.eval(), inputs, dynamo=True, dynamic_shapes=dynamic, opset_version=OPSET, verbose=False,
             input_names=list(input_names), output_names=list(output_names),
         )  # fmt: skip
+    assert program is not None  # it is None with another exporter
     proto = program.model_proto
     for part in (proto, proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.initializer):
         part.ClearField("doc_string")

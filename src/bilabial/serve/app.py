@@ -68,7 +68,6 @@ class Server:
         self._load, self._settings = load, settings
         self.num_streams = self._num_files = 0
         self._watch = WatchOutput()
-        self._faces: Faces | None = None
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:

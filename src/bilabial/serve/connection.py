@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -45,6 +45,7 @@ CLOSE_CODES = {
 }  # fmt: skip
 CLOSE_MISTAKE = 4400
 CLOSE_ENDED = 1000
+Computed = TypeVar("Computed")
 
 
 class Connection:
@@ -225,7 +226,7 @@ class Connection:
         await self._tell("interrupted", sample=start, **counts)
         await self._send(frames)
 
-    async def _compute(self, seconds: float, function: Callable[[], object]) -> object:
+    async def _compute(self, seconds: float, function: Callable[[], Computed]) -> Computed:
         """What a function returns, in a thread. seconds: of sound that it computes."""
         self._deadline = max(asyncio.get_running_loop().time(), self._deadline) + seconds
         return await self._scheduler.run(self._deadline, function)
@@ -254,7 +255,7 @@ class Connection:
             raise UserError("serve_mistakes", limit=MAX_MISTAKES) from error
         await self._tell("error", code=error.code, message=str(error), fatal=False)
 
-    async def _put(self, sending: object) -> None:
+    async def _put(self, sending: Awaitable[None]) -> None:
         try:
             await asyncio.wait_for(sending, SEND_SECONDS)
         except TimeoutError as error:

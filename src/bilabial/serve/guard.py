@@ -6,12 +6,14 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from bilabial.errors import UserError
 
-Message = MutableMapping[str, object]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 OPEN_PATHS = ("/health",)  # without a token
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 MAX_PENDING_BYTES = 2 * 2**20  # of sound: 44 s of 16 bits at 24 kHz; then the socket is not read
 MAX_PENDING_ITEMS = 1024
@@ -57,15 +58,15 @@ class Inbox:
             self._arrived.clear()
             await self._arrived.wait()
         self._room.set()
-        if not isinstance(self._items[0], Sound):
-            self._num_commands -= 1
-            return self._items.popleft()
-        return self._take_sound(most_bytes)
+        if isinstance(self._items[0], Sound):
+            return self._take_sound(most_bytes)
+        self._num_commands -= 1
+        return cast(dict, self._items.popleft())
 
     def _take_sound(self, most_bytes: int) -> list[Sound]:
         taken: list[Sound] = []
         while self._items and isinstance(self._items[0], Sound) and len(taken) < MAX_TAKEN_ITEMS:
-            sound, room = self._items.popleft(), most_bytes
+            sound, room = cast(Sound, self._items.popleft()), most_bytes
             if len(sound.content) > room:
                 self._items.appendleft(Sound(sound.content[room:], sound.ends_chunk))
                 sound = Sound(sound.content[:room], False)

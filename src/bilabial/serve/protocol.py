@@ -79,12 +79,12 @@ def read_message(text: str) -> dict:
     if not isinstance(kind, str) or kind not in client_kinds():
         raise UserError("serve_type", accepted=list(client_kinds()), got=kind)
     try:
-        error = best_match(_validator(kind).iter_errors(message))
+        mistake = best_match(_validator(kind).iter_errors(message))
     except RecursionError as deep:
         raise UserError("serve_json", got=cut(text)) from deep
-    if error is not None:
-        field = ".".join(str(part) for part in error.absolute_path)
-        told = f"{field}: {error.message}" if field else error.message
+    if mistake is not None:
+        field = ".".join(str(part) for part in mistake.absolute_path)
+        told = f"{field}: {mistake.message}" if field else mistake.message
         raise UserError("serve_message", kind=kind, error=cut(told))
     return message
 
@@ -115,8 +115,8 @@ def unpack_frames(message: bytes) -> Frames:
         raise ValueError(f"these {len(message)} bytes are no message of frames of version {PROTOCOL}")
     record = np.dtype([("sample", "<u8"), ("chunk", "<u4"), ("number", "<u4"), ("values", "<f4", (size,))])
     records = np.frombuffer(message, record, offset=HEADER.size)
-    columns = (records[name].astype(np.int64) for name in ("sample", "chunk", "number"))
-    return Frames(*columns, records["values"].astype(np.float32), Kind(kind))
+    samples, chunks, numbers = (records[name].astype(np.int64) for name in ("sample", "chunk", "number"))
+    return Frames(samples, chunks, numbers, records["values"].astype(np.float32), Kind(kind))
 
 
 def _refuse_constant(name: str) -> float:

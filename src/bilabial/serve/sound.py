@@ -30,7 +30,7 @@ class PcmReader:
         """sampling_rate: Hz. encoding: a key of SAMPLE_BYTES."""
         self.sampling_rate, self.encoding = sampling_rate, encoding
         self.num_samples = 0
-        self._table = mulaw_table() if encoding == "mulaw" else None
+        self._table = mulaw_table() if encoding == "mulaw" else np.zeros(0, np.float32)
         self.restart()
 
     def restart(self) -> None:

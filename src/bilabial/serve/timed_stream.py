@@ -72,7 +72,7 @@ class TimedStream:
     def set_emotion(self, emotion: str | Mapping[str, float], intensity: float) -> int:
         """Change the emotion; returns the sample of the first frame that it changes. Raises ValueError."""
         self._stream.set_emotion(emotion, intensity)
-        return self._sample_of(max(self._made, self._shown))
+        return int(self._samples_of(np.array(max(self._made, self._shown))))
 
     def flush(self) -> Frames:
         """All frames of the sound so far, as if silence followed."""
@@ -121,9 +121,9 @@ class TimedStream:
         seconds = (self._reader.num_samples - self._base) / self._reader.sampling_rate
         return num_frames(seconds, self.fps) if seconds else 0
 
-    def _sample_of(self, frame: int | np.ndarray) -> int | np.ndarray:
-        """The sample that is played at the time of a frame since `_begin`."""
-        return self._base + np.floor(frame * (self._reader.sampling_rate / self.fps) + 1e-6).astype(np.int64)
+    def _samples_of(self, frames: np.ndarray) -> np.ndarray:
+        """The samples that are played at the times of frames since `_begin`."""
+        return self._base + np.floor(frames * (self._reader.sampling_rate / self.fps) + 1e-6).astype(np.int64)
 
     def _new(self, values: np.ndarray, first: int, preview: bool = False) -> Frames:
         """The stream's frames (n, C) from `first` on that were not returned before."""
@@ -131,7 +131,7 @@ class TimedStream:
             self._made += len(values)
         values = values[max(0, self._shown - first) :]
         numbers = np.arange(self._shown, self._shown + len(values))
-        samples = self._sample_of(numbers)
+        samples = self._samples_of(numbers)
         chunks = np.array([self._chunk_of(sample) for sample in samples.tolist()], np.int64)
         sent = np.arange(self.num_sent, self.num_sent + len(values))
         self._shown += len(values)

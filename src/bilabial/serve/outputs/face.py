@@ -45,8 +45,8 @@ class Output(Protocol):
 
 def gentle_head(seconds: float) -> tuple[float, float, float]:
     """Yaw, pitch and roll in degrees of a head that is never quite still; 0 at time 0."""
-    slow_and_fast = [
+    yaw, pitch, roll = (
         degrees * (0.7 * math.sin(math.tau * seconds / slow) + 0.3 * math.sin(math.tau * seconds / fast))
         for degrees, (slow, fast) in zip(NOD_DEGREES, NOD_SECONDS, strict=True)
-    ]
-    return tuple(slow_and_fast)
+    )
+    return yaw, pitch, roll
