@@ -1,19 +1,25 @@
-"""examples/page.html in a browser: a file is chosen, its face is drawn in time with its sound."""
+"""The examples of web pages in a browser: a face is drawn in time with its sound; a VRM avatar says it."""
 
 import functools
+import json
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.avatars import perfect_sync_vrm
 from support.paths import EXAMPLE, ROOT
+from websockets.sync.client import connect
 
 from bilabial.animator import Animator
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.io.audio import encode_wav, load_audio
+from bilabial.io.exporters import HEAD
 from bilabial.serve.app import Settings, build_app
+from bilabial.serve.protocol import unpack_frames
 from bilabial.serve.run import BackgroundServer
+from tools.make_head.glb import read_mesh
 
 CDN = "https://cdn.jsdelivr.net/npm/"
 
@@ -34,7 +40,7 @@ def files() -> int:
 
 def from_npm(route) -> None:
     """What the page takes from the CDN, as npm installed it: any version will do."""
-    name, _, path = route.request.url.removeprefix(CDN).partition("@")
+    name, _, path = route.request.url.removeprefix(CDN).rpartition("@")  # names may begin with @
     file = NPM_FOLDER / name / path.partition("/")[2]
     route.fulfill(path=file, content_type="text/javascript")
 
@@ -77,4 +83,48 @@ READ_JAW = """() => {
         if (place !== undefined) jaw = mesh.morphTargetInfluences[place];
     });
     return [window.example.clock(), jaw];
+}"""
+
+
+def test_a_vrm_avatar_says_what_the_server_says(browser, files, tmp_path):
+    for package in ("three", "@pixiv/three-vrm"):
+        if not (NPM_FOLDER / package / "package.json").is_file():
+            pytest.skip(f"{package} is not installed (make test does, with npm)")
+    avatar = perfect_sync_vrm(tmp_path / "avatar.vrm", read_mesh(HEAD, "skin"), ("jawOpen", "mouthClose"))
+    sound = (load_audio(EXAMPLE)[8000:32000] * 32767).astype("<i2").tobytes()
+    animator = Animator.from_pretrained()
+    with BackgroundServer(build_app(lambda: animator, Settings(num_threads=1))) as server:
+        page = browser.new_page(viewport={"width": 200, "height": 150})
+        page.set_default_timeout(120_000)
+        page.route(f"{CDN}**", from_npm)
+        address = f"ws://127.0.0.1:{server.port}"
+        page.goto(f"http://127.0.0.1:{files}/examples/vrm.html?server={address}")
+        page.wait_for_function("window.example")
+        page.set_input_files("input", avatar)
+        page.wait_for_function("window.example.avatar()")
+        page.evaluate(RECORD_JAW)
+        with connect(f"{address}/v1/stream", open_timeout=60, max_size=None) as client:
+            client.send(json.dumps({"type": "start", "sampling_rate": 16000, "motion": []}))
+            names = json.loads(client.recv(timeout=60))["names"]
+            client.send(sound)
+            client.send(json.dumps({"type": "end"}))
+            parts = [unpack_frames(message).values for message in client if isinstance(message, bytes)]
+        jaws = np.concatenate(parts)[:, names.index("jawOpen")]
+        page.wait_for_function(f"Math.abs(window.jaws.at(-1) - {jaws[-1]}) < 1e-3")  # the last face stays
+        drawn = np.array(page.evaluate("window.jaws"))
+        assert page.evaluate("document.querySelector('output').value") == ""
+        page.close()
+    assert len(jaws) == 45 and np.ptp(drawn) > 0.05
+    moving = drawn[drawn > jaws.min() + 0.02]
+    assert np.abs(moving[:, None] - jaws[None]).min(axis=1).max() < 1e-3  # each is one of the server's
+
+
+RECORD_JAW = """() => {
+    let [mesh, place] = [null, null];
+    window.example.avatar().scene.traverse((node) => {
+        place ??= node.morphTargetDictionary?.jawOpen;
+        mesh ??= node.morphTargetDictionary ? node : null;
+    });
+    window.jaws = [];
+    setInterval(() => window.jaws.push(mesh.morphTargetInfluences[place]), 10);
 }"""

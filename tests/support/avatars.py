@@ -50,3 +50,37 @@ def vrm(path: Path, skin) -> Path:
     scene["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "expressions": {"preset": preset}}}
     scene["extensionsUsed"] = [*scene.get("extensionsUsed", []), "VRMC_vrm"]
     return write_glb(path, scene, binary)
+
+
+BONES = (
+    "hips", "spine", "head", *(
+        f"{side}{part}" for side in ("left", "right")
+        for part in ("UpperLeg", "LowerLeg", "Foot", "UpperArm", "LowerArm", "Hand")
+    ),
+)  # fmt: skip
+
+
+def perfect_sync_vrm(path: Path, skin, names: tuple[str, ...]) -> Path:
+    """A VRM 1.0 with expressions of ARKit's names, in upper camel case, and the bones that VRM requires."""
+    avatar(path, skin, {name: mixed(skin, {name: 1.0}) for name in names})
+    scene, binary = read_glb(path)
+    node = next(k for k, one in enumerate(scene["nodes"]) if one.get("name") == "skin")
+    first, center = len(scene["nodes"]), skin.positions.mean(axis=0).tolist()
+    scene["nodes"] += [
+        {"name": bone, "translation": center if bone == "head" else [0, 0, 0]} for bone in BONES
+    ]
+    scene["scenes"][0]["nodes"] += range(first, first + len(BONES))
+    custom = {
+        name[0].upper() + name[1:]: {"morphTargetBinds": [{"node": node, "index": k, "weight": 1.0}]}
+        for k, name in enumerate(names)
+    }
+    scene["extensions"] = {
+        "VRMC_vrm": {
+            "specVersion": "1.0",
+            "meta": {"name": "test", "authors": ["Bilabial"], "licenseUrl": "https://vrm.dev/licenses/1.0/"},
+            "humanoid": {"humanBones": {bone: {"node": first + k} for k, bone in enumerate(BONES)}},
+            "expressions": {"custom": custom},
+        }
+    }
+    scene["extensionsUsed"] = [*scene.get("extensionsUsed", []), "VRMC_vrm"]
+    return write_glb(path, scene, binary)
