@@ -1,6 +1,6 @@
 """How well lips follow the pseudo-labels of held-out speakers, clean and through rooms, noise and music.
 
-    python -m benchmarks.held_out_voices --dataset data/pseudo_labelled
+    python -m benchmarks.held_out_voices --dataset data/pseudo_labeled
 
 The data set is one made with `--validation_share`: the speakers of its split "validation" are not trained on.
 Fingerprint the median correlation of the predicted lip distance with that of the labels, after every change.
@@ -23,7 +23,7 @@ from bilabial.training.evaluation.tables import table
 
 @dataclass
 class HeldOutArguments:
-    dataset: Path = field(metadata={"help": "Pseudo-labelled data set with a split validation."})
+    dataset: Path = field(metadata={"help": "Pseudo-labeled data set with a split validation."})
     model: str | None = field(
         default=None, metadata={"help": "Folder or Hub id; left out: the embedded default."}
     )

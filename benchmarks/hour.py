@@ -85,7 +85,7 @@ def main() -> None:
         "real-time factor in CPU time": f"{cpu / seconds:.4f}",
         f"CPU time over what two idle cores have for {LIMIT_SHARE}": f"{cpu / seconds / LIMIT_SHARE / 2:.2f}",
         "of it reading the file": f"{cpu_loading / cpu:.2f}",
-        f"level normalisation, of a call with {SHORT_SECONDS} s": f"{level_seconds / short_seconds:.4f}",
+        f"level normalization, of a call with {SHORT_SECONDS} s": f"{level_seconds / short_seconds:.4f}",
     }
     print(f"| measured with {torch.get_num_threads()} threads | |\n|---|---|")
     for name, value in rows.items():

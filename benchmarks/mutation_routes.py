@@ -78,7 +78,7 @@ def through_prepare(
         for path in paths if sound else ():
             path.with_suffix(".wav").write_bytes(sound)
         (source / "metadata.csv").write_text(
-            "file,emotion,style,source,licence\n"
+            "file,emotion,style,source,license\n"
             + "".join(f"{path.name},neutral,someone,a test,CC0\n" for path in paths)
         )
         command = [sys.executable, ROOT / "train" / "prepare.py", "--reader", "videos", "--source", source]

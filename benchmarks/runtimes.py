@@ -113,12 +113,12 @@ def speeds(animator: Animator | OnnxAnimator, sound: np.ndarray) -> Iterator[flo
     """CPU seconds of a whole clip, of a stream, and of a whole clip with an emotion."""
     rng = np.random.default_rng(0)
 
-    def unheard() -> tuple[int, np.ndarray]:  # torch keeps what it heard
+    def other_sound() -> tuple[int, np.ndarray]:  # torch caches the states of a sound
         return 16000, np.roll(sound, rng.integers(len(sound)))
 
-    yield least(lambda: animator(unheard(), motion=()))
+    yield least(lambda: animator(other_sound(), motion=()))
     yield least(lambda: in_pieces(animator, sound, PIECE))
-    yield least(lambda: animator(unheard(), "happy", motion=()))
+    yield least(lambda: animator(other_sound(), "happy", motion=()))
 
 
 def least(action: Callable[[], object]) -> float:

@@ -63,7 +63,7 @@ class Server:
 
 
 @dataclass
-class Heard:
+class Result:
     """What a client got. late: seconds after the sound that each frame needs."""
 
     numbers: list[int] = field(default_factory=list)
@@ -87,23 +87,23 @@ def serving(*options: str) -> Iterator[Server]:
         process.wait()
 
 
-async def listen(client: ClientConnection, heard: Heard, begin: list[float]) -> None:
+async def listen(client: ClientConnection, result: Result, begin: list[float]) -> None:
     """Read until the server ends the stream."""
     async for message in client:
         now = time.monotonic()
         if isinstance(message, bytes):
             frames = unpack_frames(message)
-            needed = begin[0] + frames.samples / RATE + heard.delay_seconds
-            heard.late += (now - needed).tolist()
-            heard.numbers += frames.numbers.tolist()
-            heard.samples += frames.samples.tolist()
+            needed = begin[0] + frames.samples / RATE + result.delay_seconds
+            result.late += (now - needed).tolist()
+            result.numbers += frames.numbers.tolist()
+            result.samples += frames.samples.tolist()
         elif (told := json.loads(message))["type"] == "ended":
-            heard.num_frames = told["num_frames"]
+            result.num_frames = told["num_frames"]
 
 
-async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | None = None) -> Heard:
+async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | None = None) -> Result:
     """Speak sound at a speed. seed: with malformed messages among it, and sometimes gone in the middle."""
-    heard, begin, rng = Heard(), [0.0], random.Random(seed)
+    result, begin, rng = Result(), [0.0], random.Random(seed)
     gone = seed is not None and rng.random() < 0.3
     size, nonsense = (
         2 * round(CHUNK_SECONDS * RATE),
@@ -112,9 +112,9 @@ async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | N
     with suppress(ConnectionClosed):
         async with connect(f"ws://{server.address}/v1/stream", open_timeout=60, max_queue=None) as client:
             await client.send(json.dumps({"type": "start", "sampling_rate": RATE, "motion": ["blink"]}))
-            heard.delay_seconds = json.loads(await client.recv())["delay_seconds"]
+            result.delay_seconds = json.loads(await client.recv())["delay_seconds"]
             begin[0] = time.monotonic()
-            listener = asyncio.create_task(listen(client, heard, begin))
+            listener = asyncio.create_task(listen(client, result, begin))
             for number, start in enumerate(range(0, len(sound), size)):
                 due = begin[0] + (number + 1) * CHUNK_SECONDS / speed  # when it was spoken
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -124,10 +124,10 @@ async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | N
                 if gone and start > len(sound) * 0.4:
                     listener.cancel()
                     client.transport.abort()
-                    return heard
+                    return result
             await client.send(json.dumps({"type": "end"}))
             await listener
-    return heard
+    return result
 
 
 def fit(options: argparse.Namespace) -> None:
@@ -138,14 +138,14 @@ def fit(options: argparse.Namespace) -> None:
         for count in options.counts:
             before, began = server.cpu_seconds, time.monotonic()
 
-            async def all_streams(count: int = count) -> list[Heard]:
+            async def all_streams(count: int = count) -> list[Result]:
                 return await asyncio.gather(*[stream(server, shifted(sound, n)) for n in range(count)])
 
-            heard = asyncio.run(all_streams())
+            result = asyncio.run(all_streams())
             used = (server.cpu_seconds - before) / (time.monotonic() - began) / count
-            late = np.concatenate([one.late for one in heard])
+            late = np.concatenate([one.late for one in result])
             p50, p95 = np.percentile(late, (50, 95))
-            whole = all(one.num_frames == len(one.numbers) for one in heard)
+            whole = all(one.num_frames == len(one.numbers) for one in result)
             fits = p95 <= ALLOWED_SECONDS and whole
             print(
                 f"{count:7} {p50:8.3f}s {p95:6.3f}s {late.max():6.3f}s {used:12.1%} {server.megabytes:9.0f}"
@@ -197,12 +197,12 @@ def soak(options: argparse.Namespace) -> None:
         rng = random.Random(number)
         while time.monotonic() < end:
             sound = shifted(speech(rng.uniform(2, 20)), rng.randrange(100))
-            heard = await stream(server, sound, rng.choice([0.5, 1, 1, 1, 2, 10]), rng.randrange(2**32))
-            expected = np.arange(len(heard.numbers))
-            right = heard.numbers == expected.tolist() and heard.samples == (expected * RATE // 30).tolist()
-            complete = heard.num_frames == len(expected) == -(-len(sound) // 2 * 30 // RATE)
+            result = await stream(server, sound, rng.choice([0.5, 1, 1, 1, 2, 10]), rng.randrange(2**32))
+            expected = np.arange(len(result.numbers))
+            right = result.numbers == expected.tolist() and result.samples == (expected * RATE // 30).tolist()
+            complete = result.num_frames == len(expected) == -(-len(sound) // 2 * 30 // RATE)
             kind = "wrong" if not right else "whole" if complete else "left"
-            kind = "wrong" if heard.num_frames is not None and not complete else kind
+            kind = "wrong" if result.num_frames is not None and not complete else kind
             counts[kind] += 1
             counts["seconds"] += len(sound) / 2 / RATE
 
@@ -242,10 +242,10 @@ def latency(options: argparse.Namespace) -> None:
         to_screen = ("--live-link", f"127.0.0.1:{port}")
         with serving("--step", str(step), "--runtime", options.runtime, *to_screen) as server:
             file_seconds, round_trip = time_of_file(server, sound), time_of_health(server)
-            heard, shown = asyncio.run(stream_and_watch(server, sound, screen))
+            result, shown = asyncio.run(stream_and_watch(server, sound, screen))
     compute = compute_seconds(sound, step, options.runtime)
-    total = np.array(heard.late) + heard.delay_seconds
-    udp = np.array([when - heard.samples[0] / RATE for when in shown])
+    total = np.array(result.late) + result.delay_seconds
+    udp = np.array([when - result.samples[0] / RATE for when in shown])
     names = ("look-ahead", "gathering", "compute", "transport", "p50", "p95")
     print(f"{'way':<10} {'{:>10} {:>10} {:>9} {:>10} {:>8} {:>8}'.format(*names)}")
     share = file_seconds - round_trip
@@ -253,13 +253,13 @@ def latency(options: argparse.Namespace) -> None:
     print(f"{row} {file_seconds * 1e3:6.0f}ms {'':>8}   for {len(sound) / 2 / RATE:.0f} s of sound")
     for name, late in (("WebSocket", total), ("UDP", udp)):
         p50, p95 = np.percentile(late, (50, 95)) * 1e3
-        row = f"{name:<10} {heard.delay_seconds * 1e3:8.0f}ms {'<=' + str(round(step * 1e3)):>8}ms"
+        row = f"{name:<10} {result.delay_seconds * 1e3:8.0f}ms {'<=' + str(round(step * 1e3)):>8}ms"
         print(f"{row} {compute * 1e3:7.1f}ms {round_trip / 2 * 1e3:8.1f}ms {p50:6.0f}ms {p95:6.0f}ms")
 
 
-async def stream_and_watch(server: Server, sound: bytes, screen: socket.socket) -> tuple[Heard, list[float]]:
+async def stream_and_watch(server: Server, sound: bytes, screen: socket.socket) -> tuple[Result, list[float]]:
     """A stream in real time, and by how much the faces on UDP lag behind its frames' times, in seconds."""
-    loop, packets, heard = asyncio.get_running_loop(), [], Heard()
+    loop, packets, result = asyncio.get_running_loop(), [], Result()
 
     async def watch() -> None:
         while True:
@@ -270,7 +270,7 @@ async def stream_and_watch(server: Server, sound: bytes, screen: socket.socket) 
     frames, begin = [], [0.0]
     async with connect(f"ws://{server.address}/v1/stream", open_timeout=60, max_queue=None) as client:
         await client.send(json.dumps({"type": "start", "sampling_rate": RATE}))
-        heard.delay_seconds = json.loads(await client.recv())["delay_seconds"]
+        result.delay_seconds = json.loads(await client.recv())["delay_seconds"]
         begin[0] = time.monotonic()
 
         async def read() -> None:
@@ -278,8 +278,8 @@ async def stream_and_watch(server: Server, sound: bytes, screen: socket.socket) 
                 if isinstance(message, bytes):
                     part = unpack_frames(message)
                     now = time.monotonic() - begin[0]
-                    heard.late += (now - part.samples / RATE - heard.delay_seconds).tolist()
-                    heard.samples += part.samples.tolist()
+                    result.late += (now - part.samples / RATE - result.delay_seconds).tolist()
+                    result.samples += part.samples.tolist()
                     frames.extend(zip(part.samples.tolist(), part.values, strict=True))
 
         reader = asyncio.create_task(read())
@@ -293,7 +293,7 @@ async def stream_and_watch(server: Server, sound: bytes, screen: socket.socket) 
     watcher.cancel()
     seen = {packet[-244:-36]: when for when, packet in reversed(packets)}  # 52 floats; the first of its kind
     times = [(seen.get(values.astype(">f4").tobytes()), sample / RATE) for sample, values in frames]
-    return heard, [when - begin[0] - time_ for when, time_ in times if when is not None]
+    return result, [when - begin[0] - time_ for when, time_ in times if when is not None]
 
 
 def time_of_file(server: Server, sound: bytes) -> float:

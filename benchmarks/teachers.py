@@ -21,7 +21,7 @@ from bilabial.training.evaluation.tables import table
 from bilabial.training.teachers.pseudo_label import (
     FPS,
     Coarticulation,
-    TeachArguments,
+    PseudoLabelArguments,
     Teacher,
     face_of,
     fit_filter,
@@ -61,11 +61,11 @@ def main(args: TeacherArguments) -> None:
     rows = [row for row in load_rows(args.captured, "train") if row["phones"]]
     coarticulation = Coarticulation()
     fit_filter(coarticulation, rows)
-    fit_network(coarticulation, rows, TeachArguments(captured=[], output=Path(), steps=args.steps))
-    heard = fit_regressor(rows, WhisperTeacher(args.whisper_teacher))
-    teachers = {f"{share:.0%} heard": Teacher(coarticulation, heard, share) for share in SHARES}
+    fit_network(coarticulation, rows, PseudoLabelArguments(captured=[], output=Path(), steps=args.steps))
+    whisper = fit_regressor(rows, WhisperTeacher(args.whisper_teacher))
+    teachers = {f"{share:.0%} Whisper": Teacher(coarticulation, whisper, share) for share in SHARES}
     if args.model:
-        teachers["and the model"] = Teacher(coarticulation, heard, model=load_earlier(args.model))
+        teachers["and the model"] = Teacher(coarticulation, whisper, model=load_earlier(args.model))
     lines = {}
     for folder in args.dataset:
         clips = [(row, read_clip(row, notes)) for row in load_rows(folder, "validation")]

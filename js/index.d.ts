@@ -72,7 +72,7 @@ export class Resampler {
 export class Timeline {
   constructor(fps: number);
   /** A piece of sound ended at so many seconds of the sound. */
-  heard(seconds: number, now: number): void;
+  received(seconds: number, now: number): void;
   receive(frames: Frames, now: number): void;
   at(now: number): { time: number; delay: number; values: Float32Array } | null;
 }

@@ -61,10 +61,10 @@ async function animate(clip) {
   const weights = Object.fromEntries(node.visemeNames.map((name) => [name, 0]));
   node.onvalue = (name, value) => { weights[name] = value; };
   const curves = { times: [], names: node.visemeNames.map((n) => n.replace("viseme_", "")), values: [] };
-  let heard = 0;
+  let numDone = 0;
   for (let frame = 0; frame * sampleRate <= samples.length * FPS; frame++) {
-    for (; heard + BLOCK <= (frame / FPS) * sampleRate && heard + BLOCK <= samples.length; heard += BLOCK) {
-      node.processor.process([[samples.subarray(heard, heard + BLOCK)]], [], node.values);
+    for (; numDone + BLOCK <= (frame / FPS) * sampleRate && numDone + BLOCK <= samples.length; numDone += BLOCK) {
+      node.processor.process([[samples.subarray(numDone, numDone + BLOCK)]], [], node.values);
     }
     node.update(1000 / FPS);
     curves.times.push(frame / FPS);

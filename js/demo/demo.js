@@ -44,10 +44,10 @@ async function startMicrophone() {
   clip = null;
   await newStream();
   const current = (timeline = new Timeline(stream.fps));
-  let numHeard = 0;
+  let numReceived = 0;
   microphone = await Microphone.open((samples) => {
-    numHeard += samples.length;
-    current.heard(numHeard / RATE, seconds());
+    numReceived += samples.length;
+    current.received(numReceived / RATE, seconds());
     stream.feed(samples).then((frames) => current.receive(frames, seconds()), stopMicrophone);
   });
   part("microphone").setAttribute("aria-pressed", true);

@@ -14,7 +14,7 @@ export const meanSquare = (samples, count = samples.length) =>
 
 // Running estimate of the speech level; it starts at a usual level and never jumps.
 export class SpeakerLevel {
-  heard = []; // dB of the latest frames
+  recent = []; // dB of the latest frames
 
   constructor({ level, stream }, framesPerSecond) {
     Object.assign(this, { level, stream, db: level.speech_level_db });
@@ -23,14 +23,14 @@ export class SpeakerLevel {
   }
 
   // The level, in dB, after the next frame of samples as recorded.
-  hear(frame) {
-    this.heard.push(10 * Math.log10(Math.max(meanSquare(frame), 1e-12)));
-    if (this.heard.length > this.capacity) this.heard.shift();
-    const [soft, loud] = [percentile(this.heard, 10), percentile(this.heard, 95)];
+  update(frame) {
+    this.recent.push(10 * Math.log10(Math.max(meanSquare(frame), 1e-12)));
+    if (this.recent.length > this.capacity) this.recent.shift();
+    const [soft, loud] = [percentile(this.recent, 10), percentile(this.recent, 95)];
     const { faintest_level_db, speech_over_noise_db, loud_range_db } = this.level;
     const least = Math.max(faintest_level_db, soft + speech_over_noise_db, loud - loud_range_db);
-    if (this.heard.at(-1) < least) return this.db; // in a pause it stays
-    const speech = this.heard.filter((db) => db >= least).map((db) => 10 ** (Math.min(db, loud) / 10));
+    if (this.recent.at(-1) < least) return this.db; // in a pause it stays
+    const speech = this.recent.filter((db) => db >= least).map((db) => 10 ** (Math.min(db, loud) / 10));
     const missing = 10 * Math.log10(speech.reduce((a, b) => a + b) / speech.length) - this.db;
     const most = this.stream.max_level_change_db;
     this.db += Math.min(Math.max(missing * this.share, -most), most);
@@ -38,7 +38,7 @@ export class SpeakerLevel {
   }
 }
 
-// Degree of rest of the mouth, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of levelled
+// Degree of rest of the mouth, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of leveled
 // speech) are given: `quiet_share`.
 export function shareAtRest(levels, index, frameSeconds, restSeconds, { level, rest }) {
   const last = levels.length - 1;

@@ -40,10 +40,10 @@ export class FaceStream {
     if (!keepLevel || !this.level) this.level = new SpeakerLevel(this.settings.constants, this.rate);
     this.levelDb = this.givenLevel ?? this.level.db;
     this.rest = new Float32Array(0); // samples of a frame that is not full yet
-    this.sound = new Float32Array(0); // levelled samples from frame numStepped on
-    this.levels = []; // dB of levelled frames from frame `first` on
+    this.sound = new Float32Array(0); // leveled samples from frame numStepped on
+    this.levels = []; // dB of leveled frames from frame `first` on
     this.weights = []; // of frames from `first` to numDone
-    this.first = this.numDone = this.numStepped = this.numSent = this.numHeard = 0; // samples; the others frames
+    this.first = this.numDone = this.numStepped = this.numSent = this.numReceived = 0; // samples; the others frames
     [this.before, this.changed] = [this.emotion, 0];
     this.last = null; // faces of frame numDone - 1
     this.finished = false;
@@ -66,36 +66,36 @@ export class FaceStream {
     if (!(samples instanceof Float32Array)) throw new TypeError("samples must be a Float32Array");
     if (!samples.every(Number.isFinite)) throw new RangeError("samples must be finite numbers");
     if (this.finished) throw new Error("this stream is finished; reset() begins a new one");
-    this.numHeard += samples.length;
-    const heard = joined(this.rest, samples);
-    const full = heard.length - (heard.length % this.hop);
-    this.rest = heard.slice(full);
-    this.hear(heard.subarray(0, full));
+    this.numReceived += samples.length;
+    const sound = joined(this.rest, samples);
+    const full = sound.length - (sound.length % this.hop);
+    this.rest = sound.slice(full);
+    this.append(sound.subarray(0, full));
     return this.advance(this.first + this.levels.length - this.numAhead + 1);
   }
 
   // The frames that were waiting for more sound; together ceil(seconds * fps).
   async finish() {
     this.finished = true;
-    this.hear(this.rest);
+    this.append(this.rest);
     this.rest = new Float32Array(0);
     return this.advance(this.first + this.levels.length);
   }
 
   // Brings samples from the start of a frame on to the level of training.
-  hear(samples) {
+  append(samples) {
     const usual = this.settings.constants.level.speech_level_db;
-    const levelled = new Float32Array(samples.length);
+    const leveled = new Float32Array(samples.length);
     for (let start = 0; start < samples.length; start += this.hop) {
       const frame = samples.subarray(start, start + this.hop);
       const before = this.levelDb;
-      if (this.givenLevel === null) this.levelDb = this.level.hear(frame);
+      if (this.givenLevel === null) this.levelDb = this.level.update(frame);
       const step = (this.levelDb - before) / Math.max(frame.length - 1, 1);
-      frame.forEach((sample, k) => (levelled[start + k] = sample * 10 ** ((usual - before - step * k) / 20)));
-      const power = meanSquare(levelled.subarray(start, start + frame.length), this.hop);
+      frame.forEach((sample, k) => (leveled[start + k] = sample * 10 ** ((usual - before - step * k) / 20)));
+      const power = meanSquare(leveled.subarray(start, start + frame.length), this.hop);
       this.levels.push(10 * Math.log10(Math.max(power, 1e-12)));
     }
-    this.sound = joined(this.sound, levelled);
+    this.sound = joined(this.sound, leveled);
   }
 
   async advance(numCertain) {
@@ -137,8 +137,8 @@ export class FaceStream {
       const pair = [output.neutral, output.face].map((values) => Array.from(values.subarray(start, start + blendshapes.length)));
       if (rest_seconds > 0) {
         const from = Math.max(this.first, frame - this.reach);
-        const heard = this.levels.slice(from - this.first, this.finished ? undefined : frame + this.numAhead - this.first);
-        const share = shareAtRest(heard, frame - from, 1 / this.rate, rest_seconds, constants);
+        const levels = this.levels.slice(from - this.first, this.finished ? undefined : frame + this.numAhead - this.first);
+        const share = shareAtRest(levels, frame - from, 1 / this.rate, rest_seconds, constants);
         if (share > 0) pair.forEach((face) => this.lips.close(face, share));
       }
       faces.push(pair);
@@ -151,8 +151,8 @@ export class FaceStream {
     const first = this.numDone - (this.last ? 1 : 0);
     const known = this.last ? [this.last, ...faces] : faces;
     let stop = Math.floor(((end - 1) / this.rate) * this.fps + 1e-9) + 1;
-    if (this.finished && end * this.hop >= this.numHeard) {
-      const exact = (this.numHeard / this.settings.sampling_rate) * this.fps;
+    if (this.finished && end * this.hop >= this.numReceived) {
+      const exact = (this.numReceived / this.settings.sampling_rate) * this.fps;
       stop = Math.ceil(Math.round(exact * 1e6) / 1e6);
     }
     const sent = [];

@@ -17,7 +17,7 @@ export class Timeline {
   }
 
   // A piece of sound ended at `seconds` of its own clock. now: s of ours.
-  heard(seconds, now) {
+  received(seconds, now) {
     this.offsets.push(now - seconds);
     if (this.offsets.length > NUM_LAGS) this.offsets.shift();
   }

@@ -88,9 +88,9 @@ class BilabialStep(nn.Module):
         sound = torch.cat([sound, samples])
         masks = torch.cat([mask_before, mask])
         speech_states, attention, conv, waiting = self.encode(sound, masks, mask, attention, conv, waiting)
-        learnt, stats = style.split([self.config.style_size, 2 * len(self.config.blendshapes)])
+        learned, stats = style.split([self.config.style_size, 2 * len(self.config.blendshapes)])
         mask_now = self._masks(masks, mask, delay_frames(self.config))[None, :, None]
-        unclamped, decoder = self.decode(speech_states, mask_now, emotion, learnt, decoder)
+        unclamped, decoder = self.decode(speech_states, mask_now, emotion, learned, decoder)
         rows = unclamped.clamp(0.0, 1.0)
         faces = self.model._apply_style_stats(rows, stats.float().view(2, -1), rows[:1])
         return rows[0], faces, _last(sound, samples), _last(masks, mask), attention, conv, waiting, decoder

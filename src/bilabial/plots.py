@@ -213,8 +213,8 @@ def _polygon(uid: str, points: np.ndarray, fill: str, line: str, width: float) -
     )  # fmt: skip
 
 
-def _lines(uid: str, points: np.ndarray, colour: str, width: float) -> go.Scatter:
+def _lines(uid: str, points: np.ndarray, color: str, width: float) -> go.Scatter:
     return go.Scatter(
         uid=uid, x=np.round(points[:, 0], 1), y=np.round(points[:, 1], 1), mode="lines",
-        line={"color": colour, "width": width}, hoverinfo="skip", showlegend=False,
+        line={"color": color, "width": width}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from bilabial.hub.blendshapes_bilabial import (
     MM_PER_LIP_UNIT,
     SEALED_MM,
 )
-from bilabial.io.avatar_lips import MM_PER_METRE, find_lips
+from bilabial.io.avatar_lips import MM_PER_METER, find_lips
 from bilabial.io.avatars import Avatar, read_avatar
 from bilabial.io.names import arkit_name
 from bilabial.rig import Channel, RigProfile
@@ -64,7 +64,7 @@ class RigFit:
 
     base: the shipped profile whose shapes the avatar has. opener: the shape that parts the lips most, and
     opens_mm how far at 1. sealed_mm: how far apart mouthClose leaves them at jawOpen 1, None without one.
-    missing: shapes of the base that the avatar lacks. scaled: whether lengths are not the file's metres.
+    missing: shapes of the base that the avatar lacks. scaled: whether lengths are not the file's meters.
     """
 
     profile: RigProfile
@@ -125,7 +125,7 @@ def fit_rig(path: str | Path) -> RigFit:
         opener,
         lip_mm.get(opener, 0.0),
         _sealed(meant, lip_mm),
-        lips.mm_per_unit != MM_PER_METRE,
+        lips.mm_per_unit != MM_PER_METER,
     )
 
 

@@ -90,17 +90,17 @@ class SpeakerLevel:
 
     def __init__(self, frames_a_second: float):
         self.level_db = SPEECH_LEVEL_DB
-        self._heard_db: deque[float] = deque(maxlen=round(LEVEL_SECONDS * frames_a_second))
+        self._recent_db: deque[float] = deque(maxlen=round(LEVEL_SECONDS * frames_a_second))
         self._share = 1.0 / (LEVEL_FOLLOWS_SECONDS * frames_a_second)
 
-    def hear(self, frame: np.ndarray) -> float:
+    def update(self, frame: np.ndarray) -> float:
         """Update with the next frame (S,) as recorded; returns the level in dB."""
-        self._heard_db.append(10 * math.log10(max(float(np.mean(frame**2)), 1e-12)))
-        heard_db = np.array(self._heard_db)
-        soft_db, loud_db = np.percentile(heard_db, (10, 95))
+        self._recent_db.append(10 * math.log10(max(float(np.mean(frame**2)), 1e-12)))
+        recent_db = np.array(self._recent_db)
+        soft_db, loud_db = np.percentile(recent_db, (10, 95))
         least_db = max(FAINTEST_LEVEL_DB, soft_db + SPEECH_OVER_NOISE_DB, loud_db - LOUD_RANGE_DB)
-        if self._heard_db[-1] >= least_db:  # constant in pauses
-            speech_db = np.minimum(heard_db[heard_db >= least_db], loud_db)  # against slamming doors
+        if self._recent_db[-1] >= least_db:  # constant in pauses
+            speech_db = np.minimum(recent_db[recent_db >= least_db], loud_db)  # against slamming doors
             missing_db = 10 * math.log10(np.mean(10 ** (speech_db / 10))) - self.level_db
             self.level_db += float(
                 np.clip(missing_db * self._share, -MAX_LEVEL_CHANGE_DB, MAX_LEVEL_CHANGE_DB)
@@ -157,7 +157,7 @@ class FaceStream:
         self.level_db = self._level.level_db if self._given_level_db is None else self._given_level_db
         self._rest = np.zeros(0, np.float32)  # samples of an incomplete frame
         self._sound = np.zeros(0, np.float32)  # complete frames at the training level, from frame _first on
-        self._first = self._num_heard = self._num_done = self._num_sent = 0  # samples; the others frames
+        self._first = self._num_received = self._num_done = self._num_sent = 0  # samples; the others frames
         self._weights = np.zeros((0, len(self._feeling)), np.float32)  # from frame _first to _num_done
         self._before, self._changed = self._feeling, 0  # the emotion until frame _changed
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # faces of frame _num_done - 1
@@ -171,8 +171,8 @@ class FaceStream:
         return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
 
     @property
-    def heard_seconds(self) -> float:
-        return self._num_heard / SAMPLING_RATE
+    def received_seconds(self) -> float:
+        return self._num_received / SAMPLING_RATE
 
     def set_emotion(self, emotion: Mixture, intensity: float = 1.0) -> None:
         """Change the emotion from the next frame on, with a transition of a second as in a schedule.
@@ -194,18 +194,18 @@ class FaceStream:
             raise ValueError(f"samples must be (samples,) finite numbers, got shape {samples.shape}")
         if self._finished:
             raise ValueError("this stream is finished; reset() begins a new one")
-        self._num_heard += len(samples)
-        heard = np.concatenate([self._rest, samples])
-        full = len(heard) // self._hop * self._hop
-        self._rest = heard[full:]
-        self._sound = np.concatenate([self._sound, self._levelled(heard[:full])])
-        num_heard_frames = self._first + len(self._sound) // self._hop
-        return self._advance(num_heard_frames - self._num_ahead + 1)
+        self._num_received += len(samples)
+        joined = np.concatenate([self._rest, samples])
+        full = len(joined) // self._hop * self._hop
+        self._rest = joined[full:]
+        self._sound = np.concatenate([self._sound, self._leveled(joined[:full])])
+        num_received_frames = self._first + len(self._sound) // self._hop
+        return self._advance(num_received_frames - self._num_ahead + 1)
 
     def finish(self) -> np.ndarray:
         """The remaining frames (n, C); in total ceil(seconds * fps)."""
         self._finished = True
-        self._sound = np.concatenate([self._sound, self._levelled(self._rest)])
+        self._sound = np.concatenate([self._sound, self._leveled(self._rest)])
         self._rest = self._rest[:0]
         return self._advance(self._first + math.ceil(len(self._sound) / self._hop))
 
@@ -231,13 +231,13 @@ class FaceStream:
             raise UserError("stream_schedule", got=emotion)
         return mixture_weights(emotion, self._config.emotions) * np.float32(check_intensity(intensity))
 
-    def _levelled(self, samples: np.ndarray) -> np.ndarray:
+    def _leveled(self, samples: np.ndarray) -> np.ndarray:
         """Samples (S,), from the start of a frame on, at the training level."""
         levels_db = [np.full(0, self.level_db)]
         for start in range(0, len(samples), self._hop):
             frame, before = samples[start : start + self._hop], self.level_db
             if self._given_level_db is None:
-                self.level_db = self._level.hear(frame)
+                self.level_db = self._level.update(frame)
             levels_db.append(np.linspace(before, self.level_db, len(frame)))
         gain = 10 ** ((SPEECH_LEVEL_DB - np.concatenate(levels_db)) / 20)
         return samples * gain.astype(np.float32)
@@ -291,8 +291,8 @@ class FaceStream:
             neutral, face = (np.concatenate(pair) for pair in zip(self._last, faces, strict=True))
             faces, first = (neutral, face), first - 1
         count = math.floor((end - 1) / rate_hz * self.fps + 1e-9) + 1
-        if self._finished and end * self._hop >= self._num_heard:
-            count = num_frames(self.heard_seconds, self.fps)
+        if self._finished and end * self._hop >= self._num_received:
+            count = num_frames(self.received_seconds, self.fps)
         numbers = range(self._num_sent, max(count, self._num_sent))
         self._num_sent = numbers.stop
         if not numbers:

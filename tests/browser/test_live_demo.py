@@ -222,14 +222,14 @@ def test_wrong_wishes_are_sentences(page, options, message):
 
 
 def test_the_head_follows_a_microphone(page, runner):
-    """The jaw drawn is the one of its time in the sound that was heard, gaps of a busy machine included."""
+    """The jaw drawn is the one of its time in the sound that was played, gaps of a busy machine included."""
     page.evaluate(WATCH)
     page.evaluate("""async () => {
         const { BilabialStream } = await import("bilabial");
         const feed = BilabialStream.prototype.feed;
-        window.heard = [];
+        window.fed = [];
         BilabialStream.prototype.feed = function (samples) {
-            heard.push(...samples);
+            fed.push(...samples);
             return feed.call(this, samples);
         };
     }""")
@@ -238,11 +238,11 @@ def test_the_head_follows_a_microphone(page, runner):
     assert "ms after you" in page.inner_text("#message")
     page.click("#microphone")
     drawn = page.evaluate("drawn.map(({time, delay, values}) => ({time, delay, jaw: values[17]}))")
-    heard = as_floats(page.evaluate("encode(Float32Array.from(heard))"))[:, 0]
+    fed = as_floats(page.evaluate("encode(Float32Array.from(fed))"))[:, 0]
     assert ARKIT_BLENDSHAPES[17] == "jawOpen"
     times, jaw = np.array([one["time"] for one in drawn]), np.array([one["jaw"] for one in drawn])
     stream = runner.stream(motion=())
-    wanted = np.concatenate([stream.feed(heard), stream.finish()])[:, JAW]
+    wanted = np.concatenate([stream.feed(fed), stream.finish()])[:, JAW]
     expected = np.interp(times, np.arange(len(wanted)) / 30, wanted)
     assert np.ptp(expected) > 0.15 and np.corrcoef(expected, jaw)[0, 1] >= 0.97
     assert np.abs(expected - jaw).max() < 1e-3

@@ -37,7 +37,7 @@ def short_speech(tmp_path) -> Path:
 
 
 def read_video(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) in seconds and grey pictures (T, H, W) of an MP4 file."""
+    """Times (T,) in seconds and gray pictures (T, H, W) of an MP4 file."""
     with av.open(str(path)) as container:
         assert "mp4" in container.format.name
         frames = [(frame.time, frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]

@@ -26,21 +26,21 @@ DECODE = """async (address) => {
   const context = new OfflineAudioContext(1, 16000, 16000);
   return Array.from((await context.decodeAudioData(bytes)).getChannelData(0));
 }"""
-# What is heard after a seek: the samples that an audio element plays from there, and where it says it is.
+# What is played after a seek: the samples that an audio element plays from there, and where it says it is.
 PLAY_FROM = """async ([address, seconds]) => {
   const audio = new Audio(address), context = new AudioContext({ sampleRate: 16000 });
   await new Promise((resolve) => (audio.oncanplay = resolve));
   audio.currentTime = seconds;
   await new Promise((resolve) => (audio.onseeked = resolve));
   const source = context.createMediaElementSource(audio);
-  const [tap, heard] = [context.createScriptProcessor(1024, 1, 1), []];
-  tap.onaudioprocess = (event) => heard.push(...event.inputBuffer.getChannelData(0));
+  const [tap, played] = [context.createScriptProcessor(1024, 1, 1), []];
+  tap.onaudioprocess = (event) => played.push(...event.inputBuffer.getChannelData(0));
   source.connect(tap).connect(context.destination);
   await context.resume();
   await audio.play();
   await new Promise((resolve) => setTimeout(resolve, 700));
   audio.pause();
-  return [audio.duration, heard];
+  return [audio.duration, played];
 }"""
 
 
@@ -99,8 +99,8 @@ def wait_for_cursors(page) -> None:
             f"""() => {{
             const plot = {plot}, {{ xaxis, _size }} = plot._fullLayout, box = plot.getBoundingClientRect();
             const line = plot.parentElement.querySelector(".bilabial-cursor").getBoundingClientRect();
-            const heard = box.left + xaxis._offset + xaxis.d2p({AUDIO}.currentTime);
-            const across = line.left + line.width / 2 - heard, down = line.top - box.top - _size.t;
+            const played = box.left + xaxis._offset + xaxis.d2p({AUDIO}.currentTime);
+            const across = line.left + line.width / 2 - played, down = line.top - box.top - _size.t;
             return [across, down, line.height - _size.h].every(error => Math.abs(error) < 1.5); }}"""
         )
 
@@ -290,8 +290,8 @@ def test_the_plots_speak_chinese_on_a_phone(browser, address):
         page.get_by_label("混合形状", exact=True).select_option(label="全部 52 个系数的热图")
         page.wait_for_function(f"{CURVES}.data[0].type === 'heatmap'")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        colour = page.evaluate(f"{CURVES}._fullLayout.font.color")
-        assert colour == "#ddd"
+        color = page.evaluate(f"{CURVES}._fullLayout.font.color")
+        assert color == "#ddd"
 
 
 def test_every_text_of_the_plots_is_translated():
@@ -314,11 +314,11 @@ def test_the_sound_is_not_shifted_and_seeks_exactly(browser, speech):
     assert lag(aac, wav) == 0  # samples
     assert np.corrcoef(aac, wav)[0, 1] > 0.999
     for seconds in (0.5, 1.2):
-        duration, heard = page.evaluate(PLAY_FROM, [addresses[0], seconds])
+        duration, played = page.evaluate(PLAY_FROM, [addresses[0], seconds])
         assert duration == pytest.approx(len(speech) / 16000, abs=1e-3)
-        heard = np.array(heard)
-        heard = heard[np.flatnonzero(heard)[0] :][:8000]
-        assert lag(wav, heard) / 16000 == pytest.approx(seconds, abs=0.005)
+        played = np.array(played)
+        played = played[np.flatnonzero(played)[0] :][:8000]
+        assert lag(wav, played) / 16000 == pytest.approx(seconds, abs=0.005)
     page.close()
 
 

@@ -63,7 +63,7 @@ def test_the_script_writes_offsets_and_repeats_itself(model, speech, tmp_path):
     (tmp_path / "data").mkdir()
     rows = [
         animated_row(model, speech, -100.0),
-        animated_row(model, speech, -100.0, "b") | {"face": "taught"},
+        animated_row(model, speech, -100.0, "b") | {"face": "pseudo_label"},
     ]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
     pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")

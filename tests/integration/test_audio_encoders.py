@@ -105,7 +105,7 @@ def test_states_are_read_at_the_time_of_the_frame(hop):
 
 @pytest.mark.parametrize("frame", [2, 20, 41])
 def test_a_frame_hears_what_is_around_it(family, frame):
-    """What a frame hears before attention is centred on frame * hop, at the clip's ends too.
+    """What a frame hears before attention is centered on frame * hop, at the clip's ends too.
 
     Convolutions that are local (layer norm, a positional one of one frame), and only the states before the
     first layer. Whisper joins windows of 400 samples over 5 hops of 160, less the window's zeros at its ends.
@@ -116,8 +116,8 @@ def test_a_frame_hears_what_is_around_it(family, frame):
     take_layer(encoder, 0)
     sound = noise(44 * 320 - 100).requires_grad_()
     encoder(sound, torch.ones_like(sound))[0, frame].square().sum().backward()
-    heard = (sound.grad[0].abs() > 2e-3 * sound.grad.abs().max()).nonzero()[:, 0] - frame * 320
-    assert -reach <= heard.min() < 60 - reach and reach - 60 < heard.max() <= reach
+    reached = (sound.grad[0].abs() > 2e-3 * sound.grad.abs().max()).nonzero()[:, 0] - frame * 320
+    assert -reach <= reached.min() < 60 - reach and reach - 60 < reached.max() <= reach
 
 
 @pytest.mark.parametrize("samples", [1, 100, 399, 401, 5000])
@@ -153,7 +153,7 @@ def test_silence_is_finite(model):
 
 
 def test_level_and_offset_do_not_matter():
-    """Also where no group norm cancels them: the large encoders were trained on normalised clips."""
+    """Also where no group norm cancels them: the large encoders were trained on normalized clips."""
     encoder = build(encoder_config("wavlm", feat_extract_norm="layer", conv_bias=True)).audio_encoder
     sound = noise(8000)
     expected = encoder(sound, torch.ones_like(sound))

@@ -11,7 +11,7 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.training.fit import checkpoints
 from bilabial.training.fit.checkpoints import check_model_folder, replace_model
 from bilabial.training.teachers import pseudo_label
-from bilabial.training.teachers.pseudo_label import TeachArguments
+from bilabial.training.teachers.pseudo_label import PseudoLabelArguments
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_teaching_into_a_folder_of_ones_own(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.touch()
     with pytest.raises(ValueError, match="grid is in the way: a data set would take the place of"):
-        pseudo_label.pseudo_label(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))
+        pseudo_label.pseudo_label(PseudoLabelArguments([str(tmp_path)], output=tmp_path, voices=tmp_path))
     with pytest.raises(ValueError, match="grid is in the way"):
         pseudo_label.write_rows(iter([]), tmp_path)
     assert mine.is_file()
@@ -90,4 +90,4 @@ def test_teaching_into_a_folder_of_ones_own(tmp_path):
 def test_teaching_into_a_project(tmp_path):
     (tmp_path / "README.md").write_text("my project")
     with pytest.raises(ValueError, match="holds a README.md and no data set"):
-        pseudo_label.pseudo_label(TeachArguments(captured=[str(tmp_path)], output=tmp_path, voices=tmp_path))
+        pseudo_label.pseudo_label(PseudoLabelArguments([str(tmp_path)], output=tmp_path, voices=tmp_path))

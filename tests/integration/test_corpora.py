@@ -36,7 +36,7 @@ def test_grid_folder_of_speakers(tmp_path):
     assert [take.id for take in takes] == [
         "grid/s1/bbaf2n", "grid/s1/lrwp9a", "grid/s2/bbaf2n", "grid/s2/lrwp9a"
     ]  # fmt: skip
-    assert {take.licence for take in takes} == {"CC BY 4.0"}
+    assert {take.license for take in takes} == {"CC BY 4.0"}
     assert takes[0].style == takes[0].speaker == "grid_s1" and takes[0].emotion == "neutral"
 
 
@@ -45,9 +45,9 @@ def test_grid_folder_of_one_speaker(tmp_path):
 
 
 def test_videos_with_metadata(tmp_path):
-    table = "\ufefffile,emotion,intensity,style,split,licence\na.mp4, happy , 0.7,lively,validation,CC0\n"
+    table = "\ufefffile,emotion,intensity,style,split,license\na.mp4, happy , 0.7,lively,validation,CC0\n"
     (take,) = read_takes("videos", videos(tmp_path, table))
-    assert (take.emotion, take.style, take.split, take.licence) == ("happy", "lively", "validation", "CC0")
+    assert (take.emotion, take.style, take.split, take.license) == ("happy", "lively", "validation", "CC0")
     assert take.intensity == 0.7
 
 
@@ -100,7 +100,7 @@ def test_facegood_recordings_come_in_pieces_for_validation(tmp_path):
     assert (first.id, second.id) == ("facegood/a_00", "facegood/a_01")
     assert (first.start_seconds, first.duration_seconds) == (0.0, 10.0)
     assert (second.start_seconds, second.duration_seconds) == (10.0, 15.0)
-    assert first.split == second.split == "validation" and first.licence == "MIT"
+    assert first.split == second.split == "validation" and first.license == "MIT"
     assert first.video is None and first.files == (tmp_path / "a.npz", tmp_path / "a.flac")
 
 
@@ -131,7 +131,7 @@ def test_mead_front_views_with_emotions(tmp_path):
     assert [take.emotion for take in (angry, neutral, fearful)] == ["angry", "neutral", "fearful"]
     assert [take.intensity for take in (angry, fearful)] == [0.5, 1.5]
     assert (fearful.speaker, fearful.audio) == ("mead_W009", folder / "W009/audio/fear/level_3/012.m4a")
-    assert angry.audio is None and "non-commercial" in angry.licence
+    assert angry.audio is None and "non-commercial" in angry.license
 
 
 def test_ravdess_speech_with_face_and_sound(tmp_path):
@@ -139,7 +139,7 @@ def test_ravdess_speech_with_face_and_sound(tmp_path):
     folder = touched(tmp_path, *(f"Actor_12/{name}" for name in names), "Actor_12/03-01-08-02-01-01-12.wav")
     (take,) = read_takes("ravdess", folder)
     assert take.intensity == 1.5
-    assert (take.id, take.emotion, take.speaker, take.licence) == (
+    assert (take.id, take.emotion, take.speaker, take.license) == (
         "ravdess/01-01-08-02-01-01-12", "surprised", "ravdess_12", "CC BY-NC-SA 4.0"
     )  # fmt: skip
 
@@ -154,7 +154,7 @@ def test_crema_d_flash_videos_and_wavs(tmp_path):
     first, second = read_takes("crema-d", folder)
     assert (first.id, first.emotion, first.speaker) == ("crema-d/1001_DFA_ANG_XX", "angry", "crema-d_1001")
     assert first.audio == folder / "AudioWAV/1001_DFA_ANG_XX.wav" and second.audio is None
-    assert second.emotion == "happy" and first.licence == "ODbL 1.0"
+    assert second.emotion == "happy" and first.license == "ODbL 1.0"
     assert (first.intensity, second.intensity) == (1.0, 0.5)
 
 
@@ -220,7 +220,7 @@ def test_beat_emotions_by_speech(tmp_path):
     assert {name: take.emotion for name, take in takes.items()} == expected
     assert takes["12_zhao_2_95_102"].speaker == "beat_12_zhao"
     assert {take.mouth_close for take in takes.values()} == {"arkit"}
-    assert {take.licence for take in takes.values()} == {"non-commercial use only"}
+    assert {take.license for take in takes.values()} == {"non-commercial use only"}
 
 
 def test_minutes_of_beat_come_in_pieces_of_one_recording(tmp_path):
@@ -246,11 +246,11 @@ def test_other_beat_files_are_named(tmp_path, name, message):
 
 
 def test_own_curves_beside_a_sound(tmp_path):
-    folder = videos(tmp_path, "file,emotion,licence\na.mp4,,\ntalk.json,happy,CC0\n")
+    folder = videos(tmp_path, "file,emotion,license\na.mp4,,\ntalk.json,happy,CC0\n")
     beat_take(folder / "videos", "talk")
     video, take = read_takes("videos", folder, mouth_close="audio2face")
     assert video.video and video.mouth_close is None
-    assert (take.id, take.emotion, take.licence) == ("videos/talk.json_00", "happy", "CC0")
+    assert (take.id, take.emotion, take.license) == ("videos/talk.json_00", "happy", "CC0")
     assert take.curves.name == "talk.json" and take.audio.name == "talk.wav" and take.video is None
     assert take.mouth_close == "audio2face"
 
@@ -280,7 +280,7 @@ def test_real_clips_in_their_layouts_become_rows(clips, tmp_path):
     options = ["--reader", "crema-d", "--source", tmp_path, "--output", tmp_path / "out"]
     run("prepare.py", *options, "--num_proc", 1, "--validation_share", 0)
     (row,) = load_dataset(str(tmp_path / "out"), split="train")
-    assert (row["emotion"], row["speaker"], row["licence"]) == ("angry", "crema-d_1001", "ODbL 1.0")
+    assert (row["emotion"], row["speaker"], row["license"]) == ("angry", "crema-d_1001", "ODbL 1.0")
     assert row["intensity"] == 1.5
     assert len(row["valid"]) == 150 and np.mean(row["valid"]) > 0.9
     assert np.abs(waveform_of(row)).max() > 0.1
@@ -300,7 +300,7 @@ def test_columns_in_any_spelling(tmp_path):
     table = "File, Emotion ,license,remarks\na.mp4,happy,CC BY-NC 4.0,late\n"
     with pytest.warns(UserWarning, match="remarks is not read, only file, emotion"):
         (take,) = read_takes("videos", videos(tmp_path, table))
-    assert (take.emotion, take.licence) == ("happy", "CC BY-NC 4.0")
+    assert (take.emotion, take.license) == ("happy", "CC BY-NC 4.0")
 
 
 def test_a_comma_too_many(tmp_path):

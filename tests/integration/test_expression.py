@@ -41,9 +41,9 @@ def scores(clips, tmp_path_factory) -> dict:
     return measure(Animator.from_pretrained(), rows, notes, clips / "emodb")
 
 
-def test_emotions_are_recognised(scores):
-    confusion = scores["recognised emotions"]
-    assert confusion["all"]["recognised"] >= 0.8
+def test_emotions_are_recognized(scores):
+    confusion = scores["recognized emotions"]
+    assert confusion["all"]["recognized"] >= 0.8
     assert all(confusion[name][name] >= 0.6 for name in EMOTIONS)
 
 
@@ -95,9 +95,10 @@ def test_captured_emotions_are_nearer_than_neutral(scores):
     assert rows["W036_level_3_happy_007"]["own_emotion"] < 0.8 * rows["W036_level_3_happy_007"]["neutral"]
 
 
-def test_a_voice_colours_the_face(scores):
-    effort = {name: row["opening"] for name, row in scores["effort"].items()}
-    assert min(effort["angry"], effort["happy"]) > 1.05 > 0.95 > max(effort["sad"], effort["calm"]) - 0.03
+def test_a_voice_colors_the_face(scores):
+    openings = {name: row["opening"] for name, row in scores["vocal effort"].items()}
+    assert min(openings["angry"], openings["happy"]) > 1.05
+    assert max(openings["sad"], openings["calm"]) < 0.98
 
 
 def test_the_card_quotes_the_tables():

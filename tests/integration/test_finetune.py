@@ -1,4 +1,4 @@
-"""Starting from another model: nothing is lost at the start, old answers are rehearsed, a report compares."""
+"""Starting from another model: nothing is lost at the start, old answers are retained, a report compares."""
 
 import json
 from pathlib import Path
@@ -135,8 +135,8 @@ def test_the_encoder_has_a_rate_of_its_own(initial, dataset):
     assert {group["lr"] for group in groups} == {args.learning_rate, args.encoder_learning_rate, styles}
 
 
-def test_rehearsal_asks_what_the_initial_model_knew(initial, dataset):
-    """The rehearsed windows hold its very answers, in a style and an emotion that it had, on all channels."""
+def test_learning_without_forgetting_asks_what_the_initial_model_knew(initial, dataset):
+    """Its windows hold its very answers, in a style and an emotion that it had, on all channels."""
     model, rows = start_from(initial, dataset)
     before = load_checkpoint(initial)[0]
     windows = TrainingWindows(rows, model.config, 30, None)
@@ -161,8 +161,8 @@ def test_rehearsal_asks_what_the_initial_model_knew(initial, dataset):
 
 @pytest.fixture(scope="module")
 def runs(initial, dataset, tmp_path_factory) -> dict[str, Path]:
-    """The same fine-tuning with rehearsal and without."""
-    shares, folder = {"rehearsed": 0.5, "forgot": 0.0}, tmp_path_factory.mktemp("runs")
+    """The same fine-tuning with learning without forgetting and without."""
+    shares, folder = {"retained": 0.5, "forgot": 0.0}, tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCELERATE_USE_CPU", "true")
         for name, share in shares.items():
@@ -177,7 +177,7 @@ def answers(model: BilabialModel, speech: np.ndarray) -> torch.Tensor:
     return torch.stack([model.animate(speech, 16000, emotion, style=style) for style, emotion in asked])
 
 
-def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
+def test_the_new_is_learned_and_the_old_is_kept(initial, runs, speech):
     before, after = (
         load_checkpoint(initial)[0],
         {name: load_checkpoint(path)[0] for name, path in runs.items()},
@@ -188,15 +188,15 @@ def test_the_new_is_learnt_and_the_old_is_kept(initial, runs, speech):
         for model, style in ((before, None), *((model, "me") for model in after.values()))
     }
     assert all(error[model] < 0.5 * error[before] for model in after.values())
-    vectors, old_vectors = (model.style_embedding.weight.detach() for model in (after["rehearsed"], before))
+    vectors, old_vectors = (model.style_embedding.weight.detach() for model in (after["retained"], before))
     assert vectors[:2].equal(old_vectors) and not vectors[2].equal(old_vectors[0])
     old = answers(before, speech)
     drift = {name: float((answers(model, speech) - old).abs().mean()) for name, model in after.items()}
-    assert drift["rehearsed"] < 0.5 * drift["forgot"]
+    assert drift["retained"] < 0.5 * drift["forgot"]
 
 
-def test_emotions_alone_may_be_learnt(initial, dataset, tmp_path, speech, on_cpu):
-    """Neutral speech answers the same to the bit, in every style and style_stats; a new feeling is learnt."""
+def test_emotions_alone_may_be_learned(initial, dataset, tmp_path, speech, on_cpu):
+    """Neutral speech answers the same to the bit, in every style; a new emotion is learned."""
     before, features = load_checkpoint(initial)
     before.config.channel_means, before.config.channel_spreads = [0.5] * 52, [0.02] * 52
     save_checkpoint(before, features, tmp_path / "model")
@@ -218,15 +218,15 @@ def run_average(*options: object) -> None:
 
 
 def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
-    """Every weight, a third of the way to where training began; a style learnt since, to the default."""
+    """Every weight, a third of the way to where training began; a style learned since, to the default."""
     before, features = load_checkpoint(initial)
     save_checkpoint(before, features, tmp_path / "before")
     earlier = Source("earlier speech", "CC0", 1, 2.0)
     write_sources(tmp_path / "before", [earlier])
-    options = ["--models", runs["rehearsed"], tmp_path / "before", "--weights", 2, 1, "--dataset", dataset]
+    options = ["--models", runs["retained"], tmp_path / "before", "--weights", 2, 1, "--dataset", dataset]
     run("pretrain/average_checkpoints.py", *options, "--output", tmp_path)
     result = tmp_path / "model"
-    after, middle = (load_checkpoint(path)[0] for path in (runs["rehearsed"], result))
+    after, middle = (load_checkpoint(path)[0] for path in (runs["retained"], result))
     assert middle.config.styles == after.config.styles
     assert middle.config.channel_means != after.config.channel_means
     new, old = after.state_dict(), before.state_dict()
@@ -241,7 +241,7 @@ def test_a_mean_lies_between(initial, dataset, runs, tmp_path):
         expected = (2 * new[name].double() + value.double()) / 3
         assert torch.allclose(middle.state_dict()[name].double(), expected, atol=1e-7), name
     assert any(not torch.equal(value, new[name]) for name, value in old.items())
-    assert sources_of_model(result) == [*sources_of_model(runs["rehearsed"]), earlier]
+    assert sources_of_model(result) == [*sources_of_model(runs["retained"]), earlier]
 
 
 def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
@@ -253,7 +253,7 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
     for name, size in (("wider", {"hidden_size": 24}), ("deeper", {"encoder_layers": 2})):
         larger = BilabialModel(BilabialConfig(**TINY | size, **known))
         save_checkpoint(larger, BilabialFeatureExtractor(), tmp_path / name)
-    other, first = runs["rehearsed"], "me.*; give the model first that started from the other"
+    other, first = runs["retained"], "me.*; give the model first that started from the other"
     for models, weights, message in (
         ([initial], [1], "1 models and 1 weights were given"),
         ([other, initial], [1], "2 models and 1 weights were given"),
@@ -276,7 +276,7 @@ def test_what_has_no_mean_is_refused(initial, dataset, runs, tmp_path):
 
 
 def test_a_report_compares(initial, dataset, runs, tmp_path):
-    options = ["--before", initial, "--after", runs["rehearsed"], "--dataset", dataset]
+    options = ["--before", initial, "--after", runs["retained"], "--dataset", dataset]
     text = run("compare.py", *options, "--output", tmp_path / "report.html").stdout
     assert "Held-out clips" in text and all(f"| {name} |" in text for name in ("captured", "before", "after"))
     assert "| style default |" in text and "| happy, default |" in text and "style me" not in text

@@ -39,7 +39,7 @@ from bilabial.training.publishing.checks import (
     check_work_tree,
     try_out,
 )
-from bilabial.training.publishing.licenses import check_licence, read_sources
+from bilabial.training.publishing.licenses import check_license, read_sources
 from bilabial.training.publishing.publish import PublishArguments
 
 
@@ -194,7 +194,7 @@ def trained(tmp_path_factory, speech) -> Path:
 
 
 def write_sources(folder: Path, *sources: tuple[str, str]) -> None:
-    entries = [{"source": name, "licence": terms, "rows": 90, "seconds": 300.0} for name, terms in sources]
+    entries = [{"source": name, "license": terms, "rows": 90, "seconds": 300.0} for name, terms in sources]
     (folder / "sources.json").write_text(json.dumps(entries))
 
 
@@ -236,7 +236,7 @@ def test_a_card_may_name_the_terms_of_its_sources(trained):
     """All places of the template are filled, and nothing of it is left."""
     model, scores = load_checkpoint(trained / "model")[0], json.loads((trained / "metrics.json").read_text())
     sources = [Source("RAVDESS", "CC BY-NC-SA 4.0", 90, 300.0)]
-    assert check_licence(sources, "cc-by-nc-sa-4.0", allow_non_commercial=False) == []
+    assert check_license(sources, "cc-by-nc-sa-4.0", allow_non_commercial=False) == []
     text = card.write_template("x", model, sources, scores, evaluate.tables(scores), "cc-by-nc-sa-4.0")
     text = card.complete(text, "me/x", scores, None, ["me/face"], plot=True)
     assert "REPOSITORY" not in text and "{" not in text.split("## Model")[1]
@@ -328,11 +328,11 @@ def test_figures_by_their_names_of_version_0_1_are_published_by_the_present_ones
         (lambda run: (run / "model" / "sources.json").unlink(), {}, "lacks sources.json, which train.py"),
         (lambda run: (run / "model" / "sources.json").write_text('[{"name": 1}]'), {}, "must be a list of"),
         (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {},
-         "learnt from RAVDESS .CC BY-NC-SA 4.0., which forbids commercial use, and apache-2.0 allows it"),
-        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {"licence": "mit"},
+         "learned from RAVDESS .CC BY-NC-SA 4.0., which forbids commercial use, and apache-2.0 allows it"),
+        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {"license": "mit"},
          "which forbids commercial use, and mit allows it"),
         (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")),
-         {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learnt from BEAT .non-commercial."),
+         {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learned from BEAT .non-commercial."),
         (spoil_weights, {"repo_id": None, "space": True, "space_repo_id": "me/app"},
          "the weights head.bias hold what is not a number"),
         (lambda run: None, {"card": Path("gone.md")}, "there is no card gone.md"),
@@ -354,7 +354,7 @@ def test_data_that_forbid_commerce_may_be_published_on_ones_word(own):
         assert "license: apache-2.0" in (own / "out" / kind / "README.md").read_text()
 
 
-def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
+def test_the_license_that_counts_is_that_of_the_card_unless_given(own):
     model, scores = load_checkpoint(own / "model")[0], json.loads((own / "metrics.json").read_text())
     write_sources(own / "model", ("RAVDESS", "CC BY-NC-SA 4.0"))
     given = read_sources(own / "model")
@@ -363,7 +363,7 @@ def test_the_licence_that_counts_is_that_of_the_card_unless_given(own):
     with pytest.raises(ValueError, match="forbids commercial use, and mit allows it"):
         publish_own(own, card=own / "card.md")
     with pytest.raises(ValueError, match="forbids commercial use, and gpl-3.0 allows it"):
-        publish_own(own, card=own / "card.md", licence="gpl-3.0")
+        publish_own(own, card=own / "card.md", license="gpl-3.0")
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_a_command_that_cannot_be_meant(own, options, sentence):
 @pytest.mark.parametrize(
     "spoil, sentence",
     [
-        (lambda table: table.drop(["licence"]), "not made by train/prepare.py: it lacks licence"),
+        (lambda table: table.drop(["license"]), "not made by train/prepare.py: it lacks license"),
         (lambda table: table.slice(0, 0), "holds no row"),
         (lambda table: with_coefficients(table, math.inf), "holds coefficients that are not numbers"),
     ],
@@ -513,7 +513,7 @@ def test_figures_are_of_these_weights_and_of_rows_held_out():
     assert check_measured({"weights": {"sha256": "a", "split": "test"}}, "a") == []
     assert check_measured({"weights": {"sha256": "b"}}, "a") == ["metrics.json is of other weights"]
     (problem,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
-    assert problem == "metrics.json is of the split 'train', from which the model learnt"
+    assert problem == "metrics.json is of the split 'train', from which the model learned"
 
 
 def test_a_dry_run_leaves_what_it_publishes(own):

@@ -85,8 +85,8 @@ def test_forward_takes_what_encode_style_gives(tiny_config, style):
     assert torch.equal(one.coefficients, many.coefficients)
     plain = model(noise(2)).coefficients
     assert torch.equal(one.coefficients, plain) == (style is None)
-    learnt = model(noise(2), style=vector[: tiny_config.style_size]).coefficients  # without the style_stats
-    assert torch.equal(one.coefficients, learnt) == (style in (None, "other"))
+    learned = model(noise(2), style=vector[: tiny_config.style_size]).coefficients  # without the style_stats
+    assert torch.equal(one.coefficients, learned) == (style in (None, "other"))
     mixed = model(noise(2), style=torch.stack([model.encode_style(), vector])).coefficients
     assert torch.allclose(mixed[0], plain[0], atol=1e-6)
     assert torch.allclose(mixed[1], one.coefficients[1], atol=1e-6)
@@ -97,8 +97,8 @@ def test_forward_moves_as_animate_does(tiny_config):
     tiny_config.channel_means, tiny_config.seal_distance, tiny_config.rest_seconds = [0.4] * 52, 0.0, 0.0
     model, extractor = build_random(tiny_config), load_checkpoint()[1]
     sound = noise()[0].numpy()
-    levelled = extractor(sound, sampling_rate=16000, return_tensors="pt").input_values
-    here = model(levelled, style=model.encode_style("lively")).coefficients[0]
+    leveled = extractor(sound, sampling_rate=16000, return_tensors="pt").input_values
+    here = model(leveled, style=model.encode_style("lively")).coefficients[0]
     assert torch.allclose(here, model.animate(sound, 16000, style="lively", fps=50), atol=1e-5)
 
 

@@ -29,8 +29,8 @@ def case() -> compare.Case:
     opening[12:16] = 0.0
     labels = np.zeros((50, 52), np.float32)
     labels[:, JAW] = 0.3 * opening
-    heard = np.interp(np.arange(32000) / 16000, np.arange(50) / FPS, opening)
-    waveform = (0.3 * heard * np.sin(np.arange(32000) * 0.1)).astype(np.float32)
+    envelope = np.interp(np.arange(32000) / 16000, np.arange(50) / FPS, opening)
+    waveform = (0.3 * envelope * np.sin(np.arange(32000) * 0.1)).astype(np.float32)
     clip = Clip("set/one", FPS, labels, 0.1 * opening, np.ones(50, bool), np.ones(52, bool), PHONES)
     return compare.Case("set", clip, waveform)
 

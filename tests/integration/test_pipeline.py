@@ -84,10 +84,10 @@ def test_files_are_read_as_the_package_reads_them(speech, tmp_path):
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(remux(media("mp4", "aac", 44100), "mp4", lambda time: not 0.8 <= time < 1.0))
     for source, least in ((stereo, 0.999), (stereo.read_bytes(), 0.999), (torn, 0.95)):
-        heard, expected = decode(source, 16000), load_audio(source, normalize=False)
-        length = min(len(heard), len(expected))
-        assert abs(len(heard) - len(expected)) < 500
-        assert np.corrcoef(heard[:length], expected[:length])[0, 1] > least
+        decoded, expected = decode(source, 16000), load_audio(source, normalize=False)
+        length = min(len(decoded), len(expected))
+        assert abs(len(decoded) - len(expected)) < 500
+        assert np.corrcoef(decoded[:length], expected[:length])[0, 1] > least
 
 
 def test_files_that_cannot_be_read_are_sentences(tmp_path, monkeypatch):

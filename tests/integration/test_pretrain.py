@@ -20,7 +20,7 @@ def make(*variables: str) -> subprocess.CompletedProcess:
 
 
 def write_terms(folder: Path, source: str) -> None:
-    (folder / "metadata.csv").write_text(f"source,licence\n{source},CC0\n")
+    (folder / "metadata.csv").write_text(f"source,license\n{source},CC0\n")
 
 
 def copy_recordings(folder: Path, source: str) -> None:

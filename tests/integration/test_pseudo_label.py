@@ -29,7 +29,7 @@ from bilabial.training.teachers import pseudo_label
 from bilabial.training.teachers.pseudo_label import (
     FPS,
     Coarticulation,
-    TeachArguments,
+    PseudoLabelArguments,
     Teacher,
     face_of,
     fit_filter,
@@ -82,7 +82,7 @@ def captured_row(number: int, fps: float = 25.0) -> dict:
         "av_offset_ms": 80.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in phones],
         "intensity": 1.0,
-        **{"emotion": "neutral", "style": "x", "speaker": "x", "source": "x", "licence": "x"},
+        **{"emotion": "neutral", "style": "x", "speaker": "x", "source": "x", "license": "x"},
     }
 
 
@@ -139,7 +139,7 @@ def test_lips_are_sealed_in_the_middle_of_p_b_and_m():
     assert not labial_share([("f", 0.0, 0.5), ("SIL", 0.5, 1.0)], times).any()
 
 
-def test_a_taught_face_is_sealed_in_p_however_it_is_drawn():
+def test_a_pseudo_labeled_face_is_sealed_in_p_however_it_is_drawn():
     drawn = Coarticulation().eval()
     with torch.no_grad():
         for weights in drawn.filter.parameters():
@@ -168,11 +168,11 @@ def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
 
 def test_an_earlier_model_is_one_that_can_be_loaded(captured, voices, tmp_path):
     (tmp_path / "empty").mkdir()
-    arguments = {"captured": [captured], "output": tmp_path / "taught", "voices": voices, "steps": 2}
+    arguments = {"captured": [captured], "output": tmp_path / "pseudo", "voices": voices, "steps": 2}
     with pytest.raises(ValueError, match="^--model: .*empty.* config.json"):
-        pseudo_label.pseudo_label(TeachArguments(**arguments, model=str(tmp_path / "empty")))
+        pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, model=str(tmp_path / "empty")))
     assert not arguments["output"].exists()
-    pseudo_label.pseudo_label(TeachArguments(**arguments, model="default"))
+    pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, model="default"))
     assert len(load_rows(arguments["output"], "train")) == 2
     assert pseudo_label.load_earlier("default").config.seal_distance == 0.0
 
@@ -189,20 +189,20 @@ def test_the_network_keeps_to_the_rule(captured):
     teacher = Coarticulation()
     fit_filter(teacher, rows)
     before = pseudo_label.measure(Teacher(teacher.eval()), rows)
-    fit_network(teacher, rows, TeachArguments(captured=[], output=Path(), steps=60))
+    fit_network(teacher, rows, PseudoLabelArguments(captured=[], output=Path(), steps=60))
     after = pseudo_label.measure(Teacher(teacher), rows)
     follows_the_rule(teacher)
     assert not teacher.training and after["num_clips"] == before["num_clips"] == len(rows)
     assert before["lip_corr"] > 0.9 and after["lip_corr"] > 0.9
 
 
-def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
-    output = tmp_path / "taught"
-    pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=5))
+def test_other_speech_gets_pseudo_label_rows(captured, voices, tmp_path):
+    output = tmp_path / "pseudo"
+    pseudo_label.pseudo_label(PseudoLabelArguments([captured], output=output, voices=voices, steps=5))
     rows = load_rows(output)
     assert set(rows) == {"train"} and rows["train"].features == FEATURES
     assert rows["train"]["style"] == ["x"] * 2  # the face is that of the one style captured
-    assert rows["train"]["face"] == ["taught"] * 2 and set(rows["train"]["fps"]) == {FPS} == {50.0}
+    assert rows["train"]["face"] == ["pseudo_label"] * 2 and set(rows["train"]["fps"]) == {FPS} == {50.0}
     first = rows["train"][0]
     job = json.loads((voices / "speech" / "flite_00000.json").read_text())
     assert [phone["name"] for phone in first["phones"]] == [name for name, _, _ in job["phones"]]
@@ -211,7 +211,7 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
     )
     assert len(coefficients_of(first)) == len(first["valid"]) == len(first["lip_gap"]) == 101
     assert (
-        waveform_of(first).shape == (32000,) and first["licence"] == "BSD-like" and first["speaker"] == "slt"
+        waveform_of(first).shape == (32000,) and first["license"] == "BSD-like" and first["speaker"] == "slt"
     )
     assert np.corrcoef(coefficients_of(first)[:, JAW], rule(job["phones"], 101, FPS)[:, JAW])[0, 1] > 0.8
     assert json.loads((output / "teacher.json").read_text())["num_clips"] == 2
@@ -222,14 +222,14 @@ def test_other_speech_gets_taught_rows(captured, voices, tmp_path):
 
 def test_what_a_listener_hears_is_most_of_the_face(captured, voices, tmp_path, whisper):
     arguments = {"captured": [captured], "voices": voices, "steps": 5}
-    pseudo_label.pseudo_label(TeachArguments(**arguments, output=tmp_path / "phones"))
+    pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, output=tmp_path / "phones"))
     pseudo_label.pseudo_label(
-        TeachArguments(**arguments, output=tmp_path / "both", whisper_teacher=str(whisper))
+        PseudoLabelArguments(**arguments, output=tmp_path / "both", whisper_teacher=str(whisper))
     )
     alone, both = (coefficients_of(load_rows(tmp_path / name, "train")[0]) for name in ("phones", "both"))
     assert len(both) == len(alone) == 101 and 0 <= both.min() <= both.max() <= 1
     # the sound is noise, which says nothing of the face: that share is nearly the mean face
-    share = 1.0 - pseudo_label.HEARD_SHARE
+    share = 1.0 - pseudo_label.WHISPER_SHARE
     assert both[:, PUCKER].std() == pytest.approx(share * alone[:, PUCKER].std(), rel=0.2)
 
 
@@ -237,10 +237,12 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
     pytest.importorskip("hama")
     folder = tmp_path / "spoken"
     (folder / "anna").mkdir(parents=True)
-    (folder / "metadata.csv").write_text("source,licence\nSomebody's prompts,CC0\n")
+    (folder / "metadata.csv").write_text("source,license\nSomebody's prompts,CC0\n")
     (folder / "anna" / "nothing.wav").write_bytes(encode_wav(np.zeros(32000, np.float32)))
-    arguments = TeachArguments(captured=[captured], output=tmp_path / "taught", recordings=folder, steps=2)
-    with pytest.raises(ValueError, match="no phones are heard in .*spoken"):
+    arguments = PseudoLabelArguments(
+        captured=[captured], output=tmp_path / "pseudo", recordings=folder, steps=2
+    )
+    with pytest.raises(ValueError, match="no phones are recognized in .*spoken"):
         pseudo_label.pseudo_label(arguments)
     speech = load_audio(EXAMPLE)
     (folder / "anna" / "words.wav").write_bytes(encode_wav(speech))
@@ -251,15 +253,15 @@ def test_recordings_are_heard_first_and_what_says_nothing_is_left_out(captured, 
         "spoken/anna",
         "Somebody's prompts",
     )
-    heard = {phone["name"] for phone in row["phones"]}
-    assert {"P", "B", "M"} & heard and len(row["phones"]) > 2 * len(speech) / 16000
+    names = {phone["name"] for phone in row["phones"]}
+    assert {"P", "B", "M"} & names and len(row["phones"]) > 2 * len(speech) / 16000
     assert np.asarray(row["lip_gap"]).std() > 0.01
 
 
 def test_effort_opens_the_mouth_and_keeps_its_seals():
     face = rule(spoken(np.random.default_rng(3)), 100, FPS).astype(np.float32)
     soft, loud, usual = (
-        pseudo_label.with_effort(torch.from_numpy(face), gain).numpy() for gain in (0.8, 1.3, 1.0)
+        pseudo_label.with_vocal_effort(torch.from_numpy(face), gain).numpy() for gain in (0.8, 1.3, 1.0)
     )
     distance = {
         name: pseudo_label._distance(of) for name, of in (("soft", soft), ("usual", face), ("loud", loud))
@@ -270,12 +272,12 @@ def test_effort_opens_the_mouth_and_keeps_its_seals():
     assert np.array_equal(usual, face)
 
 
-def test_a_taught_row_opens_as_far_as_its_voice_works(captured, voices):
+def test_a_pseudo_label_row_opens_as_far_as_its_voice_works(captured, voices):
     teacher = Coarticulation().eval()
     fit_filter(teacher, list(load_rows(captured, "train")))
     speech = next(iter(READERS["voices"](voices)))
     soft, loud = (
-        pseudo_label.taught_row(Teacher(teacher), speech, gain, "x")["lip_gap"] for gain in (0.8, 1.3)
+        pseudo_label.pseudo_label_row(Teacher(teacher), speech, gain, "x")["lip_gap"] for gain in (0.8, 1.3)
     )
     assert 1.3 < np.std(loud) / np.std(soft) < 1.9  # 1.6, and wide open jaws
 
@@ -289,30 +291,30 @@ def test_effort_is_heard_against_the_same_speaker(voices):
 
 
 def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
-    output = tmp_path / "taught"
-    pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=2))
+    output = tmp_path / "pseudo"
+    pseudo_label.pseudo_label(PseudoLabelArguments([captured], output=output, voices=voices, steps=2))
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     (voices / "speech" / "flite_00001.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match="flite_00001.wav"):
-        pseudo_label.pseudo_label(TeachArguments(captured=[captured], output=output, voices=voices, steps=3))
+        pseudo_label.pseudo_label(PseudoLabelArguments([captured], output=output, voices=voices, steps=3))
     kept = {path: path.read_bytes() for path in before}
     assert kept == before and len(load_rows(output, "train")) == 2
 
 
 def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
-    arguments = {"captured": [captured], "output": tmp_path / "taught"}
+    arguments = {"captured": [captured], "output": tmp_path / "pseudo"}
     with pytest.raises(
-        ValueError, match="no speech was found; give --voices, --emodb, --labelled or --recordings"
+        ValueError, match="no speech was found; give --voices, --emodb, --labeled or --recordings"
     ):
-        pseudo_label.pseudo_label(TeachArguments(**arguments))
+        pseudo_label.pseudo_label(PseudoLabelArguments(**arguments))
     with pytest.raises(
-        ValueError, match="metadata.csv must hold one line below the columns source and licence"
+        ValueError, match="metadata.csv must hold one line below the columns source and license"
     ):
-        pseudo_label.pseudo_label(TeachArguments(**arguments, labelled=tmp_path))
-    pseudo_label.pseudo_label(TeachArguments(**arguments, voices=voices, steps=2))
-    taught = {"captured": [tmp_path / "taught"], "output": tmp_path / "again", "voices": voices}
+        pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, labeled=tmp_path))
+    pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, voices=voices, steps=2))
+    given = {"captured": [tmp_path / "pseudo"], "output": tmp_path / "again", "voices": voices}
     with pytest.raises(ValueError, match="no captured rows with phone times; run"):
-        pseudo_label.pseudo_label(TeachArguments(**taught))
+        pseudo_label.pseudo_label(PseudoLabelArguments(**given))
 
 
 def test_held_out_speakers_are_a_split_of_their_own(captured, tmp_path):

@@ -32,7 +32,7 @@ WAVEFORM = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 
 LOAD_DATA = """
 import sys, datasets
 rows = datasets.load_dataset(sys.argv[1], split="validation", revision=sys.argv[2])
-print(len(rows), rows[0]["licence"], len(rows[0]["coefficients"][0]))
+print(len(rows), rows[0]["license"], len(rows[0]["coefficients"][0]))
 """
 
 
@@ -76,7 +76,7 @@ def prepared(tmp_path_factory, speech) -> Path:
     (folder / "data").mkdir(parents=True)
     (folder / ".takes").mkdir()
     (folder / ".takes" / "left.parquet").write_bytes(b"over")
-    rows = [animated_row(load_checkpoint()[0], speech) | {"licence": "CC BY-NC 4.0", "source": "somebody"}]
+    rows = [animated_row(load_checkpoint()[0], speech) | {"license": "CC BY-NC 4.0", "source": "somebody"}]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
     pyarrow.parquet.write_table(table, folder / "data" / "validation-00000-of-00001.parquet")
     (folder / "README.md").write_text("---\ntags: [bilabial]\n---\n\n# Captured speech\n")

@@ -136,18 +136,18 @@ def test_a_copy_is_told_by_sound_and_by_face(clips, take, tmp_path):
     smaller_ones = [image[::2, ::2] for image in images[::2]]
     seen_again = capture_of(tmp_path / "copy.mp4", times[::2], smaller_ones, waveform)
     rng = np.random.default_rng(0)
-    heard_again = (np.roll(waveform, 160) * 0.3 + rng.normal(0, 1e-3, len(waveform))).astype(np.float32)
+    again = (np.roll(waveform, 160) * 0.3 + rng.normal(0, 1e-3, len(waveform))).astype(np.float32)
     other_path = clips / "validation" / "grid" / "lwbsza.mp4"
     other_sound, start = decode_audio(other_path)
     other = capture_video(other_path, FPS, start_seconds=start, duration_seconds=len(other_sound) / 16000)
     first = fingerprint_of(waveform, capture)
-    by_sound, by_face = fingerprint_of(heard_again, other), fingerprint_of(other_sound, seen_again)
-    doubles = find_duplicates(
+    by_sound, by_face = fingerprint_of(again, other), fingerprint_of(other_sound, seen_again)
+    found = find_duplicates(
         [first, by_sound, by_face, fingerprint_of(np.zeros_like(waveform), still(capture))]
     )
-    assert doubles[1].first == doubles[2].first == 0
-    assert doubles[1].kind == "sound" and doubles[2].kind == "face"
-    assert set(doubles) == {1, 2}
+    assert found[1].first == found[2].first == 0
+    assert found[1].kind == "sound" and found[2].kind == "face"
+    assert set(found) == {1, 2}
     assert not find_duplicates([first, fingerprint_of(other_sound, other)])
     longer = replace(first, seconds=first.seconds + 1.0)
     assert not find_duplicates([first, longer])
@@ -159,16 +159,16 @@ def still(capture: Capture) -> Capture:
     return replace(capture, clip=clip)
 
 
-def test_many_prints_are_compared_in_blocks(monkeypatch):
+def test_many_fingerprints_are_compared_in_blocks(monkeypatch):
     monkeypatch.setattr("bilabial.training.data.duplicates.BLOCK", 3)
     rng = np.random.default_rng(0)
     names = ARKIT_BLENDSHAPES
     clips = [FaceClip(names, rng.uniform(0, 1, (150, 52)).astype(np.float32), FPS) for _ in range(10)]
     sounds = [rng.normal(0, 0.1, 48000).astype(np.float32) for _ in range(10)]
     captures = [Capture(clip, np.ones(150), np.ones(150, bool)) for clip in clips]
-    prints = [fingerprint_of(sound, capture) for sound, capture in zip(sounds, captures, strict=True)]
-    doubles = find_duplicates([*prints, prints[4], prints[9], prints[4]])
-    assert {place: double.first for place, double in doubles.items()} == {10: 4, 11: 9, 12: 4}
+    fingerprints = [fingerprint_of(sound, capture) for sound, capture in zip(sounds, captures, strict=True)]
+    found = find_duplicates([*fingerprints, fingerprints[4], fingerprints[9], fingerprints[4]])
+    assert {place: copy.first for place, copy in found.items()} == {10: 4, 11: 9, 12: 4}
 
 
 # ---- the measures, by hand

@@ -123,7 +123,7 @@ def test_music_is_a_source_of_the_model(dataset, preset, tmp_path):
     with pytest.raises(ValueError, match=r"--music: .*metadata\.csv"):
         run_here(*options, "--music", music)
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
-    (music / "metadata.csv").write_text('source,licence\n"A band",CC BY 4.0\n')
+    (music / "metadata.csv").write_text('source,license\n"A band",CC BY 4.0\n')
     run_here(*options, "--music", music, "--max_steps", 2)
     sources = json.loads((tmp_path / "run" / "model" / "sources.json").read_text())
     (piece,) = [one for one in sources if one["source"] == "A band"]
@@ -184,7 +184,7 @@ def test_two_processes_compute_what_one_does(dataset, preset, whole, tmp_path):
 
 
 def test_the_model_hears_what_augmentation_makes_of_the_sound(dataset, preset, whole, tmp_path, monkeypatch):
-    """The same windows, all of them 40 dB softer than any would be, teach something else."""
+    """The same windows, all of them 40 dB softer than any would be, train something else."""
     softer = partial(Augmentation, gain_db=(-52.0, -34.0), quiet_gain_db=(-70.0, -52.0))
     monkeypatch.setattr(train, "Augmentation", softer)
     run_here("--dataset", dataset, "--preset", preset, "--output", tmp_path, "--batch_size", 4)
@@ -193,26 +193,26 @@ def test_the_model_hears_what_augmentation_makes_of_the_sound(dataset, preset, w
 
 
 def test_teachers_listen_to_the_sound_before_augmentation(dataset, tmp_path, monkeypatch):
-    heard = []
+    sounds = []
 
     class Noting(train.EncoderDistillation):
         def forward(
             self, states: torch.Tensor, clean: torch.Tensor, *others: object, **named: object
         ) -> dict:
-            heard.append(clean)
+            sounds.append(clean)
             return super().forward(states, clean, *others, **named)
 
     softer = partial(Augmentation, gain_db=(-52.0, -34.0), quiet_gain_db=(-70.0, -52.0), silence_share=0.0)
     monkeypatch.setattr(train, "Augmentation", softer)
     monkeypatch.setattr(train, "EncoderDistillation", Noting)
     small = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
-    path = tmp_path / "hearing.json"
+    path = tmp_path / "distillation.json"
     path.write_text(
         json.dumps({"distillation_weight": 1.0, "window_seconds": 0.6, "num_workers": 0, "model": small})
     )
     options = ["--preset", path, "--output", tmp_path / "run", "--batch_size", 4, "--max_steps", 1]
     run_here("--dataset", dataset, *options)
-    assert (speech_level_db(torch.cat(heard)) > -45).float().mean() > 0.5  # normalised speech is at -23
+    assert (speech_level_db(torch.cat(sounds)) > -45).float().mean() > 0.5  # normalized speech is at -23
 
 
 @contextmanager
@@ -265,7 +265,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(dataset, preset, tmp
 
 def with_odd_row(rows: list[dict], folder: Path, **changed: object) -> Path:
     """A data set with a broken row, which is not among those that the model starts from."""
-    odd = rows[4] | {"id": "test/odd", "face": "taught", "emotion": "happy"} | changed
+    odd = rows[4] | {"id": "test/odd", "face": "pseudo_label", "emotion": "happy"} | changed
     return write_rows(folder, train=[*rows[:4], odd])
 
 

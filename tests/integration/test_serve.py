@@ -417,7 +417,7 @@ def test_files_are_animated(port, animator):
     [
         ("", b"no sound", 422, "media_unknown"),
         ("", b"", 422, "file_empty"),
-        ("?colour=red", WAV, 422, "serve_parameter"),
+        ("?color=red", WAV, 422, "serve_parameter"),
         ("?intensity=much", WAV, 422, "serve_parameter_value"),
         ("?emotion=merry", WAV, 422, "emotion_name"),
         ("?format=avi", WAV, 422, "format_unknown"),

@@ -190,8 +190,8 @@ def test_sound_comes_no_faster_than_it_is_spoken(sessions, clock):
 
 
 def test_the_page_gets_sentences(sessions):
-    start, feed, feel, stop = sessions.server_functions()
-    assert [one.__name__ for one in (start, feed, feel, stop)] == [
+    start, feed, set_emotion, stop = sessions.server_functions()
+    assert [one.__name__ for one in (start, feed, set_emotion, stop)] == [
         "live_start", "live_feed", "live_set_emotion", "live_stop",
     ]  # fmt: skip
     start = partial(start, request=request_from("192.0.2.1"))
@@ -199,8 +199,10 @@ def test_the_page_gets_sentences(sessions):
     assert "emotion must be one of" in wrong["error"] and "情绪必须是" in wrong["chinese"]
     key = start({"emotion": {"happy": 0.5}, "intensity": 1.0, "style": {"lively": 1.0}})["key"]
     assert "sound must be base64 of 16-bit samples, got '!'" in feed({"key": key, "sound": "!"})["error"]
-    assert "emotion must be one of" in feel({"key": key, "emotion": "hungry", "intensity": 1.0})["error"]
-    assert feel({"key": key, "emotion": "sad", "intensity": 1.0}) == {}
+    assert (
+        "emotion must be one of" in set_emotion({"key": key, "emotion": "hungry", "intensity": 1.0})["error"]
+    )
+    assert set_emotion({"key": key, "emotion": "sad", "intensity": 1.0}) == {}
     assert stop({"key": key}) == stop({"key": "nobody"}) == {}
     assert "has ended" in feed({"key": key, "sound": sound(0.1)})["error"]
 

@@ -59,7 +59,7 @@ def test_prepare_makes_a_data_set_with_a_summary(dataset):
     assert set(rows) == {"train", "validation"} and sum(map(len, rows.values())) == 6
     row = rows["train"][0]
     assert len(row["coefficients"]) == len(row["valid"]) == len(row["lip_gap"]) == 150
-    assert row["fps"] == 50.0 and row["licence"] == "CC BY 4.0" and row["speaker"] == "grid_s1"
+    assert row["fps"] == 50.0 and row["license"] == "CC BY 4.0" and row["speaker"] == "grid_s1"
     summary = json.loads((dataset / "summary.json").read_text())
     assert summary["dropped"] == {"grid/s1/wall": "wall.mp4 shows no face in any of its 10 frames"}
     assert "CC BY 4.0" in (dataset / "README.md").read_text()
@@ -146,9 +146,9 @@ def test_every_preset_is_known():
 
 @pytest.fixture(scope="module")
 def two_sets(speech, tmp_path_factory) -> list[Path]:
-    """A captured data set and a taught one whose face is wide open, without a validation split."""
+    """A captured data set and a pseudo-labeled one whose face is wide open, without a validation split."""
     folders = []
-    for face, jaw in (("captured", 0.1), ("taught", 0.9)):
+    for face, jaw in (("captured", 0.1), ("pseudo_label", 0.9)):
         folder = tmp_path_factory.mktemp(face)
         (folder / "data").mkdir()
         rows = []
@@ -158,7 +158,7 @@ def two_sets(speech, tmp_path_factory) -> list[Path]:
             values[:, ARKIT_BLENDSHAPES.index("jawOpen")] = jaw
             phones = [{"name": "M", "start": 0.1, "end": 0.3}, {"name": "AA", "start": 0.3, "end": 0.9}]
             one |= {"id": f"{face}/{name}", "face": face, "coefficients": list(values), "phones": phones}
-            one |= {"source": f"{face} speech", "licence": "CC0"}
+            one |= {"source": f"{face} speech", "license": "CC0"}
             rows.append(one)
         table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
         pyarrow.parquet.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
@@ -181,7 +181,7 @@ def arguments(datasets: list[Path], *options: object) -> tuple:
 
 
 def test_several_data_sets_are_one(two_sets, first_run):
-    """Splits are joined; the mean pose is that of captured faces, taught frames count by their weight."""
+    """Splits are joined; the mean pose is that of captured faces, pseudo-labels count by their weight."""
     args, fields = arguments(two_sets, "--pseudo_label_weight", 0.25)
     splits = train.load_splits(args)
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 4, "validation": 2}
@@ -229,8 +229,8 @@ def test_a_model_knows_how_its_default_style_moves(first_run):
 def test_a_model_names_the_sources_of_its_rows(two_sets, first_run, speech):
     """Training rows only: the captured rows are there a second time as the validation split."""
     sources = json.loads((first_run / "model" / "sources.json").read_text())
-    assert [(one["source"], one["licence"], one["rows"]) for one in sources] == [
-        ("captured speech", "CC0", 2), ("taught speech", "CC0", 2)
+    assert [(one["source"], one["license"], one["rows"]) for one in sources] == [
+        ("captured speech", "CC0", 2), ("pseudo_label speech", "CC0", 2)
     ]  # fmt: skip
     assert sources[0]["seconds"] == pytest.approx(2 * len(speech) / 16000, abs=0.1)
 
@@ -259,7 +259,7 @@ def test_a_frozen_encoder_of_its_own_stays(two_sets, first_run, tmp_path):
             ["--distillation_weight", 1],
             "the recognizer has 4 layers of size 144 with 4 heads, the encoder has 1",
         ),
-        (["--distillation_weight", 1, "--audio_encoder", "ENCODER"], "teaches the built-in encoder"),
+        (["--distillation_weight", 1, "--audio_encoder", "ENCODER"], "trains the built-in encoder"),
     ],
 )
 def test_hearing_needs_an_encoder_of_the_recognizers_sizes(two_sets, tmp_path, options, message):
@@ -272,12 +272,12 @@ def test_hearing_needs_an_encoder_of_the_recognizers_sizes(two_sets, tmp_path, o
 
 
 @pytest.mark.slow
-def test_hearing_resumed_equals_uninterrupted(two_sets, tmp_path):
+def test_distillation_resumed_equals_uninterrupted(two_sets, tmp_path):
     """The heads and running estimates of the teacher are kept in checkpoints too."""
     pytest.importorskip("hama")
     decoder = {"hidden_size": 16, "decoder_dilations": [1], "style_size": 4}
     steps = {"max_steps": 3, "eval_steps": 3, "batch_size": 2, "window_seconds": 0.6, "warmup_steps": 1}
-    preset = tmp_path / "hearing.json"
+    preset = tmp_path / "distillation.json"
     preset.write_text(json.dumps({**steps, "num_workers": 0, "distillation_weight": 0.5, "model": decoder}))
     options = ["--dataset", *two_sets, "--preset", preset]
     launch(*options, "--output", tmp_path / "whole")

@@ -107,7 +107,7 @@ def test_a_video_gives_its_sound(tmp_path):
     assert len(load_audio(path)) == pytest.approx(16000, abs=1600)
 
 
-def test_level_is_normalised_once():
+def test_level_is_normalized_once():
     quiet = load_audio(EXAMPLE) * 0.01
     once = normalize_level(quiet)
     assert speech_level_db(once) == pytest.approx(SPEECH_LEVEL_DB, abs=0.01)
@@ -127,9 +127,9 @@ def test_silence_is_left_alone_and_told():
 @pytest.mark.parametrize("level_db", [-66.0, -75.0, -85.0])
 def test_soft_speech_is_followed(speech, level_db):
     soft = np.round(speech * 10 ** ((level_db - SPEECH_LEVEL_DB) / 20) * 32767).astype(np.int16)
-    heard = load_audio((16000, soft))
-    assert speech_level_db(heard) == pytest.approx(SPEECH_LEVEL_DB, abs=0.01)
-    assert np.corrcoef(heard, speech)[0, 1] > (0.9 if level_db > -80 else 0.6)  # what 16 bits leave of it
+    sound = load_audio((16000, soft))
+    assert speech_level_db(sound) == pytest.approx(SPEECH_LEVEL_DB, abs=0.01)
+    assert np.corrcoef(sound, speech)[0, 1] > (0.9 if level_db > -80 else 0.6)  # what 16 bits leave of it
 
 
 def test_wav_round_trip(speech):
@@ -140,10 +140,10 @@ def test_wav_round_trip(speech):
 def test_aac_is_small_and_not_shifted(speech):
     content = encode_m4a(speech)
     assert len(content) < 6_500 * len(speech) / 16000  # bytes per second
-    heard = load_audio(content, normalize=False)
-    assert 0 <= len(heard) - len(speech) < 1024  # the last frame is filled up
+    sound = load_audio(content, normalize=False)
+    assert 0 <= len(sound) - len(speech) < 1024  # the last frame is filled up
     for lag in (-16, 0, 16):  # 1 ms
-        r = np.corrcoef(np.roll(speech, lag)[100:-100], heard[: len(speech)][100:-100])[0, 1]
+        r = np.corrcoef(np.roll(speech, lag)[100:-100], sound[: len(speech)][100:-100])[0, 1]
         assert r > 0.999 if lag == 0 else r < 0.99
     assert len(load_audio(encode_m4a(speech[:1]), normalize=False)) >= 1
     assert np.abs(load_audio(encode_m4a(3 * speech), normalize=False)).max() < 1.2  # clipped, not wrapped

@@ -60,13 +60,13 @@ def number(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float32)
 
 
-def heard_through(sounds: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+def augmented(sounds: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
     """Whole windows after their changes, the other ones backwards for voices: (B, S)."""
     return augment(sounds, torch.ones_like(sounds), sounds.roll(1, dims=0).flip(1), changes)
 
 
 def changed(sound: np.ndarray, changes: Augmentation, seed: int = 0) -> np.ndarray:
-    return heard_through(batch(sound), drawn(changes, range(seed, seed + 1)))[0].numpy()
+    return augmented(batch(sound), drawn(changes, range(seed, seed + 1)))[0].numpy()
 
 
 def white(num_samples: int, seed: int = 0) -> torch.Tensor:
@@ -122,8 +122,8 @@ def test_changes_keep_time(speech, seed):
     assert np.argmax(np.fft.irfft(cross / np.abs(cross).clip(min=1e-9))) == 0
     mild = {"noise_snr_db": (20, 20), "t60_seconds": (0.1, 0.45), "direct_to_reverb_db": (6, 15)}
     alike = {"formant_ratio": (1, 1), "tilt_db_per_octave": (0, 0)}  # other bands have other envelopes
-    heard = changed(sound, replace(EVERYTHING, babble_share=0, hum_share=0, **mild, **alike), seed)
-    assert abs(envelope_lag_ms(heard, sound)) <= 5
+    result = changed(sound, replace(EVERYTHING, babble_share=0, hum_share=0, **mild, **alike), seed)
+    assert abs(envelope_lag_ms(result, sound)) <= 5
 
 
 @pytest.mark.parametrize(("t60", "direct_db"), [(0.1, -3.0), (0.8, -3.0), (0.4, 15.0)])
@@ -160,8 +160,8 @@ def test_babble_is_seldom_loud(speech):
 
 
 def test_babble_has_its_level(speech):
-    heard = babble(batch(speech[:38400]), number(-40.0))
-    assert speech_level_db(heard).item() == pytest.approx(-40.0, abs=0.01)
+    result = babble(batch(speech[:38400]), number(-40.0))
+    assert speech_level_db(result).item() == pytest.approx(-40.0, abs=0.01)
     assert not babble(torch.zeros(1, 3200), number(-40.0)).any()
 
 
@@ -203,18 +203,18 @@ def test_clipping_is_relative_to_the_windows_peak(speech):
     assert hard[below] == pytest.approx(sound[below] * 10 ** (6 / 20) / np.abs(sound).max(), rel=1e-3)
 
 
-def test_changed_speech_has_the_level_of_a_normalised_clip(speech):
+def test_changed_speech_has_the_level_of_a_normalized_clip(speech):
     sounds = batch(*[speech[24000:62400]] * 4)
     changes = drawn(replace(EVERYTHING, gain_db=(-3.0, -3.0), quiet_share=0), 4)
-    heard = heard_through(sounds, changes)
-    assert torch.allclose(speech_level_db(heard), speech_level_db(sounds) - 3.0, atol=0.1)
+    result = augmented(sounds, changes)
+    assert torch.allclose(speech_level_db(result), speech_level_db(sounds) - 3.0, atol=0.1)
 
 
 def test_gain_and_quiet_windows(speech):
     sounds = batch(*[speech[:38400]] * 60)
     changes = drawn(replace(NOTHING, gain_db=(-12.0, 6.0), quiet_share=0.3), 60)
-    heard = heard_through(sounds, changes).numpy()
-    steps = [level_db(sound) - level_db(speech[:38400]) for sound in heard]
+    result = augmented(sounds, changes).numpy()
+    steps = [level_db(sound) - level_db(speech[:38400]) for sound in result]
     assert min(steps) >= -30.01 and max(steps) <= 6.01
     assert 0.1 < np.mean(np.array(steps) < -12.01) < 0.5
 
@@ -224,16 +224,16 @@ def test_where_nobody_speaks_nothing_of_the_speech_is_left(speech):
     inside = torch.ones_like(sounds)
     inside[:, -6400:] = 0
     music = torch.from_numpy(np.stack([draw_music(rng(seed), 38400) for seed in range(20)]))
-    heard = augment(sounds, inside, music, drawn(Augmentation(silence_share=1.0), 20)).numpy()
-    assert not heard[:, -6400:].any() and heard[:, :-6400].any()
-    lengths = np.linalg.norm(heard, axis=1) * np.linalg.norm(speech[:38400])
-    assert (np.abs(heard @ speech[:38400]) < 0.1 * lengths + 1e-9).all()
+    result = augment(sounds, inside, music, drawn(Augmentation(silence_share=1.0), 20)).numpy()
+    assert not result[:, -6400:].any() and result[:, :-6400].any()
+    lengths = np.linalg.norm(result, axis=1) * np.linalg.norm(speech[:38400])
+    assert (np.abs(result @ speech[:38400]) < 0.1 * lengths + 1e-9).all()
 
 
 def test_noise_alone_reaches_the_level_of_speech(speech):
     quiet = drawn(replace(NOTHING, silence_share=1.0, silence_level_db=(-70.0, -10.0)), 100)
     sounds = batch(*[speech[:16000]] * 100)
-    levels = speech_level_db(heard_through(sounds, quiet)).numpy()
+    levels = speech_level_db(augmented(sounds, quiet)).numpy()
     assert 0.1 < np.mean(np.isinf(levels)) < 0.4  # digital silence
     assert 0.15 < np.mean(np.abs(levels + 23) < 0.2) < 0.5 and levels.max() < -22.9
     assert np.mean(levels[np.isfinite(levels)] < -40) > 0.1
@@ -244,8 +244,8 @@ def test_every_kind_of_noise_without_speech_has_its_own_course(kind):
     changes = drawn(replace(NOTHING, silence_share=1.0, digital_share=0.0, lifted_share=0.0), 8)
     numbers = Changes(*changes.unbind(1))._replace(kind=torch.full((8,), kind))
     sounds = torch.zeros(8, 32000)
-    heard = heard_through(sounds, torch.stack([*map(torch.Tensor.float, numbers)], dim=1))
-    frames = heard.unflatten(1, (-1, 320)).square().mean(dim=2).sqrt()
+    result = augmented(sounds, torch.stack([*map(torch.Tensor.float, numbers)], dim=1))
+    frames = result.unflatten(1, (-1, 320)).square().mean(dim=2).sqrt()
     swing = (frames.quantile(0.9, dim=1) / frames.quantile(0.1, dim=1)).log10().mean().item() * 20
     assert swing < 5 if kind in (0, 3) else swing > 8  # dB: fans and rooms are steady, gusts and knocks not
 
@@ -255,8 +255,8 @@ def test_music_alone_is_what_was_drawn_and_comes_in_many_kinds():
     music = torch.from_numpy(np.stack([draw_music(rng(seed), 38400) for seed in range(6)]))
     assert music.isfinite().all() and (music.std(dim=1) > 0.01).all()
     clean = replace(NOTHING, silence_share=1.0, music_alone_share=1.0)
-    heard = augment(torch.zeros_like(music), torch.ones_like(music), music, drawn(clean, 6))
-    for one, given in zip(heard.numpy(), music.numpy(), strict=True):
+    result = augment(torch.zeros_like(music), torch.ones_like(music), music, drawn(clean, 6))
+    for one, given in zip(result.numpy(), music.numpy(), strict=True):
         assert np.corrcoef(one, given)[0, 1] > 0.999
     assert (Changes(*changes.unbind(1)).music == 1).all()
     likeness = np.corrcoef(np.abs(np.fft.rfft(music.numpy())))
@@ -267,10 +267,10 @@ def test_music_behind_speech_has_the_level_asked(speech):
     changes = replace(NOTHING, music_share=1.0, babble_snr_db=(10.0, 10.0))
     sounds, music = batch(speech[:38400]), torch.from_numpy(draw_music(rng(5), 38400))[None]
     numbers = drawn(changes, 1)
-    heard = augment(sounds, torch.ones_like(sounds), music, numbers)
+    result = augment(sounds, torch.ones_like(sounds), music, numbers)
     assert numbers[0, Changes._fields.index("music")] == 1
-    scale = (heard * sounds).sum() / (sounds**2).sum()
-    added = heard / scale - sounds
+    scale = (result * sounds).sum() / (sounds**2).sum()
+    added = result / scale - sounds
     assert abs(speech_level_db(sounds) - speech_level_db(added) - 10.0) < 1.5
 
 
@@ -286,10 +286,10 @@ def test_input_is_kept_and_results_are_finite_and_repeat(speech, silence):
     changes = replace(EVERYTHING, silence_share=silence)
     sounds = batch(speech[:38400], np.zeros(38400), *[speech[30000:68400]] * 6)
     before, numbers = sounds.clone(), drawn(changes, 8)
-    first, second = heard_through(sounds, numbers), heard_through(sounds, numbers)
+    first, second = augmented(sounds, numbers), augmented(sounds, numbers)
     assert torch.equal(sounds, before) and torch.equal(first, second)
     assert first.isfinite().all() and first.dtype == torch.float32 and first.shape == sounds.shape
-    other = heard_through(sounds, drawn(replace(changes, digital_share=0), range(99, 107)))
+    other = augmented(sounds, drawn(replace(changes, digital_share=0), range(99, 107)))
     assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
 
 

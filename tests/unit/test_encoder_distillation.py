@@ -47,9 +47,9 @@ def test_its_own_engine_hears_phones_at_the_same_frames(recognizer, sound):
     spans = model.phoneme_spans(model.transcribe_waveform(sound[0].numpy(), 16000))
     head = {part: recognizer.weights[f"acoustic_model.model.proj.{part}"] for part in ("weight", "bias")}
     names = (recognizer(sound)[0, :, -BLOCK_SIZE:] @ head["weight"][..., 0].T + head["bias"]).argmax(-1)
-    heard = names != names.mode().values
+    spoken = names != names.mode().values
     theirs = [span.start_frame for span in spans]
-    assert len(theirs) > 20 and heard[theirs].float().mean() > 0.9 and heard.float().mean() < 0.5
+    assert len(theirs) > 20 and spoken[theirs].float().mean() > 0.9 and spoken.float().mean() < 0.5
 
 
 def encoder_with(**fields) -> BilabialSpeechEncoder:
@@ -125,72 +125,72 @@ def inputs(sound: torch.Tensor, num_frames: int = 50) -> dict[str, torch.Tensor]
 
 
 def test_the_recognizers_own_states_leave_nothing_to_learn(recognizer, sound):
-    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
+    distillation, batch = EncoderDistillation("cpu"), inputs(sound)
     states = recognizer(batch["clean"])
-    same = hearing(states, **batch)
+    same = distillation(states, **batch)
     assert same["states"] < 1e-6 and torch.isfinite(same["phones"])
-    assert hearing(states.flip(1), **batch)["states"] > 0.5
+    assert distillation(states.flip(1), **batch)["states"] > 0.5
     mean = states.mean((0, 1)).expand_as(states)
-    assert hearing(mean, **batch)["states"] == pytest.approx(1.0, abs=0.1)
+    assert distillation(mean, **batch)["states"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_the_states_are_to_tell_what_a_listener_hears(recognizer, sound, whisper):
+def test_the_states_are_to_predict_whispers_states(recognizer, sound, whisper):
     torch.manual_seed(0)
-    hearing, batch = EncoderDistillation("cpu", str(whisper)), inputs(sound)
+    distillation, batch = EncoderDistillation("cpu", str(whisper)), inputs(sound)
     states = recognizer(batch["clean"])
-    optimizer = torch.optim.Adam(hearing.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(distillation.parameters(), 1e-2)
     losses = []
     for _ in range(60):
-        loss = hearing(states, **batch)["listened"]
+        loss = distillation(states, **batch)["listened"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[0] > 0.9 and losses[-1] < 0.6 * losses[0]
     told = states.clone().requires_grad_()
-    hearing(told, **batch)["listened"].backward()
+    distillation(told, **batch)["listened"].backward()
     assert told.grad.abs().sum() > 0  # the encoder learns from it
-    assert not any("encoder" in name for name in hearing.state_dict())  # the teacher is not kept
+    assert not any("encoder" in name for name in distillation.state_dict())  # the teacher is not kept
 
 
 def test_padding_and_unknown_phones_do_not_count(sound):
-    hearing, batch = EncoderDistillation("cpu").eval(), inputs(sound)
+    distillation, batch = EncoderDistillation("cpu").eval(), inputs(sound)
     states = torch.randn(2, 50, STATE_SIZE, generator=torch.Generator().manual_seed(0))
     batch["attention_mask"][1, 30 * 320 :] = 0
     batch["articulation_mask"][:, 30:] = 0
-    before = hearing(states, **batch)
+    before = distillation(states, **batch)
     states[1, 30:], batch["articulation"][:, 30:] = 9.0, 1.0
-    after = hearing(states, **batch)
+    after = distillation(states, **batch)
     assert torch.equal(before["states"], after["states"]) and torch.equal(before["phones"], after["phones"])
     batch["articulation_mask"][:] = 0
-    assert hearing(states, **batch)["phones"] == 0
+    assert distillation(states, **batch)["phones"] == 0
 
 
 def test_the_encoder_learns_and_the_recognizer_does_not(sound):
     model = build_random(BilabialConfig(hidden_size=16, decoder_dilations=[1])).train()
     initialize_from_recognizer(model.encoder)
-    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
-    recognizers = sum(weights.numel() for weights in hearing.recognizer[0].weights.values())
-    assert recognizers > 1e6 > 2e4 > sum(weights.numel() for weights in hearing.parameters())
+    distillation, batch = EncoderDistillation("cpu"), inputs(sound)
+    recognizers = sum(weights.numel() for weights in distillation.recognizer[0].weights.values())
+    assert recognizers > 1e6 > 2e4 > sum(weights.numel() for weights in distillation.parameters())
     scale = {f"scale.{name}" for name in ("mean", "square", "count")}
-    assert set(hearing.state_dict()) == {"phones.weight", "phones.bias", *scale}
+    assert set(distillation.state_dict()) == {"phones.weight", "phones.bias", *scale}
     losses = []
-    optimizer = torch.optim.Adam([*model.encoder.parameters(), *hearing.parameters()], lr=1e-3)
+    optimizer = torch.optim.Adam([*model.encoder.parameters(), *distillation.parameters()], lr=1e-3)
     for _ in range(4):
-        heard = hearing(model(batch["clean"]).speech_states, **batch)
-        assert all(torch.isfinite(loss) for loss in heard.values())
+        losses_now = distillation(model(batch["clean"]).speech_states, **batch)
+        assert all(torch.isfinite(loss) for loss in losses_now.values())
         optimizer.zero_grad()
-        sum(heard.values()).backward()
+        sum(losses_now.values()).backward()
         assert all(weights.grad.abs().max() > 0 for weights in model.encoder.layers.parameters())
         optimizer.step()
-        losses.append({name: loss.item() for name, loss in heard.items()})
+        losses.append({name: loss.item() for name, loss in losses_now.items()})
     assert losses[-1]["states"] < losses[0]["states"] and losses[-1]["phones"] < losses[0]["phones"]
 
 
 def test_running_estimates_are_for_training_only(sound):
-    hearing, batch = EncoderDistillation("cpu"), inputs(sound)
-    hearing(torch.zeros(2, 50, STATE_SIZE), **batch)
-    before = {name: value.clone() for name, value in hearing.state_dict().items()}
+    distillation, batch = EncoderDistillation("cpu"), inputs(sound)
+    distillation(torch.zeros(2, 50, STATE_SIZE), **batch)
+    before = {name: value.clone() for name, value in distillation.state_dict().items()}
     assert before["scale.count"] == 1 and before["scale.mean"].abs().max() > 0
-    hearing.eval()(torch.zeros(2, 50, STATE_SIZE), **batch)
-    assert all(value.equal(before[name]) for name, value in hearing.state_dict().items())
+    distillation.eval()(torch.zeros(2, 50, STATE_SIZE), **batch)
+    assert all(value.equal(before[name]) for name, value in distillation.state_dict().items())

@@ -28,10 +28,10 @@ PRESSING_SHAPES = ("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrug
 
 @dataclass(frozen=True)
 class Mesh:
-    rest: np.ndarray  # (V, 3) metres
+    rest: np.ndarray  # (V, 3) meters
     normals: np.ndarray  # (V, 3)
     triangles: np.ndarray  # (N, 3)
-    deltas: np.ndarray  # (K, V, 3) metres
+    deltas: np.ndarray  # (K, V, 3) meters
     turns: np.ndarray  # (K, V, 3)
     extras: dict
 
@@ -106,7 +106,7 @@ def first_skin() -> Mesh:
 
 
 def lip_gap(skin: Mesh, reach: float = 0.8, **weights: float) -> np.ndarray:
-    """Upper minus lower lip in metres at 15 places across so much of the mouth, (15, 3)."""
+    """Upper minus lower lip in meters at 15 places across so much of the mouth, (15, 3)."""
     posed = skin.pose(**weights)
     upper, lower = posed[skin.extras["upperLip"]], posed[skin.extras["lowerLip"]]
     places = np.linspace(-reach, reach, 15) * min(upper[:, 0].max(), lower[:, 0].max())
@@ -132,7 +132,7 @@ def test_every_moving_part_has_the_52_names_in_order(reader: Reader) -> None:
             assert len(mesh["primitives"][0]["targets"]) == len(ARKIT_BLENDSHAPES)
 
 
-def test_every_coefficient_moves_something_by_a_millimetre(reader: Reader) -> None:
+def test_every_coefficient_moves_something_by_a_millimeter(reader: Reader) -> None:
     parts = [reader.mesh(name) for name in ("skin", "eyes", "tongue")]
     reach = np.max([np.linalg.norm(part.deltas, axis=2).max(1) for part in parts], axis=0)
     assert reach.min() > 1 * MM
@@ -258,7 +258,7 @@ def test_lower_teeth_follow_the_jaw_and_upper_teeth_stay(reader: Reader) -> None
     ("look", "axis", "sign"), [("Up", 1, 1), ("Down", 1, -1), ("Out", 0, 1), ("In", 0, -1)]
 )
 @pytest.mark.parametrize("side", ["Left", "Right"])
-def test_eyes_turn_about_their_centres(reader: Reader, look: str, axis: int, sign: int, side: str) -> None:
+def test_eyes_turn_about_their_centers(reader: Reader, look: str, axis: int, sign: int, side: str) -> None:
     eyes = reader.mesh("eyes")
     mine = (eyes.rest[:, 0] > 0) == (side == "Left")
     posed = eyes.pose(**{f"eyeLook{look}{side}": 1.0})
@@ -329,7 +329,7 @@ def mouth_width(skin: Mesh, **weights: float) -> float:
 
 
 def red_height(skin: Mesh, **weights: float) -> float:
-    """Metres between the outer edges of both lips' red in the midline."""
+    """Meters between the outer edges of both lips' red in the midline."""
     edges = []
     for height in (-53.7 * MM, -73.6 * MM):
         near = (np.abs(skin.rest[:, 0]) < 0.1 * MM) & (np.abs(skin.rest[:, 1] - height) < 1 * MM)

@@ -1,7 +1,7 @@
 import pytest
 
 from bilabial.training.data.sources import Source
-from bilabial.training.publishing.licenses import check_licence, forbids_commerce, hub_licence
+from bilabial.training.publishing.licenses import check_license, forbids_commerce, hub_license
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from bilabial.training.publishing.licenses import check_licence, forbids_commerc
         ("BSD-like", "other"),
     ],
 )
-def test_the_hubs_name_of_a_licence(written, identifier):
-    assert hub_licence(written) == identifier
+def test_the_hubs_name_of_a_license(written, identifier):
+    assert hub_license(written) == identifier
 
 
 @pytest.mark.parametrize(
-    "licence, forbidden",
+    "license, forbidden",
     [
         ("CC BY-NC-SA 4.0", True),
         ("cc-by-nc-4.0", True),
@@ -40,18 +40,18 @@ def test_the_hubs_name_of_a_licence(written, identifier):
         ("commercial use allowed", False),
         ("CC BY 4.0", False),
         ("Apache-2.0", False),
-        ("licence", False),
+        ("license", False),
         ("unknown", False),
     ],
 )
-def test_who_forbids_commerce(licence, forbidden):
-    assert forbids_commerce(licence) == forbidden
+def test_who_forbids_commerce(license, forbidden):
+    assert forbids_commerce(license) == forbidden
 
 
 def test_only_a_conflict_is_a_problem():
     free, bound = Source("a", "CC0", 1, 1.0), Source("b", "CC BY-NC 4.0", 1, 1.0)
-    assert check_licence([free], "apache-2.0", False) == []
-    assert check_licence([free, bound], "cc-by-nc-4.0", False) == []
-    assert check_licence([free, bound], "apache-2.0", True) == []
-    [problem] = check_licence([free, bound], "apache-2.0", False)
+    assert check_license([free], "apache-2.0", False) == []
+    assert check_license([free, bound], "cc-by-nc-4.0", False) == []
+    assert check_license([free, bound], "apache-2.0", True) == []
+    [problem] = check_license([free, bound], "apache-2.0", False)
     assert "b (CC BY-NC 4.0)" in problem and "a (CC0)" not in problem

@@ -64,10 +64,10 @@ def test_every_part_of_the_reach_is_counted(tiny_config, change):
     model, frame = build_random(BilabialConfig(**{**tiny_config.to_dict(), **change})), 60
     sound = noise(2.4).requires_grad_()
     model(sound).coefficients[0, frame].square().sum().backward()
-    heard = sound.grad[0].nonzero()[:, 0] - frame * 320
+    reached = sound.grad[0].nonzero()[:, 0] - frame * 320
     config = model.config
     ahead, back = (round(16000 * reach) for reach in (config.lookahead_seconds, config.history_seconds))
-    assert ahead - 10 <= heard.max() <= ahead and -back <= heard.min() <= 10 - back
+    assert ahead - 10 <= reached.max() <= ahead and -back <= reached.min() <= 10 - back
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 7, 101])
@@ -106,7 +106,7 @@ def test_animate_interpolates_between_internal_frames(tiny_model):
     assert torch.allclose(twice[1:-1:2], (internal[:-1] + internal[1:]) / 2, atol=1e-6)
 
 
-def test_animate_normalises_level(tiny_model):
+def test_animate_normalizes_level(tiny_model):
     sound = noise(1.0)[0]
     assert torch.allclose(
         tiny_model.animate(sound, 16000), tiny_model.animate(sound * 0.05, 16000), atol=1e-4
@@ -153,7 +153,7 @@ def test_emotion_may_vary_over_time(tiny_model):
     "emotion", [*EMOTIONS[1:], {"happy": 0.5, "sad": 0.5}, [(0, "angry"), (1.0, "happy")]]
 )
 def test_emotions_never_unseal_nor_seal(tiny_model, emotion):
-    """Whatever a model has learnt: the opening that the speech asks for is changed within bounds."""
+    """Whatever a model has learned: the opening that the speech asks for is changed within bounds."""
     names, weights = list(ARKIT_BLENDSHAPES), tiny_model.config.lip_distance_weights
     sound = noise(2.0)[0]
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_a_schedule_is_its_emotions_one_after_another(tiny_model, monkeypatch):
 
 
 def test_untrained_emotions_change_nothing(tiny_config):
-    """Modulation starts at zero, in blocks that otherwise have learnt."""
+    """Modulation starts at zero, in blocks that otherwise have learned."""
     model = BilabialModel(tiny_config).eval()
     for block in model.decoder:
         torch.nn.init.xavier_uniform_(block.narrow.weight)
@@ -191,13 +191,13 @@ def test_untrained_emotions_change_nothing(tiny_config):
     assert torch.equal(model.animate(sound, 16000, style="other"), model.animate(sound, 16000))
 
 
-def labelled(batch: int = 2) -> dict[str, torch.Tensor]:
+def labeled(batch: int = 2) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     return {"input_values": noise(1.0, batch), "labels": torch.rand(batch, 50, 52, generator=generator) * 0.3}
 
 
 def test_masked_frames_and_channels_never_count(tiny_model):
-    inputs = labelled()
+    inputs = labeled()
     frames, channels = torch.ones(2, 50), torch.ones(2, 52)
     frames[:, 40:], channels[:, -1] = 0, 0
     before = tiny_model(**inputs, label_mask=frames, channel_mask=channels)
@@ -211,12 +211,12 @@ def test_masked_frames_and_channels_never_count(tiny_model):
 def test_lips_do_not_count_where_the_capture_cannot_see_them(tiny_model):
     channels = torch.ones(2, 52)
     channels[:, ARKIT_BLENDSHAPES.index("mouthClose")] = 0
-    terms = tiny_model(**labelled(), channel_mask=channels).loss_terms
+    terms = tiny_model(**labeled(), channel_mask=channels).loss_terms
     assert terms["closure"] == 0 and terms["keep_open"] == 0 and terms["mse"] > 0
 
 
 def test_loss_is_the_weighted_sum_of_its_terms(tiny_model):
-    output, config = tiny_model(**labelled()), tiny_model.config
+    output, config = tiny_model(**labeled()), tiny_model.config
     expected = sum(getattr(config, f"{name}_weight") * term for name, term in output.loss_terms.items())
     assert torch.allclose(output.loss, expected)
     assert output.closure.shape == (2, 50)

@@ -68,9 +68,9 @@ def test_blinks_come_at_the_ends_of_phrases():
     """More often within 0.3 s behind the end of a phrase than chance would have it."""
     face, near, total = clip(60), 0, 0
     for seed in range(6):
-        heard = sound(face, seed, words=10)
-        ends = np.flatnonzero(heard.speaking[:-1] & ~heard.speaking[1:]) + 1
-        blinks = blinks_of(enliven(face, heard, {"blink": 1.0}))
+        speech = sound(face, seed, words=10)
+        ends = np.flatnonzero(speech.speaking[:-1] & ~speech.speaking[1:]) + 1
+        blinks = blinks_of(enliven(face, speech, {"blink": 1.0}))
         near += sum(any(0 <= start - end <= 9 for end in ends) for start, _ in blinks)
         total += len(blinks)
     chance = 10 * 10 / 1800
@@ -90,10 +90,10 @@ def test_the_same_seed_is_the_same_life_and_others_are_not():
 @pytest.mark.parametrize("stage", MOTIONS)
 def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
     face = talking(20)
-    heard = sound(face, 3, words=10)
-    alone = enliven(face, heard, {stage: 1.0})
+    speech = sound(face, 3, words=10)
+    alone = enliven(face, speech, {stage: 1.0})
     assert not np.array_equal(alone.values, face.values)
-    assert np.array_equal(enliven(face, heard, {stage: 0.0}).values, face.values)
+    assert np.array_equal(enliven(face, speech, {stage: 0.0}).values, face.values)
     moved = {name for name in face.names if not np.allclose(alone[name], face[name], atol=1e-6)}
     allowed = {
         "blink": {"eyeBlinkLeft", "eyeBlinkRight"},
@@ -102,8 +102,8 @@ def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
         "breath": {"browInnerUp", "mouthShrugLower", "mouthClose", "jawOpen"},
     }[stage]
     assert moved <= allowed
-    everything = enliven(face, heard, check_motion(None))
-    without = enliven(face, heard, {name: 1.0 for name in MOTIONS if name != stage})
+    everything = enliven(face, speech, check_motion(None))
+    without = enliven(face, speech, {name: 1.0 for name in MOTIONS if name != stage})
     untouched = next(name for name in ("eyeBlinkLeft", *LOOKS) if name not in moved)
     assert np.array_equal(everything[untouched], without[untouched])
 
@@ -198,7 +198,7 @@ def test_strength_is_by_region():
     assert strengthen(face, "mouth", 2.0)["mouthSmileLeft"].max() == 1.0
 
 
-def test_the_lips_are_moved_by_millimetres():
+def test_the_lips_are_moved_by_millimeters():
     face = clip(jawOpen=0.3)
     assert np.allclose(offset_lips(face, 3).lip_distance_mm(), face.lip_distance_mm() + 3, atol=1e-3)
     assert np.allclose(offset_lips(face, -3).lip_distance_mm(), face.lip_distance_mm() - 3, atol=1e-3)

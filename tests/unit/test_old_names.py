@@ -6,22 +6,37 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
-from support.paths import ROOT
+from support.paths import EXAMPLE, ROOT
+from support.rows import animated_row
 
+from bilabial.checkpoint import load_checkpoint
+from bilabial.training.command_line import run
+from bilabial.training.data.corpora.videos import read_videos
+from bilabial.training.data.schema import SCHEMA, load_rows
+from bilabial.training.data.sources import parse_sources, sources_of_files
+from bilabial.training.data.speech_corpora import read_recordings
 from bilabial.training.fit.arguments import parse_arguments
 from bilabial.training.old_names import OPTIONS, OldNameWarning, current_figures
+from bilabial.training.publishing.publish import PublishArguments
 
+MODULES = "conditions_bilabial|loudness_bilabial|HeardFace|Hearing|Listener|Rehearsal|TeachArguments|Visitor"
+WORDS = "find_doubles|listener|loudness|onlooker|rehears\\w*|settle[sd]?|taught"
 OLD = re.compile(
-    r"HeardFace|with_lips_of|\bHearing\b|\bListener\b|\bRehearsal\b|onlooker|\b[vV]erdicts?\b|find_doubles|"
-    r"\bVisitor\b|\.feel\(|[rR]ecogniser|conditions_bilabial|loudness_bilabial|before_after|\bsettle\b|"
-    + "|".join(set(OPTIONS) - {"listener"})
+    rf"\b(?:{MODULES})\b|\b(?:{WORDS})\b|\b(?:{'|'.join(OPTIONS)})\b|(?i:verdict|licence|colour|neighbour)|"
+    r"(?i:recognis|normalis|labelled)|with_lips_of|before_after|\bheard(?:_\w+)?\s*=|"
     # metrics: words of their own, or quoted or in the head of a table
-    + r"|\b(?:r0|maeD|cloC|AUC)(?:_\w+)?\b|[\"'`|] ?(?:J|chr|ctl) ?[\"'`|]"
+    r"\b(?:r0|maeD|cloC|AUC)(?:_\w+)?\b|[\"'`|] ?(?:J|chr|ctl) ?[\"'`|]"
 )
 KNOWS_THEM = ("CHANGELOG.md", "src/bilabial/training/old_names.py", "tests/unit/test_old_names.py")
-GENERATED = ("src/bilabial/app/static/bundle.js",)
-OTHER_MEANING = {("src/bilabial/training/data/speech_corpora.py", '"J"')}  # a phone of SAMPA
+GENERATED = ("src/bilabial/app/static/bundle.js", "src/bilabial/app/package-lock.json")
+OTHER_MEANING = {
+    ("src/bilabial/training/data/speech_corpora.py", '"J"'),  # a phone of SAMPA
+    ("benchmarks/serve.py", "listener"),  # at a socket
+    ("src/bilabial/app/static/plots.html", "labelled"),  # aria-labelledby
+}
 TEXTS = {".csv", ".html", ".js", ".json", ".md", ".mjs", ".py", ".sh", ".toml", ".txt", ".yml", ""}
 
 
@@ -58,6 +73,7 @@ def test_figures_are_read_by_their_old_names():
     """Names of data sets, rows and clips stay, also those that look like a figure."""
     old = {
         "weights": {"sha256": "J"},
+        "effort": {"clips": {}},
         "J": {
             "model": {"r0": 0.5, "num_clips": 2},
             "clips": {"ctl": {"r0_speech": 0.1}},
@@ -65,12 +81,14 @@ def test_figures_are_read_by_their_old_names():
         },
         "changed sound": {"clean": {"r0 chr": 0.5, "cost chr": 0.0}},
         "lips in every emotion and style": {"calm": {"r0_grid": 0.9}},
+        "recognised emotions": {"all": {"recognised": 0.9}},
     }
     with pytest.warns(OldNameWarning, match="a.json: r0 is now called lip_corr, AUC is now") as warned:
         scores = current_figures(old, "a.json")
     assert len(warned) == 1
     assert scores == {
         "weights": {"sha256": "J"},
+        "effort": {"clips": {}},
         "J": {
             "model": {"lip_corr": 0.5, "num_clips": 2},
             "clips": {"ctl": {"lip_corr_speech": 0.1}},
@@ -78,9 +96,57 @@ def test_figures_are_read_by_their_old_names():
         },
         "changed sound": {"clean": {"lip_corr chr": 0.5, "cost chr": 0.0}},
         "lips in every emotion and style": {"calm": {"lip_corr_grid": 0.9}},
+        "recognized emotions": {"all": {"recognized": 0.9}},
     }
 
 
 def test_present_names_are_no_warning(recwarn):
     scores = {"a": {"model": {"lip_corr": 0.5, "jitter": 1.0, "chrominance": 0.0}}}
     assert current_figures(scores, "a.json") == scores and not recwarn
+
+
+def test_a_data_set_by_its_old_columns_and_values(speech, tmp_path):
+    row = animated_row(load_checkpoint()[0], speech)
+    new = [row | {"id": "a", "face": "captured"}, row | {"id": "b", "face": "pseudo_label"}]
+    table = pyarrow.Table.from_pylist(new, schema=SCHEMA)
+    old = pyarrow.array(["captured", "taught"])
+    old = table.set_column(table.schema.get_field_index("face"), "face", old)
+    old = old.rename_columns(["licence" if name == "license" else name for name in old.column_names])
+    for name, rows in (("new", table), ("old", old)):
+        (tmp_path / name / "data").mkdir(parents=True)
+        pyarrow.parquet.write_table(rows, tmp_path / name / "data" / "train-00000-of-00001.parquet")
+    with pytest.warns(OldNameWarning) as warned:
+        read = load_rows(tmp_path / "old", "train")
+    told = [str(one.message).removeprefix(str(tmp_path / "old")) for one in warned]
+    assert told == [": licence is now called license", ", column face: taught is now called pseudo_label"]
+    expected = load_rows(tmp_path / "new", "train")
+    assert {name: read[name][:] for name in expected.features} == expected[:]
+    with pytest.warns(OldNameWarning, match="licence is now called license"):
+        sources = sources_of_files((tmp_path / "old" / "data").iterdir())
+    assert sources == sources_of_files((tmp_path / "new" / "data").iterdir())
+
+
+def test_tables_of_terms_by_their_old_column(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    (tmp_path / "metadata.csv").write_text("file,Licence\na.mp4,CC0\n")
+    with pytest.warns(OldNameWarning, match="metadata.csv: licence is now called license"):
+        (take,) = read_videos(tmp_path)
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "metadata.csv").write_text("source,licence\nme,MIT\n")
+    shutil.copyfile(EXAMPLE, tmp_path / "prompts" / EXAMPLE.name)
+    with pytest.warns(OldNameWarning, match="metadata.csv: licence is now called license"):
+        (speech,) = read_recordings(tmp_path / "prompts")
+    path = tmp_path / "sources.json"
+    path.write_text('[{"source": "me", "licence": "CC BY 4.0", "rows": 1, "seconds": 2.0}]')
+    with pytest.warns(OldNameWarning, match="sources.json: licence is now called license"):
+        (source,) = parse_sources(path)
+    assert (take.license, speech.license, source.license) == ("CC0", "MIT", "CC BY 4.0")
+
+
+def test_an_old_option_of_a_script(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["publish.py", "--licence=mit", "--repo_id", "me/x"])
+    given = []
+    run(PublishArguments, given.append)
+    assert given[0].license == "mit"
+    assert capsys.readouterr().err == "warning: the command line: licence is now called license\n"

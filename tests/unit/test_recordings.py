@@ -138,7 +138,7 @@ def test_frames_without_weights_saw_no_face(tmp_path):
     assert np.flatnonzero(~capture.valid).tolist() == list(range(30, 60))
 
 
-def test_milliseconds_and_percents_are_recognised(tmp_path):
+def test_milliseconds_and_percents_are_recognized(tmp_path):
     plain = read_recording(beat(tmp_path / "a.json"))
     for change in ({"time": lambda time: 1000 * time}, {"weight": lambda weight: 100 * weight}):
         other = read_recording(rewritten(beat(tmp_path / "b.json"), **change))

@@ -1,4 +1,4 @@
-"""`fit_rig` on differing avatars, made from the embedded head and judged by its own marks of the lips."""
+"""`fit_rig` on differing avatars, made from the embedded head and measured by its own marks of the lips."""
 
 import json
 from pathlib import Path
@@ -148,7 +148,7 @@ def test_fifteen_visemes(tmp_path, skin):
 
 
 def test_drawn_in_other_units(tmp_path, skin):
-    """Ten units are a metre: the eyes tell."""
+    """Ten units are a meter: the eyes tell."""
     path = avatar(tmp_path / "large.glb", skin, targets(skin), scale=10.0)
     fit = fit_rig(path)
     assert fit.scaled

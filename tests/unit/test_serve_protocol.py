@@ -57,7 +57,7 @@ def _refs(side: dict) -> list[dict]:
         ('{"type": "start"}', "'sampling_rate' is a required property"),
         ('{"type": "start", "sampling_rate": 4000}', "sampling_rate: 4000 is less than the minimum of 8000"),
         ('{"type": "start", "sampling_rate": 16000, "fps": 500}', "fps: 500 is greater"),
-        ('{"type": "start", "sampling_rate": 16000, "colour": 1}', "colour"),
+        ('{"type": "start", "sampling_rate": 16000, "color": 1}', "color"),
         ('{"type": "set_emotion", "emotion": {"happy": 2}}', "emotion"),
         ('{"type": "interrupt", "sample": -1}', "sample: -1 is less"),
         ('{"type": "ping", "id": "' + "x" * MAX_TEXT_BYTES + '"}', "at most 16384 bytes"),

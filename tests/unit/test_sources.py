@@ -15,20 +15,20 @@ from bilabial.training.data.sources import (
 )
 
 
-def entry(source: str, licence: str = "CC0", rows: int = 1, seconds: float = 1.0) -> Source:
-    return Source(source, licence, rows, seconds)
+def entry(source: str, license: str = "CC0", rows: int = 1, seconds: float = 1.0) -> Source:
+    return Source(source, license, rows, seconds)
 
 
 def data_set(speech, *sources: tuple[str, str]):
     rows = [
-        row(str(number), speech) | {"source": source, "licence": licence}
-        for number, (source, licence) in enumerate(sources)
+        row(str(number), speech) | {"source": source, "license": license}
+        for number, (source, license) in enumerate(sources)
     ]
     return Dataset(pyarrow.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def test_rows_are_counted_by_source_and_licence(speech, tmp_path):
-    """The same source under two licences is two entries, and a row given twice is one; in files, too."""
+def test_rows_are_counted_by_source_and_license(speech, tmp_path):
+    """The same source under two licenses is two entries, and a row given twice is one; in files, too."""
     rows = data_set(speech, ("A", "MIT"), ("B", "CC0"), ("A", "MIT"), ("A", "unknown"))
     seconds = -(-len(speech) * 25 // 16000) / 25
     once = round(seconds, 1)
@@ -54,13 +54,13 @@ def test_sources_of_a_model(tmp_path):
     write_sources(tmp_path / "model", [entry("A")])
     assert sources_of_model(str(tmp_path / "model")) == [entry("A")]
     (nameless,) = sources_of_model(str(tmp_path))
-    assert nameless.licence == "unknown" and str(tmp_path) in nameless.source
+    assert nameless.license == "unknown" and str(tmp_path) in nameless.source
 
 
 def test_the_embedded_model_names_its_sources():
     sources = sources_of_model("default")
     assert sum(one.rows for one in sources) == 8279
-    assert {one.licence for one in sources} >= {"CC BY 4.0", "CC BY-SA 3.0", "CC0", "Apache-2.0"}
+    assert {one.license for one in sources} >= {"CC BY 4.0", "CC BY-SA 3.0", "CC0", "Apache-2.0"}
 
 
 def test_a_failed_write_leaves_the_old_list(tmp_path):

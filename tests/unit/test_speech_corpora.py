@@ -7,7 +7,7 @@ import pytest
 
 from bilabial.io.audio import load_audio
 from bilabial.io.phones import ARTICULATION, articulation
-from bilabial.training.data.speech_corpora import read_emodb, read_labelled, read_recordings, read_voices
+from bilabial.training.data.speech_corpora import read_emodb, read_labeled, read_recordings, read_voices
 
 HEADER = "signal x\ntype 0\nseparator ;\nnfields 1\n#\n"
 
@@ -62,7 +62,7 @@ def test_emodb_leaves_out_what_has_no_labels_or_no_sound(tmp_path):
     (folder / "audio" / "16b10Wa.flac").unlink()
     read = list(read_emodb(folder))
     assert [speech.id for speech in read] == ["emodb/03a01Fa", "emodb/14b09Ea"]
-    assert read[0].speaker == "emodb_03" and read[0].licence == "CC0"
+    assert read[0].speaker == "emodb_03" and read[0].license == "CC0"
     assert read[0].audio == folder / "audio" / "03a01Fa.flac"
 
 
@@ -107,7 +107,7 @@ def test_voices_are_read(tmp_path):
     first, second = read_voices(tmp_path)
     assert first.id == "voices/flite_00000" and first.audio == tmp_path / "speech" / "flite_00000.wav"
     assert first.phones == (("sil", 0.0, 0.1), ("B", 0.1, 0.2)) and first.speaker == "slt"
-    assert second.speaker == "af_sky+bf_emma" and second.licence == "Apache-2.0"
+    assert second.speaker == "af_sky+bf_emma" and second.license == "Apache-2.0"
 
 
 def test_emodb_as_it_is_given_out(tmp_path):
@@ -159,12 +159,12 @@ item []:
 """
 
 
-def labelled(folder: Path, name: str, text: str) -> Path:
+def labeled(folder: Path, name: str, text: str) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.with_suffix(".wav").touch()
-    (folder / "metadata.csv").write_text("source,licence\nSomebody's corpus,CC BY 4.0\n")
+    (folder / "metadata.csv").write_text("source,license\nSomebody's corpus,CC BY 4.0\n")
     return folder
 
 
@@ -177,26 +177,26 @@ def labelled(folder: Path, name: str, text: str) -> Path:
     ],
 )
 def test_labels_beside_a_sound(tmp_path, name, text):
-    folder = labelled(tmp_path, name, text)
+    folder = labeled(tmp_path, name, text)
     (folder / "anna" / "two.wav").touch()
-    (speech,) = read_labelled(folder)
+    (speech,) = read_labeled(folder)
     assert [start for _, start, _ in speech.phones] == [0.0, 0.3, 0.65] and speech.phones[-1][2] == 0.9
     assert [phone.rstrip("1") for phone, _, _ in speech.phones] == ["p", "AA", "sil"]
     assert (speech.id, speech.speaker) == (f"{tmp_path.name}/anna/one", "anna")
-    assert (speech.audio.name, speech.source, speech.licence) == ("one.wav", "Somebody's corpus", "CC BY 4.0")
+    assert (speech.audio.name, speech.source, speech.license) == ("one.wav", "Somebody's corpus", "CC BY 4.0")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
 def test_labels_in_praats_encodings(tmp_path, encoding):
     text = TEXTGRID.replace('"AA1"', '"ɑ"').replace('"AA"', '"ɑ"')
-    folder = labelled(tmp_path, "anna/one.TextGrid", text)
+    folder = labeled(tmp_path, "anna/one.TextGrid", text)
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     (folder / "anna" / "one.TextGrid").write_bytes((mark + text).encode(encoding))
-    (speech,) = read_labelled(folder)
+    (speech,) = read_labeled(folder)
     assert [start for _, start, _ in speech.phones] == [0.0, 0.3, 0.65]
     (folder / "anna" / "one.TextGrid").write_bytes((text + "é").encode("latin-1", "replace"))
     with pytest.raises(ValueError, match="one.TextGrid has no phone labels that are known: .*utf-8"):
-        list(read_labelled(folder))
+        list(read_labeled(folder))
 
 
 @pytest.mark.parametrize(
@@ -210,19 +210,19 @@ def test_labels_in_praats_encodings(tmp_path, encoding):
 )
 def test_other_labels_are_named(tmp_path, name, text, message):
     with pytest.raises(ValueError, match=message):
-        list(read_labelled(labelled(tmp_path, name, text)))
+        list(read_labeled(labeled(tmp_path, name, text)))
 
 
-def test_labelled_speech_says_whose_it_is(tmp_path):
-    labelled(tmp_path, "a.lab", "0 1 p\n")
-    for table in ("source,licence\nme,\n", "source\nme\n", ""):
+def test_labeled_speech_says_whose_it_is(tmp_path):
+    labeled(tmp_path, "a.lab", "0 1 p\n")
+    for table in ("source,license\nme,\n", "source\nme\n", ""):
         (tmp_path / "metadata.csv").write_text(table)
         with pytest.raises(ValueError, match="metadata.csv must hold one line below the columns source and"):
-            list(read_labelled(tmp_path))
+            list(read_labeled(tmp_path))
 
 
 def test_recordings_without_labels(tmp_path):
-    terms = "source,licence\n{},CC0\n"
+    terms = "source,license\n{},CC0\n"
     for name in ("anna/short/one.wav", "anna/two.g722", "ben/three.opus", "four.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"sound")
@@ -238,4 +238,4 @@ def test_recordings_without_labels(tmp_path):
     speakers = {"one.wav": "anna/short", "two.g722": "anna", "three.opus": f"{root}/ben", "four.wav": root}
     assert {name: speech.speaker for name, speech in speeches.items()} == speakers
     assert [speeches[name].source for name in ("one.wav", "three.opus")] == ["Anna's", "Everybody's"]
-    assert all(speech.phones == () and speech.licence == "CC0" for speech in speeches.values())
+    assert all(speech.phones == () and speech.license == "CC0" for speech in speeches.values())

@@ -123,9 +123,9 @@ def test_a_change_of_feeling_is_a_schedule(tiny, first):
 def test_every_frame_comes_within_the_delay(tiny):
     stream, count = tiny.stream(fps=60), 0
     assert stream.delay_seconds <= 0.2
-    for heard in range(320, 32000, 320):
+    for received in range(320, 32000, 320):
         count += len(stream.feed(noise(0.02)))
-        assert count >= np.floor((heard / 16000 - stream.delay_seconds) * 60 + 1e-6) + 1
+        assert count >= np.floor((received / 16000 - stream.delay_seconds) * 60 + 1e-6) + 1
 
 
 def test_life_moves_eyes_and_not_lips(tiny):
@@ -146,7 +146,7 @@ def test_finish_and_begin_again(tiny):
     with pytest.raises(ValueError, match=r"this stream is finished; reset\(\) begins a new one"):
         stream.feed(sound)
     stream.reset()
-    assert stream.heard_seconds == 0
+    assert stream.received_seconds == 0
     assert np.array_equal(streamed(stream, sound), first)
     stream.reset()
     assert stream.feed(sound[:0]).shape == stream.finish().shape == (0, 52)

@@ -101,8 +101,8 @@ def test_many_lost_packets_do_not_add_up():
     recording = read_recording(remux(whole, "mp4", lambda time: next(numbers) % 2 == 0), 10.0)
     assert len(recording.gaps) > 30
     plain = read_recording(whole, 10.0).waveform
-    heard = np.flatnonzero(recording.waveform[: len(plain)])[-16000:]
-    assert np.corrcoef(recording.waveform[heard], plain[heard])[0, 1] > 0.8
+    played = np.flatnonzero(recording.waveform[: len(plain)])[-16000:]
+    assert np.corrcoef(recording.waveform[played], plain[played])[0, 1] > 0.8
 
 
 def test_a_clock_that_jumps_there_and_back_is_no_gap():
@@ -175,9 +175,9 @@ def test_inverted_channels_do_not_cancel(speech, layout, inverted):
     channels[list(inverted)] *= -1
     content = media("flac", "flac", 16000, layout, sound=channels)
     for source in (content, (16000, channels.T)):
-        heard = load_audio(source, normalize=False)
-        assert np.corrcoef(heard, speech[:48000])[0, 1] > 0.999
-        assert np.std(heard) == pytest.approx(0.5 * np.std(speech[:48000]), rel=0.01)
+        played = load_audio(source, normalize=False)
+        assert np.corrcoef(played, speech[:48000])[0, 1] > 0.999
+        assert np.std(played) == pytest.approx(0.5 * np.std(speech[:48000]), rel=0.01)
 
 
 def test_a_part_that_cancels_is_enough(speech):

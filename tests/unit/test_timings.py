@@ -66,19 +66,19 @@ SRT = (
 )
 
 
-LABELLED = [(label, start, end) for label, (_, start, end) in zip(ARPABET, PHONES, strict=True)]
+LABELED = [(label, start, end) for label, (_, start, end) in zip(ARPABET, PHONES, strict=True)]
 
 
 def long_textgrid() -> str:
     rows = [
         f'    intervals [{k + 1}]:\n        xmin = {a}\n        xmax = {b}\n        text = "{label}"\n'
-        for k, (label, a, b) in enumerate(LABELLED)
+        for k, (label, a, b) in enumerate(LABELED)
     ]
     return LONG + "".join(rows)
 
 
 def short_textgrid() -> str:
-    rows = "".join(f'{start}\n{end}\n"{label}"\n' for label, start, end in LABELLED)
+    rows = "".join(f'{start}\n{end}\n"{label}"\n' for label, start, end in LABELED)
     return f'{SHORT}"IntervalTier"\n"MAU"\n0\n1.0\n7\n{rows}'
 
 
@@ -127,7 +127,7 @@ def whisper() -> dict:
 
 
 def mfa() -> dict:
-    entries = [[start, end, label] for label, start, end in LABELLED]
+    entries = [[start, end, label] for label, start, end in LABELED]
     return {"start": 0, "end": 1, "tiers": {"words": {"entries": []}, "phones": {"entries": entries}}}
 
 

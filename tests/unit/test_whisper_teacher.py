@@ -11,23 +11,23 @@ from bilabial.training.teachers.whisper_teacher import LAYERS, WhisperTeacher, m
 
 
 @pytest.fixture(scope="module")
-def listener(whisper) -> WhisperTeacher:
+def teacher(whisper) -> WhisperTeacher:
     return WhisperTeacher(str(whisper))
 
 
-def test_its_states_are_those_of_whispers_own_forward(listener):
+def test_its_states_are_those_of_whispers_own_forward(teacher):
     """On 30 s, as long as Whisper pads everything to; bfloat16 rounds."""
     sound = torch.randn(1, 480000, generator=torch.Generator().manual_seed(0)) * 0.1
-    extractor = WhisperFeatureExtractor(feature_size=listener.encoder.config.num_mel_bins)
+    extractor = WhisperFeatureExtractor(feature_size=teacher.encoder.config.num_mel_bins)
     mel = extractor(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
-    assert torch.allclose(listener.log_mel(sound), mel, atol=1e-4)
+    assert torch.allclose(teacher.log_mel(sound), mel, atol=1e-4)
     sound[:, 240000:] *= 1e-6  # so quiet that the loud half says how low it counts
     mel = extractor(sound.numpy()[0], sampling_rate=16000, return_tensors="pt").input_features
-    assert torch.allclose(listener.log_mel(sound), mel, atol=1e-4)
+    assert torch.allclose(teacher.log_mel(sound), mel, atol=1e-4)
     with torch.no_grad():
-        expected = listener.encoder(mel, output_hidden_states=True).hidden_states
-    states = listener(sound)
-    assert states.shape == (1, 1500, 3 * 16) and listener.state_size == 48
+        expected = teacher.encoder(mel, output_hidden_states=True).hidden_states
+    states = teacher(sound)
+    assert states.shape == (1, 1500, 3 * 16) and teacher.state_size == 48
     for part, layer in enumerate(LAYERS):
         own = states[..., 16 * part : 16 * part + 16]
         if layer < len(expected) - 1:  # the last one comes with its norm
@@ -35,12 +35,12 @@ def test_its_states_are_those_of_whispers_own_forward(listener):
             assert (own - expected[layer]).square().mean() < rounding * expected[layer].var()
 
 
-def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(listener):
+def test_a_batch_and_long_sounds_keep_a_state_per_320_samples(teacher):
     sound = torch.randn(2, 31 * 16000, generator=torch.Generator().manual_seed(1)) * 0.1
-    states = listener(sound)
+    states = teacher(sound)
     assert states.shape == (2, 1550, 48) and torch.isfinite(states).all()
-    assert torch.allclose(listener(sound[1:])[0], states[1], atol=0.05)
-    assert listener(sound[:, : 37 * 320]).shape == (2, 37, 48)
+    assert torch.allclose(teacher(sound[1:])[0], states[1], atol=0.05)
+    assert teacher(sound[:, : 37 * 320]).shape == (2, 37, 48)
 
 
 def test_what_is_no_listener_is_said_in_one_sentence(tmp_path):
@@ -51,24 +51,24 @@ def test_what_is_no_listener_is_said_in_one_sentence(tmp_path):
         WhisperTeacher(str(tmp_path))
 
 
-def test_a_face_that_follows_the_states_is_found(listener):
+def test_a_face_that_follows_the_states_is_found(teacher):
     """A rule over the states, fitted on some sounds, is followed on another."""
     rng = np.random.default_rng(0)
     sounds = [np.cumsum(rng.standard_normal(32000)).astype(np.float32) * 0.01 for _ in range(7)]
     rule = rng.standard_normal((48, 52))
 
     def face(sound: np.ndarray) -> np.ndarray:
-        return listener(torch.from_numpy(sound[None]))[0].numpy() @ rule
+        return teacher(torch.from_numpy(sound[None]))[0].numpy() @ rule
 
-    heard, seen = WhisperFaceRegressor(listener), np.ones(100, bool)
+    regressor, seen = WhisperFaceRegressor(teacher), np.ones(100, bool)
     wrong = face(sounds[0])
     wrong[:50] = 100.0  # where no face was seen
-    heard.fit(sounds[:6], [wrong, *map(face, sounds[1:6])], [seen & (np.arange(100) >= 50), *[seen] * 5])
-    drawn, expected = heard(sounds[6], 100), face(sounds[6])
+    regressor.fit(sounds[:6], [wrong, *map(face, sounds[1:6])], [seen & (np.arange(100) >= 50), *[seen] * 5])
+    drawn, expected = regressor(sounds[6], 100), face(sounds[6])
     assert drawn.shape == (100, 52) and drawn.dtype == np.float32
     r = [np.corrcoef(drawn[:, k], expected[:, k])[0, 1] for k in range(52)]
     assert np.median(r) > 0.9
-    assert heard(sounds[6], 130).shape == (130, 52)  # beyond the sound: silence
+    assert regressor(sounds[6], 130).shape == (130, 52)  # beyond the sound: silence
 
 
 def test_another_voice_is_faster_or_slower_and_its_face_with_it():

@@ -1,6 +1,6 @@
 """Textures baked from numbers: every texel of a part knows which point of the surface it is.
 
-Texels are laid out as MakeHuman's, with more room for the face. Lengths are decimetres.
+Texels are laid out as MakeHuman's, with more room for the face. Lengths are decimeters.
 """
 
 import io
@@ -64,7 +64,7 @@ def rasterize(uvs: np.ndarray, triangles: np.ndarray, size: int) -> Texels:
 
 
 def noise(points: np.ndarray, per_dm: float | tuple, octaves: int = 1) -> np.ndarray:
-    """(n,) value noise around 0, about -0.5..0.5, of points (n, 3); per_dm: cells per decimetre (by axis)."""
+    """(n,) value noise around 0, about -0.5..0.5, of points (n, 3); per_dm: cells per decimeter (by axis)."""
     total, weight = np.zeros(len(points)), 0.0
     for octave in range(octaves):
         at = points * np.asarray(per_dm) * 2**octave + 17.3 * octave
@@ -74,7 +74,7 @@ def noise(points: np.ndarray, per_dm: float | tuple, octaves: int = 1) -> np.nda
 
 
 def bump_normals(texels: Texels, positions: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """(n, 3) normals in the texture's frame (y up in the picture) of a relief's height (n,) in decimetres."""
+    """(n, 3) normals in the texture's frame (y up in the picture) of a relief's height (n,) in decimeters."""
     filled = texels.fill(np.column_stack([positions, height]))
     down, across = np.gradient(filled, axis=(0, 1))
     steps = [np.linalg.norm(step[..., :3], axis=-1) for step in (across, down)]

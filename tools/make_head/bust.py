@@ -1,6 +1,6 @@
 """Where the head ends: pieces cut from MakeHuman's body, their closed edges, and the shirt.
 
-Lengths are MakeHuman's decimetres until head.py writes metres.
+Lengths are MakeHuman's decimeters until head.py writes meters.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def bust_height(xyz: np.ndarray) -> np.ndarray:
 
 
 def collar_height(xyz: np.ndarray) -> np.ndarray:
-    """(N,) decimetres above the shirt's collar."""
+    """(N,) decimeters above the shirt's collar."""
     return xyz[:, 1] - COLLAR - COLLAR_SLOPE * (0.75 - xyz[:, 2]) + 0.1 * xyz[:, 0] ** 2
 
 

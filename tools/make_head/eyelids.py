@@ -1,7 +1,7 @@
 """What belongs to the lids: the shadow that they throw on the eyeball, and their lashes.
 
-Both are means of the face's vertices, so that they follow the face units. Lengths are MakeHuman's decimetres
-until head.py writes metres.
+Both are means of the face's vertices, so that they follow the face units. Lengths are MakeHuman's decimeters
+until head.py writes meters.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def lid_edge(face: Face, helper: str) -> tuple[sparse.csr_matrix, np.ndarray, fl
     for vertex in loop:
         chain = [vertex]
         while distance[chain[-1]] < 1.0 and len(chain) < 6:
-            near = _neighbours(lids, chain[-1]) - inside - set(chain)
+            near = _neighbors(lids, chain[-1]) - inside - set(chain)
             near = {v for v in near if len(chain) < 2 or v not in _beside(lids, chain[-1], chain[-2])}
             if not near:
                 break
@@ -64,7 +64,7 @@ def lid_edge(face: Face, helper: str) -> tuple[sparse.csr_matrix, np.ndarray, fl
     return sparse.csr_matrix((shares, (owners, columns)), shape=(len(rows), len(distance))), middle, radius
 
 
-def _neighbours(quads: np.ndarray, vertex: int) -> set[int]:
+def _neighbors(quads: np.ndarray, vertex: int) -> set[int]:
     around = quads[(quads == vertex).any(1)]
     place = (around == vertex).argmax(1)
     rows = np.arange(len(around))

@@ -1,7 +1,7 @@
 """The head's eyes with an iris, its teeth and gums.
 
 Made from numbers here, placed by MakeHuman's helpers; both follow the face units. No picture and no
-mesh of others is used. Lengths are MakeHuman's decimetres until head.py writes metres.
+mesh of others is used. Lengths are MakeHuman's decimeters until head.py writes meters.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def _sphere(num_around: int, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre (3,) and radius, least squares."""
+    """Center (3,) and radius, least squares."""
     solved = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points**2).sum(1), rcond=None)[0]
     return solved[:3], float(np.sqrt(solved[3] + solved[:3] @ solved[:3]))
 
@@ -55,13 +55,13 @@ def make_eyes(face: Face, names: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     ] * [1, -1]
     positions, deltas = [], []
     for side, helper in (("Left", "helper-l-eye"), ("Right", "helper-r-eye")):
-        centre, radius = fit_sphere(face.vertices[np.unique(face.quads[helper])])
+        center, radius = fit_sphere(face.vertices[np.unique(face.quads[helper])])
         ball = directions * bulge[:, None] * radius
         moved = np.zeros((len(names), *ball.shape))
         for look, (down, out) in LOOKS.items():
             turn = _rotation(np.radians(down), np.radians(out if side == "Left" else -out))
             moved[names.index(f"eyeLook{look}{side}")] = ball @ turn.T - ball
-        positions.append(ball + centre)
+        positions.append(ball + center)
         deltas.append(moved)
     both = np.concatenate([triangles, triangles + len(directions)])
     return np.concatenate(positions), both, np.tile(uvs, (2, 1)), np.concatenate(deltas, 1)
@@ -104,7 +104,7 @@ def paint_eye(colors: tuple[str, str], size: int = 256) -> bytes:
 
 
 def make_teeth(face: Face, which: str) -> tuple[np.ndarray, ...]:
-    """Positions, triangles, colours and deltas (52, V, 3) of one row of 12 teeth and its gum."""
+    """Positions, triangles, colors and deltas (52, V, 3) of one row of 12 teeth and its gum."""
     helper = np.unique(face.quads[f"helper-{which}-teeth"])
     rest = face.vertices[helper]
     low, high = rest.min(0), rest.max(0)

@@ -15,7 +15,7 @@ import numpy as np
 from bilabial.io.exporters import read_glb
 from bilabial.io.exporters import write_glb as write_container
 
-MOVES_METRES = 1e-4  # a vertex that moves less is left out of a morph target
+MOVES_METERS = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
 COMPONENT_TYPES = {np.dtype(np.uint8): 5121, np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
 DTYPES = {number: dtype for dtype, number in COMPONENT_TYPES.items()}
@@ -27,10 +27,10 @@ WIDTHS = {kind: width for width, kind in SHAPE_TYPES.items()}
 class Part:
     """One mesh with one material.
 
-    positions: (V, 3) in metres, y up, face to +z; triangles: (N, 3), counter-clockwise from outside; deltas:
-    (K, V, 3) in metres, what each morph target adds, K = 0 for a part that never moves; material: of glTF;
+    positions: (V, 3) in meters, y up, face to +z; triangles: (N, 3), counter-clockwise from outside; deltas:
+    (K, V, 3) in meters, what each morph target adds, K = 0 for a part that never moves; material: of glTF;
     normals: (V, 3), of the triangles when None; colors: (V, 3 or 4) linear RGB(A); uvs: (V, 2); image: PNG or
-    JPEG of the base colour; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); relief:
+    JPEG of the base color; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); relief:
     JPEG of normals; bends: whether the normals follow the morph targets; twins: (V,), of each vertex the one
     whose normal it shares; light: (V, 4) in 0..1, what of each lamp and of the sky reaches it (_LIGHT);
     extras: kept in the mesh's extras.
@@ -87,7 +87,7 @@ def vertex_tangents(
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """pixels: (H, W, channels) uint8: grey and alpha, RGB, or RGBA."""
+    """pixels: (H, W, channels) uint8: gray and alpha, RGB, or RGBA."""
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
     chunks = (
@@ -227,8 +227,8 @@ def _primitive(part: Part, binary: Binary) -> dict:
         still = binary.add_sparse(np.zeros_like(part.positions), 1.0, bounds=True)
     for delta in part.deltas:
         target = {"POSITION": still, "NORMAL": still}
-        if np.linalg.norm(delta, axis=1).max() > MOVES_METRES:
-            target["POSITION"] = binary.add_sparse(delta, MOVES_METRES, bounds=True)
+        if np.linalg.norm(delta, axis=1).max() > MOVES_METERS:
+            target["POSITION"] = binary.add_sparse(delta, MOVES_METERS, bounds=True)
             if part.bends:
                 turned = normals_of(part.positions + delta) - own
                 target["NORMAL"] = binary.add_sparse(turned, TURNS)
@@ -240,7 +240,7 @@ def _primitive(part: Part, binary: Binary) -> dict:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """What a mesh of such a file moves: positions (V, 3) and deltas (K, V, 3) in metres, triangles (N, 3)."""
+    """What a mesh of such a file moves: positions (V, 3) and deltas (K, V, 3) in meters, triangles (N, 3)."""
 
     positions: np.ndarray
     triangles: np.ndarray

@@ -1,7 +1,7 @@
 """Haircuts of cards: ribbons that grow from the scalp, lie on the head and fall, under a texture of strands.
 
 A haircut is a list of locks. Each lock steps from its root in the direction in which it is combed, bends to
-the ground, and is pushed out of the head. Lengths are MakeHuman's decimetres until head.py writes metres.
+the ground, and is pushed out of the head. Lengths are MakeHuman's decimeters until head.py writes meters.
 """
 
 from dataclasses import dataclass
@@ -72,9 +72,9 @@ class HeadSurface:
 def make_haircut(
     cut: Haircut, positions: np.ndarray, triangles: np.ndarray, above: np.ndarray, colors: tuple[str, str]
 ) -> tuple[np.ndarray, ...]:
-    """Cards of a haircut on a skin (V, 3) with triangles; above: (V,) decimetres above the hairline.
+    """Cards of a haircut on a skin (V, 3) with triangles; above: (V,) decimeters above the hairline.
 
-    Returns positions (n, 3), triangles, normals (n, 3), linear colours (n, 3) and texture coordinates (n, 2).
+    Returns positions (n, 3), triangles, normals (n, 3), linear colors (n, 3) and texture coordinates (n, 2).
     """
     random = np.random.default_rng(5)
     head = HeadSurface(positions, vertex_normals(positions, triangles))
@@ -196,7 +196,7 @@ def comb(cut: Haircut, roots: np.ndarray, out: np.ndarray, random: np.random.Gen
 
 
 def paint_strands(width: int = 256, height: int = 512) -> bytes:
-    """PNG of grey and alpha: CLUMPS columns of strands that run down and end at different lengths."""
+    """PNG of gray and alpha: CLUMPS columns of strands that run down and end at different lengths."""
     random = np.random.default_rng(3)
     column = width // CLUMPS
     x = np.arange(width)
@@ -212,6 +212,6 @@ def paint_strands(width: int = 256, height: int = 512) -> bytes:
     cover = cover * smooth(-0.02, 0.10, down) * (1 - smooth(-0.10, 0.02, down - ends[None]))
     cover -= 0.5 * smooth(0.6, 1.0, down) * (0.5 - 0.5 * np.tanh(fine))
     alpha = smooth(0.25, 0.62, cover)
-    grey = 0.86 + 0.10 * fine + 0.05 * broad
-    pixels = (np.stack([grey, alpha], -1).clip(0, 1) * 31).round() * (255 / 31)
+    gray = 0.86 + 0.10 * fine + 0.05 * broad
+    pixels = (np.stack([gray, alpha], -1).clip(0, 1) * 31).round() * (255 / 31)
     return encode_png(pixels.astype(np.uint8))

@@ -1,6 +1,6 @@
 """Hairs of the brows, which paint.py draws, and the order of MakeHuman's lash strips.
 
-Lengths are MakeHuman's decimetres.
+Lengths are MakeHuman's decimeters.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import csgraph
 from tools.make_head.skin import smooth
 
 
-def strip_grid(quads: np.ndarray, vertices: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def strip_grid(quads: np.ndarray, vertices: np.ndarray, center: np.ndarray) -> np.ndarray:
     """Vertices (columns, 5) of a strip of quads, each column from the eye outwards.
 
     In a grid the steps to the two corners of a short side tell the row and the column.
@@ -24,7 +24,7 @@ def strip_grid(quads: np.ndarray, vertices: np.ndarray, centre: np.ndarray) -> n
     one, two = steps[0, used], steps[other, used]
     row, column = (one - two + 4) / 2, (one + two - 4) / 2
     grid = used[np.lexsort((row, column))].reshape(-1, 5)
-    distance = np.linalg.norm(vertices[grid] - centre, axis=-1).mean(0)
+    distance = np.linalg.norm(vertices[grid] - center, axis=-1).mean(0)
     return grid if distance[0] < distance[-1] else grid[:, ::-1]
 
 
@@ -49,7 +49,7 @@ def brow_line(s: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def distance_to_brows(points: np.ndarray, upright: float) -> np.ndarray:
-    """(n,) decimetres from points (n, 2) to the brows' middle lines; heights count upright times."""
+    """(n,) decimeters from points (n, 2) to the brows' middle lines; heights count upright times."""
     x, y = brow_line(np.linspace(0, 1, 40))
     away = [
         np.hypot(np.abs(points[:, 0]) - a, upright * (points[:, 1] - b)) for a, b in zip(x, y, strict=True)

@@ -40,8 +40,8 @@ from tools.make_head.paint import paint_skin
 from tools.make_head.skin import UPPER_LIP, linear, lip_ring, rings_from, scalp, seal_lips, smooth, split_ring
 
 ROOT = Path(__file__).resolve().parents[2]
-CENTRE = np.array([0, 7.2, 0.45])  # decimetres in MakeHuman's space: the head's middle becomes the origin
-METRES = 0.1  # per decimetre
+CENTER = np.array([0, 7.2, 0.45])  # decimeters in MakeHuman's space: the head's middle becomes the origin
+METERS = 0.1  # per decimeter
 # Face units that are faint beside what faces do: anger, sadness and disgust have to be seen. Set by eye;
 # mouthUpperUp as far as on the ICT-FaceKit mesh.
 STRONGER = {
@@ -49,7 +49,7 @@ STRONGER = {
     "mouthUpperUp": 1.6,
 }  # fmt: skip
 LIT = {"skin": (0.06, 0.0), "hair": (0.12, 0.5), "shirt": (0.08, 0.1)}  # see light_of: margin, deep
-LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimetres
+LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimeters
 CHIN = 5225  # base vertex
 DULL = {"KHR_materials_specular": {"specularFactor": 0.2}}  # hairs and tongue: hardly any gloss
 WET = {"KHR_materials_clearcoat": {"clearcoatFactor": 1.0, "clearcoatRoughnessFactor": 0.1}}
@@ -65,7 +65,7 @@ def matte(roughness: float, color: str | None = None, **more: object) -> dict:
     return {"pbrMetallicRoughness": surface} | more
 
 
-def in_metres(
+def in_meters(
     name: str,
     positions: np.ndarray,
     triangles: np.ndarray,
@@ -73,8 +73,8 @@ def in_metres(
     material: dict,
     **more: object,
 ) -> Part:
-    """A part from MakeHuman's decimetres; more: further fields of Part."""
-    return Part(name, (positions - CENTRE) * METRES, triangles, deltas * METRES, material, **more)
+    """A part from MakeHuman's decimeters; more: further fields of Part."""
+    return Part(name, (positions - CENTER) * METERS, triangles, deltas * METERS, material, **more)
 
 
 def wake(face: Face, look: Look) -> Face:
@@ -136,7 +136,7 @@ def make_skin(
         positions = np.concatenate([positions, rim])
         deltas = np.concatenate([deltas, np.zeros((len(NAMES), len(rim), 3))], axis=1)
         uvs = np.concatenate([uvs, np.tile(uvs[border].mean(0), (len(rim), 1))])
-    return in_metres(
+    return in_meters(
         "skin",
         positions,
         np.concatenate(triangles),
@@ -167,7 +167,7 @@ def make_tongue(face: Face) -> Part:
         linear("#8e4342") * (0.15 + 0.85 * smooth(0.9, 1.36, positions[:, 2]))[:, None]
     )  # dark in the throat
     material = matte(0.5, extensions=DULL)
-    return in_metres("tongue", positions, triangles, face.deltas[:, used], material, colors=colors)
+    return in_meters("tongue", positions, triangles, face.deltas[:, used], material, colors=colors)
 
 
 def clear_lower_lashes(face: Face) -> Face:
@@ -198,16 +198,16 @@ def make_hairs(look: Look, face: Face, first: Face, bust: Surface) -> list[Part]
     clear = matte(1.0, alphaMode="BLEND", extensions=DULL)
     fine = matte(0.75, alphaMode="BLEND", doubleSided=True, extensions=DULL)
     return [
-        in_metres("eye_shade", *shading, clear, colors=shade_colors(shade), normals=ahead, bends=False),
-        in_metres("lashes", *lashes, fine, uvs=lash_uvs, image=paint_lashes(), bends=False),
-        in_metres("hair", *haircut, strands, colors=tints, normals=normals, uvs=uvs, image=paint_strands()),
+        in_meters("eye_shade", *shading, clear, colors=shade_colors(shade), normals=ahead, bends=False),
+        in_meters("lashes", *lashes, fine, uvs=lash_uvs, image=paint_lashes(), bends=False),
+        in_meters("hair", *haircut, strands, colors=tints, normals=normals, uvs=uvs, image=paint_strands()),
     ]
 
 
 def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
     """Skin, eyes, teeth, tongue, lashes, hair and shirt; lips sealed, eyes wider than MakeHuman's.
 
-    first: the first head, on which edges and colours are laid out.
+    first: the first head, on which edges and colors are laid out.
     """
     face = strengthen(wake(face, look), STRONGER)
     ring = lip_ring(face, UPPER_LIP)
@@ -222,17 +222,17 @@ def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
     eyes, eye_faces, uvs, turned = make_eyes(face, NAMES)
     parts = [
         make_skin(look, face, first, bust, borders, ring, rings),
-        in_metres(
+        in_meters(
             "eyes", eyes, eye_faces, turned, matte(0.35, extensions=WET), uvs=uvs, image=paint_eye(look.iris)
         ),
     ]
     for which in ("upper", "lower"):
         teeth, faces, colors, moved = make_teeth(face, which)
         parts.append(
-            in_metres(f"teeth_{which}", teeth, faces, moved, matte(0.25), colors=colors, bends=False)
+            in_meters(f"teeth_{which}", teeth, faces, moved, matte(0.25), colors=colors, bends=False)
         )
     shirt, shirt_faces = make_shirt(face, np.minimum(end, -collar))
-    cloth = in_metres(
+    cloth = in_meters(
         "shirt", shirt, shirt_faces, np.zeros((0, len(shirt), 3)), matte(0.95, look.shirt, extensions=DULL)
     )
     return light_parts([*parts, make_tongue(face), *make_hairs(look, face, first, bust), cloth])
@@ -240,7 +240,7 @@ def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
 
 def light_parts(parts: list[Part]) -> list[Part]:
     """The parts with the light that reaches skin, hair and shirt past each other."""
-    of = {part.name: (part.positions / METRES, part.triangles) for part in parts if part.name in LIT}
+    of = {part.name: (part.positions / METERS, part.triangles) for part in parts if part.name in LIT}
     shadows = Shadows(np.concatenate([positions[triangles] for positions, triangles in of.values()]))
     lit = []
     for part in parts:

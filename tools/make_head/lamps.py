@@ -1,7 +1,7 @@
 """How much of each lamp and of the sky reaches a vertex of the head at rest: the viewer's shadows.
 
 The viewer's lamps stand still beside the head, so their shadows are stored and cost nothing when it draws.
-Lengths are MakeHuman's decimetres.
+Lengths are MakeHuman's decimeters.
 """
 
 from collections.abc import Sequence

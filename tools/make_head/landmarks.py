@@ -152,11 +152,11 @@ def find_map(skin: Mesh, camera: Camera, poses: np.ndarray, seen: np.ndarray) ->
     drawn = np.stack([(camera.project(posed)[index] * weight[..., None]).sum(axis=1) for posed in vertices])
     depth = (skin.positions[index, 2] * weight).sum(axis=1)
     unit = np.linalg.norm(seen[0, OUTER_EYES[0], :2] - seen[0, OUTER_EYES[1], :2])  # pixels
-    metres = np.ptp(skin.positions[:, 0]) / np.ptp(camera.project(skin.positions)[:, 0])  # of a pixel, about
+    meters = np.ptp(skin.positions[:, 0]) / np.ptp(camera.project(skin.positions)[:, 0])  # of a pixel, about
     best = []
     for landmark in range(NUM_LANDMARKS):
         near = np.flatnonzero(np.linalg.norm(drawn[0] - seen[0, landmark, :2], axis=1) < REACH * unit)
-        front = near[depth[near] > depth[near].max() - BEHIND * unit * metres]
+        front = near[depth[near] > depth[near].max() - BEHIND * unit * meters]
         distances = np.linalg.norm(drawn[:, front] - seen[:, landmark, None, :2], axis=2)
         best.append(front[(np.minimum(distances, CUT * unit) ** 2).mean(axis=0).argmin()])
     return SkinMap(index[best], weight[best])

@@ -1,6 +1,6 @@
-"""The people that the script makes: MakeHuman's targets, colours and hair of each.
+"""The people that the script makes: MakeHuman's targets, colors and hair of each.
 
-Colours are sRGB. Lengths are MakeHuman's decimetres.
+Colors are sRGB. Lengths are MakeHuman's decimeters.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Look:
     """One person.
 
     targets: weights of MakeHuman's targets; awake: share of eyeWide at rest; lids: share of eyeBlink that the
-    upper lids hang at rest; iris: its colour, and that round the pupil; hair: of the darkest and of the
+    upper lids hang at rest; iris: its color, and that round the pupil; hair: of the darkest and of the
     lightest lock; style: one of haircut.CUTS; beard, freckles: 0..1.
     """
 

@@ -22,7 +22,7 @@ FACE_UNITS = "faceunits01/targets/faceunits"
 class Face:
     """A person.
 
-    vertices: (N, 3) in decimetres, y up, face to +z, the subject's left at +x; quads: (Q, 4) of each group;
+    vertices: (N, 3) in decimeters, y up, face to +z, the subject's left at +x; quads: (Q, 4) of each group;
     deltas: (52, N, 3), what each face unit adds at 1; uvs: (Q, 4, 2) texture coordinates of the quads of each
     group, v up.
     """
@@ -83,7 +83,7 @@ def _read_obj(text: str) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, n
 
 
 def _read_target(text: str, num_vertices: int) -> np.ndarray:
-    """(num_vertices, 3) decimetres: each line holds a vertex and what is added to its x, y and z."""
+    """(num_vertices, 3) decimeters: each line holds a vertex and what is added to its x, y and z."""
     delta = np.zeros((num_vertices, 3))
     for line in text.splitlines():
         fields = line.split()

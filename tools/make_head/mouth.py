@@ -2,7 +2,7 @@
 
 Rest and topology stay. How far lips part is set beside the heights of the ICT-FaceKit mesh (Li et al., 2020):
 mouthUpperUp 8 mm and mouthLowerDown 7 mm of both sides, mouthPress 3 mm over each other, and no parting by
-a shape that only widens, narrows or turns the mouth. Lengths are MakeHuman's decimetres.
+a shape that only widens, narrows or turns the mouth. Lengths are MakeHuman's decimeters.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES as NAMES
 from tools.make_head.makehuman import Face
 from tools.make_head.skin import LIP_RINGS, smooth
 
-MIRROR = 0.002  # decimetres between a vertex and the mirrored place of its partner
+MIRROR = 0.002  # decimeters between a vertex and the mirrored place of its partner
 SMILES = ("mouthSmile", "mouthDimple", "mouthStretch")  # what mouthPress must not do
 PRESS_KEPT = np.array([0, 1, 0.3])  # left, up, forward: cheeks that give way to a smile do not come forward
 PRESS_ROLL = 0.22  # of both rolls: pressed lips are thin

@@ -1,6 +1,6 @@
 """The skin's textures: albedo with brows and lips, roughness and occlusion, and the relief of pores.
 
-All are functions of where a texel is on the face; nothing is taken from a photograph. Lengths are decimetres.
+All are functions of where a texel is on the face; nothing is taken from a photograph. Lengths are decimeters.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ LIP_BOUNCE = 1.0  # light from the lower lip on the side of the upper one that l
 BROW_BOX, BROW_PIXELS = (
     (0.05, 7.28, 0.65, 7.60),
     2000,
-)  # left, low, right, high of the left brow; per decimetre
+)  # left, low, right, high of the left brow; per decimeter
 NUM_BROW_HAIRS = 520  # a side
 
 
@@ -140,7 +140,7 @@ def beard_of(at: Points) -> np.ndarray:
 
 
 def shadow_of(at: Points, lips: np.ndarray) -> np.ndarray:
-    """(n, 3) how much of the albedo is left where little light comes: redder than grey."""
+    """(n, 3) how much of the albedo is left where little light comes: redder than gray."""
     inside = inside_mouth(at.ring)
     down = -at.normal[:, 1]
     light = np.maximum(at.light, LIP_LIGHT * lips) * (1 - inside)
@@ -166,7 +166,7 @@ def surface_of(at: Points) -> np.ndarray:
 
 
 def relief(at: Points) -> np.ndarray:
-    """(n,) decimetres: pores, and the lips' furrows."""
+    """(n,) decimeters: pores, and the lips' furrows."""
     x, y, z = at.place.T
     lips = lips_of(at.ring)
     pores = noise(at.place, 70) + 0.7 * noise(at.place, 38, 2)

@@ -80,7 +80,7 @@ class Camera:
         self.view = VIEWS[view]
 
     def paint(self, background: str) -> None:
-        """The colour behind the head in the next pictures, #rrggbb."""
+        """The color behind the head in the next pictures, #rrggbb."""
         self.page.evaluate("color => paint(color)", background)
 
     def __call__(self, values: Sequence[float]) -> Image.Image:
@@ -90,7 +90,7 @@ class Camera:
         return drawn.convert("RGB").reduce(SUPERSAMPLING)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (..., 2), x to the right and y down, of points (..., 3) in metres; after a first picture."""
+        """Pixels (..., 2), x to the right and y down, of points (..., 3) in meters; after a first picture."""
         matrix = np.array(self.page.evaluate("camera()")).reshape(4, 4).T  # columns first
         clip = points @ matrix[:, :3].T + matrix[:, 3]
         return (1 + clip[..., :2] / clip[..., 3:] * [1, -1]) * self.size / 2

@@ -4,7 +4,7 @@
     python -m tools.make_head.shapes --lip_heights lip_heights.npz    # lips beside those of another mesh
 
 The other mesh's file has names (K,), upper0 and lower0 (P,), the heights of the closed lips' contours in the
-midline, and upper and lower (K, P), what each shape adds to them; all in centimetres.
+midline, and upper and lower (K, P), what each shape adds to them; all in centimeters.
 """
 
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ from tools.make_head.glb import Mesh, read_mesh
 from tools.make_head.mouth import mirrored_name
 
 PARTS = ("skin", "eyes", "teeth_upper", "teeth_lower", "tongue", "eye_shade", "lashes")
-MM = 1000  # millimetres per metre
-CM = 10  # millimetres per centimetre
-MIRROR = 1e-4  # metres between a vertex and the mirrored place of its partner
+MM = 1000  # millimeters per meter
+CM = 10  # millimeters per centimeter
+MIRROR = 1e-4  # meters between a vertex and the mirrored place of its partner
 TURNED = ("jawLeft", "mouthLeft")  # shapes whose name ends in a side and which move the whole mouth
 
 
@@ -71,7 +71,7 @@ def measure_shapes(meshes: dict[str, Mesh]) -> list[Shape]:
 
 
 def mirror_errors(mesh: Mesh) -> np.ndarray:
-    """(52,) metres: how far each shape is from the mirrored one of the other side, at paired vertices."""
+    """(52,) meters: how far each shape is from the mirrored one of the other side, at paired vertices."""
     distance, partner = cKDTree(mesh.positions).query(mesh.positions * [-1, 1, 1])
     paired = (distance < MIRROR) & (partner[partner] == np.arange(len(partner)))
     order = [NAMES.index(mirrored_name(name)) for name in NAMES]

@@ -1,6 +1,6 @@
 """The skin of the head: the lips' rings and how they are sealed, and the scalp.
 
-Lengths are MakeHuman's decimetres until head.py writes metres.
+Lengths are MakeHuman's decimeters until head.py writes meters.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from scipy.sparse import csgraph
 from tools.make_head.makehuman import Face
 
 UPPER_LIP, LOWER_LIP = 520, 523  # base vertices in the midline where the closed lips touch
-NEXT_RING = {520: 474, 523: 493}  # their neighbours towards the outside
-REST_GAP = 0.001  # decimetres between the lips at rest: they touch, and cannot be seen through
-SEAL = 0.003  # decimetres that a shape presses the lips, which leaves them closed also beside the middle
+NEXT_RING = {520: 474, 523: 493}  # their neighbors towards the outside
+REST_GAP = 0.001  # decimeters between the lips at rest: they touch, and cannot be seen through
+SEAL = 0.003  # decimeters that a shape presses the lips, which leaves them closed also beside the middle
 LIP_RINGS = 7  # edge loops of red between the contact line and the skin
 MOUTH = "#43110f"
 # Hairline: height over the azimuth around the vertical axis of the head, degrees from the front
@@ -27,7 +27,7 @@ HEAD_AXIS_Z = 0.45
 
 
 def linear(color: str) -> np.ndarray:
-    """Linear RGB (3,) of a hexadecimal sRGB colour (IEC 61966-2-1)."""
+    """Linear RGB (3,) of a hexadecimal sRGB color (IEC 61966-2-1)."""
     value = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
@@ -46,15 +46,15 @@ def lip_ring(face: Face, start: int) -> list[int]:
         for v in quad:
             touching.setdefault(int(v), []).append(quad)
 
-    def neighbours(v: int) -> set[int]:
+    def neighbors(v: int) -> set[int]:
         quads_of = touching[v]
         return {int(q[(list(q).index(v) + s) % 4]) for q in quads_of for s in (1, 3)}
 
-    ring = [start, max(neighbours(start), key=lambda v: face.vertices[v, 0])]
+    ring = [start, max(neighbors(start), key=lambda v: face.vertices[v, 0])]
     while True:
         last, before = ring[-1], ring[-2]
         beside = {int(v) for q in touching[last] if before in q for v in q}
-        ahead = [v for v in neighbours(last) if v not in beside]
+        ahead = [v for v in neighbors(last) if v not in beside]
         if len(ahead) != 1:
             raise ValueError(f"vertex {last} of the lips' ring has {len(ahead)} ways on, not 1")
         if ahead[0] == start:
@@ -126,6 +126,6 @@ def seal_lips(
 
 
 def scalp(vertices: np.ndarray) -> np.ndarray:
-    """Height above the hairline (V,) in decimetres; negative on the face and the neck."""
+    """Height above the hairline (V,) in decimeters; negative on the face and the neck."""
     azimuth = np.degrees(np.arctan2(np.abs(vertices[:, 0]), vertices[:, 2] - HEAD_AXIS_Z))
     return vertices[:, 1] - np.interp(azimuth, *HAIRLINE)

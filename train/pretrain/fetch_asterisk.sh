@@ -11,7 +11,7 @@ packages=$(mktemp -d)
 trap 'rm -rf "$packages"' EXIT
 
 terms() { # FOLDER SOURCE LICENSE
-    printf 'source,licence\n"%s",%s\n' "$2" "$3" >"$1/metadata.csv"
+    printf 'source,license\n"%s",%s\n' "$2" "$3" >"$1/metadata.csv"
 }
 
 convert() { # FROM TO: every G.722 file of a folder

@@ -156,7 +156,7 @@ def animate(
         motion: Motion beside speech: any of blink, gaze, brows, breath.
         seed: A whole number for that motion; empty = from the audio.
         smoothing: Milliseconds, 0 to 500.
-        lip_offset: Millimetres added to lips that are apart, -10 to 10.
+        lip_offset: Millimeters added to lips that are apart, -10 to 10.
         symmetry: 0 to 1, how alike left and right become.
         mouth: Amplitude of the mouth, 0 to 2.
         brows: Amplitude of the brows, 0 to 2.

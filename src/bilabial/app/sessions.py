@@ -100,7 +100,7 @@ class Sessions:
         with session.lock:
             if len(samples):
                 session.seen = self._clock()
-            seconds = stream.heard_seconds + len(samples) / SAMPLING_RATE
+            seconds = stream.received_seconds + len(samples) / SAMPLING_RATE
             too_fast = seconds > self._clock() - session.since + MAX_AHEAD_SECONDS
             if too_fast or seconds > MAX_SECONDS:
                 self.stop(key)

@@ -40,7 +40,7 @@ def fit(avatar: Avatar, output: Profile = None, as_json: parameters.Json = False
     typer.echo(f"lips part by {summary['opens_mm']:.1f} mm at {summary['opener']} 1")
     typer.echo(_told_of_mouth_close(summary))
     if summary["scaled"]:
-        typer.echo("lengths are scaled: its eyes are not as far apart as an adult's in metres")
+        typer.echo("lengths are scaled: its eyes are not as far apart as an adult's in meters")
 
 
 @app.command("list")

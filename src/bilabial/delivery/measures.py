@@ -159,8 +159,8 @@ def lip_distance_mm(clip: FaceClip) -> np.ndarray:
 def pauses(waveform: np.ndarray, clip: FaceClip) -> np.ndarray:
     """(T,) bool: frames of the clip in long pauses of (S,), when the lips had time to close, and after it."""
     gain = level_gain(waveform)
-    levelled = waveform * np.float32(1.0 if gain is None else gain)
-    share = quiet_share(levelled, PAUSE_FRAME_SAMPLES, PAUSE_REST_SECONDS)
+    leveled = waveform * np.float32(1.0 if gain is None else gain)
+    share = quiet_share(leveled, PAUSE_FRAME_SAMPLES, PAUSE_REST_SECONDS)
     frame = (clip.times * SAMPLING_RATE / PAUSE_FRAME_SAMPLES).astype(int)
     inside = frame < len(share)
     return np.where(inside, share[np.minimum(frame, len(share) - 1)] >= TOP, True)

@@ -1,6 +1,6 @@
 """What goes into the model: its feature extractor, and the task "audio-to-blendshapes" of pipeline().
 
-The feature extractor makes a padded, level-normalised batch of waveforms at the model's sampling rate. The
+The feature extractor makes a padded, level-normalized batch of waveforms at the model's sampling rate. The
 pipeline takes speech in any shape and returns a named animation; `BilabialModel.save_pretrained` names it in
 config.json.
 """

@@ -194,7 +194,7 @@ class BilabialAudioEncoder(nn.Module):
         encoder_config.apply_spec_augment = False
         self.family = encoder_config.model_type
         self.hop = config.frame_hop_samples
-        self.stride, self.centre = frame_timing(encoder_config)
+        self.stride, self.center = frame_timing(encoder_config)
         self.encoder = ENCODER_CLASSES[self.family](encoder_config)
         if hasattr(self.encoder, "masked_spec_embed"):
             self.encoder.masked_spec_embed.requires_grad_(False)  # DDP refuses unused parameters
@@ -245,9 +245,9 @@ class BilabialAudioEncoder(nn.Module):
         else:
             # silence around the clip, for states from its first to its last frame
             num_states = math.ceil((num_frames - 1) * self.hop / self.stride) + 1
-            heard = (num_states - 1) * self.stride + receptive_field(self.encoder.config)
-            right = max(0, heard - self.centre - waveform.shape[1])
-            states = self._weighted_states(F.pad(self._normalize(waveform), (self.centre, right)))
+            num_needed = (num_states - 1) * self.stride + receptive_field(self.encoder.config)
+            right = max(0, num_needed - self.center - waveform.shape[1])
+            states = self._weighted_states(F.pad(self._normalize(waveform), (self.center, right)))
         return states_at_frames(states, self.stride, self.hop, num_frames)
 
     def _normalize(self, waveform: torch.Tensor) -> torch.Tensor:

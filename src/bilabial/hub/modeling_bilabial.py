@@ -339,13 +339,13 @@ class BilabialModel(BilabialPreTrainedModel):
     def _named_style(self, name: str) -> torch.Tensor:
         styles, blendshapes = list(self.config.styles), self.config.blendshapes
         trained = name if name in styles else styles[0]  # presets are relative to the first style
-        learnt = self.style_embedding.weight[styles.index(trained)].detach()
+        learned = self.style_embedding.weight[styles.index(trained)].detach()
         style_stats = (
             torch.zeros(2, len(blendshapes)) if name in styles else preset_style_stats(name, blendshapes)
         )
         if gains := (self.config.style_gains or {}).get(trained):
             style_stats[1] += torch.tensor(gains).log()
-        return torch.cat([learnt, style_stats.flatten().to(learnt)])
+        return torch.cat([learned, style_stats.flatten().to(learned)])
 
     @torch.no_grad()
     def animate(
@@ -377,12 +377,12 @@ class BilabialModel(BilabialPreTrainedModel):
             weights = self.encode_emotion(emotion, intensity).expand(total, -1)
         else:
             weights = self.encode_schedule(emotion, intensity, total)
-        learnt, style_stats = self.encode_style(style).split([config.style_size, 2 * len(names)])
+        learned, style_stats = self.encode_style(style).split([config.style_size, 2 * len(names)])
         style_stats = style_stats.view(2, -1).float().cpu()
         sound = normalize_level(samples) if do_normalize else samples
         chunks = self._encode_chunks(sound) if speech_states is None else speech_states
         share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
-        faces = self._decode_chunks(chunks, weights, learnt, style_stats, share)
+        faces = self._decode_chunks(chunks, weights, learned, style_stats, share)
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
         return self.match_lip_closure(neutral, face, style_stats, bool(weights.any()))
@@ -520,12 +520,12 @@ class BilabialModel(BilabialPreTrainedModel):
                     f"got {quote(style.tolist()) if on_cpu else tuple(style.shape)}"
                 )
             return style, None
-        learnt = self.config.style_size
-        whole = learnt + 2 * len(self.config.blendshapes)
-        _check_condition("style", style, (whole, learnt), batch)
-        if style is None or style.shape[-1] == learnt:
+        learned = self.config.style_size
+        whole = learned + 2 * len(self.config.blendshapes)
+        _check_condition("style", style, (whole, learned), batch)
+        if style is None or style.shape[-1] == learned:
             return style, None
-        return style[..., :learnt], style[..., learnt:]
+        return style[..., :learned], style[..., learned:]
 
     def _seen(self, device: torch.device) -> torch.Tensor:
         """(C,) bool: False for blendshapes that no training data moved."""

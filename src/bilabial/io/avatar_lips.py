@@ -1,7 +1,7 @@
 """The lips of an avatar, found on its mesh by the shape that parts them.
 
 Two vertices on the midline that touch at rest and part when the jaw opens, on one connected piece of skin
-(teeth are two), as far in front as there are such. Lengths are in mm on an adult face: metres of the file, or
+(teeth are two), as far in front as there are such. Lengths are in mm on an adult face: meters of the file, or
 where the distance of its eyes is not human, scaled until it is.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from bilabial.io.avatars import Avatar, Part
 from bilabial.io.names import arkit_name
 
-MM_PER_METRE = 1000.0
+MM_PER_METER = 1000.0
 EYES_MM = (40.0, 95.0)  # between the middles of the lids: people 54 to 74 (Dodgson 2004), drawn faces more
 ADULT_EYES_MM = 58.0  # between the lids of the embedded head, measured in the same way
 # Of the largest move: vertices of the lower lip move more, of the upper one less.
@@ -55,16 +55,16 @@ def find_lips(avatar: Avatar, opener: str) -> Lips | None:
 
 def mm_per_unit(avatar: Avatar) -> float:
     """Millimeters per unit of the scene: 1000, or another where the distance of the eyes is not human."""
-    left = _centre_of_move(avatar, "eyeBlinkLeft", "blinkLeft")
-    right = _centre_of_move(avatar, "eyeBlinkRight", "blinkRight")
+    left = _center_of_move(avatar, "eyeBlinkLeft", "blinkLeft")
+    right = _center_of_move(avatar, "eyeBlinkRight", "blinkRight")
     if left is None or right is None:
-        return MM_PER_METRE
+        return MM_PER_METER
     apart = float(np.linalg.norm(left - right))
     low, high = EYES_MM
-    return MM_PER_METRE if low <= apart * MM_PER_METRE <= high or apart < 1e-9 else ADULT_EYES_MM / apart
+    return MM_PER_METER if low <= apart * MM_PER_METER <= high or apart < 1e-9 else ADULT_EYES_MM / apart
 
 
-def _centre_of_move(avatar: Avatar, *meanings: str) -> np.ndarray | None:
+def _center_of_move(avatar: Avatar, *meanings: str) -> np.ndarray | None:
     """The middle (3,) of what the shape of one of these names moves."""
     for name in (*avatar.expressions, *avatar.target_names):
         if arkit_name(name) in meanings or name in meanings:

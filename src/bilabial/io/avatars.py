@@ -27,8 +27,8 @@ DAMAGE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 class Part:
     """A mesh of the scene.
 
-    mesh: its number in the file. points: (V, 3) metres, y up. triangles: (N, 3). targets: what each morph
-    target adds, (V, 3) metres, by name; in the order of the file.
+    mesh: its number in the file. points: (V, 3) meters, y up. triangles: (N, 3). targets: what each morph
+    target adds, (V, 3) meters, by name; in the order of the file.
     """
 
     mesh: int

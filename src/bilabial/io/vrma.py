@@ -12,7 +12,7 @@ from bilabial.io.exporters import write_glb
 from bilabial.io.frame_clock import FrameClock
 from bilabial.io.vrm import LOOKS, PRESETS
 
-FLOAT, LOOK_AT_HEIGHT = 5126, 0.06  # glTF's componentType; metres of the eyes over the head bone
+FLOAT, LOOK_AT_HEIGHT = 5126, 0.06  # glTF's componentType; meters of the eyes over the head bone
 
 
 def to_vrma(clip: FaceClip, path: str | Path, gaze_degrees: np.ndarray | None = None) -> Path:

@@ -39,8 +39,8 @@ class BilabialRecording(nn.Module):
         model, config = self.model, self.model.config
         mask = torch.ones_like(emotion[:1, :, :1])
         speech_states = model.encoder(waveform[None], mask).expand(emotion.shape[0], -1, -1)
-        learnt, stats = style.split([config.style_size, 2 * len(config.blendshapes)])
-        rows = model.decode(speech_states, mask, emotion, learnt).clamp(0.0, 1.0)
+        learned, stats = style.split([config.style_size, 2 * len(config.blendshapes)])
+        rows = model.decode(speech_states, mask, emotion, learned).clamp(0.0, 1.0)
         return rows[0], model._apply_style_stats(rows, stats.view(2, -1), rows[:1])
 
 

@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from transformers import HfArgumentParser
 
+from bilabial.training.old_names import current_arguments
+
 Arguments = TypeVar("Arguments")
 
 
 def run(arguments: type[Arguments], function: Callable[[Arguments], object], prefix: str = "") -> None:
     """Call `function` with the command line as a dataclass. prefix: put before error messages."""
     with exit_with_errors(prefix):
-        function(HfArgumentParser(arguments).parse_args_into_dataclasses()[0])
+        argv = current_arguments(sys.argv[1:])
+        function(HfArgumentParser(arguments).parse_args_into_dataclasses(argv)[0])
 
 
 @contextmanager

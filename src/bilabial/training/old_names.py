@@ -7,12 +7,16 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 
-OPTIONS = {  # of train.py, on its command line, in presets and in the record of a run
+OPTIONS = {  # of all scripts, on the command line, in presets and in the record of a run
+    "licence": "license",
+    "labelled": "labeled",
     "taught_weight": "pseudo_label_weight",
     "hearing_weight": "distillation_weight",
     "rehearsal_share": "retention_share",
     "listener": "whisper_teacher",
 }
+COLUMNS = {"licence": "license"}  # of data sets, of metadata.csv and of sources.json
+FACES = {"taught": "pseudo_label"}  # values of the column `face` of data sets
 FIGURES = {  # of metrics.json and expression.json, also before a space or _ and a data set's name
     "r0": "lip_corr",
     "maeD": "mouth_mae_centered",
@@ -21,6 +25,11 @@ FIGURES = {  # of metrics.json and expression.json, also before a space or _ and
     "ctl": "vowel_false_closure",
     "J": "youden_j",
     "AUC": "closure_auc",
+    "recognised": "recognized",
+}
+TABLES = {  # of expression.json
+    "recognised emotions": "recognized emotions",
+    "effort": "vocal effort",
 }
 FIGURE = re.compile(rf"({'|'.join(FIGURES)})(?=[ _]|$)")
 
@@ -59,6 +68,19 @@ def current_arguments(argv: Sequence[str]) -> list[str]:
     return arguments
 
 
+def current_columns(names: Sequence[str], where: str) -> list[str]:
+    """The columns of a table by their present names."""
+    warn_of({name: COLUMNS[name] for name in names if name in COLUMNS}, where)
+    return [COLUMNS.get(name, name) for name in names]
+
+
+def current_entries(entries: Sequence[Mapping[str, str]], where: str) -> list[dict[str, str]]:
+    """The rows of a table, each by the names of its columns, with their present names."""
+    found = dict.fromkeys(name for entry in entries for name in entry)
+    current = dict(zip(found, current_columns(list(found), where), strict=True))
+    return [{current[name]: value for name, value in entry.items()} for entry in entries]
+
+
 def current_figures(scores: dict, where: str) -> dict:
     """The content of a metrics.json or expression.json with the present names of its figures.
 
@@ -81,6 +103,8 @@ def current_figures(scores: dict, where: str) -> dict:
             for key, value in entries.items()
         }
 
-    result = renamed(scores)
+    tables = {name: TABLES[name] for name in scores if name in TABLES and "clips" not in scores[name]}
+    result = {tables.get(name, name): table for name, table in renamed(scores).items()}
+    found |= tables
     warn_of(found, where)
     return result

@@ -211,7 +211,7 @@ export class Head {
   // glitter in the seam of closed lips, which is thinner than a pixel.
   shade(opening) {
     const share = Math.min(Math.max(opening / LIT_OPENING, 0), 1);
-    for (const [material, colour] of this.inside) material.color.copy(colour).multiplyScalar(share);
+    for (const [material, color] of this.inside) material.color.copy(color).multiplyScalar(share);
   }
 
   // moving: more pictures follow at once; where they come slowly they have fewer pixels until the face rests.

@@ -3,7 +3,7 @@
 
 import * as THREE from "three";
 
-// Colour, strength and place of each lamp; tools/make_head/lamps.py has the same places.
+// Color, strength and place of each lamp; tools/make_head/lamps.py has the same places.
 const LAMPS = [
   [0xfff0e0, 2.9, 0.55, 0.6, 0.85], // key
   [0xdde7ff, 0.7, -1, 0.15, 0.75], // fill
@@ -20,8 +20,8 @@ const WRAPPED = `vec3 under = ${UNDER_SKIN};
 
 export function placeLamps(scene) {
   scene.environmentIntensity = SKY;
-  for (const [colour, strength, ...place] of LAMPS) {
-    const lamp = new THREE.DirectionalLight(colour, strength);
+  for (const [color, strength, ...place] of LAMPS) {
+    const lamp = new THREE.DirectionalLight(color, strength);
     lamp.position.set(...place);
     scene.add(lamp);
   }

@@ -154,7 +154,7 @@ function soundTrace(peaks, hz) {
 
 const withoutSide = (name) => name.replace(/(Left|Right)$/, "");
 
-// Left and right have one colour; the right is dotted.
+// Left and right have one color; the right is dotted.
 function curvesFigure(clip, times, names, width) {
   const shapes = [...new Set(names.map(withoutSide))];
   const data = names.map((name) => ({

@@ -30,15 +30,15 @@ export async function recordVideo({ mediabunny, head, viewpoint, pose, sound, nu
   const width = 2 * Math.round((height * viewpoint.aspect) / 2); // encoders want even sizes
   const samples = await new OfflineAudioContext(1, 1, SOUND_HZ).decodeAudioData(sound);
   const asked = { width, height, quality: new Quality("high"), frameRate: videoFps };
-  const heard = { numberOfChannels: samples.numberOfChannels, sampleRate: SOUND_HZ, quality: new Quality("high") };
+  const soundFormat = { numberOfChannels: samples.numberOfChannels, sampleRate: SOUND_HZ, quality: new Quality("high") };
   const codec = await mediabunny.getFirstEncodableVideoCodec(VIDEO_CODECS, asked);
-  const soundCodec = await mediabunny.getFirstEncodableAudioCodec(SOUND_CODECS, heard);
+  const soundCodec = await mediabunny.getFirstEncodableAudioCodec(SOUND_CODECS, soundFormat);
   if (!codec || !soundCodec) throw new Error(t("this browser encodes no picture or no sound that MP4 can hold"));
 
   const picture = Object.assign(document.createElement("canvas"), { width, height });
   const output = new Output({ format: new Mp4OutputFormat(), target: new BufferTarget() });
   const video = new CanvasSource(picture, { codec, quality: asked.quality });
-  const audio = new AudioBufferSource({ codec: soundCodec, quality: heard.quality });
+  const audio = new AudioBufferSource({ codec: soundCodec, quality: soundFormat.quality });
   output.addVideoTrack(video, { frameRate: videoFps });
   output.addAudioTrack(audio);
   const studio = await head.copy(width, height, viewpoint);
@@ -66,7 +66,7 @@ export async function recordVideo({ mediabunny, head, viewpoint, pose, sound, nu
   }
 }
 
-// background: two colours, of the light behind the head and of the corners (as player.css draws the stage)
+// background: two colors, of the light behind the head and of the corners (as player.css draws the stage)
 function drawPicture(picture, drawn, [middle, corner]) {
   const { width, height } = picture;
   const context = picture.getContext("2d", { alpha: false });

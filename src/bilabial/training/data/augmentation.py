@@ -26,14 +26,14 @@ from bilabial.hub.level_bilabial import (
     SPEECH_LEVEL_DB,
 )
 
-LOWEST_HZ = 20.0  # of coloured noise
+LOWEST_HZ = 20.0  # of colored noise
 HUM_HZ = (50.0, 60.0, 100.0, 120.0)  # mains frequency and its double, in Europe and America
 NUM_HARMONICS = 8
 TELEPHONE_HZ, TELEPHONE_BAND_HZ = 8000, (300.0, 3400.0)
 MU = 255.0  # ITU-T G.711
 FIRST_REFLECTION_SAMPLES = 32  # 2 ms, some 0.7 m more than the direct path
 CODEC_FRAME_SAMPLES = 320  # 20 ms, as Opus and AMR
-CODEC_NEIGHBOURS = 8  # bins on each side, 400 Hz, within which a peak masks quieter bins
+CODEC_NEIGHBORS = 8  # bins on each side, 400 Hz, within which a peak masks quieter bins
 MASKED_DB, CODEC_STEP_DB = 20.0, 3.0
 SOFTEST_DB = 20.0  # a window this far below speech is a pause: its noise is not scaled down any further
 GATE_DB = -25.0  # below the speech level
@@ -160,23 +160,23 @@ def augment(
     drawn = Changes(*changes.cpu().unbind(1))  # on the CPU, to avoid a device synchronization
     white = white_noise(drawn.seed, sounds.shape[1] + SAMPLING_RATE, sounds.device)
     white, room_noise = white.split([sounds.shape[1], SAMPLING_RATE], dim=1)
-    before_db = heard_level_db(sounds)
-    heard = _change(sounds, drawn.formant_ratio != 1.0, warp_formants, drawn.formant_ratio)
-    heard = _change(heard, drawn.gated > 0, gate)
+    before_db = audible_level_db(sounds)
+    changed = _change(sounds, drawn.formant_ratio != 1.0, warp_formants, drawn.formant_ratio)
+    changed = _change(changed, drawn.gated > 0, gate)
     room = (room_noise, drawn.t60_seconds, drawn.direct_to_reverb_db)
-    heard = _change(heard, drawn.t60_seconds > 0, reverberate, *room)
-    heard = _change(heard, drawn.tilt_db_per_octave != 0.0, tilt_spectrum, drawn.tilt_db_per_octave)
-    heard = among_noises(heard, voices.float(), white, drawn)
-    heard = _change(heard, drawn.silence > 0, _unspoken, voices.float(), white, *drawn)
-    heard = _change(heard, drawn.clip_db > -math.inf, _overdriven, drawn.clip_db)
-    heard = _change(heard, drawn.telephone > 0, telephone)
-    heard = _change(heard, drawn.codec_band_hz > 0, lossy_codec, drawn.codec_band_hz)
-    gain_db = before_db - heard_level_db(heard) + drawn.gain_db.to(heard.device)
-    level_db = speech_level_db(heard)  # clips are level-normalized last, quiet ones are not
-    lifted = (drawn.lifted.to(heard.device) > 0) | (level_db > SPEECH_LEVEL_DB)
+    changed = _change(changed, drawn.t60_seconds > 0, reverberate, *room)
+    changed = _change(changed, drawn.tilt_db_per_octave != 0.0, tilt_spectrum, drawn.tilt_db_per_octave)
+    changed = among_noises(changed, voices.float(), white, drawn)
+    changed = _change(changed, drawn.silence > 0, _unspoken, voices.float(), white, *drawn)
+    changed = _change(changed, drawn.clip_db > -math.inf, _overdriven, drawn.clip_db)
+    changed = _change(changed, drawn.telephone > 0, telephone)
+    changed = _change(changed, drawn.codec_band_hz > 0, lossy_codec, drawn.codec_band_hz)
+    gain_db = before_db - audible_level_db(changed) + drawn.gain_db.to(changed.device)
+    level_db = speech_level_db(changed)  # clips are level-normalized last, quiet ones are not
+    lifted = (drawn.lifted.to(changed.device) > 0) | (level_db > SPEECH_LEVEL_DB)
     unspoken_db = torch.where(lifted & (level_db > SILENCE_LEVEL_DB), SPEECH_LEVEL_DB - level_db, 0.0)
-    gain_db = torch.where(drawn.silence.to(heard.device) > 0, unspoken_db, gain_db)
-    return heard * 10 ** (gain_db[:, None] / 20) * inside
+    gain_db = torch.where(drawn.silence.to(changed.device) > 0, unspoken_db, gain_db)
+    return changed * 10 ** (gain_db[:, None] / 20) * inside
 
 
 def _change(
@@ -210,7 +210,7 @@ def among_noises(
 
     voices: (B, S) of babble or music. white: (B, S) noise. drawn: (B,) each, on the CPU.
     """
-    level_db = heard_level_db(sounds)
+    level_db = audible_level_db(sounds)
     added = torch.zeros_like(sounds)
     below = {
         name: level_db - getattr(drawn, f"{name}_snr_db").to(level_db) for name in ("noise", "hum", "babble")
@@ -352,7 +352,7 @@ def speech_level_db(sounds: torch.Tensor) -> torch.Tensor:
     return 10 * torch.log10((power * loud).sum(dim=1) / loud.sum(dim=1))
 
 
-def heard_level_db(sounds: torch.Tensor) -> torch.Tensor:
+def audible_level_db(sounds: torch.Tensor) -> torch.Tensor:
     """Speech level (B,) in dB below full scale, at least the level that noise in pauses is relative to."""
     return speech_level_db(sounds).clamp(min=SPEECH_LEVEL_DB - SOFTEST_DB)
 
@@ -466,8 +466,8 @@ def lossy_codec(sounds: torch.Tensor, band_hz: torch.Tensor) -> torch.Tensor:
     window = torch.hann_window(size, device=sounds.device)
     spectrum = torch.stft(sounds, size, hop, window=window, return_complex=True)
     power_db = 20 * torch.log10(spectrum.abs().clamp(min=1e-8))  # (B, D, T)
-    width = 2 * CODEC_NEIGHBOURS + 1
-    peak_db = F.max_pool1d(power_db.transpose(1, 2), width, 1, CODEC_NEIGHBOURS).transpose(1, 2)
+    width = 2 * CODEC_NEIGHBORS + 1
+    peak_db = F.max_pool1d(power_db.transpose(1, 2), width, 1, CODEC_NEIGHBORS).transpose(1, 2)
     hertz = torch.arange(spectrum.shape[1], device=sounds.device)[:, None] * SAMPLING_RATE / size
     kept = (power_db >= peak_db - MASKED_DB) & (hertz <= band_hz[:, None, None])
     change_db = (power_db / CODEC_STEP_DB).round() * CODEC_STEP_DB - power_db

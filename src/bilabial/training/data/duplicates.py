@@ -40,7 +40,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Double:
+class Duplicate:
     """A take is a copy of that at the place `first`, by its `kind` (sound or face); r: how like they are."""
 
     first: int
@@ -55,25 +55,25 @@ def fingerprint_of(waveform: np.ndarray, capture: Capture) -> Fingerprint:
     return Fingerprint(round(len(waveform) / SAMPLING_RATE, 3), _packed(_bands(waveform)), _packed(face))
 
 
-def find_duplicates(prints: Sequence[Fingerprint]) -> dict[int, Double]:
+def find_duplicates(fingerprints: Sequence[Fingerprint]) -> dict[int, Duplicate]:
     """The takes that are copies of one earlier in the sequence, by place; of several, the most similar.
 
     Only takes of the same length are compared, each with all of them: the work grows with the square.
     """
-    order = np.argsort([one.seconds for one in prints], kind="stable")
-    seconds = np.array([prints[place].seconds for place in order])
-    doubles: dict[int, Double] = {}
+    order = np.argsort([one.seconds for one in fingerprints], kind="stable")
+    seconds = np.array([fingerprints[place].seconds for place in order])
+    found: dict[int, Duplicate] = {}
     for kind in SAME_R:
-        vectors = np.array([_unpacked(getattr(prints[place], kind)) for place in order])
+        vectors = np.array([_unpacked(getattr(fingerprints[place], kind)) for place in order])
         for start in range(0, len(order), BLOCK):
             end = np.searchsorted(seconds, seconds[start : start + BLOCK][-1] + SAME_SECONDS, side="right")
             r = vectors[start : start + BLOCK] @ vectors[start:end].T
             for i, k in zip(*np.nonzero(np.triu(r, 1) > SAME_R[kind]), strict=True):
                 if seconds[start + k] - seconds[start + i] <= SAME_SECONDS:
                     first, second = sorted((int(order[start + i]), int(order[start + k])))
-                    found = Double(first, kind, float(r[i, k]))
-                    doubles[second] = max(doubles.get(second, found), found, key=lambda double: double.r)
-    return doubles
+                    copy = Duplicate(first, kind, float(r[i, k]))
+                    found[second] = max(found.get(second, copy), copy, key=lambda one: one.r)
+    return found
 
 
 def _bands(waveform: np.ndarray) -> np.ndarray:
@@ -87,8 +87,8 @@ def _bands(waveform: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     edges = np.round(BAND_EDGES_HZ / SAMPLING_RATE * FRAME_SAMPLES).astype(int)
     level = 10 * np.log10(np.add.reduceat(power, edges, axis=1)[:, :-1] + 1e-12)
-    heard = np.maximum(level - level.max() + SOUND_RANGE_DB, 0.0)
-    return heard - heard.mean(axis=1, keepdims=True)
+    audible = np.maximum(level - level.max() + SOUND_RANGE_DB, 0.0)
+    return audible - audible.mean(axis=1, keepdims=True)
 
 
 def _packed(values: np.ndarray) -> str:

@@ -25,11 +25,12 @@ from bilabial.io.capture import Capture
 from bilabial.io.files import replacing
 from bilabial.io.head_landmarks import LIPS
 from bilabial.io.phones import Phone
+from bilabial.training import old_names
 from bilabial.training.data.corpora import Take
 
 ROWS_PER_GROUP = 100  # of the Parquet files: about 10 MB that a reader holds at a time
 
-FACES = ("captured", "taught")  # from video, or from a teacher that was fitted on captures
+FACES = ("captured", "pseudo_label")  # from video, or from a teacher that was fitted on captures
 
 FEATURES = Features(
     {
@@ -58,7 +59,7 @@ FEATURES = Features(
         "style": Value("string"),
         "speaker": Value("string"),
         "source": Value("string"),
-        "licence": Value("string"),
+        "license": Value("string"),
     }
 )
 
@@ -89,7 +90,7 @@ def row_of_take(take: Take, waveform: np.ndarray, capture: Capture) -> dict:
         "style": take.style,
         "speaker": take.speaker,
         "source": take.source,
-        "licence": take.licence,
+        "license": take.license,
     }
 
 
@@ -100,11 +101,11 @@ def encode_sound(waveform: np.ndarray, name: str) -> dict:
 
 def dataset_card(folder: Path, fps: float) -> str:
     """The README.md of a prepared data set: columns, and number of rows by source and license."""
-    columns = ["source", "licence", "emotion", "speaker"]
+    columns = ["source", "license", "emotion", "speaker"]
     tables = [pyarrow.parquet.read_table(path, columns=columns) for path in data_files(folder)]
     rows = [row for table in tables for row in table.to_pylist()]
-    sources = Counter((row["source"], row["licence"]) for row in rows)
-    lines = [f"| {source} | {licence} | {count} |" for (source, licence), count in sorted(sources.items())]
+    sources = Counter((row["source"], row["license"]) for row in rows)
+    lines = [f"| {source} | {license} | {count} |" for (source, license), count in sorted(sources.items())]
     emotions = ", ".join(
         f"{name} {count}" for name, count in Counter(row["emotion"] for row in rows).most_common()
     )
@@ -117,7 +118,7 @@ def dataset_card(folder: Path, fps: float) -> str:
             "distances, `lips` are x and y of MediaPipe's lip landmarks without pose in the same unit; "
             "`capture_method` says how coefficients were made; `channel_mask` and `valid` mark channels and "
             "frames that count.\n",
-            "| source | licence | takes |\n|---|---|---|",
+            "| source | license | takes |\n|---|---|---|",
             *lines,
             f"\nEmotions: {emotions}. Speakers: {len({row['speaker'] for row in rows})}.\n",
         ]
@@ -126,7 +127,8 @@ def dataset_card(folder: Path, fps: float) -> str:
 
 def missing_columns(names: Iterable[str]) -> list[str]:
     """The columns of FEATURES that are missing in these, except those that older data sets lack."""
-    return sorted(set(FEATURES) - set(names) - set(NEWER))
+    current = {old_names.COLUMNS.get(name, name) for name in names}
+    return sorted(set(FEATURES) - current - set(NEWER))
 
 
 def load_rows(source: str | Path, split: str | None = None) -> Dataset | DatasetDict:
@@ -142,12 +144,21 @@ def load_rows(source: str | Path, split: str | None = None) -> Dataset | Dataset
             f"{source} is not a data set made by train/prepare.py: it lacks {', '.join(missing)}"
         )
     if isinstance(rows, Dataset):
-        return _with_newer_columns(rows)
-    return DatasetDict({name: _with_newer_columns(of_split) for name, of_split in rows.items()})
+        return _as_written_now(rows, source)
+    return DatasetDict({name: _as_written_now(of_split, source) for name, of_split in rows.items()})
 
 
-def _with_newer_columns(rows: Dataset) -> Dataset:
-    """Rows with all columns of FEATURES."""
+def _as_written_now(rows: Dataset, source: str | Path) -> Dataset:
+    """Rows with all columns of FEATURES, by the present names and values."""
+    names = old_names.current_columns(rows.column_names, str(source))
+    rows = rows.rename_columns(
+        {old: new for old, new in zip(rows.column_names, names, strict=True) if old != new}
+    )
+    old_faces = {old: new for old, new in old_names.FACES.items() if old in rows.unique("face")}
+    if old_faces:
+        old_names.warn_of(old_faces, f"{source}, column face")
+        faces = [old_faces.get(face, face) for face in rows["face"]]
+        rows = rows.remove_columns("face").add_column("face", faces, feature=FEATURES["face"])
     for name, value in NEWER.items():
         if name not in rows.features:
             rows = rows.add_column(name, [value] * len(rows), feature=FEATURES[name])

@@ -1,6 +1,6 @@
 """Sources and licenses of a model's training data: OUTPUT/model/sources.json.
 
-train.py writes it, a list of {"source", "licence", "rows", "seconds"}: of the rows that the model was trained
+train.py writes it, a list of {"source", "license", "rows", "seconds"}: of the rows that the model was trained
 on, and of the model that it started from. licenses.py decides what the terms allow.
 """
 
@@ -18,9 +18,10 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from bilabial.checkpoint import EMBEDDED_MODEL
 from bilabial.io.files import write_atomically
+from bilabial.training.old_names import current_columns, current_entries
 
 SOURCES_FILE = "sources.json"
-COLUMNS = ["id", "source", "licence", "valid", "fps"]
+COLUMNS = ["id", "source", "license", "valid", "fps"]
 ROWS_PER_BATCH = 1000
 
 
@@ -29,7 +30,7 @@ class Source:
     """A collection in a data set or in a model's training data: name, terms and amount."""
 
     source: str
-    licence: str
+    license: str
     rows: int
     seconds: float
 
@@ -42,21 +43,30 @@ def sources_of(rows: Dataset) -> list[Source]:
 def sources_of_files(files: Iterable[Path]) -> list[Source]:
     """The sources of the rows in a data set's Parquet files."""
     return _count(
-        batch for path in files for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=COLUMNS)
+        batch.rename_columns(current_columns(batch.schema.names, str(path)))
+        for path in files
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=_stored_columns(path))
     )
 
 
+def _stored_columns(path: Path) -> list[str]:
+    """COLUMNS as a file of rows calls them."""
+    names = pyarrow.parquet.read_schema(path).names
+    stored = dict(zip(current_columns(names, str(path)), names, strict=True))
+    return [stored[name] for name in COLUMNS]
+
+
 def _count(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> list[Source]:
-    """Rows and seconds by source and licence; a row that is given twice counts once.
+    """Rows and seconds by source and license; a row that is given twice counts once.
 
     Ids alone are not unique: two collections may have files of the same name.
     """
     rows: dict[tuple[str, str, str], Source] = {}
     for batch in batches:
         frames = pyarrow.compute.list_value_length(batch["valid"]).to_pylist()
-        columns = [batch[name].to_pylist() for name in ("id", "source", "licence", "fps")]
-        for name, source, licence, fps, count in zip(*columns, frames, strict=True):
-            rows[name, source, licence] = Source(source, licence, 1, count / fps)
+        columns = [batch[name].to_pylist() for name in ("id", "source", "license", "fps")]
+        for name, source, license, fps, count in zip(*columns, frames, strict=True):
+            rows[name, source, license] = Source(source, license, 1, count / fps)
     return add_sources(rows.values())
 
 
@@ -64,7 +74,7 @@ def add_sources(parts: Iterable[Source]) -> list[Source]:
     """One entry for each source and its terms, with the rows and seconds of all its parts."""
     totals: dict[tuple[str, str], list[float]] = {}
     for part in parts:
-        total = totals.setdefault((part.source, part.licence), [0, 0.0])
+        total = totals.setdefault((part.source, part.license), [0, 0.0])
         total[0] += part.rows
         total[1] += part.seconds
     return [Source(*key, int(rows), round(seconds, 1)) for key, (rows, seconds) in sorted(totals.items())]
@@ -91,10 +101,11 @@ def sources_of_model(name: str) -> list[Source]:
 def parse_sources(path: Path) -> list[Source]:
     """What a sources.json holds. Raises ValueError for another file."""
     try:
-        return [Source(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (TypeError, ValueError) as error:
+        entries = current_entries(json.loads(path.read_text(encoding="utf-8")), str(path))
+        return [Source(**entry) for entry in entries]
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} must be a list of {{source, licence, rows, seconds}}, but: {error}"
+            f"{path} must be a list of {{source, license, rows, seconds}}, but: {error}"
         ) from error
 
 
@@ -102,7 +113,7 @@ def join_sources(own: list[Source], earlier: list[Source]) -> list[Source]:
     """The union of both lists; of duplicates, the entry with more rows."""
     joined: dict[tuple[str, str], Source] = {}
     for entry in (*own, *earlier):
-        key = entry.source, entry.licence
+        key = entry.source, entry.license
         if key not in joined or entry.rows > joined[key].rows:
             joined[key] = entry
     return list(joined.values())

@@ -16,6 +16,7 @@ import numpy as np
 from bilabial.io.phones import SILENCES, Phone, articulation
 from bilabial.io.tables import decoded
 from bilabial.training.data.corpora.take import AUDIO_SUFFIXES, files_below, with_suffix_of
+from bilabial.training.old_names import current_entries
 
 # SAMPA of EmoDB's labels -> IPA. A stop is a closure ("t", after a pause "_t"), a burst ("!t") and aspiration
 # ("tasp").
@@ -37,7 +38,7 @@ INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")
 class Speech:
     """One utterance: a sound file, phones (IPA or ARPAbet) with times in seconds, and where it comes from.
 
-    No phones: not labelled.
+    No phones: not labeled.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Speech:
     phones: tuple[Phone, ...]
     speaker: str
     source: str
-    licence: str
+    license: str
 
 
 def read_voices(folder: Path) -> Iterator[Speech]:
@@ -57,14 +58,14 @@ def read_voices(folder: Path) -> Iterator[Speech]:
     }
     for path in sorted((folder / "speech").glob("*.json")):
         job = json.loads(path.read_text())
-        source, licence = sources[job["engine"]]
+        source, license = sources[job["engine"]]
         yield Speech(
             id=f"voices/{job['id']}",
             audio=path.with_suffix(".wav"),
             phones=tuple((name, start, end) for name, start, end in job["phones"]),
             speaker="+".join(sorted(set(job["voices"]))),
             source=source,
-            licence=licence,
+            license=license,
         )
 
 
@@ -87,19 +88,19 @@ def read_emodb(folder: Path) -> Iterator[Speech]:
                 phones=phones,
                 speaker=f"emodb_{name[:2]}",
                 source="Berlin Database of Emotional Speech (Burkhardt et al. 2005)",
-                licence="CC0",
+                license="CC0",
             )
 
 
-def read_labelled(folder: Path) -> Iterator[Speech]:
+def read_labeled(folder: Path) -> Iterator[Speech]:
     """Any corpus of speech with phone labels: NAME.TextGrid or NAME.lab beside NAME.wav, at any depth.
 
     A TextGrid (Praat; the Montreal Forced Aligner writes them) has a tier of PHONE_TIERS; a .lab holds lines
-    "start end phone". Phones are IPA or ARPAbet. FOLDER/metadata.csv has the columns source and licence; the
+    "start end phone". Phones are IPA or ARPAbet. FOLDER/metadata.csv has the columns source and license; the
     speaker is the folder of the sound. Sounds without labels are left out. Raises ValueError naming the file
     for invalid labels, unknown phones, or a missing metadata.csv.
     """
-    source, licence = _terms_of(folder)
+    source, license = _terms_of(folder)
     for labels in files_below(folder, LABEL_SUFFIXES):
         audio = with_suffix_of(labels, AUDIO_SUFFIXES)
         if audio is None:
@@ -111,14 +112,14 @@ def read_labelled(folder: Path) -> Iterator[Speech]:
             phones=_phones_of_labels(labels),
             speaker=labels.parent.name,
             source=source,
-            licence=licence,
+            license=license,
         )
 
 
 def read_recordings(folder: Path) -> Iterator[Speech]:
     """Recorded speech without labels: every non-empty sound file of a folder and its subfolders.
 
-    The nearest metadata.csv above a sound, up to FOLDER, has the columns source and licence. The speaker is
+    The nearest metadata.csv above a sound, up to FOLDER, has the columns source and license. The speaker is
     the sound's folder at the first level below that file. Raises ValueError without metadata.csv.
     """
     folder = folder.resolve()
@@ -126,32 +127,32 @@ def read_recordings(folder: Path) -> Iterator[Speech]:
     for audio in files_below(folder, AUDIO_SUFFIXES):
         if audio.stat().st_size:
             own = next((above for above in audio.parents if above in terms), folder)
-            source, licence = terms.get(own) or _terms_of(own)
+            source, license = terms.get(own) or _terms_of(own)
             speaker = own.name if audio.parent == own else f"{own.name}/{audio.relative_to(own).parts[0]}"
             name = audio.relative_to(folder).with_suffix("")
-            yield Speech(f"{folder.name}/{name}", audio, (), speaker, source, licence)
+            yield Speech(f"{folder.name}/{name}", audio, (), speaker, source, license)
 
 
 READERS: dict[str, Callable[[Path], Iterator[Speech]]] = {
     "voices": read_voices,
     "emodb": read_emodb,
-    "labelled": read_labelled,
+    "labeled": read_labeled,
     "recordings": read_recordings,
 }
 
 
 def _terms_of(folder: Path) -> tuple[str, str]:
-    """Source and licence of a corpus, from its metadata.csv."""
+    """Source and license of a corpus, from its metadata.csv."""
     path = folder / TERMS_FILE
     rows = []
     if path.is_file():
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    if len(rows) != 1 or not (rows[0].get("source") and rows[0].get("licence")):
+            rows = current_entries(list(csv.DictReader(file)), str(path))
+    if len(rows) != 1 or not (rows[0].get("source") and rows[0].get("license")):
         raise ValueError(
-            f"{path} must hold one line below the columns source and licence: whose speech it is"
+            f"{path} must hold one line below the columns source and license: whose speech it is"
         )
-    return rows[0]["source"], rows[0]["licence"]
+    return rows[0]["source"], rows[0]["license"]
 
 
 def _phones_of_labels(path: Path) -> tuple[Phone, ...]:
@@ -198,7 +199,7 @@ def _phone_name(label: str) -> str:
 
 
 def _lablaut_phones(text: str) -> list[Phone]:
-    """Phones of lines "start_seconds colour label [notes]" after a "#".
+    """Phones of lines "start_seconds color label [notes]" after a "#".
 
     The first line is silence, the last one only ends it. A line without a symbol continues the previous
     phone.

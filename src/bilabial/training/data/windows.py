@@ -38,12 +38,12 @@ class TrainingWindows(torch.utils.data.Dataset):
     channel_mask (52,), emotion (E,), style (). All randomness follows from (seed, epoch, row), so that a
     resumed run repeats it. augmentation: None gives the window at the take's beginning, unchanged; else items
     also have changes (K,) for `augment` and voices (S,) float16 for babble; in windows without speech,
-    input_values are zeros and the face rests. pseudo_label_weight: value of label_mask for a pseudo-labelled
+    input_values are zeros and the face rests. pseudo_label_weight: value of label_mask for a pseudo-labeled
     frame; a captured one has 1. with_articulation: items also have ARTICULATION_INPUTS: articulation (T, A),
     features of the row's phones, and articulation_mask (T,), 0 where they are unknown. emotion_share: share
     of neutral windows that get an emotion missing in the rows, by the prior of
     bilabial.training.data.emotions; with it the prior's channels count even where the capture does not see
-    them: neutral is 0. default_share: share of windows of a named style that are labelled as the default
+    them: neutral is 0. default_share: share of windows of a named style that are labeled as the default
     style, which so becomes the average of all. articulation_prior: where a row has phones, labels get the
     shapes of bilabial.articulation, and the tongue counts; a tongue that was captured stays as it is. music:
     recordings (S,) float16 at 16 kHz, used in half of the windows with music.
@@ -87,7 +87,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         start = rng.uniform(0.0, room) if changes else 0.0
         late = float(row["av_offset_ms"]) / 1000
         window = self._cut(waveform, coefficients, valid, float(row["fps"]), start, speed, late)
-        if row["face"] == "taught":
+        if row["face"] == "pseudo_label":
             window["label_mask"] *= np.float32(self.pseudo_label_weight)
         phones, times = spans_of(row), self._times(start, speed)
         if self.with_articulation:
@@ -252,7 +252,7 @@ def upper_face_rests(rows: Dataset) -> dict[str, np.ndarray]:
 
 def rest_key(row: Mapping) -> str:
     """The person whose face a row shows: its speaker, or the teacher."""
-    return "taught" if row["face"] == "taught" else str(row["speaker"])
+    return "pseudo_label" if row["face"] == "pseudo_label" else str(row["speaker"])
 
 
 def collate(windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:

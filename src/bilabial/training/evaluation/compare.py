@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN_CLIPS = 6  # in the plot, evenly drawn from all
 KEPT_CLIPS = 12  # clips for the measurement of forgetting
-COLOURS = {"captured": "#3b2a2a", "before": "#8a8fa8", "after": "#c4606a"}
+COLORS = {"captured": "#3b2a2a", "before": "#8a8fa8", "after": "#c4606a"}
 
 
 @dataclass
@@ -115,7 +115,7 @@ def lips_figure(models: dict[str, BilabialModel], rows: Dataset) -> go.Figure:
         curves = {"captured": captured}
         curves |= {name: distance_mm(model, animate(model, row)) for name, model in models.items()}
         for name, curve in curves.items():
-            line = {"color": COLOURS[name], "width": 2, "dash": "dot" if name == "before" else "solid"}
+            line = {"color": COLORS[name], "width": 2, "dash": "dot" if name == "before" else "solid"}
             times = np.arange(len(curve)) / clip.fps
             figure.add_scatter(
                 x=times, y=np.round(curve, 2), name=name, line=line, legendgroup=name,

@@ -44,8 +44,9 @@ MIN_REFERENCE_FRAMES = 20
 NO_REFERENCE = ("reference_still", "reference_silent")  # codes of the error for a half without speech
 FPS = 30.0
 CAPTIONS = {
-    "recognised emotions": "Rows: the emotion asked for, at intensity 1, on speech the model never heard; "
-    "columns: what a logistic regression sees that learnt from action units people show, not from the model.",
+    "recognized emotions": "Rows: the emotion asked for, at intensity 1, on speech outside the training "
+    "data; columns: the prediction of a logistic regression trained on action units that people show, not on "
+    "this model.",
     "lips in every emotion and style": "At intensity or amount 1; closure pooled over all frames, medians of "
     "lip_corr.",
     "intensity": "Mean of an emotion's signature coefficients from intensity 0 to 1.5 in steps of 0.1: the "
@@ -57,8 +58,8 @@ CAPTIONS = {
     "style from a reference": "The share of halves of clips whose amplitudes (standard deviations) are "
     "nearer with the style taken from the other half, and the mean errors.",
     "captured emotions": "Mean absolute distance of the mean upper face and mouth corners from the capture.",
-    "effort": "Opening of the mouth by the voice alone, emotion neutral: over the speaker's mean, by how "
-    "EmoDB's actors spoke.",
+    "vocal effort": "Opening of the mouth by the voice alone, emotion neutral: over the speaker's mean, by "
+    "how EmoDB's actors spoke.",
 }
 Animate = Callable[..., np.ndarray]
 
@@ -228,7 +229,7 @@ def measure_reference(
     return result
 
 
-def measure_effort(
+def measure_vocal_effort(
     animate: Animate, emodb: Path, weights: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
     """Opening by vocal effort alone: 90th percentile of lip distance over the speaker's mean."""
@@ -268,12 +269,12 @@ def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Pa
     data = {name: list(some_clips(of_name, notes)) for name, of_name in rows.items()}
     pairs = [pair for clips in data.values() for pair in clips]
     sounds = [sound for _, sound in pairs]
-    confusion, recognised = measure_separability(animate, sounds, neutral_faces(data))
+    confusion, recognized = measure_separability(animate, sounds, neutral_faces(data))
     emotions = {name: {"emotion": name} for name in EMOTIONS}
     styles = {f"style {name}": {"style": name} for name in animator.model.style_names}
     longest, weights = max(sounds, key=len), animator.model.config.lip_distance_weights
     scores = {
-        "recognised emotions": confusion | {"all": {"recognised": recognised}},
+        "recognized emotions": confusion | {"all": {"recognized": recognized}},
         "lips in every emotion and style": measure_lips(animate, data, emotions | styles, weights),
         "intensity": measure_intensity(animate, longest),
         "schedules": {"all emotions": measure_schedule(animate, longest)},
@@ -285,7 +286,7 @@ def measure(animator: Animator, rows: dict[str, Dataset], notes: dict, emodb: Pa
     if truth:
         scores["captured emotions"] = truth
     if emodb:
-        scores["effort"] = measure_effort(animate, emodb, weights)
+        scores["vocal effort"] = measure_vocal_effort(animate, emodb, weights)
     return scores
 
 

@@ -83,7 +83,7 @@ class TrainArguments:
         },
     )
     pseudo_label_weight: float = field(
-        default=0.5, metadata={"help": "Weight of a pseudo-labelled frame; a captured one has 1."}
+        default=0.5, metadata={"help": "Weight of a pseudo-labeled frame; a captured one has 1."}
     )
     emotion_share: float = field(
         default=0.6,
@@ -110,7 +110,7 @@ class TrainArguments:
     default_share: float = field(
         default=0.5,
         metadata={
-            "help": "Share of windows of a named style that are labelled as the default style, which so "
+            "help": "Share of windows of a named style that are labeled as the default style, which so "
             "becomes the average of all."
         },
     )
@@ -215,11 +215,11 @@ def check_compiler(args: TrainArguments) -> None:
         )
 
 
-def print_of_rows(rows: Mapping[str, Dataset]) -> str:
+def fingerprint_of_rows(rows: Mapping[str, Dataset]) -> str:
     """Identifies the rows of a run: their number, and a checksum of ids, sources, emotions, styles and
     offsets.
     """
-    columns = ["id", "fps", "source", "licence", "emotion", "intensity", "style", "av_offset_ms"]
+    columns = ["id", "fps", "source", "license", "emotion", "intensity", "style", "av_offset_ms"]
     digest = hashlib.sha256()
     for split, of_split in sorted(rows.items()):
         digest.update(split.encode())
@@ -239,7 +239,7 @@ def check_same_run(
         check_model_folder(args.output / "model")
     except ValueError as error:
         raise ValueError(str(error)) from error
-    facts = {"model": model_fields, "num_processes": num_processes, "rows": print_of_rows(rows)}
+    facts = {"model": model_fields, "num_processes": num_processes, "rows": fingerprint_of_rows(rows)}
     record = json.dumps(asdict(args) | facts, default=str, indent=2)
     path = args.output / "arguments.json"
     if not path.is_file():

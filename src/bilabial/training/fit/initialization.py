@@ -133,9 +133,7 @@ def initialize_encoder(model: BilabialModel, keep: bool) -> None:
     ValueError.
     """
     if model.config.audio_encoder_config is not None:
-        raise ValueError(
-            "--distillation_weight teaches the built-in encoder; give no --audio_encoder with it"
-        )
+        raise ValueError("--distillation_weight trains the built-in encoder; give no --audio_encoder with it")
     own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     try:
         initialize_from_recognizer(model.encoder)

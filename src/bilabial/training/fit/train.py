@@ -75,7 +75,7 @@ def load_music(folder: Path) -> tuple[list[np.ndarray], list[Source]]:
     try:
         for piece in read_recordings(folder):
             music.append(load_audio(piece.audio).astype(np.float16))
-            sources.append(Source(piece.source, piece.licence, 1, len(music[-1]) / SAMPLING_RATE))
+            sources.append(Source(piece.source, piece.license, 1, len(music[-1]) / SAMPLING_RATE))
     except ValueError as error:
         raise ValueError(f"--music: {error}") from error
     if not music:
@@ -192,23 +192,23 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     model = build_model(rows["train"], args, model_fields, initial)
     music, music_sources = load_music(args.music) if args.music else ([], [])
     windows, held_out = build_windows(rows, model.config, args, music)
-    hearing = (
+    distillation = (
         EncoderDistillation(accelerator.device, args.whisper_teacher)
         if args.distillation_weight
         else torch.nn.Identity()
     )
-    rehearse = None
+    retention = None
     if args.retention_share:
         retrained = rows["train"].unique("style")
-        rehearse = LearningWithoutForgetting(initial, retrained, args.retention_share, accelerator.device)
-    optimizer = build_optimizer(torch.nn.ModuleList([model, hearing]), args)
+        retention = LearningWithoutForgetting(initial, retrained, args.retention_share, accelerator.device)
+    optimizer = build_optimizer(torch.nn.ModuleList([model, distillation]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     schedule = get_cosine_schedule_with_warmup(
         optimizer, args.warmup_steps * processes, args.max_steps * processes
     )
     model, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     if args.distillation_weight:
-        hearing = accelerator.prepare(hearing)
+        distillation = accelerator.prepare(distillation)
     accelerator.init_trackers("logs")
     checkpoints = args.output / "checkpoints"
     progress = resume(accelerator, checkpoints)
@@ -231,14 +231,14 @@ def train(args: TrainArguments, model_fields: dict) -> None:
             if args.augment:
                 changes = batch.pop("voices"), batch.pop("changes")
                 batch["input_values"] = augment(clean, batch["attention_mask"], *changes)
-            if rehearse:
-                batch = rehearse(batch)
-            to_hear = {name: batch.pop(name) for name in ARTICULATION_INPUTS if name in batch}
+            if retention:
+                batch = retention(batch)
+            targets = {name: batch.pop(name) for name in ARTICULATION_INPUTS if name in batch}
             output = model(**batch)
             loss, terms = output.loss, output.loss_terms
-            if to_hear:
-                heard = hearing(output.speech_states, clean, batch["attention_mask"], **to_hear)
-                loss, terms = loss + args.distillation_weight * sum(heard.values()), terms | heard
+            if targets:
+                distilled = distillation(output.speech_states, clean, batch["attention_mask"], **targets)
+                loss, terms = loss + args.distillation_weight * sum(distilled.values()), terms | distilled
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
             scores = {"loss": loss.detach(), "grad_norm": norm, **terms}

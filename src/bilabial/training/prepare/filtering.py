@@ -37,16 +37,16 @@ def filter_takes(jobs: Sequence[Job], outcomes: Sequence[Outcome], min_score: fl
         key=lambda place: (-scores[place], jobs[place].take.id),
     )
     copies = {}
-    for place, double in find_duplicates([outcomes[place].fingerprint for place in best_first]).items():
-        first = jobs[best_first[double.first]].take.id
-        copies[best_first[place]] = f"a copy of {first} by its {double.kind} (r {double.r:.2f})"
+    for place, copy in find_duplicates([outcomes[place].fingerprint for place in best_first]).items():
+        first = jobs[best_first[copy.first]].take.id
+        copies[best_first[place]] = f"a copy of {first} by its {copy.kind} (r {copy.r:.2f})"
     return [
-        _verdict(job.take.id, outcome, scores[place], copies.get(place), min_score)
+        _decision(job.take.id, outcome, scores[place], copies.get(place), min_score)
         for place, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True))
     ]
 
 
-def _verdict(name: str, outcome: Outcome, score: float, copy: str | None, min_score: float) -> Decision:
+def _decision(name: str, outcome: Outcome, score: float, copy: str | None, min_score: float) -> Decision:
     if outcome.quality is None:
         return Decision(name, 0.0, None, [], outcome.reason, "no row")
     spoken = complaints(outcome.quality)

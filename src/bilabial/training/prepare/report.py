@@ -181,9 +181,9 @@ def _histogram(
     """Histogram of kept and dropped takes."""
     figure = go.Figure()
     measured = [(value_of(decision), decision.reason is None) for decision in decisions]
-    for name, kept, colour in (("kept", True, KEPT), ("dropped", False, DROPPED)):
+    for name, kept, color in (("kept", True, KEPT), ("dropped", False, DROPPED)):
         values = [value * plot.scale for value, stays in measured if value is not None and stays is kept]
-        figure.add_histogram(x=values, name=name, marker_color=colour, bingroup=1, nbinsx=30)
+        figure.add_histogram(x=values, name=name, marker_color=color, bingroup=1, nbinsx=30)
     not_measured = sum(value is None for value, _ in measured)
     title = f"{plot.title}<br>{not_measured} not measured" if not_measured else plot.title
     if limit:

@@ -32,7 +32,7 @@ from bilabial.training.data.schema import SCHEMA, row_of_take, waveform_of
 from bilabial.training.prepare.active_speaker import agreement, find_pair, read_streams, stretch_of
 from bilabial.training.prepare.align import find_peak, predict_distance
 
-KEPT_VERSION = 6  # of the two files; kept takes of another version are prepared again
+KEPT_VERSION = 7  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # a correlation of 0.55; below it the offset is not reliable
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; another 0.3 in a clip that is 0.24 off must be found
@@ -162,8 +162,7 @@ def read_outcome(job: Job) -> Outcome:
     kept = json.loads(job.outcome.read_bytes())
     if kept["reason"]:
         return Outcome(kept["reason"])
-    fingerprint = kept.get("fingerprint") or kept["prints"]  # the second: as version 0.1 kept it
-    return Outcome(None, Quality(**kept["quality"]), Fingerprint(**fingerprint))
+    return Outcome(None, Quality(**kept["quality"]), Fingerprint(**kept["fingerprint"]))
 
 
 def _read_video(take: Take, options: TakeOptions) -> tuple[Recording, Capture, dict]:

@@ -48,9 +48,9 @@ INDEXED = {  # figures of the model index, and what they are called there
     "lve": "LVE over BEAT-51",
     "mve": "MVE over BEAT-51",
 }
-COLOURS = {"model": "#c4606a", "capture": "#5b8c5a", "rolled": "#999999", "mean pose": "#cccccc"}
+COLORS = {"model": "#c4606a", "capture": "#5b8c5a", "rolled": "#999999", "mean pose": "#cccccc"}
 TEMPLATE = """---
-license: {licence}
+license: {license}
 library_name: transformers
 tags: [{tags}]
 ---
@@ -127,14 +127,14 @@ PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)\s]+)\)")  # of a card, in 
 
 
 def write_template(
-    name: str, model: BilabialModel, sources: list[Source], scores: dict, tables: str, licence: str
+    name: str, model: BilabialModel, sources: list[Source], scores: dict, tables: str, license: str
 ) -> str:
     """A card from the template. scores, tables: metrics.json, parsed and as Markdown."""
     config = model.config
     untrained = [one for one in config.emotions if one not in config.trained_emotions]
     return TEMPLATE.format(
         name=name,
-        licence=licence,
+        license=license,
         tags=", ".join(TAGS),
         task=TASK,
         parameters=model.num_parameters() / 1e6,
@@ -176,21 +176,21 @@ def _limits(config: BilabialConfig, sources: list[Source], scores: dict) -> list
     few = [name for name, row in _data(scores).items() if row.get("num_bilabials", 0) < 50]
     if few:
         limits.append(f"Closure figures of {', '.join(few)} rest on fewer than 50 /p b m/.")
-    if any(forbids_commerce(one.licence) for one in sources):
+    if any(forbids_commerce(one.license) for one in sources):
         limits.append("Some of the data forbid commercial use; see their licenses above.")
     limits += ["No head motion.", "Mouths that stay open in pauses are closed: silence means rest."]
     return limits
 
 
 def complete(
-    text: str, repo_id: str, scores: dict, licence: str | None, datasets: list[str], plot: bool
+    text: str, repo_id: str, scores: dict, license: str | None, datasets: list[str], plot: bool
 ) -> str:
     """Fill in a repository's name, license, data sets, model index and plot."""
     card = ModelCard(text.replace("REPOSITORY", repo_id))
     card.data.model_name = repo_id.split("/")[1]
     card.data.eval_results = model_index(scores)
-    if licence:
-        card.data.license = licence
+    if license:
+        card.data.license = license
     if datasets:
         card.data.datasets = datasets
     if plot:  # at the top, unless the card has a picture there
@@ -254,17 +254,17 @@ def plot(scores: dict) -> go.Figure:
     of_clips = [(name, clip) for name in data for clip in scores[name]["clips"].values()]
     clips = [(name, clip["lip_corr"]) for name, clip in of_clips if "lip_corr" in clip]
     names, values = zip(*clips, strict=True) if clips else ((), ())
-    figure.add_trace(go.Box(x=names, y=values, name="the model", marker_color=COLOURS["model"]), 1, 1)
+    figure.add_trace(go.Box(x=names, y=values, name="the model", marker_color=COLORS["model"]), 1, 1)
     for other in ("capture", "rolled", "mean pose"):
         medians = [scores[name].get(other, {}).get("lip_corr") for name in data]
-        marks = {"symbol": "line-ew-open", "size": 40, "color": COLOURS[other], "line": {"width": 3}}
+        marks = {"symbol": "line-ew-open", "size": 40, "color": COLORS[other], "line": {"width": 3}}
         figure.add_trace(go.Scatter(x=data, y=medians, mode="markers", name=other, marker=marks), 1, 1)
-    for column, title, colour in (
-        ("closure_recall", "sealed frames", COLOURS["capture"]),
-        ("false_closure", "open frames", COLOURS["rolled"]),
+    for column, title, color in (
+        ("closure_recall", "sealed frames", COLORS["capture"]),
+        ("false_closure", "open frames", COLORS["rolled"]),
     ):
         shares = [scores[name]["model"].get(column) for name in data]
-        figure.add_trace(go.Bar(x=data, y=shares, name=f"{title} closed", marker_color=colour), 1, 2)
+        figure.add_trace(go.Bar(x=data, y=shares, name=f"{title} closed", marker_color=color), 1, 2)
     figure.update_yaxes(range=[-1, 1], row=1, col=1).update_yaxes(range=[0, 1], row=1, col=2)
     return figure.update_layout(template="plotly_white", margin={"l": 40, "r": 20, "t": 40, "b": 40})
 

@@ -99,8 +99,8 @@ def check_measured(scores: dict, weights: str) -> list[str]:
     noted = scores.get("weights", {})
     measured = noted.get("sha256")
     if measured == weights:
-        learnt = noted.get("split") == "train"
-        return ["metrics.json is of the split 'train', from which the model learnt"] if learnt else []
+        learned = noted.get("split") == "train"
+        return ["metrics.json is of the split 'train', from which the model learned"] if learned else []
     return [f"metrics.json is of {'other weights' if measured else 'weights that it does not name'}"]
 
 

@@ -14,7 +14,7 @@ NON_COMMERCIAL = re.compile(
     r"\bnc\b|\bno[nt]?\b.*commerc|noncommerc|research|academic|educat|personal|evaluation"
 )
 # Identifiers that the Hub's metadata take, and other spellings of them, in lower case with hyphens
-HUB_LICENCES = {
+HUB_LICENSES = {
     "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0",
     "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0",
     "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gpl-3.0", "mit",
@@ -23,16 +23,16 @@ HUB_LICENCES = {
 SPELLINGS = {"cc0": "cc0-1.0", "odbl-1.0": "odbl"}
 
 
-def forbids_commerce(licence: str) -> bool:
+def forbids_commerce(license: str) -> bool:
     """Whether the name of a license excludes commercial use: CC BY-NC 4.0, "research only", ..."""
-    return bool(NON_COMMERCIAL.search(re.sub(r"[\s_-]+", " ", licence.lower())))
+    return bool(NON_COMMERCIAL.search(re.sub(r"[\s_-]+", " ", license.lower())))
 
 
-def hub_licence(licence: str) -> str:
+def hub_license(license: str) -> str:
     """The Hub's identifier of a license name: "CC BY 4.0" -> "cc-by-4.0", else "other"."""
-    written = re.sub(r"[\s_-]+", "-", licence.lower().strip()).removesuffix("-international")
+    written = re.sub(r"[\s_-]+", "-", license.lower().strip()).removesuffix("-international")
     identifier = SPELLINGS.get(written, written)
-    return identifier if identifier in HUB_LICENCES else "other"
+    return identifier if identifier in HUB_LICENSES else "other"
 
 
 def read_sources(model: Path) -> list[Source]:
@@ -54,19 +54,19 @@ def read_sources(model: Path) -> list[Source]:
 def sources_table(sources: Iterable[Source]) -> str:
     """A Markdown table of sources, licenses and amounts."""
     lines = [
-        f"| {one.source} | {one.licence if one.licence != 'unknown' else 'not stated'} "
+        f"| {one.source} | {one.license if one.license != 'unknown' else 'not stated'} "
         f"| {one.rows:,} | {one.seconds / 60:.1f} |"
         for one in sources
     ]
-    return "\n".join(["| source | licence | clips | minutes |", "|---|---|---|---|", *lines])
+    return "\n".join(["| source | license | clips | minutes |", "|---|---|---|---|", *lines])
 
 
-def check_licence(sources: Iterable[Source], licence: str, allow_non_commercial: bool) -> list[str]:
+def check_license(sources: Iterable[Source], license: str, allow_non_commercial: bool) -> list[str]:
     """Problems of publishing a model of these sources under a license."""
-    bound = [f"{one.source} ({one.licence})" for one in sources if forbids_commerce(one.licence)]
-    if not bound or forbids_commerce(licence) or allow_non_commercial:
+    bound = [f"{one.source} ({one.license})" for one in sources if forbids_commerce(one.license)]
+    if not bound or forbids_commerce(license) or allow_non_commercial:
         return []
     return [
-        f"the model learnt from {', '.join(bound)}, which forbids commercial use, and {licence} allows it; "
-        "give a licence like --licence cc-by-nc-4.0, or --allow_non_commercial if you may all the same"
+        f"the model learned from {', '.join(bound)}, which forbids commercial use, and {license} allows it; "
+        "give a license like --license cc-by-nc-4.0, or --allow_non_commercial if you may all the same"
     ]

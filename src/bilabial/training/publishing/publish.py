@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
 from bilabial.training.data.schema import data_files, missing_columns
-from bilabial.training.data.sources import SOURCES_FILE, Source, sources_of_files
+from bilabial.training.data.sources import Source, sources_of_files, write_sources
 from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
 from bilabial.training.old_names import current_figures
 from bilabial.training.publishing.card import complete, copy_pictures, draw, write_template
@@ -37,7 +37,7 @@ from bilabial.training.publishing.checks import (
     code_revision,
     open_app,
 )
-from bilabial.training.publishing.licenses import check_licence, hub_licence, read_sources
+from bilabial.training.publishing.licenses import check_license, hub_license, read_sources
 from bilabial.training.publishing.space import build_space
 from bilabial.training.publishing.upload import Release, check_token, push
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[4]  # the checkout: its app, card and commit are published
 TAG = re.compile(r"\w[\w.+-]*")
 DRY_RUN = ".dry_run"  # in what a dry run wrote, so that the next one may replace it
-OWN_LICENCE = "apache-2.0"  # that of the code
+OWN_LICENSE = "apache-2.0"  # that of the code
 
 
 @dataclass
@@ -65,7 +65,7 @@ class PublishArguments:
         default=None,
         metadata={"help": "Model card; left out: model_card.md, or for --model a generated one."},
     )
-    licence: str | None = field(
+    license: str | None = field(
         default=None,
         metadata={
             "help": "License of model and Space as a Hub identifier; left out: the card's, else apache-2.0."
@@ -149,10 +149,10 @@ def read_metrics(args: PublishArguments) -> dict:
 
 def tell_unknown(sources: list[Source]) -> None:
     """Print the sources without a license."""
-    unknown = [one.source for one in sources if one.licence == "unknown"]
+    unknown = [one.source for one in sources if one.license == "unknown"]
     if unknown:
         logger.info(
-            f"no licence is stated for {', '.join(unknown)}; the column licence of metadata.csv takes it"
+            f"no license is stated for {', '.join(unknown)}; the column license of metadata.csv takes it"
         )
 
 
@@ -165,16 +165,16 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
     if source and not source.is_file():
         raise ValueError(f"there is no card {source}")
-    name, licence = args.repo_id.split("/")[1], args.licence or OWN_LICENCE
+    name, license = args.repo_id.split("/")[1], args.license or OWN_LICENSE
     text = (
         source.read_text()
         if source
-        else write_template(name, model, sources, scores, tables(scores), licence)
+        else write_template(name, model, sources, scores, tables(scores), license)
     )
     figures = [leading_table(scores), tables(scores)]
     figures += [headline(scores)] if f"<!-- {HEADLINE} -->" in text else []
     problems = check_card(source.name if source else "the card", text, *figures) + check_weights(model)
-    refuse(problems or check_licence(sources, args.licence or card_licence(text), args.allow_non_commercial))
+    refuse(problems or check_license(sources, args.license or card_license(text), args.allow_non_commercial))
     save_checkpoint(model, feature_extractor, folder, with_code=True)
     refuse(check_code(folder) or check_use(folder, model))
     if source:
@@ -182,19 +182,19 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     datasets = [args.dataset_repo_id] if args.dataset_repo_id else []
     has_plot = draw(scores, folder)
     (folder / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")
-    shutil.copyfile((args.model or EMBEDDED_MODEL) / SOURCES_FILE, folder / SOURCES_FILE)
-    (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.licence, datasets, has_plot))
+    write_sources(folder, sources)
+    (folder / "README.md").write_text(complete(text, args.repo_id, scores, args.license, datasets, has_plot))
 
 
-def card_licence(text: str) -> str:
-    """The licence that a card's metadata name."""
+def card_license(text: str) -> str:
+    """The license that a card's metadata name."""
     return str(ModelCard(text).data.license)
 
 
 def build_dataset(args: PublishArguments, folder: Path) -> None:
     """Write the files of a data set's repository: links to its Parquet files, and its card.
 
-    The card carries the licences of the rows' own sources. Raises ValueError when a check fails.
+    The card carries the licenses of the rows' own sources. Raises ValueError when a check fails.
     """
     files, card = data_files(args.dataset), args.dataset / "README.md"
     if not files or not card.is_file():
@@ -206,7 +206,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
     sources = sources_of_files(files)
     tell_unknown(sources)
     head = DatasetCard(card.read_text())
-    head.data.license = sorted({hub_licence(one.licence) for one in sources})
+    head.data.license = sorted({hub_license(one.license) for one in sources})
     (folder / "README.md").write_text(f"{head}")
 
 
@@ -228,10 +228,10 @@ def build_app(args: PublishArguments, folder: Path) -> None:
     """Write the files of a Space, and build its page. Raises ValueError if that fails."""
     own = None
     if not args.is_embedded:
-        own, licence = load_checkpoint(args.model), args.licence or OWN_LICENCE
+        own, license = load_checkpoint(args.model), args.license or OWN_LICENSE
         refuse(check_weights(own[0]))
-        refuse(check_licence(read_sources(args.model), licence, args.allow_non_commercial))
-    build_space(ROOT, folder, own, args.repo_id, args.licence)
+        refuse(check_license(read_sources(args.model), license, args.allow_non_commercial))
+    build_space(ROOT, folder, own, args.repo_id, args.license)
     open_app(folder)
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
@@ -268,9 +268,9 @@ def embed(args: PublishArguments) -> None:
     if args.is_embedded:
         raise ValueError("--embed needs the --model that becomes the default")
     model, feature_extractor = load_checkpoint(args.model)
-    read_sources(args.model)
+    sources = read_sources(args.model)
     save_checkpoint(model, feature_extractor, EMBEDDED_MODEL, with_code=False)
-    shutil.copyfile(args.model / SOURCES_FILE, EMBEDDED_MODEL / SOURCES_FILE)
+    write_sources(EMBEDDED_MODEL, sources)
     logger.info(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
 
 

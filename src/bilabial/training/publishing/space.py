@@ -24,7 +24,7 @@ def build_space(
     folder: Path,
     own_model: tuple[BilabialModel, BilabialFeatureExtractor] | None,
     model_id: str | None,
-    licence: str | None,
+    license: str | None,
 ) -> None:
     """Write a Space's files from the repository at root; own_model: used instead of the embedded one."""
     folder.mkdir(parents=True)
@@ -35,16 +35,16 @@ def build_space(
         pretrained = folder / "src" / "bilabial" / "pretrained"
         shutil.rmtree(pretrained)
         save_checkpoint(*own_model, pretrained, with_code=False)
-    (folder / "README.md").write_text(space_card((root / "README.md").read_text(), model_id, licence))
+    (folder / "README.md").write_text(space_card((root / "README.md").read_text(), model_id, license))
 
 
-def space_card(readme: str, model_id: str | None, licence: str | None) -> str:
+def space_card(readme: str, model_id: str | None, license: str | None) -> str:
     """README.md of the Space: the YAML head of the repository's, the model it shows, and a few words."""
     card = SpaceCard(readme)
     if model_id:
         card.data.models = [model_id]
-    if licence:
-        card.data.license = licence
+    if license:
+        card.data.license = license
     model = f"The model is `{model_id}`." if model_id else ""
     card.text = BODY.format(title=card.data.title, model=model)
     return f"{card}"

@@ -42,19 +42,19 @@ class EncoderDistillation(nn.Module):
     """Encoder states (B, T, 576) -> losses: `states` (distillation), `phones` (articulation) and, with a
     Whisper teacher, its states.
 
-    listener: Hub id or folder of a Whisper whose states are predicted as well; None = none.
+    whisper: Hub id or folder of a Whisper whose states are predicted as well; None = none.
     """
 
-    def __init__(self, device: torch.device | str, listener: str | None = None):
+    def __init__(self, device: torch.device | str, whisper: str | None = None):
         super().__init__()
         self.phones = nn.Linear(STATE_SIZE, len(ARTICULATION))
         self.scale = Scale(STATE_SIZE)
         # in lists, so that the teachers' weights are not parameters of this module
         self.recognizer = [PhoneRecognizer(device)]
-        self.listener = [WhisperTeacher(listener, device)] if listener else []
-        if listener:
-            self.listened = nn.Linear(STATE_SIZE, self.listener[0].state_size)
-            self.listened_scale = Scale(self.listener[0].state_size)
+        self.whisper = [WhisperTeacher(whisper, device)] if whisper else []
+        if whisper:
+            self.listened = nn.Linear(STATE_SIZE, self.whisper[0].state_size)
+            self.listened_scale = Scale(self.whisper[0].state_size)
 
     def forward(
         self,
@@ -71,20 +71,20 @@ class EncoderDistillation(nn.Module):
         articulation.
         """
         with torch.autocast(clean.device.type, enabled=False):
-            heard = self.recognizer[0](clean)  # (B, T, 576)
-        num_frames, speech_states = heard.shape[1], speech_states.float()
+            target = self.recognizer[0](clean)  # (B, T, 576)
+        num_frames, speech_states = target.shape[1], speech_states.float()
         inside = attention_mask[:, :: attention_mask.shape[1] // num_frames][:, :num_frames, None]
         if self.training:
-            self.scale.note(heard)  # first: the encoder's heads share these dimensions
-        error = (self.scale(speech_states) - self.scale(heard)) ** 2 * inside
+            self.scale.note(target)  # first: the encoder's heads share these dimensions
+        error = (self.scale(speech_states) - self.scale(target)) ** 2 * inside
         logits = self.phones(speech_states)
         entropy = F.binary_cross_entropy_with_logits(logits.float(), articulation, reduction="none")
         losses = {
             "states": error.sum() / (inside.sum() * STATE_SIZE).clamp(min=1),
             "phones": (entropy.mean(-1) * articulation_mask).sum() / articulation_mask.sum().clamp(min=1),
         }
-        if self.listener:
-            listened = self.listener[0](clean)[:, :num_frames]
+        if self.whisper:
+            listened = self.whisper[0](clean)[:, :num_frames]
             if self.training:
                 self.listened_scale.note(listened)
             told = self.listened(speech_states[:, : listened.shape[1]]).float()

@@ -62,7 +62,7 @@ REACH_FRAMES = 8  # 160 ms before and after a phone: anticipatory and carry-over
 RIDGE = 1000.0  # 0.3e3 to 1e4 are about the same on held-out clips; smaller ones overfit
 SPEEDS = (0.75, 1.33)  # the corpus has one speaking rate
 MODEL_SHARE = 0.5  # of an earlier model in the mouth, beside all other teachers
-HEARD_SHARE = 0.75  # the rest is phones; of .5, .75 and 1 the best on held-out captures
+WHISPER_SHARE = 0.75  # the rest is phones; of .5, .75 and 1 the best on held-out captures
 SEALED_MIDDLE = (0.2, 0.8)  # of a p, b or m; the exact limits hardly matter (docs/design.md)
 SEAL_RAMP_SECONDS = 0.04  # of closing before it and of opening after it
 MOUTH = torch.tensor([name.startswith(("jaw", "mouth")) for name in ARKIT_BLENDSHAPES])
@@ -70,12 +70,12 @@ FEATURE_DROPOUT = 0.2  # of whole features, for phones that the corpus lacks
 
 
 @dataclass
-class TeachArguments:
+class PseudoLabelArguments:
     captured: list[Path] = field(metadata={"help": "Data sets with captured faces and phone times."})
     output: Path = field(metadata={"help": "Folder of the data set to write."})
     voices: Path | None = field(default=None, metadata={"help": "Folder made by synthesize.py."})
     emodb: Path | None = field(default=None, metadata={"help": "Folder of the Berlin EmoDB with its labels."})
-    labelled: Path | None = field(
+    labeled: Path | None = field(
         default=None, metadata={"help": "Folder of speech with phone labels (TextGrid or .lab) beside it."}
     )
     recordings: Path | None = field(
@@ -85,7 +85,6 @@ class TeachArguments:
     whisper_teacher: str | None = field(
         default=None,
         metadata={
-            "aliases": ["--listener"],
             "help": "Hub id or folder of a Whisper to regress faces on, such as openai/whisper-base.",
         },
     )
@@ -131,8 +130,8 @@ class Teacher(NamedTuple):
     """The teachers of a face: phones with times, Whisper's states, and an earlier model."""
 
     coarticulation: Coarticulation
-    heard: WhisperFaceRegressor | None = None
-    heard_share: float = HEARD_SHARE
+    whisper: WhisperFaceRegressor | None = None
+    whisper_share: float = WHISPER_SHARE
     model: BilabialModel | None = None
 
 
@@ -188,7 +187,7 @@ def draw_windows(rows: list[dict], count: int, rng: np.random.Generator) -> tupl
     return tuple(torch.from_numpy(np.stack(part)).float() for part in zip(*windows, strict=True))
 
 
-def fit_network(teacher: Coarticulation, rows: list[dict], args: TeachArguments) -> None:
+def fit_network(teacher: Coarticulation, rows: list[dict], args: PseudoLabelArguments) -> None:
     """Train the network on the residual of the filter, with the objective of train.py."""
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
@@ -219,10 +218,10 @@ def face_of(
     times, config = np.arange(num_frames) / FPS, BilabialConfig()
     features = torch.from_numpy(articulation(phones, times))
     face = teacher.coarticulation(features[None])[0]
-    if teacher.heard:
-        heard = torch.from_numpy(teacher.heard(sound, num_frames))
-        face = teacher.heard_share * heard + (1.0 - teacher.heard_share) * face
-    face = with_effort(face.clamp(0.0, 1.0), gain)
+    if teacher.whisper:
+        regressed = torch.from_numpy(teacher.whisper(sound, num_frames))
+        face = teacher.whisper_share * regressed + (1.0 - teacher.whisper_share) * face
+    face = with_vocal_effort(face.clamp(0.0, 1.0), gain)
     if teacher.model:
         drawn = teacher.model.animate(sound, SAMPLING_RATE, fps=FPS)
         drawn = drawn[torch.arange(num_frames).clamp(max=len(drawn) - 1)]
@@ -232,7 +231,7 @@ def face_of(
     return seal(face, names, weights, config.seal_distance).numpy()
 
 
-def with_effort(face: torch.Tensor, gain: float) -> torch.Tensor:
+def with_vocal_effort(face: torch.Tensor, gain: float) -> torch.Tensor:
     """A face (T, 52) whose mouth movement around its mean is scaled by `gain`; sealed lips stay sealed."""
     style_stats = torch.where(MOUTH, math.log(gain), 0.0) * torch.tensor([[0.0], [1.0]])
     weights = BilabialConfig().lip_distance_weights
@@ -250,16 +249,16 @@ def labial_share(phones: list, times: np.ndarray) -> np.ndarray:
     return share.astype(np.float32)
 
 
-def fit_regressor(rows: list[dict], listener: WhisperTeacher) -> WhisperFaceRegressor:
+def fit_regressor(rows: list[dict], whisper: WhisperTeacher) -> WhisperFaceRegressor:
     """Captured rows -> the faces that the Whisper regression predicts for them."""
     takes, rng = [], np.random.default_rng(0)
     for row in tqdm(rows, unit="take"):
         face, _, use = face_at(row, frame_times(row))
         takes.append((waveform_of(row), face, use))
         takes.append(another_voice(*takes[-1], rng))
-    heard = WhisperFaceRegressor(listener)
-    heard.fit(*zip(*takes, strict=True))
-    return heard
+    regressor = WhisperFaceRegressor(whisper)
+    regressor.fit(*zip(*takes, strict=True))
+    return regressor
 
 
 def load_earlier(name: str) -> BilabialModel:
@@ -300,7 +299,7 @@ def _distance(face: np.ndarray) -> np.ndarray:
 
 
 def with_phones(speeches: list[Speech]) -> Iterator[Speech]:
-    """Speech with labelled or recognized phones; utterances without any phone are dropped."""
+    """Speech with labeled or recognized phones; utterances without any phone are dropped."""
     recognizer = None if all(speech.phones for speech in speeches) else load_recognizer()
     for speech in tqdm(speeches, unit="utterance", disable=recognizer is None):
         if speech.phones:
@@ -317,12 +316,12 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
         by_speaker.setdefault(speech.speaker, []).append(speech)
     gains = {}
     for spoken in tqdm(by_speaker.values(), unit="speaker"):
-        efforts = vocal_effort_gains([load_audio(speech.audio) for speech in spoken])
-        gains |= {speech.id: float(gain) for speech, gain in zip(spoken, efforts, strict=True)}
+        openings = vocal_effort_gains([load_audio(speech.audio) for speech in spoken])
+        gains |= {speech.id: float(gain) for speech, gain in zip(spoken, openings, strict=True)}
     return gains
 
 
-def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dict:
+def pseudo_label_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dict:
     """A row of FEATURES: the sound, and the face predicted from its phones and vocal effort."""
     waveform = load_audio(speech.audio)
     num_frames = int(len(waveform) / SAMPLING_RATE * FPS) + 1
@@ -336,7 +335,7 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
         "lip_gap": _distance(face) * OUTER_EYE_PER_LIP_UNIT,
         "lips": [],
         "fps": FPS,
-        "face": "taught",
+        "face": "pseudo_label",
         "capture_method": "",
         "av_offset_ms": 0.0,
         "phones": [{"name": name, "start": start, "end": end} for name, start, end in speech.phones],
@@ -345,7 +344,7 @@ def taught_row(teacher: Teacher, speech: Speech, gain: float, style: str) -> dic
         "style": style,
         "speaker": speech.speaker,
         "source": speech.source,
-        "licence": speech.licence,
+        "license": speech.license,
     }
 
 
@@ -385,7 +384,7 @@ def _without_lips(rows: Dataset | None) -> Iterable[dict]:
     return [] if rows is None else rows.remove_columns("lips")
 
 
-def pseudo_label(args: TeachArguments) -> None:
+def pseudo_label(args: PseudoLabelArguments) -> None:
     folders = {name: getattr(args, name) for name in READERS}
     try:
         check_output(args.output)
@@ -393,7 +392,7 @@ def pseudo_label(args: TeachArguments) -> None:
     except ValueError as error:
         raise ValueError(str(error)) from error
     if not speeches:
-        raise ValueError("no speech was found; give --voices, --emodb, --labelled or --recordings")
+        raise ValueError("no speech was found; give --voices, --emodb, --labeled or --recordings")
     splits = {}
     for split in ("train", "validation"):
         loaded = [load_rows(folder) for folder in args.captured]
@@ -408,21 +407,20 @@ def pseudo_label(args: TeachArguments) -> None:
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
     fit_network(coarticulation, splits["train"], args)
-    heard = (
+    whisper = (
         fit_regressor(splits["train"], WhisperTeacher(args.whisper_teacher)) if args.whisper_teacher else None
     )
-    teacher = Teacher(coarticulation, heard, model=model)
+    teacher = Teacher(coarticulation, whisper, model=model)
     fit = measure(teacher, splits["validation"] or splits["train"])
     logger.info(f"the teacher on held-out captures: {fit}")
     speeches = list(with_phones(speeches))
     if not speeches:
-        raise ValueError(f"no phones are heard in {args.recordings}: is it speech?")
+        raise ValueError(f"no phones are recognized in {args.recordings}: is it speech?")
     gains = gains_of(speeches)
     styles = {row["style"] for row in splits["train"]}
     style = styles.pop() if len(styles) == 1 else "default"  # the teacher's own speaker
-    rows = (
-        taught_row(teacher, speech, gains[speech.id], style) for speech in tqdm(speeches, unit="utterance")
-    )
+    utterances = tqdm(speeches, unit="utterance")
+    rows = (pseudo_label_row(teacher, speech, gains[speech.id], style) for speech in utterances)
     count = write_rows(rows, args.output, args.validation_share)
     (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
     (args.output / "README.md").write_text(dataset_card(args.output, FPS))

@@ -36,10 +36,10 @@ def voice_cues(waveform: np.ndarray) -> tuple[float, float]:
     voiced &= autocorrelation[:, 0] > 0.05 * autocorrelation[:, 0].max(initial=0.0)
     if not voiced.any():
         return np.nan, np.nan
-    heard = lags[voiced]
-    inner = heard[:, 1:-1]
-    peaks = (inner >= heard[:, :-2]) & (inner > heard[:, 2:])
-    peaks &= inner > NEARLY * heard.max(axis=1, keepdims=True)  # of a period and its multiples, the shortest
+    scores = lags[voiced]
+    inner = scores[:, 1:-1]
+    peaks = (inner >= scores[:, :-2]) & (inner > scores[:, 2:])
+    peaks &= inner > NEARLY * scores.max(axis=1, keepdims=True)  # of a period and its multiples, the shortest
     pitch = np.log2(SAMPLING_RATE / (shortest + 1 + peaks.argmax(axis=1)))[peaks.any(axis=1)]
     if not len(pitch):
         return np.nan, np.nan

@@ -1,7 +1,7 @@
 """Ridge regression of captured coefficients on Whisper's middle states.
 
-It needs no phones and covers what they leave out: stress, reduction, effort. Fitted on one speaker of command
-sentences it generalizes to free speech of unseen people (docs/research_log.md).
+It needs no phones and covers what they leave out: stress, reduction, vocal effort. Fitted on one speaker of
+command sentences it generalizes to free speech of unseen people (docs/research_log.md).
 """
 
 import numpy as np
@@ -41,8 +41,8 @@ def another_voice(
 class WhisperFaceRegressor:
     """Sound (S,) at 16 kHz -> coefficients (T, 52), unclamped, a frame per 320 samples; the layers' mean."""
 
-    def __init__(self, listener: WhisperTeacher):
-        self.listener = listener
+    def __init__(self, teacher: WhisperTeacher):
+        self.teacher = teacher
         self.means = self.bases = self.weights = None
 
     def fit(self, sounds: list[np.ndarray], faces: list[np.ndarray], seen: list[np.ndarray]) -> None:
@@ -71,7 +71,7 @@ class WhisperFaceRegressor:
     def _states(self, sound: np.ndarray, num_frames: int) -> np.ndarray:
         """(S,) -> (num_frames, layers, 512); after the end, silence."""
         sound = np.pad(sound, (0, max(0, num_frames * 320 - len(sound))))[: num_frames * 320]
-        states = self.listener(torch.from_numpy(sound[None].astype(np.float32)))[0].numpy()
+        states = self.teacher(torch.from_numpy(sound[None].astype(np.float32)))[0].numpy()
         return states[:num_frames].reshape(num_frames, len(LAYERS), -1)
 
     def _inputs(self, states: np.ndarray, layer: int) -> np.ndarray:

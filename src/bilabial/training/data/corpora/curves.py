@@ -40,7 +40,7 @@ def read_beat(folder: Path) -> Iterator[Take]:
             style=speaker,
             speaker=speaker,
             source="BEAT (Liu et al. 2022)",
-            licence="non-commercial use only",
+            license="non-commercial use only",
             curves=curves,
             audio=sound_beside(curves),
         )
@@ -61,7 +61,7 @@ def read_facegood(folder: Path) -> Iterator[Take]:
             speaker="facegood",
             split="validation",
             source="FACEGOOD-Audio2Face, Mandarin",
-            licence="MIT",
+            license="MIT",
             curves=curves,
             audio=sound_beside(curves),
             mouth_close="mediapipe",  # bilabial.io.facegood makes it so

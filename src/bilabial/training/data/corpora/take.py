@@ -23,7 +23,7 @@ class Take:
     bilabial.io.mouth_close.CONVENTIONS, None for videos. recording: the id of the recording that the take is
     a piece of. emotion, intensity: one of EMOTIONS, 0 to 1.5, where 1 is an emotion acted without a stated
     level. style: a name, "default" for none. split: one of SPLITS, None lets `prepare` decide. source,
-    licence: origin and terms.
+    license: origin and terms.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Take:
     speaker: str = "unknown"
     split: str | None = None
     source: str = "own recording"
-    licence: str = "unknown"
+    license: str = "unknown"
     curves: Path | None = None
     audio: Path | None = None
     start_seconds: float = 0.0

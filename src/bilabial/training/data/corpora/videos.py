@@ -23,9 +23,9 @@ from bilabial.training.data.corpora.take import (
     with_suffix_of,
 )
 from bilabial.training.data.emotions import emotion_of, intensity_of
+from bilabial.training.old_names import current_columns
 
-COLUMNS = ("file", "emotion", "intensity", "style", "split", "speaker", "source", "licence")
-SPELLINGS = {"license": "licence"}
+COLUMNS = ("file", "emotion", "intensity", "style", "split", "speaker", "source", "license")
 RAVDESS_NAME = "-".join(
     [r"(\d\d)"] * 7
 )  # modality, channel, emotion, intensity, statement, repetition, actor
@@ -46,7 +46,7 @@ def read_grid(folder: Path) -> Iterator[Take]:
             style=f"grid_{speaker}",
             speaker=f"grid_{speaker}",
             source="GRID audiovisual corpus (Cooke, Barker, Cunningham, Shao 2006)",
-            licence="CC BY 4.0",
+            license="CC BY 4.0",
         )
 
 
@@ -71,7 +71,7 @@ def read_mead(folder: Path) -> Iterator[Take]:
             style=f"mead_{speaker}",
             speaker=f"mead_{speaker}",
             source="MEAD (Wang et al. 2020)",
-            licence="research only, non-commercial",
+            license="research only, non-commercial",
         )
 
 
@@ -92,7 +92,7 @@ def read_ravdess(folder: Path) -> Iterator[Take]:
                 style=f"ravdess_{actor}",
                 speaker=f"ravdess_{actor}",
                 source="RAVDESS (Livingstone, Russo 2018)",
-                licence="CC BY-NC-SA 4.0",
+                license="CC BY-NC-SA 4.0",
             )
 
 
@@ -114,7 +114,7 @@ def read_crema_d(folder: Path) -> Iterator[Take]:
             style=f"crema-d_{actor}",
             speaker=f"crema-d_{actor}",
             source="CREMA-D (Cao et al. 2014)",
-            licence="ODbL 1.0",
+            license="ODbL 1.0",
         )
 
 
@@ -122,7 +122,7 @@ def read_videos(folder: Path) -> Iterator[Take]:
     """Your own recordings: FOLDER/videos/* and FOLDER/metadata.csv.
 
     metadata.csv has a column `file` (relative to videos/) and optionally emotion, intensity (0 to 1.5),
-    style, split, speaker, source, licence; an empty cell takes the default, capitals and spaces around the
+    style, split, speaker, source, license; an empty cell takes the default, capitals and spaces around the
     names do not count, and other columns are ignored with a warning. Without speaker, all files belong to one
     speaker. A file may also be recorded curves (.csv, .json or .npz, see bilabial.io.recordings) with a sound
     of its name beside it. Raises ValueError naming row and column.
@@ -131,7 +131,7 @@ def read_videos(folder: Path) -> Iterator[Take]:
     if not table.is_file():
         raise ValueError(f"{folder} has no metadata.csv with the columns file, emotion, style, split")
     (_, header), *rows = read_table(table) or [(1, [])]
-    columns = [SPELLINGS.get(name.strip().lower(), name.strip().lower()) for name in header]
+    columns = current_columns([name.strip().lower() for name in header], str(table))
     if "file" not in columns:
         raise ValueError(f"{table} needs a column 'file', it has {', '.join(header) or 'nothing'}")
     unread = [name for name, column in zip(header, columns, strict=True) if column not in COLUMNS]
@@ -174,7 +174,7 @@ def _take_of_row(row: dict[str, str], folder: Path, number: int) -> Take:
         raise ValueError(f"{where}: emotion must be one of {', '.join(EMOTIONS)}, got {emotion!r}")
     if split is not None and split not in SPLITS:
         raise ValueError(f"{where}: split must be one of {', '.join(SPLITS)} or empty, got {split!r}")
-    optional = {key: row[key] for key in ("style", "speaker", "source", "licence") if key in row}
+    optional = {key: row[key] for key in ("style", "speaker", "source", "license") if key in row}
     curves = file.suffix.lower() in CURVE_SUFFIXES
     return Take(
         id=f"videos/{row['file']}",
