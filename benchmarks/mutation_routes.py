@@ -24,6 +24,7 @@ VIDEO_FORMATS = [
     ("webm", "libvpx", "libopus"), ("avi", "mpeg4", "mp2"), ("mpegts", "libx264", "aac"),
 ]  # fmt: skip
 SUFFIXES = {"matroska": "mkv", "mpegts": "ts", "adts": "aac", "aiff": "aif"}
+ANSWER_SECONDS = 200.0  # until an answer of the app on a busy machine
 MAX_SENTENCE = 500  # characters
 NO_SENTENCE = re.compile(r"Traceback|(?<!User)Error:|/tmp/|^$")
 Mutant = tuple[str, str, bytes]  # container, damage, content
@@ -89,9 +90,13 @@ def through_prepare(
         if done.returncode:
             raise SystemExit(f"prepare.py ended with {done.returncode}: {done.stderr[-2000:]}")
         dropped = json.loads((output / "summary.json").read_text())["dropped"]
-        reasons = {key.rsplit("/", 1)[-1]: reason for key, reason in dropped.items()}
+        # a take is named folder/file_00, without the file's suffix where no other file has its name
+        reasons = {key.removeprefix("videos/").removesuffix("_00"): reason for key, reason in dropped.items()}
+        if unknown := reasons.keys() - {name for path in paths for name in (path.name, path.stem)}:
+            raise SystemExit(f"no file has the names that prepare.py dropped: {', '.join(sorted(unknown))}")
         for path, mutant in paths.items():
-            reason = reasons.get(path.stem, reasons.get(path.name))
+            reason = reasons.get(path.name, reasons.get(path.stem))
+            reason = reason and reason.replace(str(source), "source")
             yield *mutant, "face" if reason is None else kind_of_refusal(reason), reason or ""
 
 
@@ -99,7 +104,7 @@ def through_page(
     mutants: Iterator[Mutant], address: str, sound: Path | None = None
 ) -> Iterator[tuple[str, str, bytes, str, str]]:
     """The same, of the end point /animate of a running app. sound: speech whose references the files are."""
-    client = Client(address, verbose=False)
+    client = Client(address, verbose=False, httpx_kwargs={"timeout": ANSWER_SECONDS})
     with tempfile.TemporaryDirectory() as place:
         for path, mutant in save(Path(place), mutants).items():
             try:
