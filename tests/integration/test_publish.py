@@ -185,6 +185,7 @@ def test_the_space_opens(hub, published, tmp_path):
     head = (folder / "README.md").read_text().split("---\n")[1]
     for line in ("sdk: gradio", "app_file: app.py", "title: Bilabial", "models:\n- me/bilabial"):
         assert line in head
+    assert "/spaces/me/app/resolve/main/talking.webp" in head and (folder / "talking.webp").is_file()
     assert not [path for path in folder.rglob("*.pyc") if ".cache" not in path.parts]
     open_app(folder)
 

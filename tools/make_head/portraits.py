@@ -3,7 +3,7 @@
     apt-get install chromium && pip install playwright
     python -m tools.make_head.portraits --output docs/head_ada.jpg
     python -m tools.make_head.portraits --head src/bilabial/viewer/head_kofi.glb --output docs/head_kofi.jpg
-    python -m tools.make_head.portraits --loop docs/talking.webp --sound speech.flac --size 320
+    python -m tools.make_head.portraits --loop docs/talking.webp --sound speech.flac --size 480
     python -m tools.make_head.portraits --icon src/bilabial/app/static/favicon.png
 
 --loop writes an animation of the speaking head instead, without sound, as WebP, which README files can show.
@@ -74,11 +74,16 @@ def draw_portraits(camera: Camera) -> Image.Image:
     return sheet
 
 
+def close_up(picture: Image.Image) -> Image.Image:
+    """The head without the shoulders: 68 % of a picture's side."""
+    low, high, top = (round(share * picture.width) for share in (0.16, 0.84, 0.06))
+    return picture.crop((low, top, high, top + high - low))
+
+
 def draw_icon(camera: Camera) -> Image.Image:
-    """The head at rest without the shoulders."""
+    """The head at rest."""
     camera.paint(BACKGROUNDS[0])
-    low, high, top = (round(share * camera.size) for share in (0.16, 0.84, 0.06))
-    face = camera(coefficients({})).crop((low, top, high, top + high - low))
+    face = close_up(camera(coefficients({})))
     return face.resize((ICON_PIXELS, ICON_PIXELS), Image.Resampling.LANCZOS)
 
 
@@ -86,7 +91,7 @@ def draw_loop(camera: Camera, waveform: np.ndarray, seconds: float) -> list[Imag
     """Pictures, LOOP_FPS a second, of the head that speaks the first seconds of a waveform (S,) at 16 kHz."""
     clip = Animator.from_pretrained()((SAMPLING_RATE, waveform), fps=LOOP_FPS)
     camera.paint(BACKGROUNDS[0])
-    return [camera(values) for values in clip.values[: round(seconds * LOOP_FPS)]]
+    return [close_up(camera(values)) for values in clip.values[: round(seconds * LOOP_FPS)]]
 
 
 def main(args: PortraitsArguments) -> None:

@@ -231,7 +231,7 @@ def build_app(args: PublishArguments, folder: Path) -> None:
         own, license = load_checkpoint(args.model), args.license or OWN_LICENSE
         refuse(check_weights(own[0]))
         refuse(check_license(read_sources(args.model), license, args.allow_non_commercial))
-    build_space(ROOT, folder, own, args.repo_id, args.license)
+    build_space(ROOT, folder, own, args.repo_id, args.license, args.space_repo_id)
     open_app(folder)
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
