@@ -9,7 +9,14 @@ from bilabial.hub.configuration_bilabial import LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.io.capture import capture_video
 from bilabial.io.face_fit import DROPPED, FITTED, fit_coefficients, neutral_face
-from bilabial.io.head_landmarks import LIPS, POINTS, head_landmarks, mouth_measures, remove_pose
+from bilabial.io.head_landmarks import (
+    LIPS,
+    POINTS,
+    head_degrees,
+    head_landmarks,
+    mouth_measures,
+    remove_pose,
+)
 
 FPS = 25.0
 
@@ -113,3 +120,18 @@ def test_filmed_lips_have_their_size_on_the_head(clips) -> None:
 def test_another_method_is_refused() -> None:
     with pytest.raises(ValueError, match="fit, mediapipe"):
         capture_video("x.mp4", method="guess")
+
+
+def test_the_pose_of_a_head_by_its_sides():
+    """The head's own landmarks as a film has them, turned to the subject's left, up and to the right."""
+    rest = head_landmarks().rest[list(POINTS)]
+    yaw, pitch, roll = np.radians([20.0, 10.0, 5.0])
+    about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
+    about_z = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+    turns = np.stack([np.eye(3), about_y, about_x, about_z])
+    film = 90 * np.einsum("tij,pj->tpi", turns, rest) * np.array([1, -1, -1]) + 200  # pixels, y down, z away
+    missing = np.full((1, *film.shape[1:]), np.nan)
+    found = head_degrees(np.concatenate([film, missing]))
+    assert np.allclose(found[:4], [[0, 0, 0], [20, 0, 0], [0, 10, 0], [0, 0, 5]], atol=1e-6)
+    assert np.isnan(found[4]).all()

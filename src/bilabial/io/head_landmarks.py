@@ -96,6 +96,24 @@ def remove_pose(
     return normalized / np.linalg.norm(np.diff(reference[eyes, :2], axis=0))
 
 
+def head_degrees(landmarks: np.ndarray, indices: Sequence[int] = POINTS) -> np.ndarray:
+    """Pose of a filmed head: (T, 3) yaw to the subject's left, pitch up and roll to the subject's right.
+
+    landmarks, indices: as for `remove_pose`. In degrees from the camera's axis; NaN where no face was found.
+    """
+    indices = list(indices)
+    points = landmarks[:, [indices.index(bone) for bone in BONES]] * np.array([1.0, -1.0, -1.0])
+    found = np.isfinite(points).all(axis=(1, 2))
+    degrees = np.full((len(points), 3), np.nan)
+    _, turn, _ = _similarity(points[found], head_landmarks().rest[list(BONES)])
+    turn = turn.transpose(0, 2, 1)  # from the head's frame, x to the subject's left, to the camera's
+    yaw = np.arctan2(turn[:, 0, 2], turn[:, 2, 2])
+    pitch = np.arcsin(np.clip(turn[:, 1, 2], -1.0, 1.0))
+    roll = np.arctan2(turn[:, 1, 0], turn[:, 1, 1])
+    degrees[found] = np.degrees(np.column_stack([yaw, pitch, roll]))
+    return degrees
+
+
 def mouth_measures(lips: np.ndarray) -> dict[str, np.ndarray]:
     """MOUTH_MEASURES by name, each (T,) in outer-eye distances, of lips (T, 40, 2) in the order of LIPS."""
     measures = {}

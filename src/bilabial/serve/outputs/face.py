@@ -11,9 +11,11 @@ import numpy as np
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
-# A head that listens and speaks moves by some degrees; two slow sines of no common period for each axis.
-NOD_DEGREES = (2.0, 1.2, 0.8)  # yaw, pitch, roll
-NOD_SECONDS = ((7.3, 3.1), (5.9, 2.7), (8.7, 4.3))
+# A head that speaks turns slowly and nods; two sines of no common period for each axis. About half as far and
+# half as fast as heads of speakers in films (docs/design.md, section 17).
+NOD_DEGREES = (4.0, 2.4, 1.6)  # yaw, pitch, roll
+NOD_SECONDS = ((7.3, 2.9), (5.9, 1.4), (8.7, 3.7))
+SLOW_SHARE, FAST_SHARE = 0.6, 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,11 @@ class Output(Protocol):
 def gentle_head(seconds: float) -> tuple[float, float, float]:
     """Yaw, pitch and roll in degrees of a head that is never quite still; 0 at time 0."""
     yaw, pitch, roll = (
-        degrees * (0.7 * math.sin(math.tau * seconds / slow) + 0.3 * math.sin(math.tau * seconds / fast))
+        degrees
+        * (
+            SLOW_SHARE * math.sin(math.tau * seconds / slow)
+            + FAST_SHARE * math.sin(math.tau * seconds / fast)
+        )
         for degrees, (slow, fast) in zip(NOD_DEGREES, NOD_SECONDS, strict=True)
     )
     return yaw, pitch, roll
