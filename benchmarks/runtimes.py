@@ -66,10 +66,16 @@ def compare(model: str | None, folder: Path, paths: list[Path]) -> None:
         sizes = [f"{(folder / graph_file(g, name)).stat().st_size / 1e6:.1f}" for g in ("offline", "step")]
         print(f"| {name} | {' + '.join(sizes)} | " + " | ".join(differences(animator, runner, sounds)) + " |")
     sound = np.concatenate(sounds)[: 16000 * 10]
-    print(f"\nCPU time on one thread, % of {len(sound) / 16000:.0f} s of sound")
+    print(f"\nCPU time on one thread, % of {len(sound) / 16000:.0f} s of sound (times torch's speed)")
     print("| | whole | in pieces of 0.1 s | with an emotion |\n|---|---|---|---|")
+    of_torch: list[float] = []
     for name, each in {"torch": animator, **runners}.items():
-        shares = [f"{100 * seconds / (len(sound) / 16000):.2f}" for seconds in speeds(each, sound)]
+        seconds = list(speeds(each, sound))
+        of_torch = of_torch or seconds
+        shares = [
+            f"{100 * own * 16000 / len(sound):.2f} ({torchs / own:.1f}x)"
+            for own, torchs in zip(seconds, of_torch, strict=True)
+        ]
         print(f"| {name} | " + " | ".join(shares) + " |")
     print("\ncold start to the first animated file: a new process, CPU and wall seconds")
     for name in ("torch", *runners):

@@ -70,12 +70,29 @@ class BilabialEncoderLayer(GradientCheckpointingLayer):
         batch, time, size = hidden_states.shape
         heads = self.attention_in(hidden_states).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = heads  # each (B, heads, T, E / heads)
+        if torch.onnx.is_in_onnx_export():  # ONNX Runtime would compute all T x T
+            attended = self._attend_near(query, key, value, mask)
+            return self.attention_out(attended.transpose(1, 2).reshape(batch, time, size))
         frames = torch.arange(time, device=mask.device)
         ahead = frames[None] - frames[:, None]  # (T, T)
         near = (ahead >= -self.attention_reach[0]) & (ahead <= self.attention_reach[1])
         seen = (near & mask.bool().transpose(1, 2)) | (ahead == 0)  # (B, T, T)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None])
         return self.attention_out(attended.transpose(1, 2).reshape(batch, time, size))
+
+    def _attend_near(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """What `attend` attends to, (B, H, T, E / H) as value, computed within reach alone."""
+        time, (before, after) = query.shape[2], self.attention_reach
+        places = range(before + after + 1)
+        keys, values, there = (F.pad(part, (0, 0, before, after)) for part in (key, value, mask[:, None]))
+        scores = torch.stack([(query * keys[:, :, k : k + time]).sum(-1) for k in places], -1)
+        near = torch.cat([there[:, :, k : k + time] for k in places], -1) > 0  # (B, 1, T, places)
+        seen = near | (torch.tensor(places) == before)
+        weights = (scores / math.sqrt(query.shape[-1])).masked_fill(~seen, -torch.inf).softmax(-1)
+        attended = [weights[..., k : k + 1] * values[:, :, k : k + time] for k in places]
+        return sum(attended, torch.zeros_like(value))
 
 
 class BilabialSpeechEncoder(nn.Module):
