@@ -4,8 +4,8 @@
 
 --dataset: made by train/prepare.py; --phones: as train/evaluate.py takes it, with phones of forced alignment;
 clips without phones are left out.
-Rows: the sound alone; with phones; with phones of the next clip, which must be noticed. "followed": in how
-many clips the timing fits.
+Rows: the sound alone; with phones; with phones of the next clip, which must be noticed; with words without
+times (extra `align`), and those of the next clip. "followed": in how many clips the timing fits.
 """
 
 import json
@@ -20,6 +20,7 @@ from transformers import HfArgumentParser
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
+from bilabial.io.alignment import Transcript, align_transcript
 from bilabial.io.timings import Timing
 from bilabial.motion import Sound
 from bilabial.timing import TimingWarning, find_misfit, follow_timing
@@ -41,17 +42,28 @@ class TimingArguments:
     split: str = field(default="validation", metadata={"help": "The split to measure."})
 
 
-def timings_of(clip: Clip, other: Clip) -> Iterator[tuple[str, Timing | None]]:
-    """What a clip is animated with, by row of the table."""
+def timings_of(
+    clip: Clip, other: Clip, words: str, others: str
+) -> Iterator[tuple[str, Timing | Transcript | None]]:
+    """What a clip is animated with, by row of the table. words, others: the transcripts of both."""
     yield "sound alone", None
     yield "phones", Timing(tuple(clip.phones), True)
     stretch = min(1.0, len(clip.valid) / clip.fps / other.phones[-1][2])
     phones = tuple((name, start * stretch, end * stretch) for name, start, end in other.phones)
     yield "phones of another clip", Timing(phones, True)
+    yield "words without times", Transcript(words)
+    yield "words of another clip", Transcript(others)
 
 
-def animated(face: FaceClip, waveform: np.ndarray, timing: Timing | None) -> tuple[FaceClip, bool]:
+def animated(
+    face: FaceClip, waveform: np.ndarray, timing: Timing | Transcript | None
+) -> tuple[FaceClip, bool]:
     """The face with a timing, and whether it was followed."""
+    if isinstance(timing, Transcript):
+        try:
+            timing = align_transcript(waveform, timing)
+        except UserError:
+            return face, False
     if timing is None:
         return face, False
     sound = Sound.of(waveform, SAMPLING_RATE, face, 0, do_normalize=False)
@@ -78,7 +90,9 @@ def main(args: TimingArguments) -> None:
         waveform = waveform_of(row)
         values = model.animate(waveform, SAMPLING_RATE, fps=clip.fps).cpu().numpy()
         face = FaceClip(model.config.blendshapes, values, clip.fps, model.config.lip_distance_weights)
-        for name, timing in timings_of(clip, clips[(number + 1) % len(clips)]):
+        next_row, next_clip = pairs[(number + 1) % len(pairs)]
+        words = [notes[one["id"].rsplit("/", 1)[-1]]["transcript"] for one in (row, next_row)]
+        for name, timing in timings_of(clip, next_clip, *words):
             shown, fits = animated(face, waveform, timing)
             results.setdefault(name, []).append(clip_metrics(clip, shown.values, model))
             followed[name] = followed.get(name, 0) + fits

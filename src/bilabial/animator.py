@@ -21,13 +21,15 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import model_steps
+from bilabial.io.alignment import Transcript, align_transcript
 from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
+from bilabial.io.timings import Timing
 from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceSettings, FaceStream
-from bilabial.timing import follow_timing
+from bilabial.timing import TimingWarning, follow_timing
 
 KEPT_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
 KEPT_SECONDS = 600.0
@@ -81,8 +83,8 @@ class Animator:
         bilabial.motion by name, or as {name: strength}; None = all, () = none. seed: of that motion; None =
         from the sound. adjustments: applied last. max_seconds: longest accepted recording. timing: known
         phones, words or visemes with times, a file or what `as_timing` takes; lips close at these times
-        (`bilabial.timing`), and a `TimingWarning` reports what does not fit. Raises FileNotFoundError or
-        ValueError.
+        (`bilabial.timing`), and a `TimingWarning` reports what does not fit. A str of English words, or a
+        text file, is aligned with the sound (extra `align`). Raises FileNotFoundError or ValueError.
         """
         fps, strengths = check_fps(fps), check_motion(motion)
         self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
@@ -97,6 +99,8 @@ class Animator:
         config = self.model.config
         clip = FaceClip(config.blendshapes, coefficients.cpu().numpy(), fps, config.lip_distance_weights)
         sound = Sound.of(waveform, rate, clip, seed, do_normalize=False)
+        if isinstance(known, Transcript):
+            known = _aligned(waveform, known)
         if known is not None:
             clip = follow_timing(clip, known, len(waveform) / rate, sound.speaking)
         clip = enliven(clip, sound, strengths)
@@ -190,6 +194,17 @@ class Animator:
     def untrained_message(self, names: list[str]) -> UserError:
         """The warning for users: str() is its message."""
         return UserError("untrained_emotions", trained=self.model.config.trained_emotions, names=names)
+
+
+def _aligned(waveform: np.ndarray, transcript: Transcript) -> Timing | None:
+    """The times of a transcript in samples (S,); None with a warning where it does not fit the sound."""
+    try:
+        return align_transcript(waveform, transcript)
+    except UserError as error:
+        if error.code != "transcript_unfit":
+            raise
+        warnings.warn(str(error), TimingWarning, stacklevel=3)
+        return None
 
 
 def most_openings_a_second(clip: FaceClip) -> float:

@@ -154,6 +154,13 @@ SENTENCES |= {
     "avatar_lips": "{path} has no lips that part: no shape moves the lower lip away from the upper one",
     "avatar_shapes": "{path} has no shapes of a known rig; its morph targets are {names}",
     # known words and phones
+    "align_extra": "words without times need `pip install 'bilabial[align]'` ({error})",
+    "align_report": "the column text is shown in the report only; with `pip install 'bilabial[align]'` lips "
+    "follow its words",
+    "transcript_empty": "the transcript has no words, got {got}",
+    "transcript_unfit": "the words of the transcript are not those of the sound, or not English; the sound "
+    "alone decides",
+    "transcript_word": "'{word}' of the transcript cannot be aligned; English is, with numbers as words",
     "timing_damaged": "{path} is no timing that can be read ({error})",
     "timing_empty": "it tells of no sound that is spoken",
     "timing_folder": "{path} has no timing of {name}; {accepted} are read",

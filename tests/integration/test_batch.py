@@ -249,9 +249,10 @@ def test_the_command_with_a_manifest(tmp_path, voice, capsys):
         "report.json",
         ".bilabial",
     }
-    manifest.write_text("file,emotion\na.wav,happy\n")
+    kept = "file,emotion,text\na.wav,happy,Hello & goodbye\n"
+    manifest.write_text(kept)
     assert main([*command, "--strict"]) == 0 and "0 made, 1 kept, 0 failed" in capsys.readouterr().err
-    manifest.write_text("file,emotion\na.wav,happy\ngone.wav,\n")
+    manifest.write_text(f"{kept}gone.wav,,\n")
     assert main([*command, "--strict"]) == 1
     manifest.write_text("file,emotion\ngone.wav,\n")
     assert main(command) == 1

@@ -193,7 +193,8 @@ def test_letters_that_close_lips(word, closes):
 
 
 @pytest.mark.parametrize("name, content, sentence", [
-    ("a.txt", "x", "is none of .TextGrid, .ctm, .srt, .vtt, .json"),
+    ("a.doc", "x", "is none of .TextGrid, .ctm, .srt, .vtt, .json, .txt"),
+    ("a.txt", "...", "the transcript has no words"),
     ("a.json", "{", "is no timing that can be read"),
     ("a.json", '{"voice": 1}', "it is no JSON with times of Azure"),
     ("a.json", "[]", "it is no JSON with times of Azure"),

@@ -73,12 +73,15 @@ def batch(
     from bilabial.delivery.records import FOLDER, remove_partial_files
     from bilabial.delivery.report import write_report
     from bilabial.executors import check_executor
+    from bilabial.io.alignment import can_align
 
     check_executor(executor)
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
     options.arguments()  # raises for unreadable values, before hours of work
     formats, written = tuple(formats_of(format_names or "")), write_options(head, rig, start, node)
     lines = read_lines(folder.resolve(), manifest, options, _warn)
+    if any(line.text and line.timing is None for line in lines) and not can_align():
+        _warn(UserError("align_report"))
     output = make_folder(output).resolve()
     remove_partial_files(output)
     if again:

@@ -85,8 +85,8 @@ Timing = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Known phones, words or visemes with times: TextGrid, CTM, SRT, VTT or JSON; of several inputs "
-        "a folder with files of the same names.",
+        help="Known phones, words or visemes with times: TextGrid, CTM, SRT, VTT or JSON; or the English "
+        "words as plain text (.txt). Of several inputs a folder with files of the same names.",
     ),
 ]
 Start = Annotated[

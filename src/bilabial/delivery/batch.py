@@ -117,7 +117,8 @@ def _made(job: Job) -> Record:
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         given = (SAMPLING_RATE, recording.waveform)
-        clip = _animator(job.settings.model)(given, **job.line.options.arguments(), timing=job.line.timing)
+        timing = job.line.timing or job.line.transcript
+        clip = _animator(job.settings.model)(given, **job.line.options.arguments(), timing=timing)
     for name, path in job.paths.items():
         make_folder(path.parent)
         write_clip(clip, path, name, job.settings.write)
@@ -161,6 +162,8 @@ def _job_of(line: Line, settings: Settings, common: dict[str, object]) -> Job:
     except (ValueError, OSError) as error:
         return Job(line, settings, None, str(error))
     parts = {**common, "files": files, "options": asdict(line.options)}
+    if line.transcript is not None:
+        parts["words"] = line.transcript.words
     return Job(line, settings, hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bilabial.errors import UserError, as_path
+from bilabial.io.alignment import Transcript, can_align
 from bilabial.io.tables import read_table
 from bilabial.options import AnimateOptions
 
@@ -22,9 +23,9 @@ COLUMNS = ("file", "emotion", "intensity", "style", "text", "timing", "output")
 class Line:
     """One line.
 
-    name: of its files below the output folder, without suffix. text: the transcript, for the report. timing:
-    a file of known phones, words or visemes; None without. failure: the reason, for a row that cannot be
-    read; None otherwise.
+    name: of its files below the output folder, without suffix. text: the transcript, shown in the report and
+    aligned where that is possible. timing: a file of known phones, words or visemes; None without. failure:
+    the reason, for a row that cannot be read; None otherwise.
     """
 
     name: str
@@ -33,6 +34,11 @@ class Line:
     text: str = ""
     failure: str | None = None
     timing: Path | None = None
+
+    @property
+    def transcript(self) -> Transcript | None:
+        """The text where it is aligned: without a timing, in English, and with the extra `align`."""
+        return Transcript.of_column(self.text) if self.timing is None and can_align() else None
 
 
 def read_lines(

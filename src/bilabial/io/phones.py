@@ -6,6 +6,7 @@ to what is visible; rounding of English consonants (sh, ch, r) is as in Ladefoge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from unicodedata import category, normalize
@@ -52,6 +53,11 @@ _ARPABET = {
     "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ", "UH": "ʊ", "UW": "u", "V": "v",
     "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
 }  # fmt: skip
+_NEAREST = {ipa: name for name, ipa in _ARPABET.items()} | {
+    "o": "OW", "a": "AA", "e": "EH", "ə": "AH", "x": "K", "r": "R", "ø": "ER", "œ": "ER", "y": "UW",
+    "ɨ": "IH",
+}  # fmt: skip
+_SOUNDS = re.compile("|".join(sorted(_NEAREST, key=len, reverse=True)))  # diphthongs before their parts
 SILENCES = ("", "sil", "SIL", "SP", "SPN", "NSN", "pau", "PAU", "<sil>", "(NULL)")
 MARKS = ("Mn", "Lm")  # Unicode's combining marks and modifier letters
 Phone = tuple[str, float, float]  # name, start and end in seconds
@@ -74,6 +80,11 @@ _FEATURES = _table()
 def ipa_of(name: str) -> str:
     """The IPA symbols of an ARPAbet name (a diphthong has two); other names unchanged."""
     return _ARPABET.get(name.rstrip("012"), name)
+
+
+def arpabet_of(ipa: str) -> list[str]:
+    """The ARPAbet names nearest to the sounds of English in an IPA text; other signs are left out."""
+    return [_NEAREST[sound] for sound in _SOUNDS.findall(ipa)]
 
 
 def is_phone(name: str) -> bool:

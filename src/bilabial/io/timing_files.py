@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bilabial.errors import MissingFileError, UserError, as_path
+from bilabial.io.alignment import Transcript
 from bilabial.io.tables import decoded
 from bilabial.io.timing_json import timing_of_json, timing_of_text
 from bilabial.io.timings import Timing, of_labels, of_words
@@ -17,8 +18,8 @@ TOKENS = re.compile(r'"((?:[^"]|"")*)"|(?<![\w.])(-?\d+(?:\.\d+)?(?:[eE]-?\d+)?)
 SUBTITLE_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 SUBTITLE = re.compile(rf"{SUBTITLE_TIME}\s*-->\s*{SUBTITLE_TIME}")
 INLINE_TIME = re.compile(rf"<{SUBTITLE_TIME}>")
-FORMATS = (".TextGrid", ".ctm", ".srt", ".vtt", ".json")
-TimingSource = Timing | str | Path | Mapping | Sequence
+FORMATS = (".TextGrid", ".ctm", ".srt", ".vtt", ".json", ".txt")
+TimingSource = Timing | Transcript | str | Path | Mapping | Sequence
 
 
 def _textgrid(text: str) -> Timing:
@@ -78,25 +79,36 @@ def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> fl
     return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
 
 
-def as_timing(source: TimingSource) -> Timing:
-    """A timing from a file, from what a synthesizer's JSON holds, or of (name, start, end) of phones.
+def as_timing(source: TimingSource) -> Timing | Transcript:
+    """A timing from a file, from what a synthesizer's JSON holds, or of (name, start, end) of phones; or a
+    transcript, from a text file or a str that is no name of a file.
 
     Raises FileNotFoundError, or UserError naming the file and what is wrong.
     """
-    if isinstance(source, Timing):
+    if isinstance(source, (Timing, Transcript)):
         return source
+    if isinstance(source, str) and not _is_file_name(source):
+        return Transcript(source)
     if isinstance(source, (str, Path)):
         return read_timing(source)
     return timing_of_json(source)
 
 
-def read_timing(path: str | Path) -> Timing:
-    """A timing from a file, by its suffix. Raises as `as_timing`."""
+def _is_file_name(text: str) -> bool:
+    """Whether a text names a file: it ends as one that is read, or is one word with a dot or slash in it."""
+    text = text.strip()
+    reads = text.lower().endswith(tuple(suffix.lower() for suffix in FORMATS))
+    return reads or bool(re.fullmatch(r"\S*[./\\]\S+", text))
+
+
+def read_timing(path: str | Path) -> Timing | Transcript:
+    """A timing from a file, by its suffix, or the transcript of a text file. Raises as `as_timing`."""
     path = as_path(path)
     if not path.is_file():
         raise MissingFileError("file_missing", name=path)
-    readers: dict[str, Callable[[str], Timing]] = {
+    readers: dict[str, Callable[[str], Timing | Transcript]] = {
         ".textgrid": _textgrid, ".ctm": _ctm, ".srt": _subtitles, ".vtt": _subtitles, ".json": timing_of_text,
+        ".txt": Transcript,
     }  # fmt: skip
     reader = readers.get(path.suffix.lower())
     if reader is None:

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE, speech_level_db
+from bilabial.io.alignment import Aligner, Transcript
 from bilabial.io.phones import is_phone
 from bilabial.training.data.schema import load_rows, update_rows, waveform_of
 
@@ -97,36 +99,6 @@ def _levels_db(waveform: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.mean(frames.astype(np.float64) ** 2, axis=1) + 1e-12)
 
 
-class Aligner:
-    """Forced alignment of English words with 16 kHz speech, by pocketsphinx."""
-
-    def __init__(self):
-        try:
-            from pocketsphinx import Decoder
-        except ImportError as error:
-            raise ValueError("words are aligned by pocketsphinx: pip install pocketsphinx==5.1.1") from error
-        self.decoder = Decoder(lm=None, loglevel="FATAL")
-
-    def __call__(self, waveform: np.ndarray, words: str) -> list[dict]:
-        """Phones in ARPAbet of (S,) float32; empty where words and sound do not match."""
-        samples = (waveform.clip(-1.0, 1.0) * 32767).astype("<i2").tobytes()
-        try:
-            self.decoder.set_align_text(words)
-            for pass_number in (1, 2):  # words, then the phones in them
-                self.decoder.start_utt()
-                self.decoder.process_raw(samples, full_utt=True)
-                self.decoder.end_utt()
-                if pass_number == 1:
-                    self.decoder.set_alignment()
-        except RuntimeError:
-            return []
-        return [
-            _phone(phone.name, phone.start * 0.01, (phone.start + phone.duration) * 0.01)
-            for word in self.decoder.get_alignment()
-            for phone in word
-        ]
-
-
 def read_words(path: Path) -> dict[str, str | list]:
     """Words by clip name, of a JSON file or of GRID's NAME.align files ("start end word", 1/25000 s)."""
     if path.is_file():
@@ -149,6 +121,15 @@ def words_of(entry: str | list) -> str:
     return " ".join(word.lower() for _, _, word in entry if word.lower() not in ("sil", "sp"))
 
 
+def aligned_phones(aligner: Aligner, waveform: np.ndarray, words: str) -> list[dict]:
+    """Phones in ARPAbet of (S,) float32; empty where words and sound do not match."""
+    try:
+        alignment = aligner(waveform, Transcript(words).words)
+    except UserError:  # no words, or words of other letters
+        return []
+    return [_phone(*one) for one in alignment.phones] if alignment and alignment.fits else []
+
+
 def align_phones(args: PhonesArguments) -> None:
     words = read_words(args.words) if args.words else {}
     aligner, recognizer = (Aligner(), None) if args.words else (None, load_recognizer())
@@ -160,7 +141,7 @@ def align_phones(args: PhonesArguments) -> None:
                 if recognizer:
                     phones[row["id"]] = phones_of_spikes(find_spikes(recognizer, waveform), waveform)
                 elif entry:
-                    phones[row["id"]] = aligner(waveform, words_of(entry))
+                    phones[row["id"]] = aligned_phones(aligner, waveform, words_of(entry))
         if not phones:
             raise ValueError(f"{args.words} names none of the clips in {folder}")
         update_rows(folder, "phones", phones)
