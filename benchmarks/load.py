@@ -97,7 +97,7 @@ def start_app() -> tuple[subprocess.Popen, str]:
         except httpx.HTTPError:
             time.sleep(1)
     app.terminate()
-    raise SystemExit(f"the app did not answer within {STARTING_SECONDS} s")
+    raise TimeoutError(f"the app did not answer within {STARTING_SECONDS} s")
 
 
 def memory_mb(pid: int) -> float:

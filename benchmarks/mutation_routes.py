@@ -88,7 +88,7 @@ def through_prepare(
             [*map(str, command), "--num_proc", str(num_proc)], capture_output=True, text=True
         )
         if done.returncode:
-            raise SystemExit(f"prepare.py ended with {done.returncode}: {done.stderr[-2000:]}")
+            raise RuntimeError(f"prepare.py ended with {done.returncode}: {done.stderr[-2000:]}")
         dropped = json.loads((output / "summary.json").read_text())["dropped"]
         # a take is named folder/file_00, without the file's suffix where no other file has its name
         reasons = {key.removeprefix("videos/").removesuffix("_00"): reason for key, reason in dropped.items()}

@@ -118,7 +118,7 @@ def kills(clips: list[Path], folder: Path, num_kills: int, seed: int) -> None:
     source = source_of(clips, folder / "source")
     begin = time.monotonic()
     if start(source, folder / "whole").wait():
-        raise SystemExit("the undisturbed run failed")
+        raise RuntimeError("the undisturbed run failed")
     seconds, draw, hit = time.monotonic() - begin, random.Random(seed), 0
     while hit < num_kills:
         run = start(source, folder / "killed")

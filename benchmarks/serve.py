@@ -229,7 +229,7 @@ def soak(options: argparse.Namespace) -> None:
         print(f"{left} streams open at the end, {server.megabytes:.0f} MB")
         print(f"CPU per stream in real time: {server.cpu_seconds / counts['seconds']:.1%} of a core")
         if counts["wrong"]:
-            raise SystemExit("frames are wrong")
+            raise RuntimeError("frames are wrong")
 
 
 def latency(options: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def receive(socket: ClientConnection, last: str) -> Iterator[tuple[int, list[flo
         if isinstance(message, str):
             told = json.loads(message)
             if told["type"] == "error":
-                raise SystemExit(told["message"])
+                raise RuntimeError(told["message"])
             if told["type"] == last:
                 return
             continue

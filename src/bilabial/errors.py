@@ -235,6 +235,24 @@ SENTENCES |= {
     "serve_token": "the token is missing or wrong",
     "serve_type": "the type of a message is one of {accepted}, got {got}",
     "stream_refused": "the server at {address} did not serve: {error}",
+    # training
+    "calibration_fields": "{path} is not what calibrate.py writes: it sets {names}",
+    "calibration_file": "{path} is not what calibrate.py writes ({error})",
+    "data_columns": "{name} is not a data set made by train/prepare.py: it lacks {missing}",
+    "data_no_training": "{names} has no split 'train'; it is for evaluation only",
+    "data_no_validation": "{names} has no split 'validation' for --patience; prepare it with one, or give 0",
+    "option_least": "{option} must be at least {low:g}, got {got}",
+    "option_range": "{option} must be from {low:g} to {high:g}, got {got}",
+    "option_share": "{option} must be from 0 to below 1, got {got}",
+    "precision_launched": "--mixed_precision {got} is not supported; give accelerate launch bf16 or no",
+    "preset_fields": "{path} sets {names}, which {owner} does not have",
+    "preset_name": "no preset {got}; there are {accepted}, or give the path of a .json file",
+    "publish_nothing": "nothing to publish: give --repo_id, --dataset or --space",
+    "publish_pair": "{option} needs {missing}",
+    "publish_repository": "{option} must look like name/model, got {got}",
+    "publish_tag": "tag must look like v0.1.0, got {got}",
+    "run_other": "{path} holds a run with other arguments ({changed}); give another --output",
+    "run_unknown": "{path} is of no run that began here; give another --output",
 }
 
 

@@ -23,6 +23,7 @@ from support.rows import animated_row
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.training.data.schema import SCHEMA
@@ -392,26 +393,31 @@ def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old
 
 
 @pytest.mark.parametrize(
-    "options, sentence",
+    "options, code, parameters",
     [
-        ({"repo_id": None}, "nothing to publish: give --repo_id, --dataset or --space"),
-        ({"repo_id": "bilabial"}, "repo_id must look like name/model, got 'bilabial'"),
-        ({"dataset": Path("x")}, "dataset_repo_id must look like name/model, got None"),
-        ({"space_repo_id": "me/app"}, "--space_repo_id needs --space"),
-        ({"tag": "main"}, "tag must look like v0.1.0, got 'main'"),
-        ({"tag": "a b"}, "tag must look like v0.1.0, got 'a b'"),
-        ({"repo_id": None, "dataset": Path("x"), "dataset_repo_id": "me/x"}, "x is no data set: prepare.py"),
+        ({"repo_id": None}, "publish_nothing", {}),
+        ({"repo_id": "bilabial"}, "publish_repository", {"option": "--repo_id", "got": "'bilabial'"}),
+        ({"dataset": Path("x")}, "publish_repository", {"option": "--dataset_repo_id", "got": "None"}),
+        ({"space_repo_id": "me/app"}, "publish_pair", {"option": "--space_repo_id", "missing": "--space"}),
+        ({"tag": "main"}, "publish_tag", {"got": "'main'"}),
+        ({"tag": "a b"}, "publish_tag", {"got": "'a b'"}),
     ],
 )
-def test_a_command_that_cannot_be_meant(own, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_a_command_that_cannot_be_meant(own, options, code, parameters):
+    with pytest.raises(UserError) as raised:
         publish_own(own, **options)
+    assert (raised.value.code, raised.value.parameters) == (code, parameters)
+
+
+def test_a_folder_that_is_no_data_set(own):
+    with pytest.raises(ValueError, match="x is no data set: prepare.py"):
+        publish_own(own, repo_id=None, dataset=Path("x"), dataset_repo_id="me/x")
 
 
 @pytest.mark.parametrize(
     "spoil, sentence",
     [
-        (lambda table: table.drop(["license"]), "not made by train/prepare.py: it lacks license"),
+        (lambda table: table.drop(["license"]), "made by train/prepare.py: it lacks license"),
         (lambda table: table.slice(0, 0), "holds no row"),
         (lambda table: with_coefficients(table, math.inf), "holds coefficients that are not numbers"),
     ],

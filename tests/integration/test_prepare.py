@@ -16,6 +16,7 @@ import pytest
 from datasets import load_dataset
 from support.paths import ROOT
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.files import replace_folder
 from bilabial.training.data.quality import Quality
@@ -170,19 +171,22 @@ def test_ray_makes_the_same_data_set(source, whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    "change, code",
     [
-        ({"min_score": 101}, "min_score must be from 0 to 100, got 101"),
-        ({"rows_per_shard": 0}, "rows_per_shard must be at least 1, got 0"),
-        ({"num_proc": 0}, "num_proc must be at least 1, got 0"),
-        ({"limit": 0}, "limit must be at least 1, got 0"),
-        ({"fps": 0}, "fps must be a number from 1 to 240, got 0"),
-        ({"validation_share": 1.0}, "validation_share must be from 0 to below 1, got 1.0"),
+        ({"min_score": 101}, "option_range"),
+        ({"rows_per_shard": 0}, "option_least"),
+        ({"num_proc": 0}, "option_least"),
+        ({"limit": 0}, "option_least"),
+        ({"fps": 0}, "fps_range"),
+        ({"validation_share": 1.0}, "option_share"),
     ],
 )
-def test_wrong_options(tmp_path, change, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_options(tmp_path, change, code):
+    with pytest.raises(UserError) as raised:
         options(tmp_path, tmp_path, **change)
+    (name, value), told = *change.items(), raised.value.parameters
+    assert raised.value.code == code and told.get("option", "--fps") == f"--{name}"
+    assert told["got"] == repr(value)
 
 
 def test_the_report_fits_a_phone(tmp_path):

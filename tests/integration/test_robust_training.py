@@ -25,6 +25,7 @@ from support.rows import row, write_rows
 from support.scripts import run_here
 
 from bilabial.animator import Animator
+from bilabial.errors import UserError
 from bilabial.training.data.augmentation import Augmentation, speech_level_db
 from bilabial.training.data.schema import BrokenRow
 from bilabial.training.fit import train
@@ -297,8 +298,10 @@ def test_a_changed_preset_is_no_resumption(dataset, preset, tmp_path):
     options = ["--dataset", dataset, "--preset", mine, "--output", tmp_path / "run"]
     run_here(*options, "--stop_after_steps", 1)
     mine.write_text(json.dumps(fields | {"learning_rate": 2e-3}))
-    with pytest.raises(ValueError, match=r"other arguments \(learning_rate was 0.001, is 0.002\); give an"):
+    with pytest.raises(UserError) as raised:
         run_here(*options)
+    assert raised.value.code == "run_other"
+    assert raised.value.parameters["changed"] == "learning_rate was 0.001, is 0.002"
     mine.write_text(json.dumps(fields | {"model": fields["model"] | {"closure_weight": 2.0}}))
     with pytest.raises(ValueError, match=r"'closure_weight': 2.0"):
         run_here(*options)
@@ -328,8 +331,9 @@ def test_patience_ends_a_run_and_takes_the_best(dataset, preset, tmp_path, capsy
 
 def test_patience_needs_clips_to_wait_for(rows, preset, tmp_path):
     data = write_rows(tmp_path / "set", train=rows[:2])
-    with pytest.raises(ValueError, match="has no split 'validation' for --patience"):
+    with pytest.raises(UserError) as raised:
         run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run", "--patience", 1)
+    assert (raised.value.code, raised.value.parameters) == ("data_no_validation", {"names": str(data)})
 
 
 def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
@@ -349,8 +353,9 @@ def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
 def test_a_precision_that_is_not_supported(dataset, preset, tmp_path, monkeypatch):
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run"]
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(ValueError, match="--mixed_precision fp16 is not supported; give .* bf16 or no"):
+    with pytest.raises(UserError) as raised:
         run_here(*options)
+    assert (raised.value.code, raised.value.parameters) == ("precision_launched", {"got": "'fp16'"})
     assert not (tmp_path / "run").exists()
 
 

@@ -63,3 +63,28 @@ def test_the_hub_folder_is_small_and_imports_only_siblings():
     assert len(names) <= 9 and all(name.endswith("_bilabial.py") for name in names)
     for path in (PACKAGE / "hub").glob("*.py"):
         assert not {name for name in imports_of(path) if name.startswith("bilabial")}, path
+
+
+EXITS = ("main", "exit_with_errors")  # the second is the end of all scripts of train/
+
+
+def test_only_a_main_function_ends_the_program():
+    """Everything else raises an error that its caller can treat."""
+    paths = [
+        path for folder in ("src", "train", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    ]
+    found = {
+        f"{path.relative_to(ROOT)}: {function.name}"
+        for path in paths
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Raise | ast.Call) and _ends_the_program(node)
+    }
+    assert {place for place in found if place.split(": ")[1] not in EXITS} == set()
+
+
+def _ends_the_program(node: ast.Raise | ast.Call) -> bool:
+    if isinstance(node, ast.Raise):
+        return node.exc is not None and ast.unparse(node.exc).startswith("SystemExit")
+    return ast.unparse(node.func) in ("sys.exit", "exit", "quit", "os._exit")

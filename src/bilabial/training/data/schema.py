@@ -18,6 +18,7 @@ import pyarrow.compute
 import pyarrow.parquet
 from datasets import Audio, Dataset, DatasetDict, Features, List, Value, load_dataset
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.level_bilabial import SAMPLING_RATE, normalize_level
 from bilabial.io.audio import decode_wav, encode_wav
@@ -134,15 +135,13 @@ def missing_columns(names: Iterable[str]) -> list[str]:
 def load_rows(source: str | Path, split: str | None = None) -> Dataset | DatasetDict:
     """Load a prepared data set from a folder or the Hub; an older one gets the missing columns.
 
-    Raises ValueError when its columns are others.
+    Raises UserError when its columns are others.
     """
     rows = load_dataset(str(source), split=split)
     features = rows.features if isinstance(rows, Dataset) else next(iter(rows.values())).features
     missing = missing_columns(features)
     if missing:
-        raise ValueError(
-            f"{source} is not a data set made by train/prepare.py: it lacks {', '.join(missing)}"
-        )
+        raise UserError("data_columns", name=Path(source), missing=missing)
     if isinstance(rows, Dataset):
         return _as_written_now(rows, source)
     return DatasetDict({name: _as_written_now(of_split, source) for name, of_split in rows.items()})

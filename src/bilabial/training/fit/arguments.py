@@ -16,6 +16,7 @@ from typing import Literal
 from datasets import Dataset
 from transformers import HfArgumentParser
 
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.io.files import write_atomically
 from bilabial.training.fit.checkpoints import check_model_folder
@@ -164,42 +165,40 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     name = selected.preset or ("finetune" if selected.init_from else "default")
     path = Path(name) if name.endswith(".json") else PRESETS / f"{name}.json"
     if not path.is_file():
-        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
-        raise ValueError(f"no preset {name!r}; there are {names}, or give the path of a .json file")
+        names = sorted(preset.stem for preset in PRESETS.glob("*.json"))
+        raise UserError("preset_name", got=name, accepted=names)
     preset = current_options(json.loads(path.read_text()), str(path))
     model_fields = preset.pop("model", {})
     for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
         unknown = sorted(set(keys) - {known.name for known in fields(owner)})
         if unknown:
-            raise ValueError(f"{path} sets {', '.join(unknown)}, which {owner.__name__} does not have")
+            raise UserError("preset_fields", path=path, names=unknown, owner=owner.__name__)
     parser = HfArgumentParser(TrainArguments)
     parser.set_defaults(**{"preset": name, **preset})
     args = parser.parse_args_into_dataclasses(argv)[0]
     for name, least in LEAST.items():
         if getattr(args, name) < least:
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+            raise UserError("option_least", option=f"--{name}", low=least, got=getattr(args, name))
     return args, model_fields | (read_calibration(args.calibration) if args.calibration else {})
 
 
 def read_calibration(path: Path) -> dict:
-    """The fields of the configuration that calibrate.py wrote. Raises ValueError for another file."""
+    """The fields of the configuration that calibrate.py wrote. Raises UserError for another file."""
     try:
         calibration = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"--calibration {path} is not what calibrate.py writes ({error})") from error
+        raise UserError("calibration_file", path=path, error=error) from error
     unknown = sorted(set(calibration) - {known.name for known in fields(BilabialConfig)})
     if unknown:
-        raise ValueError(
-            f"--calibration {path} is not what calibrate.py writes: it sets {', '.join(unknown)}"
-        )
+        raise UserError("calibration_fields", path=path, names=unknown)
     return calibration
 
 
 def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "fp32"]:
-    """The precision that "auto" selects. Raises ValueError for another precision of `accelerate launch`."""
+    """The precision that "auto" selects. Raises UserError for another precision of `accelerate launch`."""
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" is also its default
     if launched not in ("no", "bf16"):
-        raise ValueError(f"--mixed_precision {launched} is not supported; give accelerate launch bf16 or no")
+        raise UserError("precision_launched", got=launched)
     if args.precision != "auto":
         return args.precision
     return "bf16" if launched == "bf16" or gpu_has_bf16 else "fp32"
@@ -244,7 +243,7 @@ def check_same_run(
     path = args.output / "arguments.json"
     if not path.is_file():
         if (args.output / "checkpoints").exists():
-            raise ValueError(f"{args.output}/checkpoints is of no run that began here; give another --output")
+            raise UserError("run_unknown", path=args.output / "checkpoints")
         args.output.mkdir(parents=True, exist_ok=True)
         write_atomically(path, record)
         return
@@ -256,6 +255,4 @@ def check_same_run(
         if key not in FREE and before.get(key) != now.get(key)
     ]
     if changed:
-        raise ValueError(
-            f"{args.output} holds a run with other arguments ({'; '.join(changed)}); give another --output"
-        )
+        raise UserError("run_other", path=args.output, changed=changed)

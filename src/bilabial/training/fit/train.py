@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -58,11 +59,10 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
     except (ValueError, OSError) as error:
         raise ValueError(str(error)) from error
     names = {name for splits in loaded for name in splits}
-    given = ", ".join(args.dataset)
     if "train" not in names:
-        raise ValueError(f"{given} has no split 'train'; it is for evaluation only")
+        raise UserError("data_no_training", names=args.dataset)
     if args.patience and "validation" not in names:
-        raise ValueError(f"{given} has no split 'validation' for --patience; prepare it with one, or give 0")
+        raise UserError("data_no_validation", names=args.dataset)
     return {name: concatenate_datasets([rows[name] for rows in loaded if name in rows]) for name in names}
 
 

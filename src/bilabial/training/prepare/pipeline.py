@@ -18,6 +18,7 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.executors import check_executor, run
 from bilabial.io.capture import find_landmarker
 from bilabial.io.files import write_atomically
@@ -87,12 +88,12 @@ class PrepareArguments(TakeOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 <= self.validation_share < 1.0:
-            raise ValueError(f"validation_share must be from 0 to below 1, got {self.validation_share}")
+            raise UserError("option_share", option="--validation_share", got=self.validation_share)
         if not 0.0 <= self.min_score <= 100.0:
-            raise ValueError(f"min_score must be from 0 to 100, got {self.min_score}")
+            raise UserError("option_range", option="--min_score", low=0, high=100, got=self.min_score)
         for name in ("num_proc", "rows_per_shard", "limit"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError("option_least", option=f"--{name}", low=1, got=getattr(self, name))
 
     @property
     def take_options(self) -> TakeOptions:

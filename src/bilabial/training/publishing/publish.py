@@ -21,6 +21,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from tqdm import tqdm
 
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.errors import UserError
 from bilabial.training.data.schema import data_files, missing_columns
 from bilabial.training.data.sources import Source, sources_of_files, write_sources
 from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
@@ -93,20 +94,20 @@ class PublishArguments:
 
 
 def check_arguments(args: PublishArguments) -> None:
-    """Raise ValueError for missing, contradictory or invalid options."""
+    """Raise UserError for missing, contradictory or invalid options."""
     if not (args.repo_id or args.dataset or args.space):
-        raise ValueError("nothing to publish: give --repo_id, --dataset or --space")
+        raise UserError("publish_nothing")
     wanted = {"repo_id": bool(args.repo_id), "dataset_repo_id": args.dataset, "space_repo_id": args.space}
     for name, asked in wanted.items():
         value = getattr(args, name)
         if asked and not (value and HUB_ID.fullmatch(value)):
-            raise ValueError(f"{name} must look like name/model, got {value!r}")
+            raise UserError("publish_repository", option=f"--{name}", got=value)
         if value and not asked:
-            raise ValueError(f"--{name} needs --{name.removesuffix('_repo_id')}")
+            raise UserError("publish_pair", option=f"--{name}", missing=f"--{name.removesuffix('_repo_id')}")
     if args.dry_run:
         check_dry_run(args)
     if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
-        raise ValueError(f"tag must look like v0.1.0, got {args.tag!r}")
+        raise UserError("publish_tag", got=args.tag)
 
 
 def check_dry_run(args: PublishArguments) -> None:
@@ -215,7 +216,7 @@ def check_rows(path: Path) -> None:
     file = pyarrow.parquet.ParquetFile(path)
     missing = missing_columns(file.schema_arrow.names)
     if missing:
-        raise ValueError(f"{path} was not made by train/prepare.py: it lacks {', '.join(missing)}")
+        raise UserError("data_columns", name=path, missing=missing)
     if not file.metadata.num_rows:
         raise ValueError(f"{path} holds no row")
     for batch in file.iter_batches(columns=["id", "coefficients"]):
