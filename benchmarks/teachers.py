@@ -14,7 +14,7 @@ import numpy as np
 from transformers import HfArgumentParser
 
 from bilabial.checkpoint import load_checkpoint
-from bilabial.clip import interpolate_frames
+from bilabial.hub.blendshapes_bilabial import interpolate_frames
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation.clip_figures import clip_metrics, read_clip, summarize
 from bilabial.training.evaluation.tables import table

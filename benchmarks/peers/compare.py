@@ -34,8 +34,7 @@ from benchmarks.peers.packages import (
 )
 from benchmarks.peers.report import lips_figure, page, write_figures
 from bilabial.checkpoint import load_checkpoint
-from bilabial.clip import interpolate_frames
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, interpolate_frames
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import encode_wav

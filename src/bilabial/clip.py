@@ -25,6 +25,7 @@ from bilabial.hub.blendshapes_bilabial import (
     LIP_DISTANCE_WEIGHTS,
     MM_PER_LIP_UNIT,
     check_fps,
+    interpolate_frames,
     num_frames,
 )
 from bilabial.io.live_link import read_live_link
@@ -47,20 +48,6 @@ NPZ_ERRORS = (
     BadZipFile, EOFError, KeyError, LZMAError, MemoryError, OSError, OverflowError, RuntimeError, TypeError,
     ValueError, struct.error, zlib.error,
 )  # fmt: skip
-
-
-def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
-    """Linearly interpolate frames; outside the given times the nearest frame holds.
-
-    times: (N,) seconds, strictly increasing. values: (N, C) float. new_times: (T,) seconds. Returns (T, C)
-    float32.
-    """
-    if len(times) == 1:
-        return np.repeat(values, len(new_times), axis=0).astype(np.float32)
-    right = np.clip(np.searchsorted(times, new_times, side="right"), 1, len(times) - 1)
-    left = right - 1
-    weight = np.clip((new_times - times[left]) / (times[right] - times[left]), 0.0, 1.0)[:, None]
-    return (values[left] * (1.0 - weight) + values[right] * weight).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.layers_bilabial import MEL_FLOOR, BilabialBlock, BilabialEncoderLayer
+from bilabial.hub.layers_bilabial import BilabialBlock, BilabialEncoderLayer
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.steps import ModelSteps
 
@@ -142,7 +142,7 @@ class BilabialStep(nn.Module):
         encoder, config = self.model.encoder, self.config
         beyond = state_shapes(config)["sound"][0] - config.mel_window_samples  # of later frames
         power = encoder.power(sound[None, : sound.shape[0] - beyond].float())  # (1, F, 2 T + 1)
-        mel = torch.einsum("bft,fm->bmt", power, encoder.mel_filters.float()).clamp(min=MEL_FLOOR).log()
+        mel = encoder.log_mel_of(power)
         return F.gelu(encoder.stem(mel.to(encoder.stem.weight.dtype)))[0].T
 
     def _attend(

@@ -19,7 +19,7 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
-from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.blendshapes_bilabial import check_fps, frames_at_rate, num_frames
 from bilabial.hub.emotion_bilabial import (
     Mixture,
     check_intensity,
@@ -297,12 +297,8 @@ class FaceStream:
         self._num_sent = numbers.stop
         if not numbers:
             return np.zeros((0, len(self.names)), np.float32)
-        config, (before, after, weight) = (
-            self._config,
-            frames_around(len(faces[0]), rate_hz, numbers, self.fps, first),
-        )
-        weight = weight.astype(np.float32)[:, None]
-        neutral, face = (part[before] * (1.0 - weight) + part[after] * weight for part in faces)
+        config = self._config
+        neutral, face = (frames_at_rate(part, rate_hz, numbers, self.fps, first) for part in faces)
         values = match_lip_closure(
             neutral, face, self._opening, self.names, config.lip_distance_weights, config.seal_distance,
             bool(self._weights.any()),

@@ -3,13 +3,13 @@
 import io
 import json
 import re
-import struct
 
 import av
 import numpy as np
 import pytest
 from mediapipe.tasks.python import vision
 from PIL import Image
+from support.avatars import glb_bytes
 from support.browsing import (
     attach,
     choose,
@@ -160,11 +160,7 @@ def avatar(*names: str) -> bytes:
         "buffers": [{"byteLength": len(binary)}],
     }  # fmt: skip
     text = json.dumps(tree).encode()
-    text += b" " * (-len(text) % 4)
-    parts = (
-        struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    )
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(parts)) + parts
+    return glb_bytes(text + b" " * (-len(text) % 4), binary)
 
 
 def test_an_avatar_of_ones_own(page, three, tmp_path):

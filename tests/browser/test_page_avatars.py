@@ -1,11 +1,11 @@
 """Avatars of other programs on the page in a real browser: names, compression, damage, memory."""
 
 import json
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.avatars import glb_bytes
 from support.browsing import CHROMIUM, need_npm
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -56,12 +56,9 @@ def serve_package(route) -> None:
 
 
 def write_glb(path: Path, tree: dict, binary: bytes) -> Path:
+    """With the buffers that the tree names, which the package's own writer would replace."""
     text = json.dumps(tree).encode()
-    text += b" " * (-len(text) % 4)
-    binary += bytes(-len(binary) % 4)
-    parts = struct.pack("<I4s", len(text), b"JSON") + text
-    parts += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(parts)) + parts)
+    path.write_bytes(glb_bytes(text + b" " * (-len(text) % 4), binary + bytes(-len(binary) % 4)))
     return path
 
 

@@ -1,5 +1,6 @@
 """Avatars made from the embedded head, with morph targets of other names."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ VOWELS = {
     "ou": {"jawOpen": 0.25, "mouthPucker": 0.9}, "oh": {"jawOpen": 0.5, "mouthFunnel": 0.5},
     "ee": {"jawOpen": 0.15, "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5},
 }  # fmt: skip
+
+
+def glb_bytes(scene: bytes, binary: bytes | None = None) -> bytes:
+    """A GLB with any bytes as its scene, also damaged ones (`write_glb` writes valid files)."""
+    chunks = struct.pack("<I4s", len(scene), b"JSON") + scene
+    if binary is not None:
+        chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
 def avatar(path: Path, skin, deltas: dict[str, np.ndarray], scale: float = 1.0) -> Path:

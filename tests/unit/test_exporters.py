@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.avatars import glb_bytes
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.app.player import HEAD
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.io.exporters import GLB_BINARY, GLB_JSON, GLB_MAGIC, read_glb, to_glb, to_json, write_glb
+from bilabial.io.exporters import read_glb, to_glb, to_json, write_glb
 
 VALIDATE = """
 const [folder, ...files] = process.argv.slice(1);
@@ -103,10 +104,7 @@ def test_wrong_heads_are_sentences(head, tmp_path):
     packed = write_glb(tmp_path / "packed.glb", scene, binary)
     glued = {**scene, "buffers": [*scene["buffers"], elsewhere]}
     text = json.dumps(glued, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    parts = ((GLB_JSON, text), (GLB_BINARY, binary))
-    chunks = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in parts)
-    packed.write_bytes(struct.pack("<III", GLB_MAGIC, 2, 12 + len(chunks)) + chunks)
+    packed.write_bytes(glb_bytes(text + b" " * (-len(text) % 4), binary))
     with pytest.raises(ValueError, match="packed.glb keeps data outside its one binary part"):
         to_glb(clip(), tmp_path / "x.glb", packed)
     cut = tmp_path / "cut.glb"

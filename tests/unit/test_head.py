@@ -1,8 +1,6 @@
-"""The embedded head, read back by a reader of our own: names, size, and what the shapes do."""
+"""The embedded head, read back: names, size, and what the shapes do."""
 
-import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +9,13 @@ import pytest
 from scipy.spatial import cKDTree
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.exporters import read_glb
+from bilabial.io.gltf_arrays import read_array
 from tools.make_head.lamps import LAMPS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "bilabial"
 HEAD = PACKAGE / "viewer" / "head.glb"
 HEADS = (HEAD, HEAD.with_name("head_kofi.glb"))
-DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 MM = 1e-3
 CLOSED_SHAPES = (
     "mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPucker", "cheekPuff", "jawForward",
@@ -41,35 +39,13 @@ class Mesh:
 
 
 class Reader:
-    """Binary glTF 2.0 with sparse accessors."""
+    """The meshes of a head."""
 
     def __init__(self, path: Path) -> None:
-        data = path.read_bytes()
-        magic, version, length = struct.unpack_from("<4sII", data)
-        assert (magic, version, length) == (b"glTF", 2, len(data))
-        size, kind = struct.unpack_from("<I4s", data, 12)
-        assert kind == b"JSON"
-        self.document = json.loads(data[20 : 20 + size])
-        self.binary = data[20 + size + 8 :]
-
-    def take(self, view: int, component: int, count: int, width: int) -> np.ndarray:
-        start = self.document["bufferViews"][view]["byteOffset"]
-        assert start % 4 == 0
-        values = np.frombuffer(self.binary, DTYPES[component], count * width, start)
-        return values.reshape(count, width)
+        self.document, self.binary = read_glb(path)
 
     def array(self, index: int) -> np.ndarray:
-        accessor = self.document["accessors"][index]
-        count, width, component = accessor["count"], WIDTHS[accessor["type"]], accessor["componentType"]
-        if "bufferView" in accessor:
-            return self.take(accessor["bufferView"], component, count, width)
-        values = np.zeros((count, width), DTYPES[component])
-        if sparse := accessor.get("sparse"):
-            indices, given = sparse["indices"], sparse["values"]
-            rows = self.take(indices["bufferView"], indices["componentType"], sparse["count"], 1).ravel()
-            assert (np.diff(rows.astype(int)) > 0).all()
-            values[rows] = self.take(given["bufferView"], component, sparse["count"], width)
-        return values
+        return read_array(self.document, self.binary, index)
 
     def attribute(self, mesh: str, name: str) -> np.ndarray:
         (primitive,) = next(m for m in self.document["meshes"] if m["name"] == mesh)["primitives"]
@@ -80,9 +56,9 @@ class Reader:
         (primitive,) = mesh["primitives"]
         attributes, targets = primitive["attributes"], primitive.get("targets", [])
         return Mesh(
-            self.array(attributes["POSITION"]).astype(float),
-            self.array(attributes["NORMAL"]).astype(float),
-            self.array(primitive["indices"]).reshape(-1, 3),
+            self.array(attributes["POSITION"]),
+            self.array(attributes["NORMAL"]),
+            self.array(primitive["indices"]).astype(int).reshape(-1, 3),
             np.array([self.array(target["POSITION"]) for target in targets], dtype=float),
             np.array([self.array(target["NORMAL"]) for target in targets], dtype=float),
             mesh["extras"],
@@ -307,7 +283,7 @@ def test_the_light_on_the_head_is_that_of_the_pages_lamps(reader: Reader) -> Non
     places = [tuple(map(float, row.split(",")[2:])) for row in re.findall(r"\[(0x[^\]]*)\]", table)]
     np.testing.assert_allclose(places, LAMPS)
     for name, k in (("skin", 0), ("hair", 0), ("shirt", 2)):
-        light, normals = reader.attribute(name, "_LIGHT") / 255, reader.attribute(name, "NORMAL")
+        light, normals = reader.attribute(name, "_LIGHT"), reader.attribute(name, "NORMAL")
         assert light.shape == (len(normals), 4)
         facing = normals @ LAMPS[k] / np.linalg.norm(LAMPS[k])
         assert light[facing > 0.8, k].mean() > light[facing < -0.3, k].mean() + 0.2, (name, k)

@@ -1,7 +1,6 @@
 """Odd values of Python at every public call: an answer, or ValueError or FileNotFoundError in a sentence."""
 
 import datetime
-import struct
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.avatars import glb_bytes
 from support.models import build_random
 
 from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
@@ -156,8 +156,7 @@ SCENES = [
 
 @pytest.mark.parametrize("scene", SCENES, ids=range(len(SCENES)))
 def test_heads_that_are_no_gltf(tmp_path, scene):
-    chunk = struct.pack("<II", len(scene), 0x4E4F534A) + scene
-    (tmp_path / "head.glb").write_bytes(struct.pack("<III", 0x46546C67, 2, 12 + len(chunk)) + chunk)
+    (tmp_path / "head.glb").write_bytes(glb_bytes(scene))
     with pytest.raises(ValueError, match=r"head\.glb (is a GLB whose scene|has no mesh)"):
         to_glb(CLIP, tmp_path / "out.glb", tmp_path / "head.glb")
     assert not (tmp_path / "out.glb").exists()

@@ -4,23 +4,22 @@ Plain glTF: no compression, no required extension, so that every loader opens it
 accessors. No skins, no animations, no cameras. Only what is written here is read back.
 """
 
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from bilabial.io.exporters import read_glb
 from bilabial.io.exporters import write_glb as write_container
+from bilabial.io.gltf_arrays import read_array
 
 MOVES_METERS = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
 COMPONENT_TYPES = {np.dtype(np.uint8): 5121, np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
-DTYPES = {number: dtype for dtype, number in COMPONENT_TYPES.items()}
 SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
-WIDTHS = {kind: width for width, kind in SHAPE_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -88,18 +87,9 @@ def vertex_tangents(
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """pixels: (H, W, channels) uint8: gray and alpha, RGB, or RGBA."""
-    height, width, channels = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
-        (b"IEND", b""),
-    )
-    packed = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 class Binary:
@@ -255,30 +245,11 @@ def read_mesh(path: Path, name: str) -> Mesh:
     if name not in meshes:
         raise ValueError(f"{path} has no mesh {name!r}, it has {', '.join(meshes)}")
     (primitive,), extras = meshes[name]["primitives"], meshes[name]["extras"]
-    positions = _read_array(document, binary, primitive["attributes"]["POSITION"])
-    targets = [_read_array(document, binary, target["POSITION"]) for target in primitive.get("targets", [])]
+    positions = read_array(document, binary, primitive["attributes"]["POSITION"])
+    targets = [read_array(document, binary, target["POSITION"]) for target in primitive.get("targets", [])]
     return Mesh(
         positions,
-        _read_array(document, binary, primitive["indices"]).reshape(-1, 3),
+        read_array(document, binary, primitive["indices"]).astype(int).reshape(-1, 3),
         np.array(targets).reshape(-1, *positions.shape),
         extras.get("targetNames", []),
     )
-
-
-def _read_array(document: dict, binary: bytes, index: int) -> np.ndarray:
-    """An accessor as (count, width), a sparse one filled up."""
-    accessor = document["accessors"][index]
-    count, width = accessor["count"], WIDTHS[accessor["type"]]
-    if "bufferView" in accessor:
-        return _read_view(document, binary, accessor, count, width)
-    values = np.zeros((count, width), DTYPES[accessor["componentType"]])
-    if sparse := accessor.get("sparse"):
-        rows = _read_view(document, binary, sparse["indices"], sparse["count"], 1).ravel()
-        given = sparse["values"] | {"componentType": accessor["componentType"]}
-        values[rows] = _read_view(document, binary, given, sparse["count"], width)
-    return values
-
-
-def _read_view(document: dict, binary: bytes, given: dict, count: int, width: int) -> np.ndarray:
-    start = document["bufferViews"][given["bufferView"]]["byteOffset"]
-    return np.frombuffer(binary, DTYPES[given["componentType"]], count * width, start).reshape(count, width)

@@ -4,6 +4,7 @@ Needs only numpy.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,6 +39,15 @@ STYLE_PRESETS: dict[str, dict[str, float]] = {
         "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
     },
     "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
+}  # fmt: skip
+GROUPS = {  # groups of coefficients in presets, by prefixes of their names
+    "opening": ("jawOpen", "mouthClose"),
+    "lips": (
+        "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
+        "mouthPress",
+    ),
+    "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
+    "brows": ("brow",),
 }  # fmt: skip
 MAX_STYLE_AMOUNT = 1.5  # 1 = as the style is named, 0 = the default style
 
@@ -90,3 +100,39 @@ def frames_around(
     position = np.arange(numbers.start, numbers.stop) * (from_hz / to_hz) - first
     before = np.floor(position).astype(np.int64).clip(max=count - 1)
     return before, (before + 1).clip(max=count - 1), (position - before).clip(0.0, 1.0)
+
+
+def frames_at_rate(
+    frames: np.ndarray, from_hz: float, numbers: range, to_hz: float, first: int = 0
+) -> np.ndarray:
+    """Linear interpolation in time: (T, C) float32 at from_hz -> (K, C). Arguments as `frames_around`."""
+    before, after, share = frames_around(len(frames), from_hz, numbers, to_hz, first)
+    weight = share.astype(np.float32)[:, None]
+    return frames[before] * (1.0 - weight) + frames[after] * weight
+
+
+def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
+    """Linearly interpolate frames; outside the given times the nearest frame holds.
+
+    times: (N,) seconds, increasing. values: (N, C) float. new_times: (T,) seconds. Returns (T, C)
+    float32.
+    """
+    if len(times) == 1:
+        return np.repeat(values, len(new_times), axis=0).astype(np.float32)
+    right = np.clip(np.searchsorted(times, new_times, side="right"), 1, len(times) - 1)
+    left = right - 1
+    steps = np.maximum(times[right] - times[left], 1e-12)
+    weight = np.clip((new_times - times[left]) / steps, 0.0, 1.0)[:, None]
+    return (values[left] * (1.0 - weight) + values[right] * weight).astype(np.float32)
+
+
+def preset_style_stats(name: str, blendshapes: Sequence[str]) -> np.ndarray:
+    """The style statistics (2, C) float32 of one of STYLE_PRESETS: offsets and log amplitudes."""
+    style_stats = np.zeros((2, len(blendshapes)), np.float32)
+    for key, value in STYLE_PRESETS[name].items():
+        if key in GROUPS:
+            columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
+            style_stats[1, columns] = math.log(value)
+        else:
+            style_stats[0, list(blendshapes).index(key)] = value
+    return style_stats

@@ -124,7 +124,10 @@ class BilabialSpeechEncoder(nn.Module):
         left = size // 2 + self.hop  # frame n is centered on sample (n - 1) * hop
         right = max(0, 2 * num_frames * self.hop + size - left - input_values.shape[1])
         padded = F.pad(input_values.float(), (left, right))
-        power = self.power(padded)[..., : 2 * num_frames + 1]
+        return self.log_mel_of(self.power(padded)[..., : 2 * num_frames + 1])
+
+    def log_mel_of(self, power: torch.Tensor) -> torch.Tensor:
+        """Log power of mel bands from that of frequencies: (B, F, N) -> (B, M, N)."""
         mel = torch.einsum("bft,fm->bmt", power, self.mel_filters.float())
         return mel.clamp(min=MEL_FLOOR).log()
 
@@ -160,6 +163,24 @@ ENCODER_CLASSES = {
 }
 WHISPER_FFT_SIZE = 400  # samples, 25 ms
 WHISPER_HOP = 160  # samples, 10 ms; the encoder joins two such frames to a state
+
+
+def whisper_mel_filters(num_mels: int) -> torch.Tensor:
+    """The mel filters (F, M) float32 of Whisper."""
+    filters = mel_filter_bank(
+        WHISPER_FFT_SIZE // 2 + 1, num_mels, 0.0, 8000.0, 16000, norm="slaney", mel_scale="slaney"
+    )
+    return torch.tensor(filters, dtype=torch.float32)
+
+
+def whisper_log_mel(waveform: torch.Tensor, mel_filters: torch.Tensor) -> torch.Tensor:
+    """The features of WhisperFeatureExtractor: (B, S) float32 at 16 kHz -> (B, M, S / 160)."""
+    window = torch.hann_window(WHISPER_FFT_SIZE, device=waveform.device)
+    spectrum = torch.stft(waveform, WHISPER_FFT_SIZE, WHISPER_HOP, window=window, return_complex=True)
+    power = torch.einsum("bft,fm->bmt", spectrum.abs()[..., :-1] ** 2, mel_filters.float())
+    mel = power.clamp(min=1e-10).log10()
+    loudest = mel.amax(dim=(1, 2), keepdim=True)
+    return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
 
 
 def frame_timing(config: PreTrainedConfig) -> tuple[int, int]:
@@ -221,12 +242,8 @@ class BilabialAudioEncoder(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(encoder_config.num_hidden_layers + 1))
         self.projection = nn.Linear(encoder_config.hidden_size, config.hidden_size)
         if self.family == "whisper":
-            filters = mel_filter_bank(
-                WHISPER_FFT_SIZE // 2 + 1, encoder_config.num_mel_bins, 0.0, config.sampling_rate / 2,
-                config.sampling_rate, norm="slaney", mel_scale="slaney",
-            )  # fmt: skip
             # persistent: from_pretrained builds on the meta device and would leave anything else empty
-            self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32))
+            self.register_buffer("mel_filters", whisper_mel_filters(encoder_config.num_mel_bins))
 
     def freeze(self) -> None:
         """Freeze the pretrained weights; the layer weights and the projection are still trained."""
@@ -284,19 +301,10 @@ class BilabialAudioEncoder(nn.Module):
         pieces = []
         for piece in waveform.split(size, dim=1):
             with torch.autocast(waveform.device.type, enabled=False):
-                mel = self.log_mel(F.pad(piece.float(), (0, size - piece.shape[1])))
+                mel = whisper_log_mel(F.pad(piece.float(), (0, size - piece.shape[1])), self.mel_filters)
             num_states = math.ceil(piece.shape[1] / self.stride)
             pieces.append(self._weighted_states(mel)[:, :num_states])
         return torch.cat(pieces, dim=1)
-
-    def log_mel(self, waveform: torch.Tensor) -> torch.Tensor:
-        """The features of WhisperFeatureExtractor: (B, S) -> (B, M, S / 160)."""
-        window = torch.hann_window(WHISPER_FFT_SIZE, device=waveform.device)
-        spectrum = torch.stft(waveform, WHISPER_FFT_SIZE, WHISPER_HOP, window=window, return_complex=True)
-        power = torch.einsum("bft,fm->bmt", spectrum.abs()[..., :-1] ** 2, self.mel_filters.float())
-        mel = power.clamp(min=1e-10).log10()
-        loudest = mel.amax(dim=(1, 2), keepdim=True)
-        return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
 
     def _weighted_states(self, features: torch.Tensor) -> torch.Tensor:
         """Run the encoder and sum its layers: (B, ...) -> (B, K, D)."""

@@ -59,6 +59,16 @@ def as_floats(samples: Any) -> np.ndarray:
     return ((floats - middle) / (info.max - middle)).astype(np.float32)
 
 
+def checked_samples(waveform: Any) -> np.ndarray:
+    """Speech as (S,) float32. Raises ValueError for empty or non-finite arrays and other shapes."""
+    samples = as_floats(waveform).astype(np.float32, copy=False)
+    if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
+        raise ValueError(
+            f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
+        )
+    return samples
+
+
 def cancels(mix_energies: np.ndarray, channel_energies: np.ndarray) -> bool:
     """Whether averaging cancels sound. Both (N,): energies of the average and of a mean channel."""
     lost = channel_energies[mix_energies < CANCELLED_ENERGY * channel_energies].sum()

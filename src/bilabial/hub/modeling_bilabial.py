@@ -23,8 +23,9 @@ from .blendshapes_bilabial import (
     MM_PER_LIP_UNIT,
     STYLE_PRESETS,
     check_fps,
-    frames_around,
+    frames_at_rate,
     num_frames,
+    preset_style_stats,
 )
 from .configuration_bilabial import BilabialConfig
 from .emotion_bilabial import (
@@ -36,7 +37,7 @@ from .emotion_bilabial import (
 )
 from .errors_bilabial import UserError, as_number, quote
 from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder, start_at_zero
-from .level_bilabial import as_floats, check_sampling_rate, normalize_level, quiet_share
+from .level_bilabial import check_sampling_rate, checked_samples, normalize_level, quiet_share
 from .lips_bilabial import (
     close_lips,
     lip_distance,
@@ -56,15 +57,6 @@ PIPELINES = {
 MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
 CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
 
-GROUPS = {  # groups of coefficients in presets, by prefixes of their names
-    "opening": ("jawOpen", "mouthClose"),
-    "lips": (
-        "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
-        "mouthPress",
-    ),
-    "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
-    "brows": ("brow",),
-}  # fmt: skip
 PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # channels that a reference sets
 MAX_GAIN = 4.0  # limit for a reference, against noise of channels that hardly move
 MIN_MOTION = 0.004  # standard deviation below which a coefficient does not move
@@ -99,6 +91,10 @@ class BilabialOutput(ModelOutput):
 
 
 class BilabialPreTrainedModel(PreTrainedModel):
+    """
+    Initial weights, and how `transformers` and `accelerate` may split, attend and checkpoint the model.
+    """
+
     config_class = BilabialConfig
     base_model_prefix = "bilabial"
     main_input_name = "input_values"
@@ -341,7 +337,9 @@ class BilabialModel(BilabialPreTrainedModel):
         trained = name if name in styles else styles[0]  # presets are relative to the first style
         learned = self.style_embedding.weight[styles.index(trained)].detach()
         style_stats = (
-            torch.zeros(2, len(blendshapes)) if name in styles else preset_style_stats(name, blendshapes)
+            torch.zeros(2, len(blendshapes))
+            if name in styles
+            else torch.from_numpy(preset_style_stats(name, blendshapes))
         )
         if gains := (self.config.style_gains or {}).get(trained):
             style_stats[1] += torch.tensor(gains).log()
@@ -370,7 +368,7 @@ class BilabialModel(BilabialPreTrainedModel):
         """
         check_sampling_rate(sampling_rate, self.config.sampling_rate)
         fps = check_fps(fps)
-        samples = _checked_samples(waveform)
+        samples = checked_samples(waveform)
         config, names = self.config, self.config.blendshapes
         total = math.ceil(len(samples) / config.frame_hop_samples)
         if isinstance(emotion, (str, Mapping)):
@@ -384,7 +382,10 @@ class BilabialModel(BilabialPreTrainedModel):
         share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
         faces = self._decode_chunks(chunks, weights, learned, style_stats, share)
         count = num_frames(len(samples) / sampling_rate, fps)
-        neutral, face = (interpolate(part, config.frame_rate_hz, range(count), fps) for part in faces)
+        neutral, face = (
+            torch.from_numpy(frames_at_rate(part.numpy(), config.frame_rate_hz, range(count), fps))
+            for part in faces
+        )
         return self.match_lip_closure(neutral, face, style_stats, bool(weights.any()))
 
     def _decode_chunks(
@@ -445,7 +446,7 @@ class BilabialModel(BilabialPreTrainedModel):
         Speech states (1, T, E) of one chunk with its context after another. do_normalize: as in `animate`.
         Raises ValueError like it.
         """
-        samples = _checked_samples(waveform)
+        samples = checked_samples(waveform)
         return list(self._encode_chunks(normalize_level(samples) if do_normalize else samples))
 
     def _encode_chunks(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
@@ -545,40 +546,6 @@ def _check_condition(name: str, given: Any, sizes: tuple[int, ...], leading: tup
             f"{' x '.join(map(str, leading))} of these, got "
             + (f"shape {tuple(given.shape)}" if is_tensor else quote(given))
         )
-
-
-def _checked_samples(waveform: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Speech as (S,) float32. Raises ValueError for empty or non-finite arrays and other shapes."""
-    samples = as_floats(waveform).astype(np.float32, copy=False)
-    if samples.ndim != 1 or len(samples) == 0 or not np.isfinite(samples).all():
-        raise ValueError(
-            f"waveform must be (samples,) finite numbers, at least one, got shape {samples.shape}"
-        )
-    return samples
-
-
-def interpolate(
-    frames: torch.Tensor, from_hz: float, numbers: range, to_hz: float, first: int = 0
-) -> torch.Tensor:
-    """Linear interpolation in time, the last frame holding: (T, C) at from_hz -> (K, C), frames at to_hz.
-
-    numbers: K frame numbers. first: number of the first of the given frames.
-    """
-    left, right, weight = frames_around(len(frames), from_hz, numbers, to_hz, first)
-    share = torch.from_numpy(weight).to(frames.dtype)[:, None]
-    return frames[left] * (1.0 - share) + frames[right] * share
-
-
-def preset_style_stats(name: str, blendshapes: Sequence[str]) -> torch.Tensor:
-    """The style statistics (2, C) of one of STYLE_PRESETS."""
-    style_stats = torch.zeros(2, len(blendshapes))
-    for key, value in STYLE_PRESETS[name].items():
-        if key in GROUPS:
-            columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
-            style_stats[1, columns] = math.log(value)
-        else:
-            style_stats[0, list(blendshapes).index(key)] = value
-    return style_stats
 
 
 def reference_style_stats(

@@ -14,10 +14,9 @@ import numpy as np
 
 from bilabial.errors import UserError
 from bilabial.io.exporters import read_glb
+from bilabial.io.gltf_arrays import read_array
 from bilabial.io.vrm import expressions_of, target_names
 
-DTYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}  # glTF's componentType
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 COMPRESSION = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression")
 MAX_VERTICES = 2_000_000
 DAMAGE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -149,28 +148,9 @@ class _Reader:
     def _array(self, index: int) -> np.ndarray:
         """An accessor as (count, width) float64, a sparse one filled up, a normalized one in -1..1."""
         accessor = self.scene["accessors"][index]
-        count, width = accessor["count"], WIDTHS[accessor["type"]]
-        if not 0 <= count <= MAX_VERTICES * 3:
+        if not 0 <= accessor["count"] <= MAX_VERTICES * 3:
             raise UserError("avatar_large", path=self.path, limit=MAX_VERTICES)
-        values = np.zeros((count, width))
-        if "bufferView" in accessor:
-            values = self._view(accessor, count, width)
-        if sparse := accessor.get("sparse"):
-            rows = self._view(sparse["indices"], sparse["count"], 1).astype(int).ravel()
-            given = sparse["values"] | {"componentType": accessor["componentType"]}
-            values[rows] = self._view(given, sparse["count"], width)
-        if accessor.get("normalized"):
-            values = values / np.iinfo(DTYPES[accessor["componentType"]]).max
-        return values
-
-    def _view(self, given: dict, count: int, width: int) -> np.ndarray:
-        view, dtype = self.scene["bufferViews"][given["bufferView"]], np.dtype(DTYPES[given["componentType"]])
-        start = view.get("byteOffset", 0) + given.get("byteOffset", 0)
-        stride = view.get("byteStride", dtype.itemsize * width)
-        if start + (count - 1) * stride + dtype.itemsize * width > len(self.binary):
-            raise ValueError("an accessor ends behind the file")
-        strides = (stride, dtype.itemsize)
-        return np.ndarray((count, width), dtype, self.binary, start, strides).astype(float)
+        return read_array(self.scene, self.binary, index)
 
 
 def _matrix(node: Mapping) -> np.ndarray:

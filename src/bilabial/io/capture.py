@@ -19,9 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from mediapipe.tasks.python.vision import RunningMode
 
-from bilabial.clip import FaceClip, interpolate_frames
+from bilabial.clip import FaceClip
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, check_fps, num_frames
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, check_fps, interpolate_frames, num_frames
 from bilabial.io.face_fit import DROPPED, fit_coefficients
 from bilabial.io.faces import Film, Track, View, find_faces, track_faces
 from bilabial.io.head_landmarks import LIPS, POINTS, remove_pose

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.clip import FaceClip, interpolate_frames, read_npz
+from bilabial.clip import FaceClip, read_npz
 from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
     LIP_DISTANCE_WEIGHTS,
     OUTER_EYE_PER_LIP_UNIT,
+    interpolate_frames,
     num_frames,
 )
 from bilabial.io.capture import Capture

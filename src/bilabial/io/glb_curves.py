@@ -9,10 +9,10 @@ import numpy as np
 
 from bilabial.errors import UserError
 from bilabial.io.exporters import read_glb
+from bilabial.io.gltf_arrays import DTYPES, read_array
 from bilabial.io.names import arkit_name
 from bilabial.io.tracks import Track, track_of_rows
 
-DTYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5126: "<f4"}  # glTF 2.0, section 3.6.2
 DAMAGE = (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
 
 
@@ -78,10 +78,8 @@ def _target_names(mesh: Mapping) -> list[str]:
 
 
 def _numbers(scene: Mapping, binary: bytes, index: int) -> np.ndarray:
-    """A scalar accessor as (N,) float64; normalized integers become 0..1."""
-    accessor = scene["accessors"][index]
-    view = scene["bufferViews"][accessor["bufferView"]]
-    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    dtype = np.dtype(DTYPES[accessor["componentType"]])
-    values = np.frombuffer(binary, dtype, accessor["count"], start).astype(np.float64)
-    return values / np.iinfo(dtype).max if dtype.kind in "iu" else values
+    """A scalar accessor as (N,) float64; integers become 0..1."""
+    values, kind = read_array(scene, binary, index).ravel(), scene["accessors"][index]
+    if kind.get("normalized") or DTYPES[kind["componentType"]] == "<f4":
+        return values
+    return values / np.iinfo(DTYPES[kind["componentType"]]).max  # some writers leave the mark out

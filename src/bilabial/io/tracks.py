@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bilabial.errors import UserError
-from bilabial.hub.blendshapes_bilabial import check_fps
+from bilabial.hub.blendshapes_bilabial import check_fps, interpolate_frames
 from bilabial.io.timecodes import interval_of_times, rising_times, standard_fps
 
 MAX_STEP, MAX_STEP_SECONDS = 2.5, 0.06  # in usual intervals and at least; longer ones are holes
@@ -34,7 +34,7 @@ class Track:
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """Curves at times (T,) seconds: (T, C) float32, linear between rows, the nearest row outside them."""
-        return _interpolate(self.times, self.values, times)
+        return interpolate_frames(self.times, self.values, times)
 
     def seen(self, times: np.ndarray) -> np.ndarray:
         """(T,) bool: whether rows cover a time; False before, after, and in holes.
@@ -54,7 +54,7 @@ class Track:
         grid = np.round(self.times * self.fps) / self.fps
         times = np.where(np.abs(grid - self.times) < ON_GRID_SECONDS, grid, self.times)
         count = max(1, round(self.times[-1] * self.fps) + 1)
-        return _interpolate(times, self.values, np.arange(count) / self.fps)
+        return interpolate_frames(times, self.values, np.arange(count) / self.fps)
 
 
 def track_of_rows(names: Sequence[str], values: np.ndarray, times: np.ndarray) -> Track:
@@ -101,8 +101,3 @@ def in_unit_range(names: Sequence[str], values: np.ndarray) -> np.ndarray:
         value = float(values[row, column])
         raise UserError("curves_range", name=names[int(column)], value=value, frame=int(row) + 1)
     return np.clip(scaled, 0.0, 1.0)
-
-
-def _interpolate(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
-    columns = [np.interp(new_times, times, curve) for curve in values.T]
-    return np.stack(columns, axis=1).astype(np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, UntrainedEmotionWarning, UserError
-from bilabial.hub.blendshapes_bilabial import check_fps, frames_around, num_frames
+from bilabial.hub.blendshapes_bilabial import check_fps, frames_at_rate, num_frames
 from bilabial.hub.emotion_bilabial import (
     Mixture,
     Schedule,
@@ -187,9 +187,9 @@ class OnnxAnimator:
         """The frames (K, C) at another rate, their lips closed where those of the neutral faces are."""
         settings = self.settings
         numbers = range(num_frames(num_samples / SAMPLING_RATE, fps))
-        before, after, weight = frames_around(len(face), settings.frame_rate_hz, numbers, fps)
-        weight = weight.astype(np.float32)[:, None]
-        neutral, face = (part[before] * (1.0 - weight) + part[after] * weight for part in (neutral, face))
+        neutral, face = (
+            frames_at_rate(part, settings.frame_rate_hz, numbers, fps) for part in (neutral, face)
+        )
         opening = settings.style_size + len(settings.blendshapes) + settings.blendshapes.index("jawOpen")
         return match_lip_closure(
             neutral, face, float(np.exp(style[opening])), settings.blendshapes, settings.lip_distance_weights,

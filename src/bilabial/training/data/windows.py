@@ -9,8 +9,7 @@ import torch
 from datasets import Dataset
 
 from bilabial.articulation import TONGUE, TONGUE_MASK, articulate
-from bilabial.clip import interpolate_frames
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, interpolate_frames
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.level_bilabial import SAMPLING_RATE

@@ -12,8 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bilabial.clip import interpolate_frames
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OPEN_GAP, OUTER_EYE_PER_LIP_UNIT, SEALED_GAP
+from bilabial.hub.blendshapes_bilabial import (
+    ARKIT_BLENDSHAPES,
+    OPEN_GAP,
+    OUTER_EYE_PER_LIP_UNIT,
+    SEALED_GAP,
+    interpolate_frames,
+)
 from bilabial.hub.lips_bilabial import TOUCHING
 from bilabial.io.phones import SILENCES
 from bilabial.io.synchrony import correlation, lag_curve

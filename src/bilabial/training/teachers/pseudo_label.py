@@ -28,8 +28,7 @@ from torch import nn
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
-from bilabial.clip import interpolate_frames
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT, interpolate_frames
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import close_lips, lip_distance, objective, seal

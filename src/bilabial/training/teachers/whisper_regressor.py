@@ -7,7 +7,7 @@ command sentences it generalizes to free speech of unseen people (docs/research_
 import numpy as np
 import torch
 
-from bilabial.clip import interpolate_frames
+from bilabial.hub.blendshapes_bilabial import interpolate_frames
 from bilabial.training.data.augmentation import Augmentation, tilt_spectrum, warp_formants
 from bilabial.training.teachers.whisper_teacher import LAYERS, WhisperTeacher
 

@@ -7,7 +7,9 @@ are closer to those of unseen people than faces regressed on a phone recognizer'
 
 import torch
 import torch.nn.functional as F
-from transformers import WhisperFeatureExtractor, WhisperModel
+from transformers import WhisperModel
+
+from bilabial.hub.layers_bilabial import whisper_log_mel, whisper_mel_filters
 
 MAX_SAMPLES = 30 * 16000  # its window
 LAYERS = (3, 4, 5)  # layers of whisper-base that are distilled
@@ -34,10 +36,7 @@ class WhisperTeacher:
             raise ValueError(
                 f"{name} has {len(self.encoder.layers)} layers; whisper-base or larger is needed"
             )
-        own = WhisperFeatureExtractor(feature_size=self.encoder.config.num_mel_bins)
-        self.fft_samples, self.hop_samples = own.n_fft, own.hop_length
-        self.mel_filters = torch.tensor(own.mel_filters, dtype=torch.float32, device=device)  # (D, M)
-        self.window = torch.hann_window(own.n_fft, device=device)
+        self.mel_filters = whisper_mel_filters(self.encoder.config.num_mel_bins).to(device)
         self.state_size = len(LAYERS) * self.encoder.config.d_model
 
     @torch.no_grad()
@@ -45,20 +44,10 @@ class WhisperTeacher:
         pieces = waveforms.split(MAX_SAMPLES, dim=1)
         return torch.cat([self._listen(piece) for piece in pieces], dim=1)
 
-    def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """The features of WhisperFeatureExtractor for sounds (B, S), on their device: (B, M, S / 160)."""
-        spectrum = torch.stft(
-            waveforms, self.fft_samples, self.hop_samples, window=self.window, return_complex=True
-        )
-        power = spectrum[..., :-1].abs() ** 2
-        mel = torch.einsum("bdt,dm->bmt", power, self.mel_filters).clamp(min=1e-10).log10()
-        mel = torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - 8.0)
-        return (mel + 4.0) / 4.0
-
     def _listen(self, waveforms: torch.Tensor) -> torch.Tensor:
         encoder, device = self.encoder, waveforms.device
         with torch.autocast(device.type, enabled=False):
-            mel = self.log_mel(waveforms.float())  # (B, M, S / 160)
+            mel = whisper_log_mel(waveforms.float(), self.mel_filters)  # (B, M, S / 160)
         with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device)):
             hidden = F.gelu(encoder.conv1(F.pad(mel, (0, mel.shape[-1] % 2))))
             hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
