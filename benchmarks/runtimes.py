@@ -1,6 +1,7 @@
 """ONNX files beside torch, on one thread of one run: size, difference, speed and cold start.
 
 python benchmarks/runtimes.py [--model FOLDER] [--sounds FOLDER] [--onnx FOLDER]
+    [--dataset FOLDER --phones FILE]          # the figures of films, too
 
 Times are CPU seconds, the least of several runs: they say little of this machine and much of the ratio.
 """
@@ -8,6 +9,7 @@ Times are CPU seconds, the least of several runs: they say little of this machin
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -33,6 +35,10 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "src" / "bilabial" / "examples"
 SOUNDS = (".flac", ".wav", ".mp3", ".mkv", ".mp4")
 REPEATS, PIECE = 7, 1600
+FIGURES = (
+    "lip_corr", "mouth_mae_centered", "channel_corr", "bilabial_closure", "vowel_false_closure", "youden_j",
+    "closure_auc", "width_r", "width_contrast",
+)  # fmt: skip
 COLD = {
     "torch": "from bilabial.animator import Animator as A; A.from_pretrained({model!r})({sound!r})",
     "onnx": "from bilabial.runtime.animator import OnnxAnimator as A; "
@@ -44,6 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="folder or Hub id; left out: the embedded model")
     parser.add_argument("--sounds", type=Path, default=EXAMPLES, help="folder of sound or video files")
+    parser.add_argument("--dataset", help="of train/prepare.py: its validation split is measured, too")
+    parser.add_argument(
+        "--phones", type=Path, help="phone times of the data set, as train/evaluate.py takes them"
+    )
     parser.add_argument("--onnx", type=Path, help="files of `bilabial export onnx`; left out: made now")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,6 +62,10 @@ def main() -> None:
         if args.onnx is None:
             export_onnx(args.model, folder)
         compare(args.model, folder, sorted(p for p in args.sounds.rglob("*") if p.suffix in SOUNDS))
+        if args.dataset:
+            measure(
+                args.model, folder, args.dataset, json.loads(args.phones.read_text()) if args.phones else {}
+            )
 
 
 def compare(model: str | None, folder: Path, paths: list[Path]) -> None:
@@ -84,6 +98,25 @@ def compare(model: str | None, folder: Path, paths: list[Path]) -> None:
             code.format(model=model, folder=str(folder), precision=name, sound=str(paths[0]))
         )
         print(f"{name}: {cpu:.2f} s, {wall:.2f} s")
+
+
+def measure(model: str | None, folder: Path, dataset: str, notes: dict) -> None:
+    """Print the figures of films for each precision, as train/evaluate.py defines them."""
+    from bilabial.training.data.schema import load_rows, waveform_of
+    from bilabial.training.evaluation.clip_figures import clip_metrics, read_clip, summarize
+
+    animator, rows = Animator.from_pretrained(model), load_rows(dataset, "validation")
+    clips = [(waveform_of(row), read_clip(row, notes)) for row in rows]
+    runners = {name: OnnxAnimator(folder, name, 1) for name in OnnxAnimator(folder).settings.precisions}
+    print(f"\n{len(clips)} films: lips, mouth shapes and closures\n| | {' | '.join(FIGURES)} |")
+    print("|---" * (len(FIGURES) + 1) + "|")
+    for name, each in {"torch": animator, **runners}.items():
+        results = []
+        for waveform, clip in clips:
+            values = each((16000, waveform), fps=clip.fps, motion=()).values
+            results.append(clip_metrics(clip, values, animator.model))
+        summary = summarize(results)
+        print(f"| {name} | {' | '.join(f'{summary[key]:.4f}' for key in FIGURES)} |", flush=True)
 
 
 def differences(animator: Animator, runner: OnnxAnimator, sounds: list[np.ndarray]) -> Iterator[str]:
