@@ -93,7 +93,7 @@ def through_prepare(
         # a take is named folder/file_00, without the file's suffix where no other file has its name
         reasons = {key.removeprefix("videos/").removesuffix("_00"): reason for key, reason in dropped.items()}
         if unknown := reasons.keys() - {name for path in paths for name in (path.name, path.stem)}:
-            raise SystemExit(f"no file has the names that prepare.py dropped: {', '.join(sorted(unknown))}")
+            raise RuntimeError(f"no file has the names that prepare.py dropped: {', '.join(sorted(unknown))}")
         for path, mutant in paths.items():
             reason = reasons.get(path.name, reasons.get(path.stem))
             reason = reason and reason.replace(str(source), "source")
