@@ -30,6 +30,7 @@ from bilabial.serve.app import Settings, build_app
 from bilabial.serve.faces import Faces
 from bilabial.serve.protocol import Kind, schema, unpack_frames
 from bilabial.serve.run import BackgroundServer, listen
+from bilabial.streaming import FaceStream
 
 SERVER_MESSAGES = Draft202012Validator({"$ref": "#/$defs/server_message", "$defs": schema()["$defs"]})
 START = {"type": "start", "sampling_rate": 16000, "motion": [], "seed": 0}
@@ -316,12 +317,15 @@ class BadClient:
         self.waiting = b"\x81\xfe" + len(start).to_bytes(2) + bytes(4) + start  # masked by zeros
         self.frame = b"\x82\xff" + (200_000).to_bytes(8) + bytes(4) + sound(6.25)
         self.socket.setblocking(False)
+        self.num_sent = 0  # bytes
 
     def pump(self) -> None:
         with suppress(BlockingIOError, ConnectionError):
             while self.waiting or len(self.frame):
                 self.waiting = self.waiting or self.frame
-                self.waiting = self.waiting[self.socket.send(self.waiting) :]
+                count = self.socket.send(self.waiting)
+                self.num_sent += count
+                self.waiting = self.waiting[count:]
         with suppress(BlockingIOError, ConnectionError):
             while self.reads and self.socket.recv(2**20):
                 pass
@@ -350,6 +354,39 @@ def test_others_cost_nobody_a_frame(port, monkeypatch):
     flood.socket.close()
     nonsense.end()
     assert all_left(port)
+
+
+def test_who_does_not_read_is_read_no_further_and_closed(port, monkeypatch):
+    monkeypatch.setattr(rules, "SEND_SECONDS", 0.5)
+    assert all_left(port)
+    stalled, end = BadClient(port, reads=False), time.monotonic() + 120
+    was_open = False
+    while time.monotonic() < end:
+        stalled.pump()
+        is_open = bool(health(port)["streams"])
+        if was_open and not is_open:
+            break
+        was_open |= is_open
+        time.sleep(0.05)
+    stalled.socket.close()
+    assert was_open and not is_open
+    assert stalled.num_sent < 40 * 2**20  # what sockets and the server hold; it would take all
+
+
+def test_a_server_that_fails_says_so(animator):
+    class Failing(Animator):
+        def stream(self, *arguments: object, **options: object) -> FaceStream:
+            if arguments:  # of a client; the server warms up without
+                raise RuntimeError("a fault")
+            return super().stream(**options)
+
+    failing = Failing(animator.model, animator.feature_extractor)
+    with BackgroundServer(build_app(lambda: failing, Settings(num_threads=1))) as server:
+        for _ in range(2):
+            with dial(server.port) as client:
+                client.send(json.dumps(START))
+                assert closed(client) == (1011, "serve_internal: the server failed; its log says why")
+        assert all_left(server.port)
 
 
 def test_ten_thousand_random_messages(port):
