@@ -22,10 +22,10 @@ from bilabial.training.fit.arguments import parse_arguments
 from bilabial.training.old_names import OPTIONS, OldNameWarning, current_figures
 from bilabial.training.publishing.publish import PublishArguments
 
-MODULES = "conditions_bilabial|loudness_bilabial|HeardFace|Hearing|Listener|Rehearsal|TeachArguments|Visitor"
+NAMES = "conditions_bilabial|loudness_bilabial|HeardFace|Hearing|Listener|Rehearsal|TeachArguments|Visitor"
 WORDS = "find_doubles|listener|loudness|onlooker|rehears\\w*|settle[sd]?|taught"
 OLD = re.compile(
-    rf"\b(?:{MODULES})\b|\b(?:{WORDS})\b|\b(?:{'|'.join(OPTIONS)})\b|(?i:verdict|licence|colour|neighbour)|"
+    rf"\b(?:{NAMES})\b|\b(?:{WORDS})\b|\b(?:{'|'.join(OPTIONS)})\b|(?i:verdict|licence|colour|neighbour)|"
     r"(?i:recognis|normalis|labelled)|with_lips_of|before_after|\bheard(?:_\w+)?\s*=|"
     # metrics: words of their own, or quoted or in the head of a table
     r"\b(?:r0|maeD|cloC|AUC)(?:_\w+)?\b|[\"'`|] ?(?:J|chr|ctl) ?[\"'`|]"
