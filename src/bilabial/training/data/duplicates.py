@@ -105,4 +105,4 @@ def _packed(values: np.ndarray) -> str:
 def _unpacked(text: str) -> np.ndarray:
     """The vector scaled to length 1; zeros stay zeros."""
     vector = np.frombuffer(base64.b64decode(text), np.int8).astype(np.float32)
-    return vector / max(np.linalg.norm(vector), 1.0)
+    return vector / max(float(np.linalg.norm(vector)), 1.0)

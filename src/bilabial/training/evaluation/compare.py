@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,7 +48,7 @@ class CompareArguments:
     )
 
 
-def animate(model: BilabialModel, row: dict, **condition: object) -> np.ndarray:
+def animate(model: BilabialModel, row: dict, **condition: Any) -> np.ndarray:
     """Coefficients (T, 52) of a row's speech at the row's rate, in its style unless another is asked for."""
     style = row["style"] if row["style"] in model.config.styles else None
     condition = {"style": style} | condition

@@ -213,7 +213,7 @@ def evaluate_data_sets(args: EvaluateArguments) -> None:
     if args.seal_distance is not None:
         model.config.seal_distance = args.seal_distance
     results = {name: measure_clips(model, of_name, notes) for name, of_name in rows.items()}
-    scores = {WEIGHTS: {"sha256": weights_sha256(args.model), "split": args.split}}
+    scores: dict[str, dict] = {WEIGHTS: {"sha256": weights_sha256(args.model), "split": args.split}}
     scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
     if len(results) > 1:
         scores["together"] = pool(results.values())

@@ -115,8 +115,8 @@ def measure_intensity(animate: Animate, sound: np.ndarray) -> dict[str, dict[str
     result = {}
     for emotion, prototype in zip(EMOTIONS[1:], PROTOTYPES[1:], strict=True):
         signature = prototype >= min(SIGNATURE, prototype.max())
-        means = [animate(sound, emotion=emotion, intensity=float(i)).mean(axis=0) for i in INTENSITIES]
-        means = np.array(means)[:, signature]  # (16, signature)
+        faces = [animate(sound, emotion=emotion, intensity=float(i)) for i in INTENSITIES]
+        means = np.array([face.mean(axis=0) for face in faces])[:, signature]  # (16, signature)
         at = {f"at_{i:g}": float(means[round(i * 10)].mean()) for i in (0.0, 1.0, 1.5)}
         result[emotion] = {"smallest_step": float(np.diff(means, axis=0).min()), **at}
     return result
@@ -219,9 +219,9 @@ def measure_reference(
                 faces = [
                     animate(sound, style=style, fps=clip.fps)[: len(clip.labels)][other] for style in ways
                 ]
-                error = [float(np.abs(face.std(axis=0)[told] - wanted).mean()) for face in faces]
-                nearer.append(error[1] < error[0])
-                errors.append(error)
+                distances = [float(np.abs(face.std(axis=0)[told] - wanted).mean()) for face in faces]
+                nearer.append(distances[1] < distances[0])
+                errors.append(distances)
         result[source] = {
             "nearer": float(np.mean(nearer)), "default_error": float(np.mean(errors, axis=0)[0]),
             "reference_error": float(np.mean(errors, axis=0)[1]), "num_halves": len(nearer),

@@ -108,8 +108,8 @@ def correlations(
             predicted = model.animate(sound, SAMPLING_RATE, fps=fps)
             distance = lip_distance(predicted, model.config.blendshapes, model.config.lip_distance_weights)
             ok = valid[: len(distance)]
-            distance = distance.cpu().numpy()[: len(ok)]
-            found.setdefault(name, []).append(correlation(distance[ok], gap[: len(ok)][ok]))
+            curve = distance.cpu().numpy()[: len(ok)]
+            found.setdefault(name, []).append(correlation(curve[ok], gap[: len(ok)][ok]))
     return found
 
 
@@ -120,8 +120,8 @@ def cost_of_changes(lip_corr: dict[str, dict[str, list[float]]]) -> dict[str, di
     by data set and change, in one order.
     """
     if len(lip_corr) > 1:
-        names = dict.fromkeys(name for of_data in lip_corr.values() for name in of_data)
-        names = [name for name in names if all(name in of_data for of_data in lip_corr.values())]
+        every = dict.fromkeys(name for of_data in lip_corr.values() for name in of_data)
+        names = [name for name in every if all(name in of_data for of_data in lip_corr.values())]
         pooled = {name: [r for of_data in lip_corr.values() for r in of_data[name]] for name in names}
         lip_corr = lip_corr | {"together": pooled}
     rows: dict[str, dict[str, float]] = {}

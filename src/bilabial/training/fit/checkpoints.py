@@ -64,8 +64,8 @@ def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         partial.rename(target)
-        kept = {target, folder_of(folder, progress.best_step)} if keep_best else {target}
-        for old in set(folder.glob("step_*")) - kept:
+        needed = {target, folder_of(folder, progress.best_step)} if keep_best else {target}
+        for old in set(folder.glob("step_*")) - needed:
             if (old / PROGRESS).is_file():
                 shutil.rmtree(old)
     accelerator.wait_for_everyone()

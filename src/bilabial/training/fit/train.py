@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,8 +122,8 @@ def build_optimizer(model: torch.nn.Module, args: TrainArguments) -> torch.optim
             decays = parameter.dim() > 1 and "embedding" not in name and not args.only_emotions
             decay = args.weight_decay if decays else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
-    groups = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
-    return torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98))
+    options = [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
+    return torch.optim.AdamW(options, lr=args.learning_rate, betas=(0.9, 0.98))
 
 
 @torch.no_grad()
@@ -216,7 +217,11 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     last_step = min(args.max_steps, args.stop_after_steps or args.max_steps)
     if out_of_patience(progress, args):
         last_step = progress.step
-    options = {"batch_size": args.batch_size, "collate_fn": collate, "num_workers": args.num_workers}
+    options: dict[str, Any] = {
+        "batch_size": args.batch_size,
+        "collate_fn": collate,
+        "num_workers": args.num_workers,
+    }
     first, last = (step * args.batch_size * processes for step in (progress.step, last_step))
     order = TrainingOrder(len(windows), args.seed, first, max(first, last))
     loader, held_out_loader = accelerator.prepare(

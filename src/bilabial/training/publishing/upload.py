@@ -117,7 +117,7 @@ def content_ids(path: Path) -> tuple[str, str]:
     return large.hexdigest(), blob.hexdigest()
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """The message of an upload error."""
     if isinstance(error, RuntimeError) and error.__cause__:
         error = error.__cause__  # caused the failure of an upload thread

@@ -20,6 +20,10 @@ SCALE_MOMENTUM = 0.01  # of the running mean and standard deviation of the recog
 class Scale(nn.Module):
     """Running mean and standard deviation of states, per dimension."""
 
+    mean: torch.Tensor
+    square: torch.Tensor
+    count: torch.Tensor
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))

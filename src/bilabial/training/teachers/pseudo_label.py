@@ -313,7 +313,7 @@ def gains_of(speeches: list[Speech]) -> dict[str, float]:
     by_speaker: dict[str, list[Speech]] = {}
     for speech in speeches:
         by_speaker.setdefault(speech.speaker, []).append(speech)
-    gains = {}
+    gains: dict[str, float] = {}
     for spoken in tqdm(by_speaker.values(), unit="speaker"):
         openings = vocal_effort_gains([load_audio(speech.audio) for speech in spoken])
         gains |= {speech.id: float(gain) for speech, gain in zip(spoken, openings, strict=True)}

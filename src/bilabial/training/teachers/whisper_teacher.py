@@ -17,7 +17,7 @@ LAYERS = (3, 4, 5)  # layers of whisper-base that are distilled
 
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is native: GPUs, and processors with AMX. Others emulate it, slower than float32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type != "cpu" or bool(capabilities.get("amx_bf16"))
 
 
