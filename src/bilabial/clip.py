@@ -56,7 +56,7 @@ class FaceClip:
 
     names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
     1..240; frame k is at k / fps seconds. lip_weights: the weights of its lip distance
-    (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; usually as measured on
+    (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; None = as measured on
     captures. Raises ValueError or TypeError for invalid values.
     """
 
@@ -79,7 +79,8 @@ class FaceClip:
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "fps", check_fps(self.fps))
-        weights = {name: float(weight) for name, weight in self.lip_weights.items()}
+        given = LIP_DISTANCE_WEIGHTS["measured"] if self.lip_weights is None else self.lip_weights
+        weights = {name: float(weight) for name, weight in given.items()}
         object.__setattr__(self, "lip_weights", weights)
         if not np.isfinite(list(weights.values())).all():
             raise UserError("clip_lip_weights", got=weights)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
 from support.paths import EXAMPLE
 from websockets.sync.client import connect
@@ -22,6 +23,14 @@ from bilabial.io.audio import encode_wav, load_audio
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "BILABIAL_TOKEN"}
 COMMAND = (sys.executable, "-m", "bilabial.cli")
+
+
+@pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """The command runs in this process and sets how many threads torch has."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

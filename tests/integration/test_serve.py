@@ -434,7 +434,9 @@ def get(port: int, path: str, headers: dict[str, str], content: bytes | None = N
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
-        return error.code, error.read()
+        with suppress(ConnectionError):  # what is refused is not read to its end
+            return error.code, error.read()
+        return error.code, b""
 
 
 WAV = encode_wav(np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32))
