@@ -243,11 +243,10 @@ def curve_outcomes(count: int, seed: int) -> Iterator[tuple[str, str, bytes, Out
 
 def routed_outcomes(args: argparse.Namespace) -> Iterator[tuple[str, str, bytes, Outcome]]:
     """The same through prepare or the page; curves are the references of an undamaged sound there."""
-    kinds = ("csv", "npz") if args.through == "page" else ("csv", "json", "npz")
     curves = args.what == "curves"
     if curves:
         made = curve_mutants(args.count, args.seed)
-        files = ((kind, change, content) for kind, change, content, *_ in made if kind in kinds)
+        files = ((kind, change, content) for kind, change, content, *_ in made)
     else:
         files = mutants(args.count, args.seed, args.video if args.through == "prepare" else None)
     if args.through == "prepare":
