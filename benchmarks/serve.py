@@ -34,7 +34,7 @@ from websockets.exceptions import ConnectionClosed
 from bilabial.animator import Animator
 from bilabial.io.audio import encode_wav, load_audio
 from bilabial.runtime.animator import OnnxAnimator
-from bilabial.runtime.choice import RUNTIMES, open_animator
+from bilabial.runtime.choice import RUNTIMES, open_for_streams
 from bilabial.serve.faces import Faces
 from bilabial.serve.protocol import unpack_frames
 
@@ -157,7 +157,7 @@ def fit(options: argparse.Namespace) -> None:
 
 def cost(options: argparse.Namespace) -> None:
     """CPU time of a stream by how much sound is computed together; the server takes more when it is busy."""
-    animators = {runtime: open_animator(runtime=runtime, tell=print) for runtime in RUNTIMES}
+    animators = {runtime: open_for_streams(runtime=runtime, tell=print) for runtime in RUNTIMES}
     samples = np.frombuffer(speech(options.seconds), "<i2").astype(np.float32) / 32767
     for animator in animators.values():
         Faces(animator).warm_up()
@@ -320,7 +320,7 @@ def time_of_health(server: Server) -> float:
 def compute_seconds(sound: bytes, step: float, runtime: str) -> float:
     """Median seconds that a stream takes for a step of sound."""
     samples, size = np.frombuffer(sound, "<i2").astype(np.float32) / 32767, round(step * RATE)
-    stream, seconds = open_animator(runtime=runtime).stream(), []
+    stream, seconds = open_for_streams(runtime=runtime).stream(), []
     for start in range(0, len(samples), size):
         begin = time.monotonic()
         stream.feed(samples[start : start + size])

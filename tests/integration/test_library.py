@@ -159,6 +159,7 @@ def test_export_of_any_length(tmp_path, speech):
     run_exported(model, tmp_path / "model.onnx", example, {"input_values": {1: samples}}, feeds)
 
 
+@pytest.mark.slow
 def test_export_of_every_input(tiny_config, tmp_path):
     tiny_config.channel_means = [0.4] * 52
     model, batch = build_random(tiny_config), torch.export.Dim("batch", min=1, max=64)

@@ -35,7 +35,7 @@ from bilabial.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")]
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,7 @@ def test_prepare_says_what_is_wrong(tmp_path):
     assert not (tmp_path / "out" / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_prepare_leaves_the_data_alone(grid, dataset, tmp_path):
     shutil.copytree(dataset, tmp_path / "grid")
     (tmp_path / "empty" / "s1").mkdir(parents=True)

@@ -51,7 +51,7 @@ def live(
         from bilabial.serve.live import Show
     except ImportError as error:
         raise UserError("serve_extra", error=error) from error
-    from bilabial.runtime.choice import open_animator
+    from bilabial.runtime.choice import open_for_streams
 
     if runtime is None and is_style_file(style or ""):
         runtime = "torch"  # which alone measures a style
@@ -60,6 +60,6 @@ def live(
         if server is not None:
             show.follow(server, token)
         elif file is not None:
-            show.play(open_animator(model, runtime, tell=say), file, options, play)
+            show.play(open_for_streams(model, runtime, say), file, options, play)
         else:
-            show.listen(open_animator(model, runtime, tell=say), device, options)
+            show.listen(open_for_streams(model, runtime, say), device, options)

@@ -76,7 +76,7 @@ def serve(
     except ImportError as error:
         raise UserError("serve_extra", error=error) from error
     from bilabial.rig import RigWarning
-    from bilabial.runtime.choice import open_animator
+    from bilabial.runtime.choice import open_for_streams
 
     for kind in (UntrainedEmotionWarning, RigWarning):  # reported to clients, not to the log
         warnings.simplefilter("ignore", kind)
@@ -92,8 +92,7 @@ def serve(
         moves_head=move_head,
         **more,
     )
-    # one thread per stream: streams do not wait for each other
-    app = build_app(partial(open_animator, model, runtime, 1, say), settings)
+    app = build_app(partial(open_for_streams, model, runtime, say), settings)
     socket = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"Listening at ws://{name}:{socket.getsockname()[1]}/v1/stream", err=True)

@@ -28,15 +28,14 @@ SHAPING = ("hub/*.py", "runtime/*.py", "incremental.py", "streaming.py")  # code
 def open_animator(
     source: str | None = None,
     runtime: str | None = None,
-    num_threads: int = 1,
     tell: Callable[[str], None] | None = None,
 ) -> Animator | OnnxAnimator:
     """A model on a runtime.
 
     source: a folder of `bilabial export onnx`, or as for `load_checkpoint`. runtime: of RUNTIMES; "onnx"
     makes the files where they are missing, in a minute. None = onnx where they are there, else torch.
-    num_threads: of one call. tell: takes a line about files that are made. Raises UserError, also for torch
-    with a folder of ONNX files.
+    ONNX Runtime computes a call in one thread. tell: takes a line about files that are made. Raises
+    UserError, also for torch with a folder of ONNX files.
     """
     if runtime not in (None, *RUNTIMES):
         raise UserError("runtime", accepted=RUNTIMES, got=runtime)
@@ -47,8 +46,23 @@ def open_animator(
     if folder is not None and runtime == "onnx" and not (folder / SETTINGS_FILE).is_file():
         _make(source, folder, tell)
     if folder is not None and (folder / SETTINGS_FILE).is_file() and (given or runtime or _has_onnxruntime()):
-        return OnnxAnimator(folder, num_threads=num_threads)
-    return _on_torch(source, num_threads)
+        return OnnxAnimator(folder, num_threads=1)
+    return _on_torch(source)
+
+
+def open_for_streams(
+    source: str | None = None, runtime: str | None = None, tell: Callable[[str], None] | None = None
+) -> Animator | OnnxAnimator:
+    """As `open_animator`, for a process of its own: there torch, too, computes a call in one thread.
+
+    So streams do not wait for each other. It sets the number of threads of the whole process.
+    """
+    animator = open_animator(source, runtime, tell)
+    if not isinstance(animator, OnnxAnimator):
+        import torch
+
+        torch.set_num_threads(1)
+    return animator
 
 
 def kept_folder(source: str | Path | None = None) -> Path:
@@ -82,12 +96,10 @@ def _has_onnxruntime() -> bool:
     return True
 
 
-def _on_torch(source: str | None, num_threads: int) -> Animator:
-    import torch
+def _on_torch(source: str | None) -> Animator:
     from transformers.utils.logging import disable_progress_bar
 
     from bilabial.animator import Animator
 
     disable_progress_bar()
-    torch.set_num_threads(num_threads)
     return Animator.from_pretrained(source)
