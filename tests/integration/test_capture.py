@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import io
 import struct
 import threading
 
@@ -262,3 +263,16 @@ def test_pictures_have_a_size(tmp_path):
     with pytest.raises(UserError) as error:
         next(decode_frames(path))
     assert error.value.code == "video_large" and "8192 x 2064" in str(error.value)
+
+
+def test_a_codec_that_nobody_knows_is_a_sentence():
+    """Its stream has no width: the name of the codec was damaged."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    with pytest.raises(UserError) as caught:
+        list(decode_frames(file.getvalue().replace(b"FMP4", b"ZZZZ")))
+    assert caught.value.code == "video_damaged"

@@ -30,6 +30,8 @@ def decode_frames(source: str | Path | bytes, quarter_turns: int = 0) -> Iterato
         if not container.streams.video:
             raise UserError("video_missing", name=media_name(source))
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise UserError("video_damaged", name=media_name(source), error="unknown codec")
         stream.thread_type = "AUTO"
         _check_size(stream, source)
         last, errors = -np.inf, list[FFmpegError]()
