@@ -43,11 +43,10 @@ def read_track(path: Path) -> Track:
 
     Raises UserError naming the file and what it lacks.
     """
-    suffix = path.suffix.lower()
-    if suffix not in CURVE_SUFFIXES:
+    readers = dict(zip(CURVE_SUFFIXES, (read_live_link, _from_npz, _from_json), strict=True))
+    if path.suffix.lower() not in readers:
         raise UserError("curves_suffix", path=path, accepted=CURVE_SUFFIXES)
-    readers = (read_live_link, _from_npz, _from_json)
-    return readers[CURVE_SUFFIXES.index(suffix)](path)
+    return readers[path.suffix.lower()](path)
 
 
 def read_recording(path: Path) -> FaceClip:
