@@ -40,9 +40,10 @@ export class SpeakerLevel {
 
 // Degree of rest of the mouth, 0 to 1, in frame `index` of consecutive frames whose levels (dB, of leveled
 // speech) are given: `quiet_share`.
-export function shareAtRest(levels, index, frameSeconds, restSeconds, { level, rest }) {
+export function shareAtRest(levels, index, frameSeconds, restSeconds, lookaheadSeconds, { level, rest }) {
   const last = levels.length - 1;
-  const [before, after] = rest.steady_frames;
+  const [before, most] = rest.steady_frames;
+  const after = Math.min(most, Math.floor(lookaheadSeconds / frameSeconds));
   const sounds = (k) => {
     const around = Array.from({ length: before + after + 1 }, (_, n) => levels[Math.min(Math.max(k - before + n, 0), last)]);
     const steady = Math.min(percentile(around, 20) + rest.steady_db, level.speech_level_db - rest.steady_range_db);
@@ -53,9 +54,9 @@ export function shareAtRest(levels, index, frameSeconds, restSeconds, { level, r
   while (index + until <= last && !sounds(index + until)) until++;
   since = since > index ? Infinity : since * frameSeconds;
   until = index + until > last ? Infinity : until * frameSeconds;
-  const known = rest.rest_known_seconds;
+  const known = Math.min(rest.rest_known_seconds, lookaheadSeconds);
   const longer = since + Math.min(until, known) - (restSeconds + known);
   const closing = Math.min(Math.max(longer / rest.rest_fade_seconds + 0.5, 0), 1);
-  const opening = Math.min(until / rest.rest_lead_seconds, 1);
+  const opening = Math.min(until / Math.min(rest.rest_lead_seconds, lookaheadSeconds), 1);
   return Math.min(closing ** 2 * (3 - 2 * closing), opening); // eased
 }

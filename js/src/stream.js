@@ -26,8 +26,7 @@ export class FaceStream {
     this.life = motion ? new Life(settings, options.motionStart) : null;
     this.steps = new ModelSteps(ort, session, settings, vector);
     const { rest } = constants;
-    const ahead = Math.max(settings.lookahead_seconds, rest.rest_lead_seconds, rest.rest_known_seconds);
-    this.numAhead = Math.ceil(ahead * this.rate - 1e-9);
+    this.numAhead = Math.ceil(settings.lookahead_seconds * this.rate - 1e-9);
     this.reach = Math.ceil((rest_seconds + rest.rest_fade_seconds) * this.rate - 1e-9) + rest.steady_frames[0] + 1;
     this.numBefore = Math.max(this.reach, settings.num_decoder_frames);
     this.opening = Math.exp(vector[settings.style_size + blendshapes.length + blendshapes.indexOf("jawOpen")]);
@@ -138,7 +137,7 @@ export class FaceStream {
       if (rest_seconds > 0) {
         const from = Math.max(this.first, frame - this.reach);
         const levels = this.levels.slice(from - this.first, this.finished ? undefined : frame + this.numAhead - this.first);
-        const share = shareAtRest(levels, frame - from, 1 / this.rate, rest_seconds, constants);
+        const share = shareAtRest(levels, frame - from, 1 / this.rate, rest_seconds, this.settings.lookahead_seconds, constants);
         if (share > 0) pair.forEach((face) => this.lips.close(face, share));
       }
       faces.push(pair);

@@ -111,7 +111,7 @@ class BilabialStep(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """Speech states (1, T, layers * E) of delayed frames, and the next three states."""
         config, count = self.config, mask.shape[0]
-        hidden, delay = self.stem(sound), stem_delay_frames(config)
+        hidden, delay = self.stem(sound), stem_delay_frames(config) + config.stem_lookahead_frames
         outputs: list[torch.Tensor] = []
         kept_attention: list[torch.Tensor] = []
         kept_conv: list[torch.Tensor] = []

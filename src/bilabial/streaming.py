@@ -29,8 +29,6 @@ from bilabial.hub.emotion_bilabial import (
 from bilabial.hub.level_bilabial import (
     FAINTEST_LEVEL_DB,
     LOUD_RANGE_DB,
-    REST_KNOWN_SECONDS,
-    REST_LEAD_SECONDS,
     SAMPLING_RATE,
     SILENCE_LEVEL_DB,
     SPEECH_LEVEL_DB,
@@ -133,8 +131,7 @@ class FaceStream:
         self._steps, self._config = steps, config
         self.names, self.fps = tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
-        ahead_seconds = max(config.lookahead_seconds, REST_LEAD_SECONDS, REST_KNOWN_SECONDS)
-        self._num_ahead = math.ceil(ahead_seconds * config.frame_rate_hz)
+        self._num_ahead = math.ceil(config.lookahead_seconds * config.frame_rate_hz)
         self._rest_reach = rest_reach_frames(self._hop, config.rest_seconds)
         self._num_before = max(self._rest_reach, config.num_decoder_frames)
         opening = config.style_size + len(self.names) + self.names.index("jawOpen")
@@ -167,7 +164,7 @@ class FaceStream:
 
     @property
     def delay_seconds(self) -> float:
-        """Look-ahead of model and rest in internal frames, plus one for interpolation."""
+        """Look-ahead in whole internal frames, plus one for interpolation."""
         return (self._num_ahead + 1) * self._hop / SAMPLING_RATE
 
     @property
@@ -282,7 +279,8 @@ class FaceStream:
         start = max(self._first, frame - self._rest_reach)
         end = None if self._finished else (frame + self._num_ahead - self._first) * self._hop
         sound = self._sound[(start - self._first) * self._hop : end]
-        return quiet_share(sound, self._hop, self._config.rest_seconds)[frame - start]
+        share = quiet_share(sound, self._hop, self._config.rest_seconds, self._config.lookahead_seconds)
+        return share[frame - start]
 
     def _hand_out(self, faces: tuple[np.ndarray, np.ndarray], end: int) -> np.ndarray:
         """Frames (n, C) at the asked rate, from faces up to the internal frame before `end`."""

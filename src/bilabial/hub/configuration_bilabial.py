@@ -52,6 +52,9 @@ class BilabialConfig(PreTrainedConfig):
             Frames (before, after) that a layer's convolution reaches.
         encoder_attention_frames (`list[int]`, *optional*, defaults to `(6, 0)`):
             Frames (before, after) that a layer's attention reaches.
+        stem_lookahead_frames (`int`, *optional*, defaults to 0):
+            Frames that the encoder's stem hears ahead, beside those that the layers reach: 1 in the preset
+            `live`, whose layers reach none.
         hidden_size (`int`, *optional*, defaults to 256):
             Width of the decoder.
         kernel_size (`int`, *optional*, defaults to 5):
@@ -132,6 +135,7 @@ class BilabialConfig(PreTrainedConfig):
     encoder_heads: int = 4
     encoder_conv_frames: list[int] | tuple[int, ...] = (6, 2)
     encoder_attention_frames: list[int] | tuple[int, ...] = (6, 0)
+    stem_lookahead_frames: int = 0
     hidden_size: int = 256
     kernel_size: int = 5
     decoder_dilations: list[int] | tuple[int, ...] = (1, 1)
@@ -212,6 +216,8 @@ class BilabialConfig(PreTrainedConfig):
         for field in ("encoder_conv_frames", "encoder_attention_frames"):
             if len(getattr(self, field)) != 2 or min(getattr(self, field)) < 0:
                 raise ValueError(f"{field} must be two counts, before and after, got {getattr(self, field)}")
+        if self.stem_lookahead_frames < 0:
+            raise ValueError(f"stem_lookahead_frames must be at least 0, got {self.stem_lookahead_frames}")
 
     @property
     def frame_rate_hz(self) -> float:
@@ -226,7 +232,8 @@ class BilabialConfig(PreTrainedConfig):
     @property
     def num_lookahead_frames(self) -> int:
         """Internal frames after t that blocks use for frame t; the analysis window adds a fraction of one."""
-        return self.encoder_layers * (self.encoder_conv_frames[1] + self.encoder_attention_frames[1])
+        layers = self.encoder_layers * (self.encoder_conv_frames[1] + self.encoder_attention_frames[1])
+        return self.stem_lookahead_frames + layers
 
     @property
     def num_history_frames(self) -> int:

@@ -107,6 +107,7 @@ class BilabialSpeechEncoder(nn.Module):
     def __init__(self, config: BilabialConfig):
         super().__init__()
         self.hop = config.frame_hop_samples // 2
+        self.lookahead_samples = config.stem_lookahead_frames * config.frame_hop_samples
         size = config.mel_window_samples
         filters = mel_filter_bank(
             size // 2 + 1, config.num_mels, 0.0, config.sampling_rate / 2, config.sampling_rate
@@ -121,7 +122,7 @@ class BilabialSpeechEncoder(nn.Module):
     def log_mel(self, input_values: torch.Tensor, num_frames: int) -> torch.Tensor:
         """Log power of mel bands, one frame before the first internal one too: (B, S) -> (B, M, 2 T + 1)."""
         size = len(self.window)
-        left = size // 2 + self.hop  # frame n is centered on sample (n - 1) * hop
+        left = size // 2 + self.hop - self.lookahead_samples  # frame n is centered on sample (n - 1) * hop
         right = max(0, 2 * num_frames * self.hop + size - left - input_values.shape[1])
         padded = F.pad(input_values.float(), (left, right))
         return self.log_mel_of(self.power(padded)[..., : 2 * num_frames + 1])

@@ -16,10 +16,10 @@ LEVEL_FRAME_SAMPLES = 320  # 20 ms
 QUIET_RANGE_DB = 36.0  # below the speech level: a frame without speech
 STEADY_RANGE_DB = 30.0  # below the speech level, in steady noise: room noise without speech
 STEADY_DB = 4.0  # above the quietest of the surrounding frames
-STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; at most the model's look-ahead
+STEADY_FRAMES = (8, 9)  # of 20 ms, before and after; no more after than the model's look-ahead
 REST_FADE_SECONDS = 0.08  # of closing lips
-REST_LEAD_SECONDS = 0.16  # of opening before the next sound, at most the model's look-ahead
-REST_KNOWN_SECONDS = 0.18  # after a frame, in which later sound is known; at most the model's look-ahead
+REST_LEAD_SECONDS = 0.16  # of opening before the next sound, or the model's look-ahead, if that is less
+REST_KNOWN_SECONDS = 0.18  # after a frame, in which later sound is known, or the model's look-ahead
 LOUD_RANGE_DB = 20.0  # frames within this range of the clip's loud frames count as speech
 # Channels cancel where their mean holds less than a tenth of their energy: correlated by -0.8 and less. At
 # least a fifth of a recording's energy must be lost in this way, more than noise in pauses.
@@ -144,28 +144,34 @@ def _loud_level_db(powers: np.ndarray) -> float:
     return float(10 * np.log10(mean)) if mean > 0 else -np.inf
 
 
-def quiet_share(waveform: np.ndarray, frame_samples: int, rest_seconds: float) -> np.ndarray:
+def quiet_share(
+    waveform: np.ndarray, frame_samples: int, rest_seconds: float, lookahead_seconds: float | None = None
+) -> np.ndarray:
     """Degree of rest of the mouth in each frame, (T,) float32 in 0..1, for level-normalized speech (S,).
 
     In a long pause it rises from 0 to 1 over REST_FADE_SECONDS about `rest_seconds` after the last sound, and
     falls to 0 again over the REST_LEAD_SECONDS before the next. In a pause that ends within
     REST_KNOWN_SECONDS after it would start to rise it stays 0: lips stay ready in short pauses. In between it
-    rises in proportion to the pause, so that lips do not close only to reopen at once.
+    rises in proportion to the pause, so that lips do not close only to reopen at once. What comes later than
+    the model's `lookahead_seconds` after a frame does not change it, None = no limit.
     """
+    ahead_seconds = math.inf if lookahead_seconds is None else lookahead_seconds
+    known_seconds, lead_seconds = min(REST_KNOWN_SECONDS, ahead_seconds), min(REST_LEAD_SECONDS, ahead_seconds)
     whole, rest = np.split(np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples])
     power = _mean_squares(whole.reshape(-1, frame_samples))
     if len(rest):
         power = np.append(power, np.square(rest).sum() / frame_samples)
     count = len(power)
-    sounding = ~_is_quiet(10 * np.log10(power.clip(min=1e-12)))
     frames, seconds = np.arange(count), frame_samples / SAMPLING_RATE
+    after = int(min(STEADY_FRAMES[1], ahead_seconds / seconds))
+    sounding = ~_is_quiet(10 * np.log10(power.clip(min=1e-12)), after)
     last = np.maximum.accumulate(np.where(sounding, frames, -np.inf))
     following = np.minimum.accumulate(np.where(sounding, frames, np.inf)[::-1])[::-1]
     since, until = (frames - last) * seconds, (following - frames) * seconds
-    longer = since + np.minimum(until, REST_KNOWN_SECONDS) - (rest_seconds + REST_KNOWN_SECONDS)
+    longer = since + np.minimum(until, known_seconds) - (rest_seconds + known_seconds)
     closing = np.clip(longer / REST_FADE_SECONDS + 0.5, 0.0, 1.0)
     closing = closing**2 * (3.0 - 2.0 * closing)  # smoothstep
-    opening = np.clip(until / REST_LEAD_SECONDS, 0.0, 1.0)
+    opening = np.clip(until / lead_seconds, 0.0, 1.0)
     return np.minimum(closing, opening).astype(np.float32)
 
 
@@ -175,11 +181,12 @@ def rest_reach_frames(frame_samples: int, rest_seconds: float) -> int:
     return math.ceil(seconds * SAMPLING_RATE / frame_samples) + STEADY_FRAMES[0] + 1
 
 
-def _is_quiet(level_db: np.ndarray) -> np.ndarray:
-    """Frames (T,) bool without speech: far below the speech level, or less far in steady noise."""
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(level_db, STEADY_FRAMES, mode="edge"), sum(STEADY_FRAMES) + 1
-    )
+def _is_quiet(level_db: np.ndarray, after: int) -> np.ndarray:
+    """Frames (T,) bool without speech: far below the speech level, or less far in noise that is steady over
+    STEADY_FRAMES[0] frames before and so many `after`.
+    """
+    reach = (STEADY_FRAMES[0], after)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(level_db, reach, mode="edge"), sum(reach) + 1)
     steady_db = np.minimum(np.percentile(around, 20, axis=1) + STEADY_DB, SPEECH_LEVEL_DB - STEADY_RANGE_DB)
     return level_db < np.maximum(steady_db, SPEECH_LEVEL_DB - QUIET_RANGE_DB)
 

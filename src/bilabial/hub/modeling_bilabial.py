@@ -379,7 +379,9 @@ class BilabialModel(BilabialPreTrainedModel):
         style_stats = style_stats.view(2, -1).float().cpu()
         sound = normalize_level(samples) if do_normalize else samples
         chunks = self._encode_chunks(sound) if speech_states is None else speech_states
-        share = torch.from_numpy(quiet_share(sound, config.frame_hop_samples, config.rest_seconds))
+        share = torch.from_numpy(
+            quiet_share(sound, config.frame_hop_samples, config.rest_seconds, config.lookahead_seconds)
+        )
         faces = self._decode_chunks(chunks, weights, learned, style_stats, share)
         count = num_frames(len(samples) / sampling_rate, fps)
         neutral, face = (

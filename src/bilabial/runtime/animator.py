@@ -170,7 +170,7 @@ class OnnxAnimator:
             faces[:, start:end] = neutral[kept], styled[-1, kept]
         if settings.rest_seconds <= 0:
             return faces[0], faces[1]
-        share = quiet_share(waveform, hop, settings.rest_seconds)
+        share = quiet_share(waveform, hop, settings.rest_seconds, settings.lookahead_seconds)
         names, lip_weights = settings.blendshapes, settings.lip_distance_weights
         neutral, face = (close_lips(part, names, lip_weights, share) for part in faces)
         return neutral, face

@@ -70,7 +70,7 @@ class TrainArguments:
         default=0.0,
         metadata={
             "help": "Share of windows for learning without forgetting: the initial model gives their "
-            "labels, in old styles and emotions."
+            "labels, in old styles and emotions; 1 = distillation, in all its styles."
         },
     )
     distillation_weight: float = field(

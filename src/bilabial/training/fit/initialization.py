@@ -16,6 +16,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import phone_names, read_row, waveform_of
 from bilabial.training.data.windows import PRIOR_MASK
 from bilabial.training.fit.arguments import TrainArguments
+from bilabial.training.fit.learning_without_forgetting import kept_styles
 from bilabial.training.teachers.phone_recognizer import initialize_from_recognizer
 
 MEAN_POSE_ROWS = 500  # rows whose mean pose is the initial output
@@ -79,7 +80,7 @@ def build_model(
     if args.freeze_encoder:
         freeze_encoder(model)
     if args.retention_share:
-        hold_styles(model, set(initial.config.styles) - set(rows.unique("style")))
+        hold_styles(model, kept_styles(initial, rows.unique("style"), args.retention_share))
     if args.only_emotions:
         hold_all_but_emotions(model)
     return model

@@ -1,5 +1,5 @@
 """Learning without forgetting: on the new speech, a fine-tuned model also keeps the outputs of the initial
-model.
+model. Where the initial model labels every window, this is distillation: the preset `live`.
 
 "Learning without forgetting" (Li and Hoiem 2016): no old data are needed, the initial model gives the labels.
 """
@@ -14,20 +14,26 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 NEUTRAL_SHARE = 0.5  # share of these windows that are neutral; others have an emotion of the initial model
 
 
+def kept_styles(initial: BilabialModel, in_data: Iterable[str], share: float) -> set[str]:
+    """Styles in which the initial model labels windows: those that the data do not retrain, or all of them
+    where it labels every window.
+    """
+    return set(initial.config.styles) - (set(in_data) if share < 1 else set())
+
+
 class LearningWithoutForgetting:
     """Replaces the labels of a share of a batch's windows with the output of the initial model.
 
-    Each such window has an old style that the new data do not retrain, and is neutral or has an emotion that
-    the initial model was trained on.
+    Each such window has one of the `styles` that are kept, and is neutral or has an emotion that the initial
+    model was trained on.
     """
 
     def __init__(
-        self, initial: BilabialModel, retrained: Iterable[str], share: float, device: torch.device | str
+        self, initial: BilabialModel, styles: Iterable[str], share: float, device: torch.device | str
     ):
         self.initial, self.share = initial.to(device).eval().requires_grad_(False), share
         config = initial.config
-        retrained = set(retrained)
-        self.styles = [index for index, name in enumerate(config.styles) if name not in retrained]
+        self.styles = sorted(config.styles.index(name) for name in styles)
         self.emotions = [config.emotions.index(name) for name in config.trained_emotions]
         self.emotions = [index for index in self.emotions if index > 0]  # 0 is neutral
 

@@ -41,7 +41,7 @@ from bilabial.training.fit.arguments import (
 )
 from bilabial.training.fit.checkpoints import Progress, folder_of, replace_model, resume, save_state
 from bilabial.training.fit.initialization import build_model, load_initial, measure_channels
-from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, kept_styles
 from bilabial.training.teachers.encoder_distillation import EncoderDistillation
 
 logger = logging.getLogger(__name__)
@@ -200,8 +200,8 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     )
     retention = None
     if args.retention_share:
-        retrained = rows["train"].unique("style")
-        retention = LearningWithoutForgetting(initial, retrained, args.retention_share, accelerator.device)
+        styles = kept_styles(initial, rows["train"].unique("style"), args.retention_share)
+        retention = LearningWithoutForgetting(initial, styles, args.retention_share, accelerator.device)
     optimizer = build_optimizer(torch.nn.ModuleList([model, distillation]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those
     schedule = get_cosine_schedule_with_warmup(
