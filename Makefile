@@ -11,6 +11,9 @@ TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-ind
 APP := src/bilabial/app
 NPM_INSTALL = mkdir -p $(VENV)/npm && cp $(APP)/package.json $(APP)/package-lock.json $(VENV)/npm && \
 	npm ci --silent --no-audit --no-fund --prefix $(VENV)/npm
+# Tests run in so many processes; one has the browser's.
+TEST_PROCESSES ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 .PHONY: setup demo live train-setup pretrain test test-all lint bundle clean
@@ -66,10 +69,10 @@ lint: $(VENV)/.test
 
 test: $(VENV)/.test $(VENV)/.npm $(VENV)/.checkers
 	$(if $(CHROMIUM),,@echo "no chromium found: the browser test will be skipped (apt-get install chromium)")
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: test
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info

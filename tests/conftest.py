@@ -17,6 +17,12 @@ from bilabial.io.audio import load_audio
 pytest_plugins = ["support.browsing"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`make test` runs several processes: the tests of a file share one, and so do all that use the browser."""
+    in_browser = item.path.parent.name == "browser"
+    item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def same_threads():
     """No test may leave another number of threads: sums, and so weights, would differ in their last bits."""

@@ -57,6 +57,8 @@ def test_default_reach_is_within_the_design():
         {"encoder_conv_frames": [3, 2], "encoder_attention_frames": [0, 0]},
         {"encoder_layers": 3, "kernel_size": 1},
         {"decoder_dilations": [1, 3], "kernel_size": 3},
+        {"encoder_conv_frames": [2, 0], "stem_lookahead_frames": 1},
+        {"stem_lookahead_frames": 2},
     ],
 )
 def test_every_part_of_the_reach_is_counted(tiny_config, change):
@@ -273,6 +275,7 @@ def test_closure_modes(tiny_model):
         ({"encoder_layers": 0}, "encoder_layers must be at least 1, got 0"),
         ({"encoder_heads": 0}, "encoder_heads must be at least 1, got 0"),
         ({"encoder_heads": 5}, "encoder_size must be a multiple of encoder_heads, got 144 and 5"),
+        ({"stem_lookahead_frames": -1}, "stem_lookahead_frames must be at least 0, got -1"),
         ({"encoder_conv_frames": [1]}, r"encoder_conv_frames must be two counts, .*, got \[1\]"),
         ({"encoder_attention_frames": [-1, 0]}, r"encoder_attention_frames must be two .*, got \[-1, 0\]"),
         ({"decoder_dilations": [0]}, r"decoder_dilations must be counts of at least 1, got \[0\]"),

@@ -252,10 +252,14 @@ def test_reset_keeps_the_level_when_asked(animator, speech):
     assert stream.level_db != level_db
 
 
-@pytest.mark.parametrize("attention, conv", [((6, 0), (6, 2)), ((3, 2), (0, 1)), ((0, 0), (2, 0))])
-def test_steps_equal_the_whole_for_any_reach(tiny_config, attention, conv):
-    """Layers that look ahead by attention, by convolution or not at all."""
+@pytest.mark.parametrize(
+    "attention, conv, stem",
+    [((6, 0), (6, 2), 0), ((3, 2), (0, 1), 0), ((0, 0), (2, 0), 0), ((6, 0), (6, 0), 1), ((2, 0), (2, 1), 2)],
+)
+def test_steps_equal_the_whole_for_any_reach(tiny_config, attention, conv, stem):
+    """Layers that look ahead by attention, by convolution, by the stem or not at all."""
     tiny_config.encoder_attention_frames, tiny_config.encoder_conv_frames = attention, conv
+    tiny_config.stem_lookahead_frames = stem
     tiny = Animator(build_random(tiny_config), BilabialFeatureExtractor())
     sound = noise(1.53)
     whole = tiny.model.animate(sound, 16000, "happy").numpy()

@@ -260,7 +260,7 @@ class BilabialConfig(PreTrainedConfig):
 
         None with a `transformers` encoder, which needs the whole clip.
         """
-        return self._reach_seconds(self.num_history_frames)
+        return self._reach_seconds(self.num_history_frames - self.stem_lookahead_frames)
 
     def _reach_seconds(self, num_frames: int) -> float | None:
         if self.audio_encoder_config is not None:
