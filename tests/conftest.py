@@ -18,7 +18,7 @@ pytest_plugins = ["support.browsing"]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`make test` runs several processes: the tests of a file share one, and so do all that use the browser."""
+    """`make test` uses two processes: tests of a file share one, and so do all that use the browser."""
     in_browser = item.path.parent.name == "browser"
     item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
 

@@ -156,10 +156,8 @@ def quiet_share(
     the model's `lookahead_seconds` after a frame does not change it, None = no limit.
     """
     ahead_seconds = math.inf if lookahead_seconds is None else lookahead_seconds
-    known_seconds, lead_seconds = (
-        min(REST_KNOWN_SECONDS, ahead_seconds),
-        min(REST_LEAD_SECONDS, ahead_seconds),
-    )
+    known_seconds = min(REST_KNOWN_SECONDS, ahead_seconds)
+    lead_seconds = min(REST_LEAD_SECONDS, ahead_seconds)
     whole, rest = np.split(np.asarray(waveform, np.float32), [len(waveform) // frame_samples * frame_samples])
     power = _mean_squares(whole.reshape(-1, frame_samples))
     if len(rest):
