@@ -23,7 +23,7 @@ from bilabial.training.evaluation.compare import kept_conditions
 from bilabial.training.fit import average, train
 from bilabial.training.fit.arguments import parse_arguments
 from bilabial.training.fit.initialization import build_model, load_initial
-from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, kept_styles
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_cpu")]
 
@@ -143,7 +143,7 @@ def test_learning_without_forgetting_asks_what_the_initial_model_knew(initial, d
     batch = collate([windows[k % 4] for k in range(64)])
     given = {name: value.clone() for name, value in batch.items()}
     torch.manual_seed(0)
-    asked = LearningWithoutForgetting(before, {"me", "other"}, 1.0, "cpu")(batch)
+    asked = LearningWithoutForgetting(before, kept_styles(before, {"me", "other"}, 0.9), 1.0, "cpu")(batch)
     assert set(asked["style"].tolist()) == {0}  # `other` is trained anew
     happy = model.config.emotions.index("happy")
     assert 0 < (asked["emotion"].sum(-1) == 0).sum() < 64
@@ -153,7 +153,7 @@ def test_learning_without_forgetting_asks_what_the_initial_model_knew(initial, d
     assert torch.allclose(asked["labels"], answer.coefficients, atol=1e-6)
     assert asked["label_mask"].all() and asked["channel_mask"].all()
     assert all(batch[name].equal(value) for name, value in given.items())
-    half = LearningWithoutForgetting(before, {"me"}, 0.5, "cpu")(batch)
+    half = LearningWithoutForgetting(before, kept_styles(before, {"me"}, 0.5), 0.5, "cpu")(batch)
     changed = (half["labels"] != given["labels"]).flatten(1).any(1)
     assert 10 < changed.sum() < 54 and half["style"][~changed].equal(given["style"][~changed])
     assert set(half["style"][changed].tolist()) == {0, 1}
@@ -193,6 +193,28 @@ def test_the_new_is_learned_and_the_old_is_kept(initial, runs, speech):
     old = answers(before, speech)
     drift = {name: float((answers(model, speech) - old).abs().mean()) for name, model in after.items()}
     assert drift["retained"] < 0.5 * drift["forgot"]
+
+
+def test_a_model_of_less_lookahead_is_distilled(initial, dataset, runs, tmp_path, speech):
+    """The initial model labels every window, in all its styles: captured jaws (.8) are not learned."""
+    short = {"encoder_conv_frames": [2, 0], "encoder_attention_frames": [3, 0], "stem_lookahead_frames": 1}
+    preset = tmp_path / "short.json"
+    preset.write_text(json.dumps({"retention_share": 1.0, "emotion_share": 0.0, "model": short}))
+    options = ["--init_from", initial, "--dataset", dataset, "--output", tmp_path / "run", *FEW]
+    run_here("--preset", preset, *options)
+    before, after, forgot = (
+        load_checkpoint(path)[0] for path in (initial, tmp_path / "run" / "model", runs["forgot"])
+    )
+    assert after.config.lookahead_seconds == pytest.approx(0.0425)
+    drift = [float((answers(one, speech) - answers(before, speech)).abs().mean()) for one in (after, forgot)]
+    assert drift[0] < 0.5 * drift[1]
+
+
+def test_the_preset_live_hears_60_ms_ahead():
+    args, fields = parse_arguments(["--dataset", "x", "--output", "y", "--preset", "live"])
+    known = load_initial(args).config.to_dict()
+    assert args.retention_share == 1
+    assert BilabialConfig.from_dict(known | fields).lookahead_seconds <= 0.06
 
 
 def test_emotions_alone_may_be_learned(initial, dataset, tmp_path, speech, on_cpu):
