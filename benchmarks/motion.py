@@ -3,9 +3,9 @@
     python -m benchmarks.motion FILM...
 
 Prints one table: the films (MediaPipe's coefficients and the pose of its landmarks, largest face) beside
-`bilabial.motion` (blinks, gaze) and the head of `bilabial serve` and `bilabial live` for the same seconds,
-all measured by the same functions. MediaPipe sees gaze with noise of about a degree: small saccades are
-missed in films, and some are noise. Needs the extra `train`.
+what `bilabial.motion` draws for the same seconds, all measured by the same functions. MediaPipe
+sees gaze with noise of about a degree: small saccades are missed in films, and some are noise. Needs the
+extra `train`.
 """
 
 import sys
@@ -21,7 +21,6 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.audio import SAMPLING_RATE, load_audio
 from bilabial.io.capture import watch_faces
 from bilabial.io.head_landmarks import head_degrees
-from bilabial.serve.outputs.face import gentle_head
 
 FPS = 25.0
 BLINK_RISE = 0.25  # of eyeBlink above the second around it
@@ -68,7 +67,7 @@ def filmed(path: Path) -> Motion:
 def drawn(path: Path) -> Motion:
     """What Bilabial adds to the film's sound."""
     clip = Animator.from_pretrained()((SAMPLING_RATE, load_audio(path)), fps=FPS)
-    return motion_of(clip, np.array([gentle_head(second) for second in clip.times]))
+    return motion_of(clip, clip.head)
 
 
 def blink_seconds(motion: Motion) -> np.ndarray:

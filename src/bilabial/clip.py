@@ -41,6 +41,7 @@ LIVE_LINK_PAIRS = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 LIVE_LINK_SWAPS = LIVE_LINK_PAIRS | {right: left for left, right in LIVE_LINK_PAIRS.items()}
 LIVE_LINK_BLENDSHAPES = tuple(LIVE_LINK_SWAPS.get(name, name) for name in ARKIT_BLENDSHAPES)
 
+MAX_HEAD_DEGREES = 180
 MAX_NPZ_BYTES = 128 * 2**20  # limit of arrays read from an archive: three hours of 52 curves at 60 fps
 MAX_NPZ_NAMES = 10_000
 # Errors of zipfile and numpy for damaged archives; wrong headers cause MemoryError.
@@ -57,13 +58,16 @@ class FaceClip:
     names: C unique strings, ARKit spelling. values: (T, C) float32 in 0..1, T >= 1. fps: frames per second,
     1..240; frame k is at k / fps seconds. lip_weights: the weights of its lip distance
     (hub/lips_bilabial.py), in units of jawOpen = 1, those of the model that made it; None = as measured on
-    captures. Raises ValueError or TypeError for invalid values.
+    captures. head: (T, 3) float32 degrees, the head's yaw to the subject's left, pitch up and roll to the
+    subject's right; it turns by yaw, then about its own axes by pitch and by roll; None = unknown. Raises
+    ValueError or TypeError for invalid values.
     """
 
     names: Sequence[str]
     values: np.ndarray
     fps: float
     lip_weights: Mapping[str, float] = field(default_factory=lambda: LIP_DISTANCE_WEIGHTS["measured"])
+    head: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         names = _names_of(self.names)
@@ -84,6 +88,8 @@ class FaceClip:
         object.__setattr__(self, "lip_weights", weights)
         if not np.isfinite(list(weights.values())).all():
             raise UserError("clip_lip_weights", got=weights)
+        if self.head is not None:
+            object.__setattr__(self, "head", _checked_head(self.head, len(values)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -118,13 +124,16 @@ class FaceClip:
                 f"no frame between {quote(start_seconds)} s and {quote(end_seconds)} s of "
                 f"{self.duration_seconds:.3f} s"
             )
-        return replace(self, values=self.values[kept])
+        head = None if self.head is None else self.head[kept]
+        return replace(self, values=self.values[kept], head=head)
 
     def resample(self, fps: float) -> FaceClip:
         """The same motion at another frame rate by linear interpolation; ceil(duration * fps) frames."""
         fps = check_fps(fps)
         new_times = np.arange(num_frames(self.duration_seconds, fps)) / fps
-        return replace(self, values=interpolate_frames(self.times, self.values, new_times), fps=fps)
+        values = interpolate_frames(self.times, self.values, new_times)
+        head = None if self.head is None else interpolate_frames(self.times, self.head, new_times)
+        return replace(self, values=values, fps=fps, head=head)
 
     def lip_distance_mm(self) -> np.ndarray:
         """Distance between the inner lips in mm on an adult face, 0 = sealed: (T,) float32."""
@@ -132,8 +141,9 @@ class FaceClip:
         return (np.maximum(distance, 0.0) * MM_PER_LIP_UNIT).astype(np.float32)
 
     def to_npz(self, path: str | Path) -> Path:
-        """Write names, values, fps and lip_weights as a numpy archive; returns the path written."""
+        """Write names, values, fps, lip_weights and head as a numpy archive; returns the path written."""
         path = Path(path)
+        turned: dict[str, Any] = {} if self.head is None else {"head": self.head}
         with path.open("wb") as file:  # with a file object numpy adds no second suffix
             np.savez_compressed(
                 file,
@@ -142,26 +152,29 @@ class FaceClip:
                 fps=np.float64(self.fps),
                 lip_names=np.array(list(self.lip_weights)),
                 lip_weights=np.array(list(self.lip_weights.values())),
+                **turned,
             )
         return path
 
     @classmethod
     def from_npz(cls, path: str | Path) -> FaceClip:
         """Read an archive of to_npz. Raises ValueError for a damaged, incomplete or other file."""
-        archive = read_npz(path, ("names", "values", "fps", "lip_names", "lip_weights"))
+        archive = read_npz(path, ("names", "values", "fps", "lip_names", "lip_weights", "head"))
         missing = {"names", "values", "fps"} - set(archive)
         if missing:
             raise UserError("npz_lacks", path=Path(path), missing=sorted(missing))
         names, values, fps = archive["names"], archive["values"], archive["fps"]
-        numbers = values.dtype.kind in "iuf" and fps.dtype.kind in "iuf" and fps.size == 1
+        head = archive.get("head")
+        kinds = [one.dtype.kind for one in (values, fps, head) if one is not None]
+        numbers = all(kind in "iuf" for kind in kinds) and fps.size == 1
         if not numbers or names.ndim != 1 or names.size > MAX_NPZ_NAMES:
             raise UserError("npz_kinds", path=Path(path))
-        return cls([str(name) for name in names], values, fps.item(), _lip_weights(path, archive))
+        return cls([str(name) for name in names], values, fps.item(), _lip_weights(path, archive), head)
 
     def to_csv(
         self, path: str | Path, start_seconds: float = 0.0, eye_degrees: np.ndarray | None = None
     ) -> Path:
-        """Write a Live Link Face CSV (63 columns; coefficients the clip lacks and rotations are 0).
+        """Write a Live Link Face CSV (63 columns; coefficients and rotations that the clip lacks are 0).
 
         start_seconds: since midnight, when the first frame is. eye_degrees: yaw to the subject's left and
         pitch up of the left, then the right eye, (T, 4); None = 0. Returns the path.
@@ -170,7 +183,7 @@ class FaceClip:
         columns = [
             self[name] if name in self.names else np.zeros(len(self)) for name in LIVE_LINK_BLENDSHAPES
         ]
-        rotations = _live_link_rotations(len(self), eye_degrees)
+        rotations = _live_link_rotations(len(self), self.head, eye_degrees)
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(
@@ -192,22 +205,43 @@ class FaceClip:
         """Read a Live Link Face CSV (`read_live_link`): frames are placed by the timecodes of its rows.
 
         Holes of the recording are interpolated; `bilabial.io.recordings.read_capture` marks them. Rotations
-        are left out. fps: frame rate of evenly spaced rows; None = by the timecodes. Raises ValueError naming
-        the problem.
+        of the eyes are left out, and a head that is 0 throughout is None. fps: frame rate of evenly spaced
+        rows; None = by the timecodes. Raises ValueError naming the problem.
         """
         track = read_live_link(path, fps)
-        return cls(track.names, track.frames(), track.fps)
+        return cls(track.names, track.frames(), track.fps, head=track.head_frames())
 
 
-def _live_link_rotations(num_frames: int, eye_degrees: np.ndarray | None) -> np.ndarray:
-    """LIVE_LINK_ROTATIONS (T, 9) in radians; yaw to the subject's right and pitch down are positive there."""
+def _live_link_rotations(
+    num_frames: int, head_degrees: np.ndarray | None, eye_degrees: np.ndarray | None
+) -> np.ndarray:
+    """LIVE_LINK_ROTATIONS (T, 9) in radians.
+
+    Yaw to the subject's right, pitch down and roll to the left are positive there.
+    """
     rotations = np.zeros((num_frames, len(LIVE_LINK_ROTATIONS)))
+    if head_degrees is not None:
+        rotations[:, :3] = -np.radians(head_degrees)
     if eye_degrees is not None:
         columns = [
             LIVE_LINK_ROTATIONS.index(f"{side}Eye{turn}") for side in SIDES for turn in ("Yaw", "Pitch")
         ]
         rotations[:, columns] = -np.radians(eye_degrees)
     return rotations
+
+
+def _checked_head(given: Any, num_frames: int) -> np.ndarray:
+    """(T, 3) float32, read-only. Raises UserError for another shape, and for angles beyond half a turn."""
+    try:
+        head = np.array(given, dtype=np.float32)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError("clip_head", count=num_frames, got=type(given).__name__) from error
+    if head.shape != (num_frames, 3):
+        raise UserError("clip_head", count=num_frames, got=head.shape)
+    if not np.isfinite(head).all() or np.abs(head).max() > MAX_HEAD_DEGREES:
+        raise UserError("clip_head_range", limit=MAX_HEAD_DEGREES)
+    head.flags.writeable = False
+    return head
 
 
 def _names_of(given: Any) -> tuple[str, ...]:

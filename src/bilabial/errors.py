@@ -51,6 +51,8 @@ SENTENCES |= {
     "level_range": "level_db must be a finite number of dB, or None, got {got}",
     "path_kind": "the path of a file is a text or a pathlib.Path, got {got}",
     "clip_names": "FaceClip names must be unique, one at least",
+    "clip_head": "FaceClip head must be ({count}, 3): yaw, pitch and roll of each frame, got {got}",
+    "clip_head_range": "FaceClip head must be finite degrees within -{limit}..{limit}",
     "clip_range": "FaceClip values must be finite and within 0..1; clip them before",
     "clip_shape": "FaceClip values must be (frames, {count}), one frame at least, got {got}",
     "csv_cells": "{path} line {line} has {count} cells under {columns} columns; decimal commas need another "

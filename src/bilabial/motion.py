@@ -1,8 +1,8 @@
 """Motion besides speech, and adjustments by users: FaceClip -> FaceClip.
 
-Blinks, gaze, brow accents and breath are drawn with human statistics from a seed; they cannot be predicted
-from sound. Adjustments are smoothing, strength, opening and symmetry. Neither opens lips that the model
-closed: `reseal` is the last stage of both.
+Blinks, gaze, brow accents, breath and head motion are drawn with human statistics from a seed; they cannot be
+predicted from sound. Adjustments are smoothing, strength, opening and symmetry. Neither opens lips that the
+model closed: `reseal` is the last stage of both.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
+from bilabial.head_motion import BEAT_GAP_SECONDS, SPEECH_SECONDS, draw_head
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY
 from bilabial.hub.level_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
@@ -138,7 +139,7 @@ def gaze(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
 def brows(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
     """Brow raises with some of the stressed syllables. strength scales their height."""
     rng, raised = sound.randomness("brows"), np.zeros(len(clip))
-    for time in _stressed(sound, clip.times):
+    for time in _stressed(sound, clip.times, ACCENT_GAP_SECONDS):
         if rng.random() < ACCENT_SHARE:
             passed = (clip.times - time) / ACCENT_SECONDS + 0.5
             bump = np.where((passed > 0) & (passed < 1), 0.5 - 0.5 * np.cos(2 * np.pi * passed), 0.0)
@@ -161,8 +162,16 @@ def breath(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
     return keep_lips(_with(clip, moved), clip)
 
 
+def head(clip: FaceClip, sound: Sound, strength: float = 1.0) -> FaceClip:
+    """Head turns, and nods with stressed syllables, added to the clip's head. strength scales them."""
+    speaking = _smoothed(sound.speaking.astype(float), clip.fps, SPEECH_SECONDS)
+    stressed = _stressed(sound, clip.times, BEAT_GAP_SECONDS)
+    turned = strength * draw_head(clip.times, speaking, stressed, sound.randomness("head"))
+    return replace(clip, head=turned if clip.head is None else clip.head + turned)
+
+
 Stage = Callable[[FaceClip, Sound, float], FaceClip]
-MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "breath": breath}
+MOTIONS: dict[str, Stage] = {"blink": blink, "gaze": gaze, "brows": brows, "breath": breath, "head": head}
 
 
 def check_seed(seed: int | None) -> None:
@@ -321,14 +330,14 @@ def _saccades(times: np.ndarray, starts: np.ndarray, positions: np.ndarray) -> n
     return np.interp(times, knots, np.ravel(np.column_stack([before, positions])))
 
 
-def _stressed(sound: Sound, times: np.ndarray) -> list[float]:
-    """Times of syllables that are ACCENT_DB louder than the half second around them."""
+def _stressed(sound: Sound, times: np.ndarray, gap_seconds: float) -> list[float]:
+    """Times of syllables, so far apart, that are ACCENT_DB louder than the half second around them."""
     loud = _smoothed(sound.level_db.clip(min=SPEECH_LEVEL_DB - QUIET_RANGE_DB), sound.fps, 0.04)
     around = _smoothed(loud, sound.fps, 0.25)
     peaks = np.flatnonzero((loud[1:-1] >= loud[:-2]) & (loud[1:-1] > loud[2:])) + 1
     chosen: list[float] = []
     for peak in peaks:
-        far = not chosen or times[peak] - chosen[-1] >= ACCENT_GAP_SECONDS
+        far = not chosen or times[peak] - chosen[-1] >= gap_seconds
         if far and loud[peak] - around[peak] > ACCENT_DB and loud[peak] > SPEECH_LEVEL_DB - 12:
             chosen.append(float(times[peak]))
     return chosen

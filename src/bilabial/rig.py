@@ -218,7 +218,7 @@ class RigProfile:
         if self.mirrored:
             values = values[:, self._mirror()]
         weights = {name: mm / MM_PER_LIP_UNIT for name, mm in lip_mm.items()}
-        return FaceClip(self.names, values, clip.fps, weights)
+        return FaceClip(self.names, values, clip.fps, weights, clip.head)
 
     def eye_rotations(self, clip: FaceClip) -> np.ndarray | None:
         """Yaw and pitch of the left, then the right eye in degrees, (T, 4); None where shapes move the eyes.

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -71,6 +72,30 @@ def test_resample_interpolates_linearly():
     assert clip.resample(20)["jawOpen"].tolist() == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0, 0.0])
     assert np.array_equal(clip.resample(10).values, clip.values)
     assert len(random_clip(90, 30).resample(29.97)) == 90
+
+
+def test_the_head_goes_with_the_frames():
+    clip = replace(random_clip(30, 30), head=np.linspace(0, 29, 30)[:, None] * [1, -1, 0.5])
+    assert clip.resample(60).head[:, 0].tolist() == pytest.approx([*np.arange(59) / 2, 29.0])
+    assert clip.slice(0.5, 1.0).head[0].tolist() == [15, -15, 7.5]
+    assert np.array_equal(clip.select(["jawOpen"]).head, clip.head)
+    assert random_clip(30, 30).resample(60).head is None
+    with pytest.raises(ValueError):
+        clip.head[0] = 1
+
+
+@pytest.mark.parametrize(
+    "head, message",
+    [
+        (np.zeros((4, 3)), r"FaceClip head must be \(5, 3\): yaw, pitch and roll of each frame, got"),
+        ("turned", "of each frame, got 'str'"),
+        (np.full((5, 3), np.nan), "FaceClip head must be finite degrees within -180..180"),
+        (np.full((5, 3), 181.0), "FaceClip head must be finite degrees within -180..180"),
+    ],
+)
+def test_wrong_heads_are_sentences(head, message):
+    with pytest.raises(ValueError, match=message):
+        replace(random_clip(5, 30), head=head)
 
 
 def test_slice():
@@ -209,6 +234,12 @@ def test_an_archive_that_lies_about_its_shape_is_damaged(tmp_path):
     with pytest.raises(UserError) as error:
         FaceClip.from_npz(tmp_path / "clip.npz")
     assert error.value.code == "npz_damaged"
+
+
+def test_npz_keeps_the_head(tmp_path):
+    clip = replace(random_clip(5, 30), head=np.arange(15.0).reshape(5, 3))
+    assert np.array_equal(FaceClip.from_npz(clip.to_npz(tmp_path / "a.npz")).head, clip.head)
+    assert FaceClip.from_npz(random_clip(5, 30).to_npz(tmp_path / "b.npz")).head is None
 
 
 def test_npz_without_names_is_refused(tmp_path):

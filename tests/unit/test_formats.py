@@ -5,22 +5,28 @@ import itertools
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.avatars import vrm
+from scipy.spatial.transform import Rotation
+from support.avatars import perfect_sync_vrm, vrm
 from support.faces import SEALED, SPEECH
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
-from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, write_clip
+from bilabial.io.exporters import HEAD as EMBEDDED
+from bilabial.io.exporters import read_glb as read_container
+from bilabial.io.exporters import write_glb as write_container
+from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, read_clip, write_clip
 from bilabial.io.frame_clock import FrameClock, rational_rate
 from bilabial.io.recordings import read_track
 from bilabial.rig import RigProfile
+from tools.make_head.glb import read_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "formats.md"
@@ -31,6 +37,7 @@ DEFAULTS = {
 
 
 def written(tmp_path, name: str, clip: FaceClip = SPEECH, **options) -> Path:
+    tmp_path.mkdir(exist_ok=True)
     return write_clip(clip, tmp_path / f"speech{FORMATS[name].suffix}", name, WriteOptions(**options))
 
 
@@ -120,7 +127,7 @@ def read_parquet(path):
     return table["seconds"].to_numpy(), {name: table[name].to_numpy() for name in table.columns[2:]}
 
 
-def read_unity(path):
+def unity_documents(path):
     yaml = pytest.importorskip("yaml")
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -129,9 +136,11 @@ def read_unity(path):
     Loader.add_multi_constructor(
         "tag:unity3d.com,2011:", lambda loader, _, node: loader.construct_mapping(node, True)
     )
-    text = path.read_text()
-    (content,) = yaml.load_all(text, Loader)
-    clip = content["AnimationClip"]
+    return yaml.load_all(path.read_text(), Loader)
+
+
+def read_unity(path):
+    clip = next(unity_documents(path))["AnimationClip"]
     assert clip["m_FloatCurves"] == clip["m_EditorCurves"] and clip["m_Name"] == "speech"
     bindings = clip["m_ClipBindingConstant"]["genericBindings"]
     assert len({one["attribute"] for one in bindings}) == len(clip["m_FloatCurves"])
@@ -195,6 +204,101 @@ READERS = {
     "godot": (read_godot, "godot-parser"), "usd": (read_usd, "pxr of usd-core"),
     "visemes": (read_visemes, "json of Python"),
 }  # fmt: skip
+ANGLES = np.arange(len(SPEECH))[:, None] * [0.1, 0.23, 0.17]
+HEAD = 20.0 * np.sin(ANGLES) + [3.0, -2.0, 1.0]  # degrees
+TURNED = replace(SPEECH, head=HEAD)
+
+
+def angles_of(quaternions, unity: bool = False) -> np.ndarray:
+    """Yaw to the left, pitch up and roll to the right of x, y, z, w, by scipy."""
+    turns = np.array(quaternions, float)
+    if unity:  # x to the subject's right
+        turns = turns * [1, -1, -1, 1]
+    return Rotation.from_quat(turns).as_euler("YXZ", degrees=True) * [1, -1, 1]
+
+
+def rotation_of(path: Path, node_name: str | None = None) -> np.ndarray:
+    """The rotations (T, 4) of the only rotated node of a GLB, or of the one with a name."""
+    gltf, blob = opened_glb(path)
+    (animation,) = gltf.animations
+    (channel,) = [
+        one
+        for one in animation.channels
+        if one.target.path == "rotation" and node_name in (None, gltf.nodes[one.target.node].name)
+    ]
+    return glb_numbers(gltf, blob, animation.samplers[channel.sampler].output)
+
+
+def head_of_csv(path):
+    table = pytest.importorskip("pandas").read_csv(path)
+    return -np.degrees(table[["HeadYaw", "HeadPitch", "HeadRoll"]].to_numpy())  # as its eyes: right and down
+
+
+def head_of_json(path):
+    content = json.loads(path.read_text())
+    assert content["metadata"]["rotation"].startswith("degrees")
+    return np.array([frame["rotation"] for frame in content["frames"]])
+
+
+def head_of_npz(path):
+    with np.load(path) as archive:
+        return archive["head"]
+
+
+def head_of_table(path):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path)
+    return table[["headYaw", "headPitch", "headRoll"]].to_numpy()
+
+
+def head_of_vrma(path):
+    gltf, _ = opened_glb(path)
+    bones = gltf.extensions["VRMC_vrm_animation"]["humanoid"]["humanBones"]
+    names = {name: gltf.nodes[bone["node"]] for name, bone in bones.items()}
+    for above, below in itertools.pairwise(("hips", "spine", "chest", "neck", "head")):
+        assert names[above].children == [bones[below]["node"]] and names[below].translation[1] > 0
+    assert set(gltf.scenes[0].nodes) == set(range(len(gltf.nodes))) - {
+        bones[name]["node"] for name in ("spine", "chest", "neck", "head")
+    }
+    return angles_of(rotation_of(path, "head"))
+
+
+def head_of_unity(path):
+    clip = next(unity_documents(path))["AnimationClip"]
+    (curve,) = clip["m_RotationCurves"]
+    assert curve["path"] == "Neck/Head"
+    turns = np.array([[key["value"][axis] for axis in "xyzw"] for key in curve["curve"]["m_Curve"]])
+    edited = [one for one in clip["m_EditorCurves"] if one["classID"] == 4]
+    assert [one["attribute"] for one in edited] == [f"m_LocalRotation.{axis}" for axis in "xyzw"]
+    assert clip["m_ClipBindingConstant"]["genericBindings"][-1]["typeID"] == 4
+    return angles_of(turns, unity=True)
+
+
+def head_of_godot(path):
+    resource = pytest.importorskip("godot_parser").load(str(path)).find_section("resource")
+    assert resource["tracks/52/type"] == "rotation_3d" and resource["tracks/52/path"].path == "Neck/Head"
+    keys = np.array(resource["tracks/52/keys"].args, float).reshape(-1, 6)
+    return angles_of(keys[:, 2:])
+
+
+def head_of_usd(path):
+    usd, skel = pytest.importorskip("pxr.Usd"), pytest.importorskip("pxr.UsdSkel")
+    stage = usd.Stage.Open(str(path))
+    animation = skel.Animation(stage.GetPrimAtPath("/Face/Speech"))
+    assert list(animation.GetJointsAttr().Get()) == ["Head"]
+    turns, query = [], skel.Cache().GetAnimQuery(animation)
+    for code in animation.GetRotationsAttr().GetTimeSamples():
+        ((_,), (rotation,), (scale,)) = query.ComputeJointLocalTransformComponents(code)
+        turns.append([*rotation.imaginary, rotation.real])
+        assert list(scale) == [1, 1, 1]
+    return angles_of(turns)
+
+
+HEADS = {
+    "csv": head_of_csv, "json": head_of_json, "npz": head_of_npz, "maya": head_of_table,
+    "parquet": head_of_table, "vrma": head_of_vrma, "unity": head_of_unity, "godot": head_of_godot,
+    "usd": head_of_usd, "glb": lambda path: angles_of(rotation_of(path)),
+}  # fmt: skip
 CUES = {"visemes-tsv": "csv of Python", "rhubarb": "json of Python", "rhubarb-tsv": "csv of Python"}
 TOLERANCES = {"visemes": 1e-4, "unity": 1e-4, "usd": 1e-5, "godot": 1e-5}
 
@@ -210,6 +314,50 @@ def test_another_reader_finds_the_same(tmp_path, name):
     assert np.allclose(times, expected.times, atol=1e-5) and len(times) == len(expected)
     for curve in expected.names:
         assert np.allclose(curves[curve], expected[curve], atol=TOLERANCES.get(name, 2e-6)), curve
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_head_turns_in_formats_that_say_so(tmp_path, name):
+    options = {"node": "Head/Face", "head_node": "Neck/Head"}
+    if name == "glb":
+        options["head"] = perfect_sync_vrm(
+            tmp_path / "avatar.glb", read_mesh(EMBEDDED, "skin"), ARKIT_BLENDSHAPES
+        )
+    turned, still = (
+        written(tmp_path / folder, name, clip, **options)
+        for folder, clip in (("turned", TURNED), ("still", SPEECH))
+    )
+    assert (name in HEADS) == bool(FORMATS[name].head) == (turned.read_bytes() != still.read_bytes())
+    if name in HEADS:
+        np.testing.assert_allclose(HEADS[name](turned), HEAD, atol=2e-3)
+    if name in ("csv", "json", "npz", "glb"):
+        np.testing.assert_allclose(read_clip(turned).head, HEAD, atol=2e-3)
+        assert read_clip(still).head is None
+
+
+@pytest.mark.parametrize("version", ["VRM", "VRMC_vrm"])
+def test_a_head_bone_with_a_rest_of_its_own_turns_about_the_subject(tmp_path, version):
+    """Parents and bone are turned at rest, and the subject of a VRM 0 looks to -z."""
+    avatar = perfect_sync_vrm(tmp_path / "a.vrm", read_mesh(EMBEDDED, "skin"), ARKIT_BLENDSHAPES)
+    scene, binary = read_container(avatar)
+    bones = scene["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"]
+    spine, head = bones["spine"]["node"], bones["head"]["node"]
+    turns = Rotation.random(2, rng=np.random.default_rng(0))
+    matrix = np.eye(4)
+    matrix[:3, :3] = turns[0].as_matrix()
+    scene["nodes"][spine] = {"name": "spine", "children": [head], "matrix": matrix.T.ravel().tolist()}
+    scene["nodes"][head]["rotation"] = turns[1].as_quat().tolist()
+    scene["scenes"][0]["nodes"].remove(head)
+    facing = Rotation.identity()
+    if version == "VRM":
+        scene["extensions"] = {"VRM": {"humanoid": {"humanBones": [{"bone": "head", "node": head}]}}}
+        facing = Rotation.from_euler("Y", 180, degrees=True)
+    write_container(avatar, scene, binary)
+    path = written(tmp_path, "glb", TURNED, head=avatar)
+    posed = facing * turns[0] * Rotation.from_quat(rotation_of(path))
+    at_rest = facing * turns[0] * turns[1]
+    assert np.allclose(angles_of((posed * at_rest.inv()).as_quat()), HEAD, atol=2e-3)
+    np.testing.assert_allclose(read_clip(path).head, HEAD, atol=2e-3)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -333,10 +481,7 @@ def test_perfect_sync_in_vrma(tmp_path):
 
 def test_a_vrm_speaks_in_glb(tmp_path):
     """Expressions of a VRM move the targets that they are bound to."""
-    from bilabial.io.exporters import HEAD
-    from tools.make_head.glb import read_mesh
-
-    avatar = vrm(tmp_path / "vowels.vrm", read_mesh(HEAD, "skin"))
+    avatar = vrm(tmp_path / "vowels.vrm", read_mesh(EMBEDDED, "skin"))
     _, curves = read_glb(written(tmp_path, "glb", rig=RigProfile.load("vrm"), head=avatar))
     shown = RigProfile.load("vrm").apply(SPEECH)
     assert np.allclose(curves["shape0"], shown["aa"]) and curves["shape0"][SEALED].max() < 1e-6
@@ -356,7 +501,7 @@ def test_khronos_validator_finds_nothing_wrong(tmp_path):
     const read = (file) => validator.validateBytes(new Uint8Array(fs.readFileSync(file)));
     Promise.all(files.map(read)).then((all) => console.log(JSON.stringify(all.map(({ issues }) => issues))));
     """
-    files = [written(tmp_path, name) for name in ("glb", "vrma")]
+    files = [written(tmp_path, name, TURNED) for name in ("glb", "vrma")]
     done = subprocess.run(
         ["node", "-e", script, str(NPM_FOLDER), *map(str, files)], capture_output=True, text=True, check=True
     )
@@ -366,8 +511,9 @@ def test_khronos_validator_finds_nothing_wrong(tmp_path):
 def document_table() -> str:
     """The table of docs/formats.md."""
     rows = [
-        "| `--format` | suffix | what it is | rig | opened by | read back in the tests by | not in it |",
-        "|---|---|---|---|---|---|---|",
+        "| `--format` | suffix | what it is | rig | opened by | read back in the tests by "
+        "| head rotation | not in it |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, kind in FORMATS.items():
         checked = CUES.get(name) or READERS[name][1]
@@ -378,6 +524,7 @@ def document_table() -> str:
             kind.rig or "any",
             kind.readers,
             checked,
+            kind.head or "no",
             kind.loses,
         )
         rows.append(f"| {' | '.join(cells)} |")

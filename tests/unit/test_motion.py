@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.signal import find_peaks
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, SEALED_MM
@@ -92,7 +95,7 @@ def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
     face = talking(20)
     speech = sound(face, 3, words=10)
     alone = enliven(face, speech, {stage: 1.0})
-    assert not np.array_equal(alone.values, face.values)
+    assert np.array_equal(alone.values, face.values) == (stage == "head") == (alone.head is not None)
     assert np.array_equal(enliven(face, speech, {stage: 0.0}).values, face.values)
     moved = {name for name in face.names if not np.allclose(alone[name], face[name], atol=1e-6)}
     allowed = {
@@ -100,6 +103,7 @@ def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
         "gaze": set(LOOKS),
         "brows": {"browInnerUp", "browOuterUpLeft", "browOuterUpRight"},
         "breath": {"browInnerUp", "mouthShrugLower", "mouthClose", "jawOpen"},
+        "head": set(),
     }[stage]
     assert moved <= allowed
     everything = enliven(face, speech, check_motion(None))
@@ -123,6 +127,41 @@ def test_eyes_move_together():
     assert (alive["eyeLookOutLeft"] * alive["eyeLookInLeft"]).max() == 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_head_moves_as_in_films(seed):
+    """Films of speakers: 41 nods over 1 degree a minute (docs/design.md, section 17)."""
+    face = clip(60, 25)
+    head = enliven(face, sound(face, seed, words=60), {"head": 1.0}).head
+    assert head.shape == (1500, 3) and not head[0].any()
+    assert (np.abs(head).max(axis=0) > 2).all() and np.abs(head).max() < 15  # degrees
+    assert np.abs(np.diff(head, axis=0)).max() < 2.5  # at 25 fps
+    pitch = np.convolve(head[:, 1], np.ones(5) / 5, "valid")
+    assert 25 <= len(find_peaks(-pitch, prominence=1.0)[0]) <= 55
+
+
+def test_the_head_nods_with_stressed_syllables_and_rests_in_silence():
+    face = clip(60, 25)
+    bursts = sound(face, 0, words=30)
+    middle = np.flatnonzero(bursts.speaking[1:] & ~bursts.speaking[:-1]) + 13  # of bursts of a second
+    head = np.mean([enliven(face, replace(bursts, seed=k), {"head": 1.0}).head for k in range(24)], axis=0)
+    rest = np.setdiff1d(np.arange(len(face)), (middle[:, None] + np.arange(-20, 20)).ravel())
+    assert head[middle, 1].mean() < head[rest, 1].mean()
+    quiet = Sound(np.full(len(face), -90.0), 25, 0)
+    still, moving = (enliven(face, one, {"head": 1.0}).head for one in (quiet, bursts))
+    assert still.std(axis=0)[0] < moving.std(axis=0)[0]
+
+
+def test_the_head_is_reproducible_scales_and_can_be_off():
+    face = clip(20)
+    first, again, other = (enliven(face, sound(face, seed), {"head": 1.0}).head for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.allclose(first, other)
+    assert np.allclose(enliven(face, sound(face, 1), {"head": 0.5}).head, first / 2, atol=1e-5)
+    added = enliven(replace(face, head=np.full((600, 3), 5.0)), sound(face, 1), {"head": 1.0})
+    assert np.allclose(added.head, first + 5, atol=1e-5)
+    assert enliven(face, sound(face, 1), check_motion(("blink", "breath"))).head is None
+    assert adjust(enliven(face, sound(face, 1), {"head": 1.0}), Adjustments(0.1)).head is not None
+
+
 def test_a_very_short_clip_is_no_problem():
     face = clip(1 / 30)
     assert len(enliven(face, sound(face, 0), check_motion(None))) == 1
@@ -131,7 +170,7 @@ def test_a_very_short_clip_is_no_problem():
 @pytest.mark.parametrize(
     "motion, strengths",
     [
-        (None, {"blink": 1.0, "gaze": 1.0, "brows": 1.0, "breath": 1.0}),
+        (None, {"blink": 1.0, "gaze": 1.0, "brows": 1.0, "breath": 1.0, "head": 1.0}),
         ((), {}),
         ("blink", {"blink": 1.0}),
         (["gaze", "blink"], {"gaze": 1.0, "blink": 1.0}),
@@ -145,7 +184,7 @@ def test_what_motion_may_be(motion, strengths):
 @pytest.mark.parametrize(
     "motion, message",
     [
-        ("dance", "motion must be of blink, gaze, brows, breath, got 'dance'"),
+        ("dance", "motion must be of blink, gaze, brows, breath, head, got 'dance'"),
         ({"blink": 2}, "strength of 'blink' must be 0 to 1.5, got 2"),
     ],
 )

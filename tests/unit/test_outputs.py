@@ -13,7 +13,7 @@ from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.serve.live import open_outputs, parse_address
 from bilabial.serve.outputs import ifacialmocap, live_link, vmc
-from bilabial.serve.outputs.face import Face, gentle_head
+from bilabial.serve.outputs.face import Face, moving_head
 
 VALUES = np.random.default_rng(0).random(52).astype(np.float32)
 FACE = Face(ARKIT_BLENDSHAPES, VALUES, 2.5, 30.0, (3.6, -1.8, 0.9))
@@ -122,11 +122,12 @@ def test_a_face_of_few_names_has_all_of_them():
     assert sum(curves.values()) == curves["jawOpen"] == 0.5
 
 
-def test_the_head_moves_gently():
-    heads = np.array([gentle_head(frame / 30) for frame in range(30 * 60)])
-    assert not heads[0].any()
-    assert 0.5 < np.abs(heads).max() <= 4.0  # degrees
-    assert np.abs(np.diff(heads, axis=0)).max() < 0.2
+def test_the_head_of_live_outputs_moves_as_in_clips():
+    heads = np.array([moving_head(frame / 30) for frame in range(30 * 120)])
+    assert not heads[0].any() and not heads[1800].any()
+    np.testing.assert_allclose(heads[:1800], heads[1800:], atol=1e-9)
+    assert (np.abs(heads).max(axis=0) > 2).all() and np.abs(heads).max() < 15  # degrees
+    assert np.abs(np.diff(heads, axis=0)).max() < 2.0
 
 
 ADDRESSES = {

@@ -46,11 +46,12 @@ def animate(
     timing: parameters.Timing = None,
     start: parameters.Start = None,
     node: parameters.Node = "Face",
+    head_node: parameters.HeadNode = "Head",
     as_json: parameters.Json = False,
 ) -> None:
     """Animate speech: write the 52 coefficients of every frame."""
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
-    arguments, written = options.arguments(), write_options(head, rig, start, node)
+    arguments, written = options.arguments(), write_options(head, rig, start, node, head_node)
     to_stdout = output == STREAM
     if to_stdout and (len(inputs) > 1 or as_json or len(formats_of(format_names or "")) > 1):
         raise UserError("stdout_one")

@@ -57,6 +57,7 @@ def batch(
     rig: parameters.Rig = None,
     start: parameters.Start = None,
     node: parameters.Node = "Face",
+    head_node: parameters.HeadNode = "Head",
     workers: Workers = None,
     executor: Executor = "processes",
     strict: Strict = False,
@@ -78,7 +79,7 @@ def batch(
     check_executor(executor)
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
     options.arguments()  # raises for unreadable values, before hours of work
-    formats, written = tuple(formats_of(format_names or "")), write_options(head, rig, start, node)
+    formats, written = tuple(formats_of(format_names or "")), write_options(head, rig, start, node, head_node)
     lines = read_lines(folder.resolve(), manifest, options, _warn)
     if any(line.text and line.timing is None for line in lines) and not can_align():
         _warn(UserError("align_report"))

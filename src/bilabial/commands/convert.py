@@ -38,6 +38,7 @@ def convert(
     rig: parameters.Rig = None,
     start: parameters.Start = None,
     node: parameters.Node = "Face",
+    head_node: parameters.HeadNode = "Head",
     as_json: parameters.Json = False,
 ) -> None:
     """Convert recorded curves to another format, rate or meaning of mouthClose."""
@@ -48,7 +49,7 @@ def convert(
         clip = to_our_convention(clip, mouth_close)
     if fps is not None:
         clip = clip.resample(fps_of(fps))
-    options = write_options(head, rig, start, node)
+    options = write_options(head, rig, start, node, head_node)
     if target == STREAM:
         names = formats_of(format_names or "")
         if as_json or len(names) > 1:

@@ -61,7 +61,7 @@ Style = Annotated[
 ]
 Fps = Annotated[str, typer.Option(metavar="RATE", help="Frames per second, 1 to 240: 30, 29.97, 24000/1001.")]
 Motion = Annotated[
-    str, typer.Option(metavar="TEXT", help="all, none, or stages as blink,gaze:0.5,brows,breath.")
+    str, typer.Option(metavar="TEXT", help="all, none, or stages as blink,gaze:0.5,brows,breath,head.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the motion; left out: from the sound.")]
 Model = Annotated[
@@ -93,6 +93,7 @@ Start = Annotated[
     str | None, typer.Option(metavar="HH:MM:SS:FF", help="Timecode of the first frame; ; for drop-frame.")
 ]
 Node = Annotated[str, typer.Option(metavar="PATH", help="The face's node in Unity and Godot.")]
+HeadNode = Annotated[str, typer.Option(metavar="PATH", help="The head's node in Unity and Godot.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout.")]
 
 
@@ -118,9 +119,12 @@ def targets_of(sources: list[str], output: str, formats: str | None) -> list[dic
     return [paths_of(Path(output), stem, names) for stem in stems]
 
 
-def write_options(head: Path | None, rig: str | None, start: str | None, node: str) -> WriteOptions:
+def write_options(
+    head: Path | None, rig: str | None, start: str | None, node: str, head_node: str
+) -> WriteOptions:
     """Options of the formats. Raises UserError for an invalid rig."""
-    return WriteOptions(head, RigProfile.load(rig) if rig else None, start, node)
+    profile = RigProfile.load(rig) if rig else None
+    return WriteOptions(head, profile, start, node, head_node=head_node)
 
 
 def timing_of(given: Path | None, source: str) -> Path | None:

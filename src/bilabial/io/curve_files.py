@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.io.frame_clock import FrameClock
+from bilabial.io.head_rotation import head_curves
 
 DECIMALS = 6
 
@@ -43,13 +46,15 @@ def to_beat(clip: FaceClip, path: str | Path) -> Path:
 def to_frame_table(clip: FaceClip, path: str | Path, start: str | None = None) -> Path:
     """Write a CSV with a row a frame: its number, timecode and seconds, then the curves. Returns the path.
 
-    start: timecode HH:MM:SS:FF of the first frame, whose number since midnight the first row has.
+    start: timecode HH:MM:SS:FF of the first frame, whose number since midnight the first row has. Last come
+    headYaw, headPitch and headRoll in degrees, where the clip has a head.
     """
-    clock, path = FrameClock.of(clip.fps, start), Path(path)
+    clock, path, head = FrameClock.of(clip.fps, start), Path(path), head_curves(clip.head)
+    rows = np.column_stack([clip.values, *head.values()])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", "timecode", "seconds", *clip.names])
-        for frame, (seconds, row) in enumerate(zip(clock.seconds(len(clip)), clip.values, strict=True)):
+        writer.writerow(["frame", "timecode", "seconds", *clip.names, *head])
+        for frame, (seconds, row) in enumerate(zip(clock.seconds(len(clip)), rows, strict=True)):
             values = [f"{value:.{DECIMALS}f}" for value in row]
             writer.writerow([clock.start_frame + frame, clock.timecode(frame), f"{seconds:.9f}", *values])
     return path
@@ -58,7 +63,8 @@ def to_frame_table(clip: FaceClip, path: str | Path, start: str | None = None) -
 def to_parquet(clip: FaceClip, path: str | Path, start: str | None = None) -> Path:
     """Write a Parquet table: frame, seconds and the curves as float32; rate and start in its metadata.
 
-    Returns the path. Raises UserError where pyarrow is not installed.
+    Last come headYaw, headPitch and headRoll in degrees, where the clip has a head. Returns the path. Raises
+    UserError where pyarrow is not installed.
     """
     try:
         import pyarrow as pa
@@ -68,6 +74,7 @@ def to_parquet(clip: FaceClip, path: str | Path, start: str | None = None) -> Pa
     clock, path = FrameClock.of(clip.fps, start), Path(path)
     columns: dict[str, Any] = {"frame": range(clock.start_frame, clock.start_frame + len(clip))}
     columns |= {"seconds": clock.seconds(len(clip))} | {name: clip[name] for name in clip.names}
+    columns |= head_curves(clip.head)
     said = {"fps": str(clock.rate), "start_timecode": clock.timecode(0)}
     table = pa.table({name: pa.array(column) for name, column in columns.items()}, metadata=said)
     pq.write_table(table, path)

@@ -12,6 +12,7 @@ import bilabial
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, as_path
 from bilabial.io.frame_clock import FrameClock
+from bilabial.io.head_rotation import JSON_ROTATION, bone_rotations, head_bone, own_turn
 from bilabial.io.names import arkit_name
 from bilabial.io.vrm import expressions_of, target_names
 
@@ -23,27 +24,34 @@ FLOAT = 5126  # glTF's componentType
 def to_json(clip: FaceClip, path: str | Path) -> Path:
     """Write names and frames in the layout of LAM's JSON: a list of weights and a time for every frame.
 
-    `names`, `metadata` {fps, frame_count, blendshape_names}, `frames` [{weights, time, rotation}].
-    Returns the path.
+    `names`, `metadata` {fps, frame_count, blendshape_names}, `frames` [{weights, time, rotation}]; rotation
+    is the clip's head, which `metadata` says then, or []. Returns the path.
     """
+    turned = np.zeros((len(clip), 0)) if clip.head is None else clip.head
     frames = [
-        {"weights": [round(float(value), 6) for value in row], "time": round(float(time), 6), "rotation": []}
-        for time, row in zip(clip.times, clip.values, strict=True)
+        {"weights": _rounded(row), "time": round(float(time), 6), "rotation": _rounded(head)}
+        for time, row, head in zip(clip.times, clip.values, turned, strict=True)
     ]
     names = list(clip.names)
     metadata = {"fps": clip.fps, "frame_count": len(clip), "blendshape_names": names}
+    metadata |= {} if clip.head is None else {"rotation": JSON_ROTATION}
     path = Path(path)
     path.write_text(json.dumps({"names": names, "metadata": metadata, "frames": frames}))
     return path
 
 
+def _rounded(row: np.ndarray) -> list[float]:
+    return [round(float(value), 6) for value in row]
+
+
 def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
-    """Write a GLB: the head with the clip as an animation of its morph targets. Returns the path.
+    """Write a GLB: the head with the clip as animation of morph targets and head bone. Returns the path.
 
     head: a GLB whose morph targets have the clip's names, or ARKit's in any spelling (bilabial.io.names), in
     the extras of a mesh or, as VRM writes them, of its primitives; or a VRM whose expressions have the clip's
-    names. Targets that the clip lacks stay at 0. Raises ValueError for an invalid GLB, one with external
-    buffers, and a head without any of the clip's names.
+    names. Targets that the clip lacks stay at 0; a GLB without a head bone (`head_bone`) does not turn.
+    Raises ValueError for an invalid GLB, one with external buffers, and a head without any of the clip's
+    names.
     """
     scene, binary = read_glb(head)
     try:
@@ -81,9 +89,29 @@ def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> t
             output = len(scene["accessors"]) - 1
             samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
         channels.append({"sampler": written[key], "target": {"node": node, "path": "weights"}})
+    bone = head_bone(scene)
+    if clip.head is not None and bone is not None:
+        turns = bone_rotations(scene, bone, clip.head).astype(np.float32)
+        binary = _append(scene, binary, turns, {})
+        samplers.append({"input": clock, "output": len(scene["accessors"]) - 1, "interpolation": "LINEAR"})
+        channels.append({"sampler": len(samplers) - 1, "target": {"node": bone, "path": "rotation"}})
+        _split_matrix(scene["nodes"][bone])
     animation = {"name": "speech", "samplers": samplers, "channels": channels}
     scene["animations"] = [*scene.get("animations", []), animation]
     return scene, binary
+
+
+def _split_matrix(node: dict) -> None:
+    """Put translation, rotation and scale for a matrix, which no animated node has (glTF 2.0, 3.5.3)."""
+    if "matrix" in node:
+        rotation = own_turn(node)
+        matrix = np.array(node.pop("matrix"), float).reshape(4, 4).T
+        scale = np.linalg.norm(matrix[:3, :3], axis=0)
+        node |= {
+            "translation": matrix[:3, 3].tolist(),
+            "rotation": rotation.tolist(),
+            "scale": scale.tolist(),
+        }
 
 
 def read_glb(path: str | Path) -> tuple[dict, bytes]:
@@ -151,10 +179,13 @@ def write_glb(path: str | Path, scene: dict, binary: bytes) -> Path:
 
 
 def _append(scene: dict, binary: bytes, values: np.ndarray, bounds: dict) -> bytes:
-    """Add numbers (N,) float32 to a scene as an accessor; returns the binary part with them at its end."""
+    """Add numbers (N,) or quaternions (N, 4) float32 to a scene as an accessor; returns the binary part with
+    them at its end."""
     binary += b"\0" * (-len(binary) % 4)
     view = {"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes}
     scene.setdefault("bufferViews", []).append(view)
-    accessor = {"bufferView": len(scene["bufferViews"]) - 1, "componentType": FLOAT, "type": "SCALAR"}
-    scene.setdefault("accessors", []).append(accessor | {"count": len(values), **bounds})
+    accessor = {"bufferView": len(scene["bufferViews"]) - 1, "componentType": FLOAT}
+    scene.setdefault("accessors", []).append(
+        accessor | {"type": "SCALAR" if values.ndim == 1 else "VEC4", "count": len(values), **bounds}
+    )
     return binary + values.tobytes()

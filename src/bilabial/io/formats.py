@@ -26,7 +26,7 @@ class WriteOptions:
 
     head: a GLB whose face the GLB format animates. rig: whose shapes and names are written, None = those of
     the format. start: timecode HH:MM:SS:FF of the first frame. node: path of the face in Unity and Godot.
-    title: the animation's name, None = that of the file.
+    title: the animation's name, None = that of the file. head_node: path of the head in Unity and Godot.
     """
 
     head: Path | None = None
@@ -34,6 +34,7 @@ class WriteOptions:
     start: str | None = None
     node: str = "Face"
     title: str | None = None
+    head_node: str = "Head"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Format:
 
     suffix: of its files. title: for users. write: makes a file of a clip in the rig's names at a path; its
     last argument is the clip before. rig: the profile it is written in where the user names none. readers:
-    what opens it. loses: what of a clip is not in it.
+    what opens it. loses: what of a clip is not in it. head: where the head's rotation is, "" = nowhere.
     """
 
     suffix: str
@@ -51,13 +52,14 @@ class Format:
     rig: str | None = None
     readers: str = ""
     loses: str = ""
+    head: str = ""
 
 
 def _csv(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
     named = columns_by_name(clip.names)
     if "jawOpen" not in named:
         raise UserError("format_names", name="csv", names=clip.names)
-    plain = FaceClip(list(named), clip.values[:, list(named.values())], clip.fps)
+    plain = FaceClip(list(named), clip.values[:, list(named.values())], clip.fps, head=clip.head)
     clock = FrameClock.of(clip.fps, options.start)
     plain.to_csv(path, clock.start_seconds, eye_rotations(arkit, LIVE_LINK_EYES))
 
@@ -86,11 +88,11 @@ def _vrma(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) ->
 
 
 def _unity(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
-    to_unity(clip, path, options.node, options.title or "speech")
+    to_unity(clip, path, options.node, options.title or "speech", options.head_node)
 
 
 def _godot(clip: FaceClip, path: Path, options: WriteOptions, arkit: FaceClip) -> None:
-    to_godot(clip, path, options.node, options.title or "speech")
+    to_godot(clip, path, options.node, options.title or "speech", options.head_node)
 
 
 def _of_visemes(write: Callable[..., object], default: str) -> Callable[..., object]:
@@ -109,15 +111,20 @@ FORMATS = {
     "csv": Format(
         ".csv", "Live Link Face CSV", _csv, None,
         "Unreal Live Link Face importers, pandas", "the rate, except in timecodes",
+        "HeadYaw, HeadPitch, HeadRoll, radians",
     ),
     "json": Format(
         ".json", "JSON of LAM: names and frames of weights", _json, None, "any JSON reader",
-        "start timecode, turned eyes",
+        "start timecode, turned eyes", "`rotation` of frames, degrees",
     ),
-    "npz": Format(".npz", "numpy archive of a FaceClip", _npz, None, "numpy", "start timecode, turned eyes"),
+    "npz": Format(
+        ".npz", "numpy archive of a FaceClip", _npz, None, "numpy", "start timecode, turned eyes",
+        "`head`, degrees",
+    ),
     "glb": Format(
         ".glb", "GLB of a head with the animation", _glb, None,
         "Blender, three.js, Unity (glTFast), Godot, Unreal", "start timecode, turned eyes",
+        "rotation of the head bone",
     ),
     "a2f": Format(
         ".a2f.json", "Audio2Face JSON", lambda clip, path, *_: to_audio2face(clip, path), "audio2face",
@@ -131,21 +138,29 @@ FORMATS = {
         ".maya.csv", "CSV with frame, timecode, seconds and a column a curve",
         lambda clip, path, options, _: to_frame_table(clip, path, options.start), None,
         "Maya and MotionBuilder scripts, spreadsheets", "turned eyes",
+        "headYaw, headPitch, headRoll, degrees",
     ),
     "parquet": Format(
         ".parquet", "Parquet table",
         lambda clip, path, options, _: to_parquet(clip, path, options.start), None,
-        "pandas, polars, DuckDB, datasets", "turned eyes",
+        "pandas, polars, DuckDB, datasets", "turned eyes", "headYaw, headPitch, headRoll, degrees",
     ),
     "vrma": Format(
         ".vrma", "VRM Animation", _vrma, "vrm",
         "UniVRM, three-vrm, VRM viewers", "start timecode; what the rig has no expressions for",
+        "the bone `head`",
     ),
-    "unity": Format(".anim", "Unity AnimationClip", _unity, None, "Unity", "start timecode, turned eyes"),
-    "godot": Format(".tres", "Godot 4 Animation", _godot, None, "Godot 4", "start timecode, turned eyes"),
+    "unity": Format(
+        ".anim", "Unity AnimationClip", _unity, None, "Unity", "start timecode, turned eyes",
+        "rotation of `--head-node`",
+    ),
+    "godot": Format(
+        ".tres", "Godot 4 Animation", _godot, None, "Godot 4", "start timecode, turned eyes",
+        "rotation of `--head-node`",
+    ),
     "usd": Format(
         ".usda", "USD SkelAnimation", lambda clip, path, options, _: to_usd(clip, path, options.start), None,
-        "usdview, Omniverse, Maya, Houdini, Unreal", "turned eyes",
+        "usdview, Omniverse, Maya, Houdini, Unreal", "turned eyes", "the joint `Head`",
     ),
     "visemes": Format(
         ".visemes.json", "15 visemes: weights of frames, and cues", _of_visemes(to_viseme_json, "oculus"),
@@ -221,7 +236,7 @@ def read_clip(path: str | Path) -> FaceClip:
         from bilabial.io.recordings import read_track
 
         track = read_track(path)
-    return FaceClip(track.names, track.frames(), track.fps)
+    return FaceClip(track.names, track.frames(), track.fps, head=track.head_frames())
 
 
 def paths_of(folder: Path, stem: str, names: Sequence[str]) -> dict[str, Path]:

@@ -1,8 +1,9 @@
-"""Curves of an animated face in a GLB: the first animation of morph targets, by ARKit's names."""
+"""Curves of an animated face in a GLB: the first animation of ARKit's morph targets, and of its head."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from bilabial.errors import UserError
 from bilabial.io.exporters import read_glb
 from bilabial.io.gltf_arrays import DTYPES, read_array
+from bilabial.io.head_rotation import bone_degrees, head_bone
 from bilabial.io.names import arkit_name
 from bilabial.io.tracks import Track, track_of_rows
 
@@ -25,6 +27,7 @@ def read_glb_curves(path: str | Path) -> Track:
     try:
         channels = _weight_channels(scene)
         curves = {} if not channels else _curves(scene, binary, channels)
+        turns = _head(scene, binary)
     except DAMAGE as error:
         raise UserError("glb_animation", path=Path(path)) from error
     if not channels:
@@ -34,7 +37,11 @@ def read_glb_curves(path: str | Path) -> Track:
     try:
         times = next(iter(curves.values()))[0]
         rows = np.stack([np.interp(times, own, values) for own, values in curves.values()], axis=1)
-        return track_of_rows(list(curves), rows, times)
+        track = track_of_rows(list(curves), rows, times)
+        if turns is not None:
+            head = np.stack([np.interp(times, turns[0], angle) for angle in turns[1].T], axis=1)
+            track = replace(track, head=head)
+        return track
     except UserError as error:
         raise error.in_file(path) from error
 
@@ -69,6 +76,25 @@ def _curves(
             if known and known not in curves:
                 curves[known] = times, values
     return curves
+
+
+def _head(scene: Mapping, binary: bytes) -> tuple[np.ndarray, np.ndarray] | None:
+    """Times (N,) and angles (N, 3), as FaceClip.head, of the head bone in the animation of the face."""
+    bone = head_bone(scene)
+    for animation in scene.get("animations", []):
+        targets = [(channel["target"]["path"], channel) for channel in animation["channels"]]
+        if "weights" not in dict(targets):
+            continue
+        for path, channel in targets:
+            if path == "rotation" and channel["target"].get("node") == bone is not None:
+                sampler = animation["samplers"][channel["sampler"]]
+                times = _numbers(scene, binary, sampler["input"])
+                turns = read_array(scene, binary, sampler["output"])
+                if sampler.get("interpolation") == "CUBICSPLINE":
+                    turns = turns.reshape(len(times), 3, 4)[:, 1]
+                return times, bone_degrees(scene, bone, turns)
+        return None
+    return None
 
 
 def _target_names(mesh: Mapping) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.io.head_rotation import is_head
 from bilabial.io.names import columns_by_name
 from bilabial.io.tables import Line, read_table
 from bilabial.io.timecodes import rising_times, seconds_of_times, times_of_timecodes
 from bilabial.io.tracks import Track, even_track, track_of_rows
 
 TIMES = ("timecode", "time", "timestamp", "seconds")  # names of the column of times
+HEAD = ("headyaw", "headpitch", "headroll")
 COUNT = "blendshapecount"
 SINGLE_FRAME_FPS = 30.0  # of a file with one frame, which has no rate
 NUM_LISTED = 5  # number of missing names in an error
@@ -23,11 +25,15 @@ NUM_LISTED = 5  # number of missing names in an error
 
 @dataclass(frozen=True)
 class Sheet:
-    """The rows of a file with a face, with their line numbers; columns: ARKit name -> column."""
+    """The rows of a file with a face, with their line numbers; columns: ARKit name -> column.
+
+    head_columns: of HEAD, () where one is missing.
+    """
 
     columns: dict[str, int]
     time_column: int | None
     rows: list[Line]
+    head_columns: tuple[int, ...] = ()
 
     def times(self) -> np.ndarray:
         """Times of the rows, (N,) float64 seconds since midnight or of the file's own clock.
@@ -42,6 +48,12 @@ class Sheet:
             times = np.array([np.nan if number is None else number for number in numbers])
             return seconds_of_times(times) if len(times) > 1 else times
         return times_of_timecodes(cells)
+
+    def head(self) -> np.ndarray | None:
+        """(N, 3) degrees as FaceClip.head, of opposite radians; None where they are 0 or no angles."""
+        cells = [[_number(row[column]) for column in self.head_columns] for _, row in self.rows]
+        angles = -np.degrees(np.array(cells, dtype=float))
+        return angles if is_head(angles, len(cells)) else None
 
 
 def read_sheet(path: str | Path) -> Sheet:
@@ -66,11 +78,13 @@ def read_sheet(path: str | Path) -> Sheet:
     seen = [line for line in rows if _shows_a_face(line[1], columns, count)]
     if not seen:
         raise UserError("csv_empty", path=Path(path))
-    return Sheet(columns, next((plain.index(name) for name in TIMES if name in plain), None), seen)
+    head = tuple(plain.index(name) for name in HEAD if name in plain)
+    times = next((plain.index(name) for name in TIMES if name in plain), None)
+    return Sheet(columns, times, seen, head if len(head) == len(HEAD) else ())
 
 
 def read_live_link(path: str | Path, fps: float | None = None) -> Track:
-    """The 52 coefficients of a Live Link Face CSV at the times of its timecodes; rotations are left out.
+    """The 52 coefficients and the head of a Live Link Face CSV at the times of its timecodes.
 
     Cells may be separated by commas, semicolons or tabs, numbers may have decimal commas and be percents.
     Rows without any coefficient are frames without a face. fps: the rate of evenly spaced rows, ignoring
@@ -82,9 +96,9 @@ def read_live_link(path: str | Path, fps: float | None = None) -> Track:
         if fps is None and len(values) == 1:
             fps = SINGLE_FRAME_FPS
         if fps is not None:
-            return even_track(ARKIT_BLENDSHAPES, values, fps)
+            return replace(even_track(ARKIT_BLENDSHAPES, values, fps), head=sheet.head())
         times = rising_times(sheet.times())
-        return track_of_rows(ARKIT_BLENDSHAPES, values, times - times[0])
+        return replace(track_of_rows(ARKIT_BLENDSHAPES, values, times - times[0]), head=sheet.head())
     except UserError as error:
         raise error.in_file(path) from error
 

@@ -25,6 +25,7 @@ from bilabial.hub.blendshapes_bilabial import (
     check_fps,
     num_frames,
 )
+from bilabial.io.head_rotation import JSON_ROTATION, is_head
 from bilabial.io.live_link import read_live_link
 from bilabial.io.mouth_close import convert
 from bilabial.io.names import columns_by_name
@@ -55,7 +56,7 @@ def read_recording(path: Path) -> FaceClip:
     Raises UserError naming the file and what it lacks.
     """
     track = _with_lips(path)
-    return FaceClip(track.names, track.frames(), track.fps)
+    return FaceClip(track.names, track.frames(), track.fps, head=track.head_frames())
 
 
 def read_capture(
@@ -98,7 +99,8 @@ def _with_lips(path: Path) -> Track:
 def _from_npz(path: Path) -> Track:
     clip = FaceClip.from_npz(path)
     columns = _known_columns(path, clip.names)
-    return even_track(list(columns), clip.values[:, list(columns.values())], clip.fps)
+    track = even_track(list(columns), clip.values[:, list(columns.values())], clip.fps)
+    return replace(track, head=clip.head)
 
 
 def _from_json(path: Path) -> Track:
@@ -115,7 +117,8 @@ def _from_json(path: Path) -> Track:
     columns = _known_columns(path, names)
     try:
         seconds = seconds_of_times(given_times, fps)
-        return track_of_rows(list(columns), values[:, list(columns.values())], seconds)
+        track = track_of_rows(list(columns), values[:, list(columns.values())], seconds)
+        return replace(track, head=_head_of_frames(content, seen))
     except UserError as error:
         raise error.in_file(path) from error
 
@@ -139,6 +142,18 @@ def _rows_of_frames(content: dict) -> Rows:
     else:
         times = [frame["time"] for frame in frames]
     return names, [frame["weights"] for frame in frames], times, fps
+
+
+def _head_of_frames(content: dict, seen: list[int]) -> np.ndarray | None:
+    """(N, 3) degrees of the frames, as `to_json` writes them; None for rotations of another kind."""
+    metadata = content.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("rotation") != JSON_ROTATION:
+        return None
+    try:
+        turned = np.array([content["frames"][number]["rotation"] for number in seen], dtype=np.float64)
+    except (LookupError, TypeError, ValueError):
+        return None
+    return turned if is_head(turned, len(seen)) else None
 
 
 def _known_columns(path: Path, names: Sequence[str]) -> dict[str, int]:

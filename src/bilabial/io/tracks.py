@@ -24,13 +24,15 @@ class Track:
     """N rows of C curves, readable at any time.
 
     names: of ARKIT_BLENDSHAPES. times: (N,) float64 seconds, strictly rising, 0 = where the recording's clock
-    begins; the first row may be later. values: (N, C) float64 in 0..1. fps: of rows, none missing.
+    begins; the first row may be later. values: (N, C) float64 in 0..1. fps: of rows, none missing. head: (N,
+    3) degrees as FaceClip.head, None where the file has none.
     """
 
     names: tuple[str, ...]
     times: np.ndarray
     values: np.ndarray
     fps: float
+    head: np.ndarray | None = None
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """Curves at times (T,) seconds: (T, C) float32, linear between rows, the nearest row outside them."""
@@ -51,10 +53,17 @@ class Track:
 
     def frames(self) -> np.ndarray:
         """(T, C) float32: the curves at k / fps seconds, from 0 to the last row."""
+        return self._on_grid(self.values)
+
+    def head_frames(self) -> np.ndarray | None:
+        """The head of the same frames, (T, 3) float32 degrees."""
+        return None if self.head is None else self._on_grid(self.head)
+
+    def _on_grid(self, rows: np.ndarray) -> np.ndarray:
         grid = np.round(self.times * self.fps) / self.fps
         times = np.where(np.abs(grid - self.times) < ON_GRID_SECONDS, grid, self.times)
         count = max(1, round(self.times[-1] * self.fps) + 1)
-        return interpolate_frames(times, self.values, np.arange(count) / self.fps)
+        return interpolate_frames(times, rows, np.arange(count) / self.fps)
 
 
 def track_of_rows(names: Sequence[str], values: np.ndarray, times: np.ndarray) -> Track:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bilabial.serve.outputs.face import Face, Output, gentle_head
+from bilabial.serve.outputs.face import Face, Output, moving_head
 from bilabial.serve.protocol import Frames
 
 MIN_REPEAT_SECONDS = 1 / 60
@@ -32,7 +32,7 @@ class Sender:
 
     def send(self, names: Sequence[str], values: np.ndarray, seconds: float, fps: float) -> None:
         """Send a face. seconds: since the output began."""
-        head = gentle_head(seconds) if self._moves_head else (0.0, 0.0, 0.0)
+        head = moving_head(seconds) if self._moves_head else (0.0, 0.0, 0.0)
         face = Face(names, values, seconds, fps, head)
         for number, output in enumerate(self._outputs):
             try:

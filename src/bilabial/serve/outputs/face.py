@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 
+from bilabial.head_motion import draw_head
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 
-# A head that speaks turns slowly and nods; two sines of no common period for each axis. About half as far and
-# half as fast as heads of speakers in films (docs/design.md, section 17).
-NOD_DEGREES = (4.0, 2.4, 1.6)  # yaw, pitch, roll
-NOD_SECONDS = ((7.3, 2.9), (5.9, 1.4), (8.7, 3.7))
-SLOW_SHARE, FAST_SHARE = 0.6, 0.4
+HEAD_SECONDS, HEAD_HZ = 60.0, 60  # of a drawn head that is repeated
+BEAT_SECONDS = (0.8, 2.2)  # between two nods; the syllables of a clip set them 1.5 s apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +43,22 @@ class Output(Protocol):
     def close(self) -> None: ...
 
 
-def gentle_head(seconds: float) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees of a head that is never quite still; 0 at time 0."""
-    yaw, pitch, roll = (
-        degrees
-        * (
-            SLOW_SHARE * math.sin(math.tau * seconds / slow)
-            + FAST_SHARE * math.sin(math.tau * seconds / fast)
-        )
-        for degrees, (slow, fast) in zip(NOD_DEGREES, NOD_SECONDS, strict=True)
-    )
-    return yaw, pitch, roll
+def moving_head(seconds: float) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees of a head that speaks, as `Face.head`; 0 at each full minute.
+
+    As in clips (`bilabial.head_motion`), but for nods, which do not know the syllables.
+    """
+    head = _drawn_head()
+    place = seconds * HEAD_HZ % len(head)
+    before, share = int(place), place % 1.0
+    yaw, pitch, roll = (1.0 - share) * head[before] + share * head[(before + 1) % len(head)]
+    return float(yaw), float(pitch), float(roll)
+
+
+@cache
+def _drawn_head() -> np.ndarray:
+    """(HEAD_SECONDS * HEAD_HZ, 3) degrees."""
+    rng, times = np.random.default_rng(0), np.arange(round(HEAD_SECONDS * HEAD_HZ)) / HEAD_HZ
+    beats = np.cumsum(rng.uniform(*BEAT_SECONDS, round(HEAD_SECONDS / BEAT_SECONDS[0])))
+    head = draw_head(times, np.ones(len(times)), beats[beats < HEAD_SECONDS].tolist(), rng)
+    return head * (HEAD_SECONDS - times).clip(max=1.0)[:, None]
