@@ -3,7 +3,7 @@
     python -m benchmarks.held_out_voices --dataset data/pseudo_labeled
 
 The data set is one made with `--validation_share`: the speakers of its split "validation" are not trained on.
-Fingerprint the median correlation of the predicted lip distance with that of the labels, after every change.
+Prints the median correlation of the predicted lip distance with that of the labels, after every change.
 """
 
 from dataclasses import dataclass, field

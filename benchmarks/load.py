@@ -4,7 +4,7 @@
     python -m benchmarks.load --attack --seconds 60
 
 Starts the app on a free port of this machine and simulates so many browsers: each visitor uploads ten seconds
-of speech, presses Generate, downloads the result, and starts again. Fingerprint a table: requests, failures,
+of speech, presses Generate, downloads the result, and starts again. Prints a table: requests, failures,
 median and 95th percentile of the time from Generate to the result, the size of the result, and the memory of
 the app after warming up and at the end. Exits with 1 when a request failed.
 

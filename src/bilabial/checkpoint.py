@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bilabial.hub.modeling_bilabial import BilabialModel
 
 EMBEDDED_MODEL = Path(__file__).parent / "pretrained"
+# by name: the default, and one of less look-ahead, for live use
+EMBEDDED_MODELS = {"default": EMBEDDED_MODEL, "live": EMBEDDED_MODEL / "live"}
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WEIGHTS_FILE = "model.safetensors"
 FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
@@ -50,8 +52,8 @@ def load_checkpoint(
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
     """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    None or "default" = the embedded model. Raises FileNotFoundError naming a missing file, and ValueError for
-    an invalid path or id; errors of the Hub pass through.
+    None = the embedded model "default"; "live" is the other one. Raises FileNotFoundError naming a missing
+    file, and ValueError for an invalid path or id; errors of the Hub pass through.
     """
     source = _checked(source)
     # torch and transformers take seconds; a hash needs neither
@@ -60,6 +62,11 @@ def load_checkpoint(
 
     model = BilabialModel.from_pretrained(source, revision=revision or "main")
     return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
+
+
+def folder_or_id(source: str | Path | None) -> str | Path:
+    """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the folder or Hub id given."""
+    return EMBEDDED_MODELS.get(source or "default", source)
 
 
 def weights_sha256(source: str | Path | None = None) -> str:
@@ -85,7 +92,7 @@ def _checked(source: str | Path | None) -> str | Path:
     """A folder that holds a model, or a Hub id. Raises FileNotFoundError for what is neither."""
     if source is not None:
         as_path(source)
-    source = EMBEDDED_MODEL if source in (None, "default") else source
+    source = folder_or_id(source)
     if Path(source).is_dir():
         missing = [name for name in FILES if not (Path(source) / name).is_file()]
         if missing:

@@ -69,6 +69,20 @@ def test_the_embedded_model_in_pieces(animator, speech, emotion):
     assert np.abs(pieces - whole).max() < 1e-5
 
 
+def test_the_embedded_model_live(animator, speech):
+    """Less delay; in pieces as whole, lips rest in silence, and they move as the default model moves them."""
+    live = Animator.from_pretrained("live")
+    assert live.model.config.lookahead_seconds <= 0.06
+    sound = np.concatenate([SILENCE, speech, SILENCE])
+    stream = live.stream(fps=50, motion=(), level_db=speech_level_db(sound))
+    assert stream.delay_seconds <= 0.08 < animator.stream().delay_seconds
+    pieces = streamed(stream, sound)
+    assert np.abs(pieces - live.model.animate(sound, 16000, fps=50).numpy()).max() < 1e-5
+    spoken, default = lips(pieces, live), lips(animator.model.animate(sound, 16000, fps=50).numpy(), animator)
+    assert spoken[:45].max() < 1.5 and spoken[-25:].max() < 1.5  # mm
+    assert np.corrcoef(spoken, default)[0, 1] > 0.9
+
+
 @pytest.mark.parametrize("gain_db", [10, -20])
 def test_the_level_is_followed(animator, speech, gain_db):
     """A speaker who is far from the usual level moves as one who is not, soon after the first words."""

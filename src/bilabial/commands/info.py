@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from bilabial.checkpoint import EMBEDDED_MODEL
+from bilabial.checkpoint import folder_or_id
 from bilabial.commands import parameters
 from bilabial.commands.parameters import print_json
 from bilabial.errors import UserError
@@ -20,7 +20,7 @@ PACKAGES = ("bilabial", "torch", "transformers", "numpy", "av", "gradio", "media
 
 def info(model: parameters.Model = None, as_json: parameters.Json = False) -> None:
     """Show versions, formats, and the styles and emotions of a model in a folder."""
-    folder = EMBEDDED_MODEL if model is None else Path(model)
+    folder = Path(folder_or_id(model))
     summary = {
         "python": platform.python_version(),
         "packages": {name: version_of(name) for name in PACKAGES},

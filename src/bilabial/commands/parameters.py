@@ -65,7 +65,8 @@ Motion = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the motion; left out: from the sound.")]
 Model = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="A folder or Hub id; left out: the embedded model.")
+    str | None,
+    typer.Option(metavar="MODEL", help="A folder, a Hub id, or live: less delay; left out: the default."),
 ]
 Runtime = Annotated[
     str | None,

@@ -143,10 +143,10 @@ def _animator(model: str | None) -> Animator:
 
 def _common_key(settings: Settings) -> dict[str, object]:
     """Inputs of every key."""
-    from bilabial.checkpoint import EMBEDDED_MODEL, weights_sha256
+    from bilabial.checkpoint import folder_or_id, weights_sha256
 
     common: dict[str, object] = {"version": version_of("bilabial"), "weights": weights_sha256(settings.model)}
-    config = (EMBEDDED_MODEL if settings.model is None else Path(settings.model)) / "config.json"
+    config = Path(folder_or_id(settings.model), "config.json")
     common["config"] = _sha256(config) if config.is_file() else settings.model
     common["write"] = repr(replace(settings.write, head=None))
     if settings.write.head is not None:

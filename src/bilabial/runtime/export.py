@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from bilabial import streaming
-from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, weights_sha256
+from bilabial.checkpoint import folder_or_id, load_checkpoint, weights_sha256
 from bilabial.errors import UserError
 from bilabial.hub import emotion_bilabial as emotions
 from bilabial.hub import level_bilabial as level
@@ -126,6 +126,5 @@ def _life(config: streaming.FaceSettings) -> dict:
 
 def _sources(source: str | Path | None) -> list[dict]:
     """The training data of a model in a folder, if recorded."""
-    folder = EMBEDDED_MODEL if source in (None, "default") else Path(source)
-    path = folder / "sources.json"
+    path = Path(folder_or_id(source), "sources.json")
     return json.loads(path.read_text()) if path.is_file() else []

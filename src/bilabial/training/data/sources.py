@@ -16,7 +16,7 @@ from datasets import Dataset
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
-from bilabial.checkpoint import EMBEDDED_MODEL
+from bilabial.checkpoint import folder_or_id
 from bilabial.io.files import write_atomically
 from bilabial.training.old_names import current_columns, current_entries
 
@@ -83,9 +83,9 @@ def add_sources(parts: Iterable[Source]) -> list[Source]:
 def sources_of_model(name: str) -> list[Source]:
     """The sources of a model in a folder or on the Hub; without a record, one entry that says so.
 
-    "default" is the embedded model.
+    "default" and "live" are the embedded models.
     """
-    folder = EMBEDDED_MODEL if name == "default" else Path(name)
+    folder = Path(folder_or_id(name))
     if folder.is_dir():
         path = folder / SOURCES_FILE
     else:

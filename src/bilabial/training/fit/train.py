@@ -159,7 +159,8 @@ def write_model(
     model: BilabialModel, rows: Dataset, music_sources: list[Source], args: TrainArguments
 ) -> None:
     """Write OUTPUT/model atomically. Raises ValueError when it cannot be written."""
-    if not args.only_emotions or model.config.channel_means is None:  # neutral speech does not change
+    neutral_kept = args.only_emotions or args.retention_share == 1
+    if not neutral_kept or model.config.channel_means is None:
         measure_channels(model, rows)
     earlier = sources_of_model(args.init_from) if args.init_from else []
     folder = args.output / "model"
