@@ -65,8 +65,10 @@ def load_checkpoint(
 
 
 def folder_or_id(source: str | Path | None) -> str | Path:
-    """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the folder or Hub id given."""
-    return EMBEDDED_MODELS.get(source or "default", source)
+    """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the source given."""
+    if source is None:
+        return EMBEDDED_MODEL
+    return EMBEDDED_MODELS.get(str(source), source)
 
 
 def weights_sha256(source: str | Path | None = None) -> str:
