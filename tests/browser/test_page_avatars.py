@@ -1,17 +1,20 @@
 """Avatars of other programs on the page in a real browser: names, compression, damage, memory."""
 
+import base64
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.avatars import glb_bytes
+from scipy.spatial.transform import Rotation
+from support.avatars import glb_bytes, turned_vrm
 from support.browsing import CHROMIUM, need_npm
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.npm import DECODERS, NPM_FOLDER
 from bilabial.app.player import HEAD, write_page
 from bilabial.io.exporters import read_glb
+from tools.make_head.glb import PIVOT, read_mesh
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +47,50 @@ def page(browser, tmp_path_factory):
         page.goto((folder / "face.html").as_uri())
         page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
         yield page
+
+
+# Where an avatar's vertex and its head's bone are, with a head turned by angles.
+POSE = """async ([bytes, names, angles, vertex]) => {
+  const spellings = Object.fromEntries(names.map((name) => [name.toLowerCase(), name]));
+  const head = new bilabial.Head(document.createElement("canvas"), { spellings });
+  const buffer = await (await fetch(`data:model/gltf-binary;base64,${bytes}`)).arrayBuffer();
+  await head.load(buffer, names);
+  head.pose(names, names.map(() => 0), angles);
+  head.avatar.updateMatrixWorld(true);
+  const mesh = head.avatar.getObjectByName("skin");
+  mesh.skeleton?.update();
+  const place = mesh.localToWorld(mesh.getVertexPosition(vertex, new bilabial.Vector3()));
+  const turn = head.bone.node.getWorldQuaternion(head.bone.own.clone());
+  head.dispose();
+  return [place.toArray(), turn.toArray()];
+}"""
+ANGLES = (20.0, 10.0, -5.0)  # to the subject's left, up, and to the left
+TURN = Rotation.from_euler("YXZ", [20, -10, -5], degrees=True)  # x to the subject's left, y up, z forward
+
+
+def posed(page, path: Path, angles: tuple, vertex: int = 0) -> tuple[np.ndarray, Rotation]:
+    content = base64.b64encode(path.read_bytes()).decode()
+    place, turn = page.evaluate(POSE, [content, list(ARKIT_BLENDSHAPES), list(angles), vertex])
+    return np.array(place), Rotation.from_quat(turn)
+
+
+def test_the_head_turns_about_its_joint(page):
+    skin = read_mesh(HEAD, "skin")
+    nose, collar = int(skin.positions[:, 2].argmax()), int(skin.positions[:, 1].argmin())
+    place, turn = posed(page, HEAD, ANGLES, nose)
+    assert (turn * TURN.inv()).magnitude() < 1e-4
+    assert np.allclose(place, TURN.apply(skin.positions[nose] - PIVOT) + PIVOT, atol=1e-5)
+    assert place[0] > 0.02 + skin.positions[nose][0] and place[1] > skin.positions[nose][1]  # left and up
+    assert np.allclose(posed(page, HEAD, ANGLES, collar)[0], skin.positions[collar], atol=1e-5)
+    assert np.allclose(posed(page, HEAD, (0, 0, 0), nose)[0], skin.positions[nose], atol=1e-5)
+
+
+@pytest.mark.parametrize("version", ["VRM", "VRMC_vrm"])
+def test_bones_that_are_turned_at_rest_turn_about_the_subject(page, tmp_path, version):
+    avatar, turns = turned_vrm(tmp_path / "a.vrm", read_mesh(HEAD, "skin"), version)
+    facing = Rotation.from_euler("Y", 180 * (version == "VRM"), degrees=True)
+    _, turn = posed(page, avatar, ANGLES)
+    assert (turn * (TURN * facing * turns[0] * turns[1]).inv()).magnitude() < 1e-4
 
 
 def serve_package(route) -> None:

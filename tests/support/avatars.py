@@ -4,7 +4,9 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.exporters import HEAD, read_glb, write_glb
 from tools.make_head.glb import Part, read_mesh
 from tools.make_head.glb import write_glb as write_parts
@@ -93,3 +95,19 @@ def perfect_sync_vrm(path: Path, skin, names: tuple[str, ...]) -> Path:
     }
     scene["extensionsUsed"] = [*scene.get("extensionsUsed", []), "VRMC_vrm"]
     return write_glb(path, scene, binary)
+
+
+def turned_vrm(path: Path, skin, version: str) -> tuple[Path, Rotation]:
+    """An avatar whose spine and head bone are turned at rest (two rotations), as VRM 0 ("VRM") or 1."""
+    perfect_sync_vrm(path, skin, ARKIT_BLENDSHAPES)
+    scene, binary = read_glb(path)
+    bones = scene["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"]
+    spine, head = bones["spine"]["node"], bones["head"]["node"]
+    turns, matrix = Rotation.random(2, rng=np.random.default_rng(0)), np.eye(4)
+    matrix[:3, :3] = turns[0].as_matrix()
+    scene["nodes"][spine] = {"name": "spine", "children": [head], "matrix": matrix.T.ravel().tolist()}
+    scene["nodes"][head]["rotation"] = turns[1].as_quat().tolist()
+    scene["scenes"][0]["nodes"].remove(head)
+    if version == "VRM":
+        scene["extensions"] = {"VRM": {"humanoid": {"humanBones": [{"bone": "head", "node": head}]}}}
+    return write_glb(path, scene, binary), turns

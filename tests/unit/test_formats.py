@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from support.avatars import perfect_sync_vrm, vrm
+from support.avatars import turned_vrm, vrm
 from support.faces import SEALED, SPEECH
 
 from bilabial.app.npm import NPM_FOLDER
@@ -20,8 +20,6 @@ from bilabial.clip import FaceClip
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.exporters import HEAD as EMBEDDED
-from bilabial.io.exporters import read_glb as read_container
-from bilabial.io.exporters import write_glb as write_container
 from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, read_clip, write_clip
 from bilabial.io.frame_clock import FrameClock, rational_rate
 from bilabial.io.recordings import read_track
@@ -319,10 +317,6 @@ def test_another_reader_finds_the_same(tmp_path, name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_head_turns_in_formats_that_say_so(tmp_path, name):
     options = {"node": "Head/Face", "head_node": "Neck/Head"}
-    if name == "glb":
-        options["head"] = perfect_sync_vrm(
-            tmp_path / "avatar.glb", read_mesh(EMBEDDED, "skin"), ARKIT_BLENDSHAPES
-        )
     turned, still = (
         written(tmp_path / folder, name, clip, **options)
         for folder, clip in (("turned", TURNED), ("still", SPEECH))
@@ -338,21 +332,8 @@ def test_the_head_turns_in_formats_that_say_so(tmp_path, name):
 @pytest.mark.parametrize("version", ["VRM", "VRMC_vrm"])
 def test_a_head_bone_with_a_rest_of_its_own_turns_about_the_subject(tmp_path, version):
     """Parents and bone are turned at rest, and the subject of a VRM 0 looks to -z."""
-    avatar = perfect_sync_vrm(tmp_path / "a.vrm", read_mesh(EMBEDDED, "skin"), ARKIT_BLENDSHAPES)
-    scene, binary = read_container(avatar)
-    bones = scene["extensions"]["VRMC_vrm"]["humanoid"]["humanBones"]
-    spine, head = bones["spine"]["node"], bones["head"]["node"]
-    turns = Rotation.random(2, rng=np.random.default_rng(0))
-    matrix = np.eye(4)
-    matrix[:3, :3] = turns[0].as_matrix()
-    scene["nodes"][spine] = {"name": "spine", "children": [head], "matrix": matrix.T.ravel().tolist()}
-    scene["nodes"][head]["rotation"] = turns[1].as_quat().tolist()
-    scene["scenes"][0]["nodes"].remove(head)
-    facing = Rotation.identity()
-    if version == "VRM":
-        scene["extensions"] = {"VRM": {"humanoid": {"humanBones": [{"bone": "head", "node": head}]}}}
-        facing = Rotation.from_euler("Y", 180, degrees=True)
-    write_container(avatar, scene, binary)
+    avatar, turns = turned_vrm(tmp_path / "a.vrm", read_mesh(EMBEDDED, "skin"), version)
+    facing = Rotation.from_euler("Y", 180 * (version == "VRM"), degrees=True)
     path = written(tmp_path, "glb", TURNED, head=avatar)
     posed = facing * turns[0] * Rotation.from_quat(rotation_of(path))
     at_rest = facing * turns[0] * turns[1]

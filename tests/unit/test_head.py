@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.exporters import read_glb
 from bilabial.io.gltf_arrays import read_array
+from bilabial.io.head_rotation import head_bone
 from tools.make_head.lamps import LAMPS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "bilabial"
@@ -173,6 +174,26 @@ def num_crossings(posed: np.ndarray, one: np.ndarray, other: np.ndarray) -> int:
     v, along = (way * turned).sum(-1) / volume, ((c - corner) * turned).sum(-1) / volume
     inside = (u > 0) & (v > 0) & (u + v < 1)
     return int((inside & (along > 0) & (along < 1)).sum())
+
+
+def test_the_neck_bends_and_the_head_turns_as_a_whole(reader: Reader, skin: Mesh) -> None:
+    """The shoulders stay, all that is in and on the head goes with its joint, and rest is rest."""
+    nodes, (bound,) = reader.document["nodes"], reader.document["skins"]
+    neck, head = bound["joints"]
+    assert [nodes[joint]["name"] for joint in (neck, head)] == ["Neck", "Head"]
+    assert head_bone(reader.document) == head and nodes[neck]["children"] == [head]
+    pivot = np.add(nodes[neck]["translation"], nodes[head]["translation"])
+    unbound = reader.array(bound["inverseBindMatrices"]).reshape(2, 4, 4)
+    assert np.allclose(unbound[1, 3, :3], -pivot, atol=1e-6)
+    rigid = {nodes[child]["name"]: nodes[child]["translation"] for child in nodes[head]["children"]}
+    assert set(rigid) == {"eyes", "teeth_upper", "teeth_lower", "tongue", "eye_shade", "lashes", "hair"}
+    assert all(np.allclose(place, -pivot, atol=1e-6) for place in rigid.values())
+    weights, joints = reader.attribute("skin", "WEIGHTS_0"), reader.attribute("skin", "JOINTS_0")
+    assert np.allclose(weights.sum(axis=1), 1) and joints.max() == 1
+    share = (weights * (joints == 1)).sum(axis=1)
+    moving = np.linalg.norm(skin.deltas[ARKIT_BLENDSHAPES.index("browInnerUp")], axis=1) > 1 * MM
+    assert share[moving].min() == 1 and share[skin.extras["chin"]] > 0.95
+    assert share[skin.extras["upperLip"]].min() == 1 and share[skin.rest[:, 1].argmin()] == 0
 
 
 def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:

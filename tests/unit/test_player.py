@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ def test_the_page_receives_the_clip():
         and data["peaks_hz"] == 50
     )
     assert data["closed"] == sealed_stretches(clip.lip_distance_mm(), 25)
+    assert data["head"] is None
+    turned = player.player_data(replace(clip, head=np.full((7, 3), -12.345)), waveform)["head"]
+    assert unpacked(turned, "<i2").tolist() == [-1234] * 21
     json.dumps(data)  # nothing of numpy is left in it
 
 

@@ -1,7 +1,8 @@
 """Triangle meshes with morph targets to one binary glTF 2.0 file (Khronos specification, section 4) and back.
 
 Plain glTF: no compression, no required extension, so that every loader opens it. Morph targets are sparse
-accessors. No skins, no animations, no cameras. Only what is written here is read back.
+accessors. One skin with the joints Neck and Head; no animations, no cameras. Only what is written here is
+read back.
 """
 
 import io
@@ -19,7 +20,11 @@ from bilabial.io.gltf_arrays import read_array
 MOVES_METERS = 1e-4  # a vertex that moves less is left out of a morph target
 TURNS = 0.05  # a normal that changes less (3 degrees) is left out
 COMPONENT_TYPES = {np.dtype(np.uint8): 5121, np.dtype(np.uint16): 5123, np.dtype(np.float32): 5126}
-SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+SHAPE_TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+NECK, PIVOT = (
+    (0.0, -0.12, -0.03),
+    (0.0, -0.045, -0.01),
+)  # meters: where the neck begins, and where a head turns
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Part:
     JPEG of the base color; surface: PNG of occlusion (red), roughness (green) and gloss (alpha); relief:
     JPEG of normals; bends: whether the normals follow the morph targets; twins: (V,), of each vertex the one
     whose normal it shares; light: (V, 4) in 0..1, what of each lamp and of the sky reaches it (_LIGHT);
-    extras: kept in the mesh's extras.
+    extras: kept in the mesh's extras; turning: how far it goes with the head, (V,) in 0..1, or one number for
+    all of it.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Part:
     twins: np.ndarray | None = None
     light: np.ndarray | None = None
     extras: dict | None = None
+    turning: np.ndarray | float = 0.0
 
 
 def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -108,7 +115,7 @@ class Binary:
         return len(self.views) - 1
 
     def add_array(
-        self, values: np.ndarray, target: int, normalized: bool = False, bounds: bool = False
+        self, values: np.ndarray, target: int | None, normalized: bool = False, bounds: bool = False
     ) -> int:
         accessor = self._describe(values)
         accessor["bufferView"] = self.add_view(np.ascontiguousarray(values).tobytes(), target)
@@ -143,7 +150,7 @@ class Binary:
 
 
 def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], asset: dict) -> None:
-    """One node per part under one root; asset: what is added to the file's asset (copyright, extras)."""
+    """One node per part under one root, or under the joint Head; asset: what is added to the file's asset."""
     binary = Binary()
     document: dict = {
         "asset": {"version": "2.0", "generator": "tools/make_head/head.py of bilabial"} | asset,
@@ -173,11 +180,36 @@ def write_glb(path: Path, parts: Sequence[Part], target_names: Sequence[str], as
             mesh["extras"] = {"targetNames": list(target_names)} | mesh["extras"]
             mesh["weights"] = [0] * len(target_names)
         document["meshes"].append(mesh)
+    if any(np.any(part.turning) for part in parts):
+        _add_joints(document, binary, parts)
     document |= {"accessors": binary.accessors, "bufferViews": binary.views}
     document["extensionsUsed"] = sorted(
         {name for m in document["materials"] for name in m.get("extensions", {})}
     )
     write_container(path, {key: value for key, value in document.items() if value != []}, bytes(binary.data))
+
+
+def _add_joints(document: dict, binary: Binary, parts: Sequence[Part]) -> None:
+    """Two joints below the root, parts that turn as a whole below the Head, and a skin for the others."""
+    nodes, root = document["nodes"], document["nodes"][0]
+    neck, head = len(nodes), len(nodes) + 1
+    nodes.append({"name": "Neck", "translation": list(NECK), "children": [head]})
+    nodes.append({"name": "Head", "translation": np.subtract(PIVOT, NECK).round(4).tolist(), "children": []})
+    root["children"].append(neck)
+    unbound = np.tile(np.eye(4, dtype=np.float32).ravel(), (2, 1))  # column by column: translations are last
+    unbound[:, 12:15] = -np.array([NECK, PIVOT])
+    for number, part in enumerate(parts, start=1):
+        if np.ndim(part.turning):
+            document.setdefault("skins", [{"joints": [neck, head], "skeleton": neck}])
+            nodes[number]["skin"] = 0
+            root["children"].remove(number)  # nodes with a skin are roots (glTF 2.0, 3.7.3.3)
+            document["scenes"][0]["nodes"].append(number)
+        elif part.turning:
+            nodes[number]["translation"] = [-place for place in PIVOT]
+            root["children"].remove(number)
+            nodes[head]["children"].append(number)
+    if "skins" in document:
+        document["skins"][0]["inverseBindMatrices"] = binary.add_array(unbound, None)
 
 
 def _add_texture(document: dict, binary: Binary, image: bytes, sampler: int) -> dict:
@@ -209,6 +241,13 @@ def _primitive(part: Part, binary: Binary) -> dict:
         attributes["COLOR_0"] = binary.add_array(
             (opaque * 65535).round().astype(np.uint16), 34962, normalized=True
         )
+    if np.ndim(part.turning):
+        share = (np.asarray(part.turning).clip(0, 1) * 255).round().astype(np.uint8)
+        nothing = np.zeros_like(share)
+        joints = np.tile(np.array([0, 1, 0, 0], np.uint8), (len(share), 1)) * (share > 0)[:, None]
+        weights = np.stack([255 - share, share, nothing, nothing], axis=1)
+        attributes["JOINTS_0"] = binary.add_array(joints, 34962)
+        attributes["WEIGHTS_0"] = binary.add_array(weights, 34962, normalized=True)
     if part.light is not None:
         levels = (part.light.clip(0, 1) * 255).round().astype(np.uint8)
         attributes["_LIGHT"] = binary.add_array(levels, 34962, normalized=True)

@@ -48,6 +48,9 @@ STRONGER = {
     "browDown": 1.7, "browInnerUp": 1.5, "eyeSquint": 1.5, "mouthFrown": 1.6, "noseSneer": 1.5,
     "mouthUpperUp": 1.6,
 }  # fmt: skip
+# Decimeters above the collar between which the skin goes with the head: from the neck's base to chin and nape
+TURNS_FROM, TURNS_WHOLLY = 0.0, 0.6
+STAYS = ("shirt",)
 LIT = {"skin": (0.06, 0.0), "hair": (0.12, 0.5), "shirt": (0.08, 0.1)}  # see light_of: margin, deep
 LASHES_GIVE_WAY = np.array([0, -0.032, 0])  # decimeters
 CHIN = 5225  # base vertex
@@ -235,7 +238,16 @@ def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
     cloth = in_meters(
         "shirt", shirt, shirt_faces, np.zeros((0, len(shirt), 3)), matte(0.95, look.shirt, extensions=DULL)
     )
-    return light_parts([*parts, make_tongue(face), *make_hairs(look, face, first, bust), cloth])
+    parts += [make_tongue(face), *make_hairs(look, face, first, bust), cloth]
+    return light_parts([turn_part(part) for part in parts])
+
+
+def turn_part(part: Part) -> Part:
+    """The part as it goes with a head that turns: the neck bends, and all above goes along."""
+    if part.name != "skin":
+        return replace(part, turning=float(part.name not in STAYS))
+    above = collar_height(part.positions / METERS + CENTER)
+    return replace(part, turning=smooth(TURNS_FROM, TURNS_WHOLLY, above))
 
 
 def light_parts(parts: list[Part]) -> list[Part]:

@@ -40,7 +40,7 @@ import gradio as gr  # isort: skip  # after animation.py, which says where its f
 Result = TypeVar("Result")
 PROGRESS = gr.Progress()
 EXAMPLE = Path(bilabial.__file__).parent / "examples" / "english_woman.flac"
-DEFAULT_MOTION = ("blink", "gaze", "brows", "breath")
+DEFAULT_MOTION = ("blink", "gaze", "brows", "breath", "head")
 FORMATS = {
     "csv": "Live Link CSV", "npz": "NPZ (numpy)", "json": "JSON", "glb": "Animated GLB", "html": "Web page",
 }  # fmt: skip
@@ -153,7 +153,7 @@ def animate(
         amount: How much of the style, 0 to 1.5.
         reference: A face video or recorded curves (CSV, JSON, NPZ) whose speaker's style is taken instead.
         fps: Frames per second of the result, 1 to 120.
-        motion: Motion beside speech: any of blink, gaze, brows, breath.
+        motion: Motion beside speech: any of blink, gaze, brows, breath, head.
         seed: A whole number for that motion; empty = from the audio.
         smoothing: Milliseconds, 0 to 500.
         lip_offset: Millimeters added to lips that are apart, -10 to 10.

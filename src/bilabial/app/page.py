@@ -51,7 +51,8 @@ ENGLISH = {text: text for text in TEXTS} | {"title": TITLE, "limits": LIMITS_TEX
 LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
 CHINESE = TEXTS | {"limits": TEXTS["limits"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
 LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
-MOTIONS = dict(zip(("Blinks", "Gaze", "Brow accents", "Breath"), DEFAULT_MOTION, strict=True))
+MOTION_LABELS = ("Blinks", "Gaze", "Brow accents", "Breath", "Turns and nods")
+MOTIONS = dict(zip(MOTION_LABELS, DEFAULT_MOTION, strict=True))
 EXAMPLES = {
     "english_woman.flac": "English, woman", "english_man.flac": "English, man", "mandarin.flac": "普通话",
 }  # fmt: skip

@@ -23,6 +23,7 @@ STATIC = Path(__file__).parent / "static"
 HEADS = {"Ada": HEAD, "Kofi": HEAD.with_name("head_kofi.glb")}  # to choose from, the first is shown
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
 LIP_STEPS_PER_MM = 100
+HEAD_STEPS_PER_DEGREE = 100
 NO_FACE = 65535  # instead of a captured lip distance
 PEAKS_HZ = 50
 NO_SOUND = 0.01  # peaks below it are not scaled up
@@ -55,7 +56,8 @@ def player_data(clip: FaceClip, waveform: np.ndarray, comparison: Comparison | N
     little-endian uint16: frames (T, C), 65535 = 1; lips (T,), the lip distance in 0.01 mm. Of uint8: peaks,
     the loudest sample of every 1 / peaks_hz seconds, 255 = the loudest of all. closed: start and end in
     seconds of each stretch of closed lips. captured: null, or the lips of a video like those of the clip,
-    NO_FACE where none was seen, with the r and offset_ms of Comparison.
+    NO_FACE where none was seen, with the r and offset_ms of Comparison. head: null, or (T, 3) of
+    little-endian int16, FaceClip.head in 0.01 degrees.
     """
     captured = comparison and {
         "lips": _packed_lips(comparison.distance_mm),
@@ -70,6 +72,7 @@ def player_data(clip: FaceClip, waveform: np.ndarray, comparison: Comparison | N
         "lips": _packed_lips(clip.lip_distance_mm()),
         "closed": sealed_stretches(clip.lip_distance_mm(), clip.fps),
         "captured": captured,
+        "head": None if clip.head is None else _packed_head(clip.head),
         "peaks": _base64(_peaks(waveform)),
         "peaks_hz": PEAKS_HZ,
     }
@@ -82,6 +85,10 @@ def _packed(values: np.ndarray) -> str:
 def _packed_lips(distance_mm: np.ndarray) -> str:
     """(T,) in mm, NaN = no face."""
     return _packed(np.nan_to_num(np.minimum(distance_mm * LIP_STEPS_PER_MM, NO_FACE - 1), nan=NO_FACE))
+
+
+def _packed_head(degrees: np.ndarray) -> str:
+    return _base64(np.round(degrees * HEAD_STEPS_PER_DEGREE).astype("<i2").tobytes())
 
 
 def _base64(content: bytes) -> str:

@@ -86,6 +86,18 @@ function nameTargets(node, { json, associations }) {
   node.morphTargetDictionary = Object.fromEntries(extras.targetNames.map((name, k) => [name, k]));
 }
 
+// The node that turns an avatar's head, as head_bone of io/head_rotation.py finds it; null where there is none.
+export async function headBone({ parser }) {
+  const { extensions = {}, nodes, skins = [] } = parser.json;
+  const { VRM, VRMC_vrm } = extensions;
+  const joints = skins.flatMap((skin) => skin.joints).sort((a, b) => a - b);
+  const number =
+    VRMC_vrm?.humanoid?.humanBones?.head?.node ??
+    VRM?.humanoid?.humanBones?.find(({ bone }) => bone === "head")?.node ??
+    joints.find((joint) => /^(.*[^a-z])?head$/i.test(nodes[joint].name ?? ""));
+  return number === undefined ? null : parser.getDependency("node", number);
+}
+
 // Frees what an avatar holds on the graphics card.
 export function releaseAvatar(avatar) {
   avatar.traverse((node) => {

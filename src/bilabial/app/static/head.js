@@ -4,7 +4,7 @@ import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
 
-import { arkitName, readAvatar, releaseAvatar } from "./avatars.js";
+import { arkitName, headBone, readAvatar, releaseAvatar } from "./avatars.js";
 import { t } from "./i18n.js";
 import { placeLamps, shadeMesh } from "./lighting.js";
 import { Morphs } from "./morphs.js";
@@ -94,6 +94,7 @@ export class Head {
     this.file = buffer;
     this.names = names;
     this.scene.add(this.avatar);
+    this.hold(await headBone(gltf));
     this.frame();
     const relative = meshes.filter((mesh) => mesh.geometry.morphTargetsRelative);
     this.morphs = this.software ? relative.map((mesh) => new Morphs(mesh)) : [];
@@ -104,6 +105,22 @@ export class Head {
     });
     this.shade(0);
     return missing;
+  }
+
+  // Keeps how a head's bone (null = none) stands at rest: its parents' turn together, and its own.
+  hold(bone) {
+    this.avatar.updateMatrixWorld(true);
+    const above = bone?.parent.getWorldQuaternion(new THREE.Quaternion());
+    this.bone = bone && { node: bone, above, own: bone.quaternion.clone() };
+  }
+
+  // Turns the head by [yaw to the subject's left, pitch up, roll to the right], degrees.
+  turnHead(angles) {
+    if (!this.bone) return;
+    const { node, above, own } = this.bone;
+    const [yaw, pitch, roll] = angles.map(THREE.MathUtils.degToRad);
+    const turned = new THREE.Quaternion().setFromEuler(new THREE.Euler(-pitch, yaw, roll, "YXZ"));
+    node.quaternion.copy(above).invert().multiply(turned).multiply(above).multiply(own);
   }
 
   // Aims at what the targets move: the face, also of an avatar with a body.
@@ -197,7 +214,9 @@ export class Head {
     this.renderer.forceContextLoss();
   }
 
-  pose(names, values) {
+  // angles: of turnHead; left out: a head that looks ahead.
+  pose(names, values, angles = [0, 0, 0]) {
+    this.turnHead(angles);
     names.forEach((name, k) => {
       for (const [influences, index] of this.targets.get(name) ?? []) influences[index] = values[k];
     });

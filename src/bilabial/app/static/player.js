@@ -14,7 +14,7 @@ const PREVIEW_PAUSE_SECONDS = 0.8; // between two rounds of a clip that plays wi
 const stillness = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 // The value with its arrays: frames (0..65535, frame by frame), lips and captured.lips (mm, null = no face), peaks
-// (0..255); and how long it lasts.
+// (0..255), head (0.01 degrees, null = not turned); and how long it lasts.
 function decodeClip(value) {
   const millimetres = (text) => Array.from(decode(text, Uint16Array), (steps) => (steps === NO_FACE ? null : steps / 100));
   const lips = millimetres(value.lips);
@@ -24,16 +24,18 @@ function decodeClip(value) {
     lips,
     captured: value.captured && { ...value.captured, lips: millimetres(value.captured.lips) },
     peaks: decode(value.peaks, Uint8Array),
+    head: value.head && decode(value.head, Int16Array),
     seconds: lips.length / value.fps,
   };
 }
 
-// The coefficients of a clip at a time, between two frames; the last one holds.
-function valuesAt(clip, time) {
-  const count = clip.names.length;
-  const [before, after, weight] = aroundPosition(time * clip.fps, clip.frames.length / count);
-  const value = (frame, k) => clip.frames[frame * count + k] / 65535;
-  return clip.names.map((_, k) => value(before, k) * (1 - weight) + value(after, k) * weight);
+// The face of a clip at a time, between two frames; the last one holds: what Head.pose takes.
+function faceAt(clip, time) {
+  const [before, after, weight] = aroundPosition(time * clip.fps, clip.lips.length);
+  const between = (numbers, count, scale) =>
+    Array.from({ length: count }, (_, k) => scale * (numbers[before * count + k] * (1 - weight) + numbers[after * count + k] * weight));
+  const values = between(clip.frames, clip.names.length, 1 / 65535);
+  return [clip.names, values, clip.head ? between(clip.head, 3, 0.01) : undefined];
 }
 
 // A head on a canvas. props: those of player_props, names of all 52 coefficients.
@@ -194,7 +196,7 @@ export class Player {
     const time = this.time;
     const moved = time !== this.drawnTime;
     if (moved && clip) page.plots?.move(time);
-    if (moved && clip && head && !this.live) head.pose(clip.names, valuesAt(clip, time));
+    if (moved && clip && head && !this.live) head.pose(...faceAt(clip, time));
     const moving = !audio.paused || Boolean(this.live) || this.previewStart !== null || this.awaited || head?.held;
     if (head && (head.changed || head.moving !== moving)) {
       head.render(moving);
@@ -328,7 +330,7 @@ export class Player {
       mediabunny: this.mediabunny,
       sound: await (await fetch(clip.audio)).arrayBuffer(),
       head,
-      pose: (head, time) => head.pose(clip.names, valuesAt(clip, time)),
+      pose: (head, time) => head.pose(...faceAt(clip, time)),
       background: ["--middle", "--corner"].map((name) => getComputedStyle(stage).getPropertyValue(name)),
       signal,
       progress: (share) => (recordButton.textContent = t("Cancel ({percent} %)", { percent: Math.floor(100 * share) })),
