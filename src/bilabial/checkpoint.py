@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bilabial.errors import as_path
+from bilabial.errors import MissingFileError, as_path
 
 if TYPE_CHECKING:
     from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -98,9 +98,7 @@ def _checked(source: str | Path | None) -> str | Path:
     if Path(source).is_dir():
         missing = [name for name in FILES if not (Path(source) / name).is_file()]
         if missing:
-            raise FileNotFoundError(
-                f"{source} is no Bilabial model: it lacks {', '.join(missing)}; needed are {', '.join(FILES)}"
-            )
+            raise MissingFileError("model_files", path=Path(source), missing=missing, needed=FILES)
     elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
-        raise FileNotFoundError(f"{source} is neither a folder nor a Hub id like 'name/model'")
+        raise MissingFileError("model_name", got=str(source))
     return source

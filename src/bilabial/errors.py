@@ -237,24 +237,18 @@ SENTENCES |= {
     "serve_token": "the token is missing or wrong",
     "serve_type": "the type of a message is one of {accepted}, got {got}",
     "stream_refused": "the server at {address} did not serve: {error}",
-    # training
-    "calibration_fields": "{path} is not what calibrate.py writes: it sets {names}",
-    "calibration_file": "{path} is not what calibrate.py writes ({error})",
-    "data_columns": "{name} is not a data set made by train/prepare.py: it lacks {missing}",
-    "data_no_training": "{names} has no split 'train'; it is for evaluation only",
-    "data_no_validation": "{names} has no split 'validation' for --patience; prepare it with one, or give 0",
-    "option_least": "{option} must be at least {low:g}, got {got}",
-    "option_range": "{option} must be from {low:g} to {high:g}, got {got}",
-    "option_share": "{option} must be from 0 to below 1, got {got}",
-    "precision_launched": "--mixed_precision {got} is not supported; give accelerate launch bf16 or no",
-    "preset_fields": "{path} sets {names}, which {owner} does not have",
-    "preset_name": "no preset {got}; there are {accepted}, or give the path of a .json file",
-    "publish_nothing": "nothing to publish: give --repo_id, --dataset or --space",
-    "publish_pair": "{option} needs {missing}",
-    "publish_repository": "{option} must look like name/model, got {got}",
-    "publish_tag": "tag must look like v0.1.0, got {got}",
-    "run_other": "{path} holds a run with other arguments ({changed}); give another --output",
-    "run_unknown": "{path} is of no run that began here; give another --output",
+    # models, labels and files, also in training
+    "json_object": "{path} is no JSON file with an object ({error})",
+    "model_files": "{path} is no Bilabial model: it lacks {missing}; needed are {needed}",
+    "model_name": "{got} is neither a folder nor a Hub id like 'name/model'",
+    "mouth_close_few": "the jaw is lowered in {count} frames only, {least} are needed to see what mouthClose "
+    "means; say it with --mouth_close {accepted}",
+    "mouth_close_name": "the convention of mouthClose must be one of {accepted}, got {got}",
+    "mouth_close_unclear": "mouthClose cancels jawOpen in {share:.1%} of the frames with a lowered jaw, "
+    "which is neither ARKit's way ({least:.1%} or more) nor that of MediaPipe's sealed lips; say it with "
+    "--mouth_close {accepted}",
+    "phone_unknown": "phone {got} is neither IPA nor ARPAbet: {unknown} is unknown",
+    "ray_missing": "--executor ray needs Ray; install it with: pip install -e '.[ray]'",
 }
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import bilabial
+from bilabial.errors import UserError
 
 DIED = "its worker died"
 JOBS_PER_WORKER = 200  # jobs after which a process is replaced: it leaks about 0.1 MB per video
@@ -33,9 +34,9 @@ Results = Iterator[tuple[Job, str | None]]
 
 
 def check_executor(executor: str) -> None:
-    """Raises ValueError when it is not installed."""
+    """Raises UserError when it is not installed."""
     if executor == "ray" and not importlib.util.find_spec("ray"):
-        raise ValueError("--executor ray needs Ray; install it with: pip install -e '.[ray]'")
+        raise UserError("ray_missing")
 
 
 def run(

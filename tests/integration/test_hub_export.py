@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from huggingface_hub import ModelCard, SpaceCard
+from support.errors import refused
 from support.models import build_random
 from support.paths import ROOT
 from support.rows import animated_row
@@ -336,7 +337,7 @@ def test_figures_by_their_names_of_version_0_1_are_published_by_the_present_ones
          {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learned from BEAT .non-commercial."),
         (spoil_weights, {"repo_id": None, "space": True, "space_repo_id": "me/app"},
          "the weights head.bias hold what is not a number"),
-        (lambda run: None, {"card": Path("gone.md")}, "there is no card gone.md"),
+        (lambda run: None, {"card": Path("gone.md")}, "gone.md is not a file"),
         (lambda run: None, {"card": ROOT / "model_card.md"}, "the tables of model_card.md are not those of"),
     ],
 )  # fmt: skip
@@ -398,7 +399,7 @@ def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old
         ({"repo_id": None}, "publish_nothing", {}),
         ({"repo_id": "bilabial"}, "publish_repository", {"option": "--repo_id", "got": "'bilabial'"}),
         ({"dataset": Path("x")}, "publish_repository", {"option": "--dataset_repo_id", "got": "None"}),
-        ({"space_repo_id": "me/app"}, "publish_pair", {"option": "--space_repo_id", "missing": "--space"}),
+        ({"space_repo_id": "me/app"}, "option_needs", {"option": "--space_repo_id", "missing": "--space"}),
         ({"tag": "main"}, "publish_tag", {"got": "'main'"}),
         ({"tag": "a b"}, "publish_tag", {"got": "'a b'"}),
     ],
@@ -410,7 +411,7 @@ def test_a_command_that_cannot_be_meant(own, options, code, parameters):
 
 
 def test_a_folder_that_is_no_data_set(own):
-    with pytest.raises(ValueError, match="x is no data set: prepare.py"):
+    with refused("data_files"):
         publish_own(own, repo_id=None, dataset=Path("x"), dataset_repo_id="me/x")
 
 
@@ -452,7 +453,7 @@ def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
     (own / "model" / "sources.json").unlink()
     with pytest.raises(FileNotFoundError, match="lacks sources.json"):
         publish.publish(PublishArguments(model=own / "model", embed=True))
-    with pytest.raises(ValueError, match="--embed needs the --model"):
+    with refused("option_needs", option="--embed", missing="--model"):
         publish.publish(PublishArguments(embed=True))
 
 
@@ -506,7 +507,7 @@ def test_a_refusal_leaves_earlier_files(own, tmp_path):
     (tmp_path / "card.md").write_text("# nothing\n")
     (own / "out" / "model").mkdir(parents=True)
     (own / "out" / "model" / "kept").write_text("earlier")
-    with pytest.raises(ValueError, match="model is in the way, no dry run wrote it"):
+    with refused("publish_output"):
         publish_own(own, card=tmp_path / "card.md")
     (own / "out" / "model" / publish.DRY_RUN).touch()
     with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
@@ -524,6 +525,6 @@ def test_figures_are_of_these_weights_and_of_rows_held_out():
 
 def test_a_dry_run_leaves_what_it_publishes(own):
     """Its copies would take the place of a model beside which they are to be written."""
-    with pytest.raises(ValueError, match="a dry run replaces .*model, which holds what is to be published"):
+    with refused("publish_into_itself"):
         publish_own(own, output=own)
     assert (own / "model" / "model.safetensors").is_file()

@@ -1,5 +1,6 @@
 """Errors as users and visitors read them: a code and parameters, in English and Chinese."""
 
+import importlib
 import json
 import pickle
 import re
@@ -13,6 +14,7 @@ from bilabial.errors import SENTENCES, MissingFileError, UserError
 from bilabial.hub.emotion_bilabial import mixture_weights
 from bilabial.io.audio import load_audio
 
+TRAINING = ROOT / "src" / "bilabial" / "training"
 HUGE = "+/=. " * 200_000
 
 
@@ -81,6 +83,7 @@ def test_a_missing_file_is_also_what_python_calls_so(tmp_path):
 
 
 def test_every_code_is_in_both_languages_and_names_the_same():
+    importlib.import_module("bilabial.training")  # which adds its messages
     assert SENTENCES.keys() == CHINESE.keys()
     for code, english in SENTENCES.items():
         assert names_in(CHINESE[code]) <= names_in(english), code
@@ -90,8 +93,22 @@ def test_every_code_is_in_both_languages_and_names_the_same():
 
 
 def test_every_code_that_is_raised_is_in_the_table():
+    importlib.import_module("bilabial.training")
     sources = (ROOT / "src").rglob("*.py")
     raised = re.findall(
         r'(?:UserError|MissingFileError)\(\s*"(\w+)"', "\n".join(path.read_text() for path in sources)
     )
     assert len(raised) > 40 and set(raised) <= SENTENCES.keys()
+
+
+def test_training_refuses_its_users_input_by_code():
+    """A plain error there is one that only a programmer can cause."""
+    plain = {
+        f"{path.relative_to(TRAINING)}: {line.strip()}"
+        for path in TRAINING.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.match(
+            r"\s*raise (ValueError|RuntimeError|TypeError|KeyError|OSError|FileNotFoundError)\(", line
+        )
+    }
+    assert plain == {'data/schema.py: raise ValueError(f"{folder} has no row {sorted(left)[0]!r}")'}

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import LIP_DISTANCE_WEIGHTS
 
 CONVENTIONS = ("arkit", "audio2face", "mediapipe")
@@ -35,36 +36,32 @@ MIN_FRAMES = 250  # with a lowered jaw, some 10 s of speech
 
 
 def detect(clips: Iterable[FaceClip]) -> str:
-    """The convention, of CONVENTIONS, of the clips of one collection. Raises ValueError when undecided."""
+    """The convention, of CONVENTIONS, of the clips of one collection. Raises UserError when undecided."""
     pairs = [np.stack([clip["jawOpen"], clip["mouthClose"]]) for clip in clips]
     jaw, close = np.concatenate(pairs, axis=1)
     if (close > AHEAD * jaw + AHEAD_OFFSET).mean() >= MIN_AHEAD_SHARE:
         return "audio2face"
     lowered = jaw >= LOW_JAW
     if lowered.sum() < MIN_FRAMES:
-        raise ValueError(
-            f"the jaw is lowered in {lowered.sum()} frames only, {MIN_FRAMES} are needed to see what "
-            f"mouthClose means; {_say_it()}"
-        )
+        raise UserError("mouth_close_few", count=int(lowered.sum()), least=MIN_FRAMES, accepted=CONVENTIONS)
     ratio = close[lowered] / jaw[lowered]
     cancelled = (ratio >= CANCELLED).mean()
     if cancelled >= MIN_CANCELLED_SHARE:
         return "arkit"
     if cancelled <= MAX_CANCELLED_SHARE and np.percentile(ratio, 98) >= MIN_SEALING_RATIO:
         return "mediapipe"
-    raise ValueError(
-        f"mouthClose cancels jawOpen in {cancelled:.1%} of the frames with a lowered jaw, which is neither "
-        f"ARKit's way ({MIN_CANCELLED_SHARE:.1%} or more) nor that of MediaPipe's sealed lips; {_say_it()}"
+    raise UserError(
+        "mouth_close_unclear", share=float(cancelled), least=MIN_CANCELLED_SHARE, accepted=CONVENTIONS
     )
 
 
 def convert(clip: FaceClip, convention: str) -> FaceClip:
     """The same face in this package's convention: jawOpen is ARKit's, and 1.05 of mouthClose cancels it.
 
-    Raises ValueError for an unknown convention.
+    Raises UserError for an unknown convention.
     """
     if convention not in CONVENTIONS:
-        raise ValueError(f"the convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+        raise UserError("mouth_close_name", accepted=CONVENTIONS, got=convention)
     if convention == "mediapipe":
         return clip
     values = clip.values.copy()
@@ -94,7 +91,3 @@ def express(clip: FaceClip, convention: str) -> FaceClip:
         values[:, jaw] -= cancelled
     values[:, close] = 0.0 if convention == "none" else cancelled
     return replace(clip, values=values)
-
-
-def _say_it() -> str:
-    return f"say it with --mouth_close {', '.join(CONVENTIONS[:-1])} or {CONVENTIONS[-1]}"

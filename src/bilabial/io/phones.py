@@ -13,6 +13,8 @@ from unicodedata import category, normalize
 
 import numpy as np
 
+from bilabial.errors import UserError
+
 ARTICULATION = (
     "silence", "vowel", "open", "mid", "close", "front", "back", "rounded", "rhotic",
     "bilabial", "labiodental", "dental", "alveolar", "postalveolar", "palatal", "velar", "glottal",
@@ -128,7 +130,7 @@ def articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
         parts = _signs_of(name)
         unknown = [sign for sign in parts if sign not in _FEATURES]
         if unknown:
-            raise ValueError(f"phone {name!r} is neither IPA nor ARPAbet: {unknown} is unknown")
+            raise UserError("phone_unknown", got=name, unknown=unknown)
         cuts = np.linspace(start, end, len(parts) + 1)
         for sign, first, last in zip(parts, cuts[:-1], cuts[1:], strict=True):
             features[(times >= first) & (times < last)] = _FEATURES[sign]

@@ -1,10 +1,11 @@
-"""Tables of programs and spreadsheets: CSV with commas, semicolons or tabs, in UTF-8 or UTF-16."""
+"""Tables of programs and spreadsheets (CSV with commas, semicolons or tabs, in UTF-8 or UTF-16), and JSON."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import json
 from pathlib import Path
 
 from bilabial.errors import MissingFileError, UserError, as_path
@@ -34,6 +35,16 @@ def read_table(path: str | Path) -> list[Line]:
 def decoded(content: bytes) -> str:
     """Text in UTF-8, or in UTF-16 with a byte order mark. Raises UnicodeDecodeError for another encoding."""
     return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+
+
+def read_object(path: Path) -> dict:
+    """The object in a JSON file. Raises FileNotFoundError, or UserError for other content."""
+    if not path.is_file():
+        raise MissingFileError("file_missing", name=path)
+    try:
+        return dict(json.loads(decoded(path.read_bytes())))
+    except (TypeError, ValueError) as error:
+        raise UserError("json_object", path=path, error=error) from error
 
 
 def _lines(text: str) -> list[Line]:

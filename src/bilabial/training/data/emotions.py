@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, LIP_DISTANCE_WEIGHTS
 from bilabial.hub.lips_bilabial import lip_distance, set_lip_distance
 
@@ -163,7 +164,7 @@ def _column(name: str) -> int:
 def emotion_of(corpus: str, label: str, file: Path | None = None) -> str:
     """Our name for a corpus's label.
 
-    Raises ValueError for a corpus or a label that is not in the table, naming the file where it was found.
+    Raises UserError for a corpus or a label that is not in the table, naming the file where it was found.
     """
     return _meaning(CORPUS_EMOTIONS, "emotion", corpus, label, file)
 
@@ -178,7 +179,8 @@ def _meaning(
 ) -> Meaning:
     labels = table.get(corpus, {})
     if label not in labels:
-        known = ", ".join(labels) if labels else ", ".join(table)
-        where = f"{file}: " if file else ""
-        raise ValueError(f"{where}{corpus} has no {kind} label {label!r}; known are {known}")
+        where = {"path": file} if file else {}
+        raise UserError(
+            "label_unknown", corpus=corpus, kind=kind, accepted=[*(labels or table)], got=label, **where
+        )
     return labels[label]

@@ -17,6 +17,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from bilabial.checkpoint import folder_or_id
+from bilabial.errors import UserError
 from bilabial.io.files import write_atomically
 from bilabial.training.old_names import current_columns, current_entries
 
@@ -99,14 +100,12 @@ def sources_of_model(name: str) -> list[Source]:
 
 
 def parse_sources(path: Path) -> list[Source]:
-    """What a sources.json holds. Raises ValueError for another file."""
+    """What a sources.json holds. Raises UserError for another file."""
     try:
         entries = current_entries(json.loads(path.read_text(encoding="utf-8")), str(path))
         return [Source(**entry) for entry in entries]
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} must be a list of {{source, license, rows, seconds}}, but: {error}"
-        ) from error
+        raise UserError("sources_file", path=path, error=error) from error
 
 
 def join_sources(own: list[Source], earlier: list[Source]) -> list[Source]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.io.phones import SILENCES, Phone, articulation
 from bilabial.io.tables import decoded
 from bilabial.training.data.corpora.take import AUDIO_SUFFIXES, files_below, with_suffix_of
@@ -149,9 +150,7 @@ def _terms_of(folder: Path) -> tuple[str, str]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = current_entries(list(csv.DictReader(file)), str(path))
     if len(rows) != 1 or not (rows[0].get("source") and rows[0].get("license")):
-        raise ValueError(
-            f"{path} must hold one line below the columns source and license: whose speech it is"
-        )
+        raise UserError("speech_terms", path=path)
     return rows[0]["source"], rows[0]["license"]
 
 
@@ -164,18 +163,20 @@ def _phones_of_labels(path: Path) -> tuple[Phone, ...]:
         text = decoded(path.read_bytes())
         spans = _lab_spans(text) if path.suffix.lower() == ".lab" else _textgrid_spans(text)
         if not spans:
-            raise ValueError("it holds no phones")
+            raise UserError("labels_empty")
         phones = tuple((_phone_name(name), start, end) for start, end, name in spans)
         articulation(phones, np.zeros(0))
+    except UserError as error:
+        raise error.in_file(path) from error
     except ValueError as error:
-        raise ValueError(f"{path} has no phone labels that are known: {error}") from error
+        raise UserError("labels_damaged", path=path, error=error) from error
     return phones
 
 
 def _lab_spans(text: str) -> list[tuple[float, float, str]]:
     fields = [line.split() for line in text.splitlines() if line.strip()]
     if any(len(one) < 3 for one in fields):
-        raise ValueError("every line must be 'start end phone'")
+        raise UserError("labels_line")
     unit = LAB_UNITS_PER_SECOND if all(one[1].isdigit() for one in fields) else 1.0
     return [(float(one[0]) / unit, float(one[1]) / unit, one[2]) for one in fields]
 
@@ -187,7 +188,7 @@ def _textgrid_spans(text: str) -> list[tuple[float, float, str]]:
         name = re.search(r'name = "([^"]*)"', tier)
         if name and name[1].lower() in PHONE_TIERS:
             return [(float(start), float(end), label) for start, end, label in INTERVAL.findall(tier)]
-    raise ValueError(f"a TextGrid in Praat's long format with a tier {', '.join(PHONE_TIERS)} is read")
+    raise UserError("labels_tier", accepted=PHONE_TIERS)
 
 
 def _phone_name(label: str) -> str:

@@ -155,14 +155,8 @@ def page(parts: dict[str, str]) -> str:
 
 
 def compare(args: CompareArguments) -> None:
-    try:
-        models = {"before": load_checkpoint(args.before)[0], "after": load_checkpoint(args.after)[0]}
-        rows = load_rows(args.dataset, args.split)
-        sets = {args.dataset: rows} | (
-            {args.others: load_rows(args.others, args.split)} if args.others else {}
-        )
-    except (ValueError, OSError) as error:
-        raise ValueError(str(error)) from error
+    models = {"before": load_checkpoint(args.before)[0], "after": load_checkpoint(args.after)[0]}
+    sets = {name: load_rows(name, args.split) for name in (args.dataset, args.others) if name}
     rows = sets[args.dataset]
     person = f"Held-out clips of {args.dataset}, medians"
     parts = {person: compare_clips(models, rows)}

@@ -22,10 +22,12 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import close_lips
 from bilabial.hub.modeling_bilabial import BilabialModel
+from bilabial.io.tables import read_object
 from bilabial.training.data.schema import load_rows, waveform_of
 from bilabial.training.evaluation import metrics, shape_metrics
 from bilabial.training.evaluation.clip_figures import (
@@ -188,10 +190,10 @@ def load_data(datasets: list[str], split: str) -> dict[str, Dataset]:
     for source in datasets:
         name = Path(source).name
         if name in data or name in (WEIGHTS, *CAPTIONS):
-            raise ValueError(f"two tables would be called {name!r}; rename the data set {source}")
+            raise UserError("data_name", name=name, path=Path(source))
         data[name] = load_rows(source, split).filter(any, input_columns="valid")
         if not len(data[name]):
-            raise ValueError(f"no row of {source} shows a face")
+            raise UserError("data_no_face", path=Path(source))
     return data
 
 
@@ -203,13 +205,10 @@ def some_waveforms(data: Iterable[Dataset]) -> Iterator[np.ndarray]:
 
 
 def evaluate_data_sets(args: EvaluateArguments) -> None:
-    try:
-        model, _ = load_checkpoint(args.model)
-        rows = load_data(args.dataset, args.split)
-        notes = json.loads(args.phones.read_text()) if args.phones else {}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        raise ValueError(str(error)) from error
+    model, _ = load_checkpoint(args.model)
+    rows = load_data(args.dataset, args.split)
+    notes = read_object(args.phones) if args.phones else {}
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.seal_distance is not None:
         model.config.seal_distance = args.seal_distance
     results = {name: measure_clips(model, of_name, notes) for name, of_name in rows.items()}

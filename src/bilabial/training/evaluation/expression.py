@@ -21,6 +21,7 @@ from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, MM_PER_LIP_UNIT
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
+from bilabial.io.tables import read_object
 from bilabial.motion import Sound, enliven
 from bilabial.training.data.emotions import CORNERS, CORPUS_EMOTIONS, PROTOTYPES
 from bilabial.training.data.schema import waveform_of
@@ -304,11 +305,8 @@ def some_clips(rows: Dataset, notes: dict) -> Iterator[tuple[Clip, np.ndarray]]:
 
 
 def evaluate_expression(args: ExpressionArguments) -> None:
-    try:
-        animator, rows = Animator.from_pretrained(args.model), load_data(args.dataset, args.split)
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(str(error)) from error
-    notes = json.loads(args.phones.read_text()) if args.phones else {}
+    animator, rows = Animator.from_pretrained(args.model), load_data(args.dataset, args.split)
+    notes = read_object(args.phones) if args.phones else {}
     scores = {WEIGHTS: {"sha256": weights_sha256(args.model)}} | measure(animator, rows, notes, args.emodb)
     args.output.write_text(json.dumps(scores, indent=1) + "\n")
     logger.info(tables(scores))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.training.evaluation.shape_metrics import SHAPE_SCORES
 
 # Rows of the headline, of the first data set: what a reader sees first, in plain words
@@ -107,12 +108,12 @@ def tables(scores: dict) -> str:
 def write_card(card: Path, name: str, text: str) -> None:
     """Replace what stands between <!-- NAME --> and <!-- /NAME --> in a card.
 
-    Raises ValueError without the marks.
+    Raises UserError without the marks.
     """
     before, start, rest = card.read_text().partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")
     if not start or not end:
-        raise ValueError(f"{card} has no place marked <!-- {name} --> ... <!-- /{name} -->")
+        raise UserError("card_mark", path=card, name=name)
     card.write_text(before + start + text + "\n" + end + after)
 
 

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -79,7 +80,7 @@ def pairs_of(model: BilabialModel, rows: Dataset, style: str) -> list[Pair]:
             own, shape = seen[:frames, :52][valid], seen[:frames, 52:-1][valid]
             pairs.append(Pair(own, told[:frames][valid], shape.reshape(-1, len(LIPS), 2)))
     if not pairs:
-        raise ValueError("no row has lips: prepare the data set anew with train/prepare.py")
+        raise UserError("data_no_lips")
     return pairs
 
 
@@ -128,26 +129,24 @@ def _named(gains: list[float]) -> Iterator[tuple[str, float]]:
 
 def scale_amplitude(args: AmplitudeArguments) -> None:
     folder = args.output / "model"
+    model, _ = load_checkpoint(args.model)
+    if args.style not in model.config.styles:
+        raise UserError("style_name", accepted=model.config.styles, got=args.style)
+    rows = concatenate_datasets([load_rows(name, split=args.split) for name in args.dataset])
+    others = {name: gains for name, gains in (model.config.style_gains or {}).items() if name != args.style}
+    model.config.style_gains = others or None
+    measure_channels(model, rows)
+    pairs = pairs_of(model, rows, args.style)
+    gains = gains_of(pairs, args.strength)
+    factor = width_factor(pairs, gains, model.config.channel_means) ** args.strength
+    gains = [round(gain * (factor if name in WIDTH else 1.0), 3) for name, gain in _named(gains)]
+    model.config.style_gains = {**others, args.style: gains}
+    measure_channels(model, rows)
+    sources = join_sources(sources_of(rows), sources_of_model(args.model))
     try:
-        model, _ = load_checkpoint(args.model)
-        if args.style not in model.config.styles:
-            raise ValueError(f"--style must be one of {', '.join(model.config.styles)}, got {args.style!r}")
-        rows = concatenate_datasets([load_rows(name, split=args.split) for name in args.dataset])
-        others = {
-            name: gains for name, gains in (model.config.style_gains or {}).items() if name != args.style
-        }
-        model.config.style_gains = others or None
-        measure_channels(model, rows)
-        pairs = pairs_of(model, rows, args.style)
-        gains = gains_of(pairs, args.strength)
-        factor = width_factor(pairs, gains, model.config.channel_means) ** args.strength
-        gains = [gain * (factor if name in WIDTH else 1.0) for name, gain in _named(gains)]
-        gains = [round(gain, 3) for gain in gains]
-        model.config.style_gains = {**others, args.style: gains}
-        measure_channels(model, rows)
-        replace_model(model, join_sources(sources_of(rows), sources_of_model(args.model)), folder)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise ValueError(f"{folder} is not written: {error}") from error
+        replace_model(model, sources, folder)
+    except (OSError, SafetensorError) as error:
+        raise UserError("output_failed", path=folder, error=error) from error
     for name, gain in _named(gains):
         if gain != 1.0:
             logger.info(f"{name}: {gain:.2f}")

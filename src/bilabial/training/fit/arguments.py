@@ -19,6 +19,7 @@ from transformers import HfArgumentParser
 from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.io.files import write_atomically
+from bilabial.io.tables import read_object
 from bilabial.training.fit.checkpoints import check_model_folder
 from bilabial.training.old_names import current_arguments, current_options
 
@@ -167,7 +168,7 @@ def parse_arguments(argv: list[str]) -> tuple[TrainArguments, dict]:
     if not path.is_file():
         names = sorted(preset.stem for preset in PRESETS.glob("*.json"))
         raise UserError("preset_name", got=name, accepted=names)
-    preset = current_options(json.loads(path.read_text()), str(path))
+    preset = current_options(read_object(path), str(path))
     model_fields = preset.pop("model", {})
     for keys, owner in ((preset, TrainArguments), (model_fields, BilabialConfig)):
         unknown = sorted(set(keys) - {known.name for known in fields(owner)})
@@ -205,13 +206,10 @@ def precision_of(args: TrainArguments, gpu_has_bf16: bool) -> Literal["bf16", "f
 
 
 def check_compiler(args: TrainArguments) -> None:
-    """Raise ValueError when --compile is given and there is no compiler for the code that it generates."""
+    """Raise UserError when --compile is given and there is no compiler for the code that it generates."""
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if args.compile and shutil.which(compiler) is None:
-        raise ValueError(
-            f"--compile needs a C++ compiler, and there is no {compiler} on the PATH; install it "
-            "(apt-get install g++), name another one in CXX, or leave --compile out"
-        )
+        raise UserError("compiler_missing", name=compiler)
 
 
 def fingerprint_of_rows(rows: Mapping[str, Dataset]) -> str:
@@ -230,14 +228,11 @@ def fingerprint_of_rows(rows: Mapping[str, Dataset]) -> str:
 def check_same_run(
     args: TrainArguments, model_fields: dict, num_processes: int, rows: Mapping[str, Dataset]
 ) -> None:
-    """Raise ValueError when OUTPUT holds a run with other arguments or rows, which cannot be resumed.
+    """Raise UserError when OUTPUT holds a run with other arguments or rows, which cannot be resumed.
 
     Also when it holds files of no run, which this run would replace.
     """
-    try:
-        check_model_folder(args.output / "model")
-    except ValueError as error:
-        raise ValueError(str(error)) from error
+    check_model_folder(args.output / "model")
     facts = {"model": model_fields, "num_processes": num_processes, "rows": fingerprint_of_rows(rows)}
     record = json.dumps(asdict(args) | facts, default=str, indent=2)
     path = args.output / "arguments.json"

@@ -17,6 +17,7 @@ from datasets import concatenate_datasets
 from safetensors import SafetensorError
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import load_rows
 from bilabial.training.data.sources import join_sources, sources_of_model
@@ -37,27 +38,20 @@ class MeanArguments:
 
 
 def check_arguments(args: MeanArguments) -> None:
-    """Raise ValueError unless there are two models or more and a positive weight for each."""
+    """Raise UserError unless there are two models or more and a positive weight for each."""
     if len(args.models) < 2 or len(args.weights) != len(args.models):
-        raise ValueError(
-            f"{len(args.models)} models and {len(args.weights)} weights were given; a mean takes two models "
-            "or more and a weight for each"
-        )
+        raise UserError("average_count", models=len(args.models), weights=len(args.weights))
     if not all(math.isfinite(weight) and weight > 0 for weight in args.weights):
-        given = ", ".join(f"{weight:g}" for weight in args.weights)
-        raise ValueError(f"--weights {given}: each must be a number above 0")
+        raise UserError("average_weights", got=args.weights)
 
 
 def load_models(names: list[str]) -> list[BilabialModel]:
-    """The models. Raises ValueError where one cannot be loaded or has styles or channels that the first
+    """The models. Raises UserError where one cannot be loaded or has styles or channels that the first
     lacks.
     """
     models = []
     for name in names:
-        try:
-            models.append(load_checkpoint(name)[0])
-        except (OSError, ValueError) as error:
-            raise ValueError(f"--models: {error}") from error
+        models.append(load_checkpoint(name)[0])
         first, own = models[0].config, models[-1].config
         known = {
             "emotions": own.emotions == first.emotions,
@@ -68,9 +62,13 @@ def load_models(names: list[str]) -> list[BilabialModel]:
         }
         for part, fits in known.items():
             if not fits:
-                raise ValueError(
-                    f"{name} has the {part} {getattr(own, part)}, but {names[0]} {getattr(first, part)}; "
-                    "give the model first that started from the other"
+                raise UserError(
+                    "average_other",
+                    name=[name],
+                    part=part,
+                    own=getattr(own, part),
+                    first=names[:1],
+                    accepted=getattr(first, part),
                 )
     return models
 
@@ -78,8 +76,8 @@ def load_models(names: list[str]) -> list[BilabialModel]:
 def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
     """The first model's kind with the mean of all weights, summed in float64, in evaluation mode.
 
-    Others may lack its last styles and channels, and reach further (`start.weights_for`). Raises ValueError
-    naming a weight where other sizes differ.
+    Others may lack its last styles and channels, and reach further (`initialization.weights_for`). Raises
+    UserError naming a weight where other sizes differ.
     """
     mean = BilabialModel(models[0].config)
     states = [weights_for(model, mean.config) for model in models]
@@ -87,7 +85,7 @@ def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
     for other in shapes[1:]:
         differing = sorted(name for name, _ in shapes[0].items() ^ other.items())
         if differing:
-            raise ValueError(f"models of different sizes have no mean ({differing[0]})")
+            raise UserError("average_sizes", name=differing[0])
     shares = np.array(weights) / sum(weights)
     summed = {
         name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True))
@@ -101,13 +99,13 @@ def average(args: MeanArguments) -> None:
     check_arguments(args)
     models = load_models(args.models)
     folder = args.output / "model"
+    check_model_folder(folder)
+    rows = concatenate_datasets([load_rows(name, split="train") for name in args.dataset])
+    mean = mean_of(models, args.weights)
+    measure_channels(mean, rows)
+    sources = [source for name in args.models for source in sources_of_model(name)]
     try:
-        check_model_folder(folder)
-        rows = concatenate_datasets([load_rows(name, split="train") for name in args.dataset])
-        mean = mean_of(models, args.weights)
-        measure_channels(mean, rows)
-        sources = [source for name in args.models for source in sources_of_model(name)]
         replace_model(mean, join_sources(sources, []), folder)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise ValueError(f"{folder} is not written: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise UserError("output_failed", path=folder, error=error) from error
     logger.info(f"wrote {folder}")

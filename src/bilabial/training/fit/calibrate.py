@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import (
     ARKIT_BLENDSHAPES,
     LIP_DISTANCE_WEIGHTS,
@@ -61,18 +62,14 @@ def read_frames(dataset: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def fit_thresholds(ratio: np.ndarray, gap: np.ndarray, args: CalibrateArguments) -> dict[str, float]:
     """closure_ratio_low and _high: quantiles of the ratio (N,) of open and of sealed frames.
 
-    Raises ValueError when there are too few frames of either kind, or the two do not separate.
+    Raises UserError when there are too few frames of either kind, or the two do not separate.
     """
     sealed, opened = ratio[gap < SEALED_GAP], ratio[gap > OPEN_GAP]
     if min(len(sealed), len(opened)) < 50:
-        raise ValueError(
-            f"{len(sealed)} sealed and {len(opened)} open frames are too few to calibrate, 50 are needed"
-        )
+        raise UserError("calibrate_few", sealed=len(sealed), opened=len(opened), least=50)
     low, high = np.quantile(opened, 1 - args.open_share), np.quantile(sealed, args.sealed_share)
     if low >= high:
-        raise ValueError(
-            f"the ratio does not separate sealed ({high:.2f}) from open ({low:.2f}) frames; keep the default"
-        )
+        raise UserError("calibrate_mixed", sealed=float(high), opened=float(low))
     return {"closure_ratio_low": round(float(low), 3), "closure_ratio_high": round(float(high), 3)}
 
 

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from bilabial.checkpoint import save_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -55,12 +56,10 @@ def save_state(accelerator: Accelerator, folder: Path, progress: Progress, keep_
         if accelerator.is_main_process:
             shutil.rmtree(partial, ignore_errors=True)
         last = newest(folder)
-        kept = f"the one of step {last.step} is kept" if last else "there is none yet"
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"the checkpoint of step {progress.step} could not be written to {folder} ({reason}); {kept}, "
-            "and the same command goes on from it"
-        ) from error
+        parameters = {"path": folder, "step": progress.step, "error": str(error).splitlines()[0]}
+        if last:
+            raise UserError("checkpoint_failed", **parameters, last=last.step) from error
+        raise UserError("checkpoint_first", **parameters) from error
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         partial.rename(target)
@@ -110,12 +109,10 @@ def replace_model(model: BilabialModel, sources: list[Source], folder: Path) -> 
 
 
 def check_model_folder(folder: Path) -> None:
-    """Raise ValueError where `replace_model` would remove something that is not a Bilabial model."""
+    """Raise UserError where `replace_model` would remove something that is not a Bilabial model."""
     for path in (folder, folder.with_name(f"{folder.name}.{PARTIAL}")):
         if path.exists() and not is_model(path):
-            raise ValueError(
-                f"{path} is in the way: a model would take its place, and it is none; give another --output"
-            )
+            raise UserError("output_not_model", path=path)
 
 
 def is_model(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from bilabial.articulation import TONGUE_MASK, shows_tongue
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.configuration_bilabial import AUDIO_ENCODERS, BilabialConfig
 from bilabial.hub.level_bilabial import SAMPLING_RATE
@@ -25,16 +26,15 @@ CHANNEL_ROWS = 200  # rows for the statistics of the default style
 
 
 def audio_encoder_config(name: str | None) -> PreTrainedConfig | None:
-    """Configuration of a pretrained encoder. Raises ValueError for a missing one or another family."""
+    """Configuration of a pretrained encoder. Raises UserError for a missing one or another family."""
     if name is None:
         return None
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise ValueError(f"--audio_encoder {name}: {error}") from error
+        raise UserError("encoder_load", name=[name], error=str(error).splitlines()[:1]) from error
     if config.model_type not in AUDIO_ENCODERS:
-        families = ", ".join(AUDIO_ENCODERS)
-        raise ValueError(f"--audio_encoder {name} is a {config.model_type}; supported are {families}")
+        raise UserError("encoder_family", name=[name], accepted=[*AUDIO_ENCODERS], got=config.model_type)
     return config
 
 
@@ -47,21 +47,17 @@ def load_audio_encoder(model: BilabialModel, name: str) -> None:
 
 
 def load_initial(args: TrainArguments) -> BilabialModel | None:
-    """The model of --init_from. Raises ValueError where there is none, or where another option sets the
+    """The model of --init_from. Raises UserError where there is none, or where another option sets the
     start, too.
     """
     if args.init_from is None:
-        if args.retention_share:
-            raise ValueError("--retention_share keeps what --init_from knew; give a model to start from")
-        if args.only_emotions:
-            raise ValueError("--only_emotions keeps what --init_from knew; give a model to start from")
+        for option in ("retention_share", "only_emotions"):
+            if getattr(args, option):
+                raise UserError("option_needs", option=f"--{option}", missing="--init_from")
         return None
     if args.audio_encoder:
-        raise ValueError("--init_from brings its own encoder; give no --audio_encoder with it")
-    try:
-        return load_checkpoint(args.init_from)[0]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--init_from: {error}") from error
+        raise UserError("option_excludes", option="--init_from", other="--audio_encoder")
+    return load_checkpoint(args.init_from)[0]
 
 
 def build_model(
@@ -131,28 +127,22 @@ def start_at_mean_pose(model: BilabialModel, rows: Dataset) -> None:
 
 def initialize_encoder(model: BilabialModel, keep: bool) -> None:
     """Initialize the built-in encoder from the recognizer, or only check that it is possible. Raises
-    ValueError.
+    UserError.
     """
     if model.config.audio_encoder_config is not None:
-        raise ValueError("--distillation_weight trains the built-in encoder; give no --audio_encoder with it")
+        raise UserError("option_excludes", option="--distillation_weight", other="--audio_encoder")
     own = {name: value.clone() for name, value in model.encoder.state_dict().items()}
-    try:
-        initialize_from_recognizer(model.encoder)
-    except ValueError as error:
-        raise ValueError(str(error)) from error
+    initialize_from_recognizer(model.encoder)
     if keep:
         model.encoder.load_state_dict(own)
 
 
 def copy_weights(initial: BilabialModel, model: BilabialModel) -> None:
-    """Copy the initial model's weights (`weights_for`). Raises ValueError where sizes differ."""
+    """Copy the initial model's weights (`weights_for`). Raises UserError where sizes differ."""
     old = weights_for(initial, model.config)
     for name, value in model.state_dict().items():
         if getattr(old.get(name), "shape", None) != value.shape:
-            raise ValueError(
-                f"--init_from has other sizes than the preset asks for ({name}); a run that starts from a "
-                "model has that model's sizes: give a preset without any, or none"
-            )
+            raise UserError("preset_sizes", name=name)
     model.load_state_dict(old)
 
 

@@ -53,12 +53,9 @@ LOSSES = ("loss", "mse", "closure", "keep_open", "velocity")  # of the validatio
 def load_splits(args: TrainArguments) -> dict[str, Dataset]:
     """Rows of all data sets, one after another, by split; memory-mapped from files, never in memory.
 
-    Raises ValueError when there is nothing to train on, or nothing to stop early by.
+    Raises UserError when there is nothing to train on, or nothing to stop early by.
     """
-    try:
-        loaded = [load_rows(name) for name in args.dataset]
-    except (ValueError, OSError) as error:
-        raise ValueError(str(error)) from error
+    loaded = [load_rows(name) for name in args.dataset]
     names = {name for splits in loaded for name in splits}
     if "train" not in names:
         raise UserError("data_no_training", names=args.dataset)
@@ -70,17 +67,14 @@ def load_splits(args: TrainArguments) -> dict[str, Dataset]:
 def load_music(folder: Path) -> tuple[list[np.ndarray], list[Source]]:
     """Recordings (S,) float16 of a folder, level-normalized, and their sources by its metadata.csv.
 
-    Raises ValueError where there are no recordings, or none has a source.
+    Raises UserError where there are no recordings, or none has a source.
     """
     music, sources = [], []
-    try:
-        for piece in read_recordings(folder):
-            music.append(load_audio(piece.audio).astype(np.float16))
-            sources.append(Source(piece.source, piece.license, 1, len(music[-1]) / SAMPLING_RATE))
-    except ValueError as error:
-        raise ValueError(f"--music: {error}") from error
+    for piece in read_recordings(folder):
+        music.append(load_audio(piece.audio).astype(np.float16))
+        sources.append(Source(piece.source, piece.license, 1, len(music[-1]) / SAMPLING_RATE))
     if not music:
-        raise ValueError(f"--music {folder} has no sound files ({', '.join(AUDIO_SUFFIXES)})")
+        raise UserError("batch_empty", path=folder, accepted=AUDIO_SUFFIXES)
     return music, add_sources(sources)
 
 
@@ -142,11 +136,12 @@ def validate(model: torch.nn.Module, loader: DataLoader, accelerator: Accelerato
 
 
 def check_finite(values: dict[str, float], step: int, last_saved: int) -> None:
-    """Raise ValueError when a loss is not finite, before it reaches the weights."""
+    """Raise UserError when a loss is not finite, before it reaches the weights."""
     for name, value in values.items():
         if not math.isfinite(value):
-            kept = f"the checkpoint of step {last_saved} is kept" if last_saved else "there is no checkpoint"
-            raise ValueError(f"{name} is {value} at step {step}; {kept}; try a lower --learning_rate")
+            if last_saved:
+                raise UserError("loss_not_finite", name=name, value=value, step=step, last=last_saved)
+            raise UserError("loss_not_finite_first", name=name, value=value, step=step)
 
 
 def out_of_patience(progress: Progress, args: TrainArguments) -> bool:
@@ -158,7 +153,7 @@ def out_of_patience(progress: Progress, args: TrainArguments) -> bool:
 def write_model(
     model: BilabialModel, rows: Dataset, music_sources: list[Source], args: TrainArguments
 ) -> None:
-    """Write OUTPUT/model atomically. Raises ValueError when it cannot be written."""
+    """Write OUTPUT/model atomically. Raises UserError when it cannot be written."""
     neutral_kept = args.only_emotions or args.retention_share == 1
     if not neutral_kept or model.config.channel_means is None:
         measure_channels(model, rows)
@@ -167,10 +162,7 @@ def write_model(
     try:
         replace_model(model, join_sources([*sources_of(rows), *music_sources], earlier), folder)
     except (OSError, SafetensorError) as error:
-        raise ValueError(
-            f"{folder} could not be written ({error}); the last checkpoint is kept, and the same "
-            "command writes the model from it"
-        ) from error
+        raise UserError("model_failed", path=folder, error=error) from error
 
 
 def train(args: TrainArguments, model_fields: dict) -> None:

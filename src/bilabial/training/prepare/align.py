@@ -127,11 +127,8 @@ def histogram(peaks: list[Peak], offsets: dict[str, float]) -> go.Figure:
 
 
 def align_data_sets(args: AlignArguments) -> None:
-    try:
-        model, _ = load_checkpoint(args.model)
-        data = {folder: load_rows(folder) for folder in args.dataset}
-    except (ValueError, OSError) as error:
-        raise ValueError(str(error)) from error
+    model, _ = load_checkpoint(args.model)
+    data = {folder: load_rows(folder) for folder in args.dataset}
     for folder, splits in data.items():
         rows = (row for split in splits.values() for row in split if row["face"] == "captured")
         total = sum(list(split["face"]).count("captured") for split in splits.values())

@@ -116,10 +116,7 @@ def prepare_takes(jobs: list[Job], args: PrepareArguments) -> dict[str, str]:
         if failure:
             failures[job.take.id] = failure
         if shutil.disk_usage(args.output).free < MIN_FREE_BYTES:
-            raise ValueError(
-                f"the disk of {args.output} has less than {MIN_FREE_BYTES / 1e6:.0f} MB left; what is done "
-                "is kept, and the same command goes on when there is room"
-            )
+            raise UserError("disk_full", path=args.output, limit=round(MIN_FREE_BYTES / 1e6))
     return failures
 
 
@@ -141,10 +138,8 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
     """Write the rows of the takes that stay, summary.json and README.md, and print what was dropped."""
     dropped = {decision.id: decision.reason for decision in decisions if decision.reason}
     if len(dropped) == len(jobs):
-        raise ValueError(
-            f"every take was dropped, the first because {next(iter(dropped.values()))}; the data set was "
-            f"left as it was, {args.output / 'report.html'} tells more"
-        )
+        reason = [next(iter(dropped.values()))]
+        raise UserError("takes_dropped", reason=reason, path=args.output / "report.html")
     splits: dict[str, list[Path]] = {}
     for job in jobs:
         if job.take.id not in dropped:
@@ -171,18 +166,15 @@ def tell_lost_notes(output: Path) -> None:
 
 
 def prepare(args: PrepareArguments) -> None:
-    try:
-        takes = read_takes(args.reader, args.source.resolve(), args.mouth_close)[: args.limit]
-        if any(take.video for take in takes):
-            find_landmarker(args.landmarker)  # fails before hours of work, not after
-        if args.model != NO_MODEL:
-            load_checkpoint(args.model)
-        check_executor(args.executor)
-        check_output(args.output)
-        kept = args.output.resolve() / ".takes"
-        kept.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        raise ValueError(str(error)) from error
+    takes = read_takes(args.reader, args.source.resolve(), args.mouth_close)[: args.limit]
+    if any(take.video for take in takes):
+        find_landmarker(args.landmarker)  # fails before hours of work, not after
+    if args.model != NO_MODEL:
+        load_checkpoint(args.model)
+    check_executor(args.executor)
+    check_output(args.output)
+    kept = args.output.resolve() / ".takes"
+    kept.mkdir(parents=True, exist_ok=True)
     if args.style:
         takes = [replace(take, style=args.style) for take in takes]
     jobs = [job_of_take(take, args.take_options, kept) for take in takes]

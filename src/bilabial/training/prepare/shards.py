@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from bilabial.errors import UserError
 from bilabial.io.files import replace_folder
 from bilabial.training.data.schema import ROWS_PER_GROUP, SCHEMA, missing_columns
 
@@ -39,14 +40,14 @@ def begin_data(folder: Path) -> Path:
 
 
 def check_output(folder: Path) -> None:
-    """Raise ValueError where a data set in this folder would overwrite something else."""
+    """Raise UserError where a data set in this folder would overwrite something else."""
     check_shards(folder)
     if (folder / "README.md").exists() and not ((folder / ".takes").exists() or (folder / "data").exists()):
-        raise ValueError(f"{folder} holds a README.md and no data set; give a folder for the data set alone")
+        raise UserError("output_used", path=folder)
 
 
 def check_shards(folder: Path) -> None:
-    """Raise ValueError where `write_shards` would remove files that are not a data set.
+    """Raise UserError where `write_shards` would remove files that are not a data set.
 
     That is anything in FOLDER/data without the columns of a data set, and anything in FOLDER/data.partial
     that is no Parquet file: those of a killed run may be cut off.
@@ -55,16 +56,14 @@ def check_shards(folder: Path) -> None:
         if path.name.startswith("."):  # of a killed align.py or align_phones.py
             continue
         if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
-            raise _in_the_way(path, "a data set", folder / "data")
+            raise _in_the_way(path, folder / "data")
     for path in sorted((folder / PARTIAL).glob("*")):
         if path.suffix != ".parquet" or not path.is_file():
-            raise _in_the_way(path, "a data set that is being written", folder / PARTIAL)
+            raise _in_the_way(path, folder / PARTIAL)
 
 
-def _in_the_way(path: Path, new: str, folder: Path) -> ValueError:
-    return ValueError(
-        f"{path} is in the way: {new} would take the place of {folder}, which is none; give another folder"
-    )
+def _in_the_way(path: Path, folder: Path) -> UserError:
+    return UserError("output_not_data", path=path, folder=folder)
 
 
 def write_shard(paths: Sequence[Path], target: Path) -> None:

@@ -16,6 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import check_fps
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -73,12 +74,12 @@ class TakeOptions:
     )
 
     def __post_init__(self) -> None:
-        """Paths become absolute: workers of a cluster have other working directories. Raises ValueError for a
+        """Paths become absolute: workers of a cluster have other working directories. Raises UserError for a
         wrong rate.
         """
         check_fps(self.fps)
         if self.audio_stream is not None and self.audio_stream < 0:
-            raise ValueError(f"audio_stream must be 0 or more, got {self.audio_stream}")
+            raise UserError("option_least", option="--audio_stream", low=0, got=self.audio_stream)
         if self.landmarker:
             self.landmarker = self.landmarker.resolve()
         if self.model and Path(self.model).is_dir():
@@ -196,7 +197,7 @@ def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, 
     asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
     piece = recording.waveform[first : first + round(asked * SAMPLING_RATE)]
     if not len(piece):
-        raise ValueError(f"{take.audio.name} has no sound from {start_seconds:.1f} s on")
+        raise UserError("sound_ends", name=take.audio.name, start=start_seconds)
     seconds = len(piece) / SAMPLING_RATE
     missing = recording.missing_seconds if take.duration_seconds is None else asked - seconds
     missing = missing if missing > LEAST_MISSING_SECONDS else 0.0

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from huggingface_hub import EvalResult, ModelCard
 from plotly.subplots import make_subplots
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -207,7 +208,7 @@ def copy_pictures(text: str, source: Path, folder: Path) -> str:
     """
     for _, name in PICTURE.findall(text):
         if not (source / name).is_file():
-            raise ValueError(f"the card shows {name}, which is not in {source}")
+            raise UserError("card_picture", name=name, path=source)
         shutil.copyfile(source / name, folder / Path(name).name)
     return PICTURE.sub(lambda found: f"{found[1]}{Path(found[2]).name})", text)
 

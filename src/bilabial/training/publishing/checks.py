@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bilabial.errors import UserError
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 ALLOWED_IMPORTS = {"numpy", "torch", "transformers", "huggingface_hub"}
@@ -171,5 +172,5 @@ def run_clean(code: str, folder: Path, home: str, environment: dict[str, str]) -
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise ValueError(f"{folder.name} does not load in a clean interpreter: {words[-1]}")
+        raise UserError("publish_load", name=folder.name, error=words[-1:])
     return (done.stdout.strip().splitlines() or [""])[-1]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from bilabial.errors import MissingFileError, UserError
 from bilabial.training.data.sources import SOURCES_FILE, Source, parse_sources
 
 NON_COMMERCIAL = re.compile(
@@ -42,12 +43,10 @@ def read_sources(model: Path) -> list[Source]:
     """
     path = model / SOURCES_FILE
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{model} lacks {SOURCES_FILE}, which train.py writes: nobody could tell whose data it has"
-        )
+        raise MissingFileError("sources_missing", path=Path(model), name=SOURCES_FILE)
     sources = parse_sources(path)
     if not sources:
-        raise ValueError(f"{path} names no source")
+        raise UserError("sources_empty", path=path)
     return sources
 
 

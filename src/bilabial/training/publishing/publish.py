@@ -21,7 +21,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from tqdm import tqdm
 
 from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError, UserError
 from bilabial.training.data.schema import data_files, missing_columns
 from bilabial.training.data.sources import Source, sources_of_files, write_sources
 from bilabial.training.evaluation.tables import HEADLINE, headline, leading_table, tables
@@ -103,7 +103,7 @@ def check_arguments(args: PublishArguments) -> None:
         if asked and not (value and HUB_ID.fullmatch(value)):
             raise UserError("publish_repository", option=f"--{name}", got=value)
         if value and not asked:
-            raise UserError("publish_pair", option=f"--{name}", missing=f"--{name.removesuffix('_repo_id')}")
+            raise UserError("option_needs", option=f"--{name}", missing=f"--{name.removesuffix('_repo_id')}")
     if args.dry_run:
         check_dry_run(args)
     if args.tag and not (TAG.fullmatch(args.tag) and args.tag != "main"):
@@ -116,18 +116,16 @@ def check_dry_run(args: PublishArguments) -> None:
     wanted = {"model": args.repo_id, "dataset": args.dataset, "space": args.space}
     for target in (args.output / kind for kind, asked in wanted.items() if asked):
         if any(path.is_relative_to(target.resolve()) for path in given):
-            raise ValueError(
-                f"a dry run replaces {target}, which holds what is to be published; give another --output"
-            )
+            raise UserError("publish_into_itself", path=target)
         empty = target.is_dir() and not any(target.iterdir())
         if target.exists() and not empty and not (target / DRY_RUN).is_file():
-            raise ValueError(f"{target} is in the way, no dry run wrote it; give another --output")
+            raise UserError("publish_output", path=target)
 
 
 def refuse(problems: list[str]) -> None:
     """Raise ValueError with all problems, if any."""
     if problems:
-        raise ValueError("not published: " + "; ".join(problems))
+        raise UserError("publish_problems", problems=["; ".join(problems)])
 
 
 def read_metrics(args: PublishArguments) -> dict:
@@ -138,13 +136,13 @@ def read_metrics(args: PublishArguments) -> dict:
     path = found or places[-1]
     advice = f"python train/evaluate.py --model {folder} --dataset DATA --output {path} writes it"
     if found is None:
-        raise ValueError(f"not published: there is no {path}; {advice}")
+        refuse([f"there is no {path}; {advice}"])
     try:
         scores = current_figures(json.loads(path.read_text()), str(path))
         refuse([f"{problem}; {advice}" for problem in check_measured(scores, weights_sha256(folder))])
         refuse(check_figures(scores))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not published: {path} is not of train/evaluate.py ({error!r})") from error
+        raise UserError("publish_metrics", path=path, error=repr(error)) from error
     return scores
 
 
@@ -165,7 +163,7 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     tell_unknown(sources)
     source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
     if source and not source.is_file():
-        raise ValueError(f"there is no card {source}")
+        raise MissingFileError("file_missing", name=source)
     name, license = args.repo_id.split("/")[1], args.license or OWN_LICENSE
     text = (
         source.read_text()
@@ -199,7 +197,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
     """
     files, card = data_files(args.dataset), args.dataset / "README.md"
     if not files or not card.is_file():
-        raise ValueError(f"{args.dataset} is no data set: prepare.py writes README.md and data/*.parquet")
+        raise UserError("data_files", path=args.dataset)
     (folder / "data").mkdir(parents=True)
     for path in tqdm(files, unit="file", desc="checking rows"):
         check_rows(path)
@@ -218,11 +216,11 @@ def check_rows(path: Path) -> None:
     if missing:
         raise UserError("data_columns", name=path, missing=missing)
     if not file.metadata.num_rows:
-        raise ValueError(f"{path} holds no row")
+        raise UserError("data_no_rows", path=path)
     for batch in file.iter_batches(columns=["id", "coefficients"]):
         values = pyarrow.compute.list_flatten(batch["coefficients"], recursive=True)
         if values.null_count or not pyarrow.compute.all(pyarrow.compute.is_finite(values)).as_py():
-            raise ValueError(f"{path} holds coefficients that are not numbers")
+            raise UserError("data_not_finite", path=path)
 
 
 def build_app(args: PublishArguments, folder: Path) -> None:
@@ -267,7 +265,7 @@ def keep(release: Release, output: Path) -> None:
 def embed(args: PublishArguments) -> None:
     """Make a model and its record of sources the embedded model."""
     if args.is_embedded:
-        raise ValueError("--embed needs the --model that becomes the default")
+        raise UserError("option_needs", option="--embed", missing="--model")
     model, feature_extractor = load_checkpoint(args.model)
     sources = read_sources(args.model)
     save_checkpoint(model, feature_extractor, EMBEDDED_MODEL, with_code=False)

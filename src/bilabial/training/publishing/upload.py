@@ -12,6 +12,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from bilabial.errors import UserError
+
 # Files of an earlier release that this one lacks are removed; files added by others stay.
 OWNED = {
     "model": ["*.py", "*.json", "*.safetensors", "*.png"],
@@ -60,17 +62,18 @@ def _push(api: HfApi, release: Release, private: bool, tag: str | None) -> str:
     sdk = {"space_sdk": "gradio"} if release.kind == "space" else {}
     api.create_repo(**repository, private=private or None, exist_ok=True, **sdk)
     if private and not api.repo_info(**repository).private:
-        raise ValueError(
-            f"{release.kind} {release.repo_id} exists and is public; make it private in its settings, or "
-            "leave out --private"
-        )
+        raise UserError("publish_public", kind=release.kind, name=release.repo_id)
     tagged = {ref.name: ref.target_commit for ref in api.list_repo_refs(**repository).tags}
     if tag in tagged:
         changed = changed_paths(api, release, tag)
         if changed:
-            raise ValueError(
-                f"{release.kind} {release.repo_id} already has the tag {tag}, at {tagged[tag][:8]}, with "
-                f"another {changed[0]}; give a new --tag"
+            raise UserError(
+                "publish_tag_used",
+                kind=release.kind,
+                name=release.repo_id,
+                tag=tag,
+                commit=tagged[tag][:8],
+                file=changed[0],
             )
         return f"{_address(api, release)}/tree/{tag} (it was there already)"
     commit = api.upload_folder(

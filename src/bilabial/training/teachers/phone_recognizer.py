@@ -14,16 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bilabial.errors import UserError
+
 NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS = 4, 144, 4
 STATE_SIZE = NUM_BLOCKS * BLOCK_SIZE
 FFT_SAMPLES, HOP_SAMPLES = 400, 160  # of its spectrogram at 16 kHz; a state every second hop
 
 
 def find_weights() -> Path:
-    """The recognizer's file inside the installed package. Raises ValueError when it is not installed."""
+    """The recognizer's file inside the installed package. Raises UserError when it is not installed."""
     spec = importlib.util.find_spec("hama")
     if spec is None or spec.origin is None:
-        raise ValueError("the speech encoder learns from a phone recognizer: pip install hama==1.7.0")
+        raise UserError("recognizer_missing")
     return Path(spec.origin).parent / "assets" / "asr_waveform.hama"
 
 
@@ -32,11 +34,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
     Layout: magic, version u16, count u32; per entry a name (u16 length), dtype u8 (0 float32, 1 float16),
     rank u8, dimensions u32, offset u64, size u64; then the data, 16-byte aligned.
-    Raises ValueError for another file.
+    Raises UserError for another file.
     """
     content = path.read_bytes()
     if content[:6] != b"HAMAPK":
-        raise ValueError(f"{path} is not a HAMAPK file")
+        raise UserError("recognizer_file", path=path)
     (count,) = struct.unpack_from("<I", content, 8)
     position, entries = 12, []
     for _ in range(count):
@@ -155,14 +157,11 @@ def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, tor
 def initialize_from_recognizer(encoder: nn.Module) -> None:
     """Copy the recognizer's weights into a BilabialSpeechEncoder; kernels are cut to the reach of its layers.
 
-    Raises ValueError for an encoder of other sizes.
+    Raises UserError for an encoder of other sizes.
     """
     sizes = (len(encoder.layers), encoder.stem.out_channels, encoder.layers[0].heads)
     if sizes != (NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS):
-        raise ValueError(
-            f"the recognizer has {NUM_BLOCKS} layers of size {BLOCK_SIZE} with {NUM_HEADS} heads, "
-            f"the encoder has {sizes[0]} of size {sizes[1]} with {sizes[2]}"
-        )
+        raise UserError("recognizer_sizes", accepted=f"{NUM_BLOCKS}, {BLOCK_SIZE}, {NUM_HEADS}", got=sizes)
     weights, targets = read_weights(find_weights()), encoder.state_dict()
     loaded = {
         "mel_filters": weights["mel_fb"],
@@ -177,8 +176,6 @@ def initialize_from_recognizer(encoder: nn.Module) -> None:
         loaded |= {f"layers.{index}.{LAYER_NAMES[key]}": value for key, value in own.items()}
     for name, value in loaded.items():
         if targets[name].shape != value.shape:
-            raise ValueError(
-                f"the recognizer's {name} has shape {tuple(value.shape)}, "
-                f"the encoder's {tuple(targets[name].shape)}"
-            )
+            accepted = str(tuple(value.shape))
+            raise UserError("recognizer_shape", name=name, accepted=accepted, got=tuple(targets[name].shape))
     encoder.load_state_dict(targets | loaded)

@@ -7,7 +7,6 @@ no transcript and finds p, b, m and open vowels in many languages, but its times
 it misses and confuses phones. Run it after prepare.py, which writes the column empty.
 """
 
-import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import LEVEL_FRAME_SAMPLES, SAMPLING_RATE, speech_level_db
 from bilabial.io.alignment import Aligner, Transcript
 from bilabial.io.phones import is_phone
+from bilabial.io.tables import read_object
 from bilabial.training.data.schema import load_rows, update_rows, waveform_of
 
 logger = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ class PhonesArguments:
 
 
 def load_recognizer():
-    """The recognizer of the package hama. Raises ValueError when it is not installed."""
+    """The recognizer of the package hama. Raises UserError when it is not installed."""
     try:
         from hama.asr import ASRModel
     except ImportError as error:
-        raise ValueError("phone times need a phone recognizer: pip install hama==1.7.0") from error
+        raise UserError("recognizer_missing") from error
     return ASRModel()
 
 
@@ -102,15 +102,15 @@ def _levels_db(waveform: np.ndarray) -> np.ndarray:
 def read_words(path: Path) -> dict[str, str | list]:
     """Words by clip name, of a JSON file or of GRID's NAME.align files ("start end word", 1/25000 s)."""
     if path.is_file():
-        return json.loads(path.read_text())
+        return read_object(path)
     words = {}
     for align in sorted(path.rglob("*.align")):
         lines = [line.split() for line in align.read_text().splitlines() if line.strip()]
         if any(len(line) != 3 for line in lines):
-            raise ValueError(f"{align} must hold lines of 'start end word'")
+            raise UserError("words_line", path=align)
         words[align.stem] = [[int(a) / ALIGN_HZ, int(b) / ALIGN_HZ, word] for a, b, word in lines]
     if not words:
-        raise ValueError(f"{path} is neither a JSON file nor a folder with .align files")
+        raise UserError("words_path", path=path)
     return words
 
 
@@ -143,7 +143,7 @@ def align_phones(args: PhonesArguments) -> None:
                 elif entry:
                     phones[row["id"]] = aligned_phones(aligner, waveform, words_of(entry))
         if not phones:
-            raise ValueError(f"{args.words} names none of the clips in {folder}")
+            raise UserError("words_of_others", path=args.words, folder=folder)
         update_rows(folder, "phones", phones)
         counts = Counter(phone["name"] for of_row in phones.values() for phone in of_row)
         empty = sum(not of_row for of_row in phones.values())

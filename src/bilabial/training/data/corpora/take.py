@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bilabial.errors import UserError
+
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".mkv", ".webm", ".m4v", ".flv")
 AUDIO_SUFFIXES = (".flac", ".wav", ".m4a", ".g722", ".opus", ".ogg", ".mp3")
 PIECE_SECONDS = 10.0
@@ -65,10 +67,10 @@ def with_suffix_of(path: Path, suffixes: Sequence[str]) -> Path | None:
 
 
 def sound_beside(curves: Path) -> Path:
-    """The sound of a file of curves. Raises ValueError where there is none."""
+    """The sound of a file of curves. Raises UserError where there is none."""
     audio = with_suffix_of(curves, AUDIO_SUFFIXES)
     if audio is None:
-        raise ValueError(f"{curves} has no sound beside it; {', '.join(AUDIO_SUFFIXES)} are looked for")
+        raise UserError("curves_sound", path=curves, accepted=AUDIO_SUFFIXES)
     return audio
 
 

@@ -6,7 +6,9 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY, check_intensity
 from bilabial.io.media import media_seconds
@@ -125,24 +127,22 @@ def read_videos(folder: Path) -> Iterator[Take]:
     style, split, speaker, source, license; an empty cell takes the default, capitals and spaces around the
     names do not count, and other columns are ignored with a warning. Without speaker, all files belong to one
     speaker. A file may also be recorded curves (.csv, .json or .npz, see bilabial.io.recordings) with a sound
-    of its name beside it. Raises ValueError naming row and column.
+    of its name beside it. Raises UserError naming row and column.
     """
     table = folder / "metadata.csv"
     if not table.is_file():
-        raise ValueError(f"{folder} has no metadata.csv with the columns file, emotion, style, split")
+        raise UserError("corpus_table", path=folder, columns=COLUMNS)
     (_, header), *rows = read_table(table) or [(1, [])]
     columns = current_columns([name.strip().lower() for name in header], str(table))
     if "file" not in columns:
-        raise ValueError(f"{table} needs a column 'file', it has {', '.join(header) or 'nothing'}")
+        raise UserError("manifest_columns", path=table, accepted=COLUMNS, columns=header)
     unread = [name for name, column in zip(header, columns, strict=True) if column not in COLUMNS]
     if unread:
         warnings.warn(f"{table}: {', '.join(unread)} is not read, only {', '.join(COLUMNS)}", stacklevel=2)
     for number, row in rows:
         cells = {k: v.strip() for k, v in zip(columns, row, strict=False) if v.strip()}
         if any(map(str.strip, row[len(columns) :])):
-            raise ValueError(
-                f"{table} line {number} has more cells than columns; a comma in a cell needs quotes"
-            )
+            raise UserError("corpus_cells", path=table, line=number)
         take = _take_of_row(cells, folder, number)
         yield from pieces_of(take, _seconds_of(take.audio)) if take.curves else (take,)
 
@@ -158,22 +158,20 @@ def _seconds_of(sound: Path) -> float:
 def _fields(video: Path, pattern: str, example: str) -> tuple[str, ...]:
     match = re.fullmatch(pattern, video.stem)
     if not match:
-        raise ValueError(f"{video} is not named like {example}{video.suffix}")
+        raise UserError("corpus_name", path=video, example=example + video.suffix)
     return match.groups()
 
 
 def _take_of_row(row: dict[str, str], folder: Path, number: int) -> Take:
-    where = f"{folder / 'metadata.csv'} line {number}"
+    where = {"path": folder / "metadata.csv", "line": number}
     if "file" not in row:
-        raise ValueError(f"{where} has an empty column 'file'")
+        raise UserError("manifest_file", **where)
     file = (folder / "videos" / row["file"]).resolve()
     if not file.is_file():
-        raise ValueError(f"{where} names {row['file']!r}, which is not in {folder / 'videos'}")
-    emotion, split = row.get("emotion", "neutral"), row.get("split")
-    if emotion not in EMOTIONS:
-        raise ValueError(f"{where}: emotion must be one of {', '.join(EMOTIONS)}, got {emotion!r}")
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"{where}: split must be one of {', '.join(SPLITS)} or empty, got {split!r}")
+        raise UserError("corpus_file", **where, name=row["file"], folder=folder / "videos")
+    for column, accepted in (("emotion", EMOTIONS), ("split", SPLITS)):
+        if row.get(column, accepted[0]) not in accepted:
+            raise UserError("corpus_cell", **where, column=column, accepted=accepted, got=row[column])
     optional = {key: row[key] for key in ("style", "speaker", "source", "license") if key in row}
     curves = file.suffix.lower() in CURVE_SUFFIXES
     return Take(
@@ -181,16 +179,15 @@ def _take_of_row(row: dict[str, str], folder: Path, number: int) -> Take:
         video=None if curves else file,
         curves=file if curves else None,
         audio=sound_beside(file) if curves else None,
-        emotion=emotion,
+        emotion=row.get("emotion", "neutral"),
         intensity=_intensity(row.get("intensity", "1"), where),
-        split=split,
+        split=row.get("split"),
         **optional,
     )
 
 
-def _intensity(written: str, where: str) -> float:
+def _intensity(written: str, where: dict[str, Any]) -> float:
     try:
         return check_intensity(float(written))
     except ValueError as error:
-        wanted = f"intensity must be a number from 0 to {MAX_INTENSITY}"
-        raise ValueError(f"{where}: {wanted}, got {written!r}") from error
+        raise UserError("corpus_intensity", **where, limit=MAX_INTENSITY, got=written) from error
