@@ -6,6 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from support.errors import refused
 from support.rows import animated_row
 
 from bilabial.checkpoint import load_checkpoint, weights_sha256
@@ -185,5 +186,5 @@ def test_each_table_goes_to_the_places_that_a_card_has(tmp_path):
 
 @pytest.mark.parametrize("name", ["together", WEIGHTS])
 def test_a_data_set_may_not_be_called_like_a_table(tmp_path, name):
-    with pytest.raises(ValueError, match=f"two tables would be called '{name}'"):
+    with refused("data_name", name=name):
         evaluate_data_sets(EvaluateArguments([str(tmp_path / name)], tmp_path / "metrics.json"))

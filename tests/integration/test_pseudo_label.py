@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from support.errors import refused
 from support.paths import EXAMPLE
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
@@ -169,7 +170,7 @@ def test_an_earlier_model_draws_half_of_the_mouth(tiny_model):
 def test_an_earlier_model_is_one_that_can_be_loaded(captured, voices, tmp_path):
     (tmp_path / "empty").mkdir()
     arguments = {"captured": [captured], "output": tmp_path / "pseudo", "voices": voices, "steps": 2}
-    with pytest.raises(ValueError, match="^--model: .*empty.* config.json"):
+    with refused("model_files", path=tmp_path / "empty"):
         pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, model=str(tmp_path / "empty")))
     assert not arguments["output"].exists()
     pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, model="default"))
@@ -303,17 +304,13 @@ def test_a_failed_run_leaves_the_earlier_data_alone(captured, voices, tmp_path):
 
 def test_what_is_missing_is_said_in_one_sentence(captured, voices, tmp_path):
     arguments = {"captured": [captured], "output": tmp_path / "pseudo"}
-    with pytest.raises(
-        ValueError, match="no speech was found; give --voices, --emodb, --labeled or --recordings"
-    ):
+    with refused("speech_missing", options="--voices, --emodb, --labeled, --recordings"):
         pseudo_label.pseudo_label(PseudoLabelArguments(**arguments))
-    with pytest.raises(
-        ValueError, match="metadata.csv must hold one line below the columns source and license"
-    ):
+    with refused("speech_terms"):
         pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, labeled=tmp_path))
     pseudo_label.pseudo_label(PseudoLabelArguments(**arguments, voices=voices, steps=2))
     given = {"captured": [tmp_path / "pseudo"], "output": tmp_path / "again", "voices": voices}
-    with pytest.raises(ValueError, match="no captured rows with phone times; run"):
+    with refused("data_no_phones", path=tmp_path / "pseudo"):
         pseudo_label.pseudo_label(PseudoLabelArguments(**given))
 
 

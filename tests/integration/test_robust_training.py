@@ -27,7 +27,8 @@ from support.scripts import run_here
 
 from bilabial.animator import Animator
 from bilabial.errors import UserError
-from bilabial.training.data.augmentation import Augmentation, speech_level_db
+from bilabial.training.data.augmentation import Augmentation
+from bilabial.training.data.noises import speech_level_db
 from bilabial.training.data.schema import BrokenRow
 from bilabial.training.fit import train
 from bilabial.training.fit.arguments import PRESETS

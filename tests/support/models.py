@@ -35,3 +35,8 @@ def build_random(config: BilabialConfig) -> BilabialModel:
         model.head.bias.fill_(0.5)
         model.head.bias[config.blendshapes.index("mouthClose")] = 0.2
     return model.eval()
+
+
+def tiny_settings() -> BilabialConfig:
+    """Two layers, two styles, and a blendshape that no data moved."""
+    return BilabialConfig(**TINY | {"encoder_layers": 2, "unseen_blendshapes": ["cheekPuff"]})

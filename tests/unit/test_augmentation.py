@@ -8,28 +8,19 @@ import pytest
 import torch
 
 from bilabial.hub import level_bilabial
-from bilabial.training.data.augmentation import (
-    Augmentation,
-    Changes,
-    among_noises,
-    augment,
-    babble,
+from bilabial.training.data.augmentation import Augmentation, Changes, among_noises, augment, draw_changes
+from bilabial.training.data.distortions import (
     clipped,
-    colored_noise,
-    draw_changes,
-    draw_music,
-    fan,
     gate,
     lossy_codec,
-    resting_face,
     reverberate,
     room_response,
-    speech_level_db,
     telephone,
     tilt_spectrum,
     warp_formants,
-    white_noise,
 )
+from bilabial.training.data.noises import babble, colored_noise, draw_music, fan, speech_level_db, white_noise
+from bilabial.training.data.windows import resting_face
 
 NOTHING = Augmentation(
     formant_ratio=(1, 1), gate_share=0, reverb_share=0, noise_share=0, babble_share=0, hum_share=0,

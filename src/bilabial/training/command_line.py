@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from transformers import HfArgumentParser
 
@@ -34,7 +34,12 @@ def exit_with_errors(prefix: str = "") -> Iterator[None]:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: object
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     """The package's own warnings in one line, others as Python shows them."""
     own = category.__module__.startswith("bilabial.")

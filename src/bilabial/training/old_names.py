@@ -6,6 +6,7 @@ They are read with one line of warning and never written. This is the only table
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 OPTIONS = {  # of all scripts, on the command line, in presets and in the record of a run
     "licence": "license",
@@ -45,7 +46,7 @@ def warn_of(names: Mapping[str, str], where: str) -> None:
         warnings.warn(f"{where}: {renamed}", OldNameWarning, stacklevel=3)
 
 
-def current_options(given: Mapping[str, object], where: str) -> dict[str, object]:
+def current_options(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The arguments of a preset or of a run's record by their present names."""
     warn_of({name: OPTIONS[name] for name in given if name in OPTIONS}, where)
     return {OPTIONS.get(name, name): value for name, value in given.items()}
@@ -74,7 +75,7 @@ def current_columns(names: Sequence[str], where: str) -> list[str]:
     return [COLUMNS.get(name, name) for name in names]
 
 
-def current_entries(entries: Sequence[Mapping[str, str]], where: str) -> list[dict[str, str]]:
+def current_entries(entries: Sequence[Mapping[str, Any]], where: str) -> list[dict[str, Any]]:
     """The rows of a table, each by the names of its columns, with their present names."""
     found = dict.fromkeys(name for entry in entries for name in entry)
     current = dict(zip(found, current_columns(list(found), where), strict=True))

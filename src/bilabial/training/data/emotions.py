@@ -113,7 +113,7 @@ def prototype(emotion: str) -> np.ndarray:
 
 PROTOTYPES = np.stack([prototype(emotion) for emotion in EMOTIONS])  # (E, 52)
 PRIOR_BLENDSHAPES = tuple(
-    name for name, used in zip(ARKIT_BLENDSHAPES, PROTOTYPES.any(axis=0), strict=True) if used
+    name for name, column in zip(ARKIT_BLENDSHAPES, PROTOTYPES.T, strict=True) if column.any()
 )
 
 
@@ -177,7 +177,7 @@ def intensity_of(corpus: str, label: str, file: Path | None = None) -> float:
 def _meaning(
     table: Mapping[str, Mapping[str, Meaning]], kind: str, corpus: str, label: str, file: Path | None
 ) -> Meaning:
-    labels = table.get(corpus, {})
+    labels: Mapping[str, Meaning] = table.get(corpus, {})
     if label not in labels:
         where = {"path": file} if file else {}
         raise UserError(

@@ -14,8 +14,9 @@ from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.emotion_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.phones import Phone, articulation
-from bilabial.training.data.augmentation import Augmentation, Changes, draw_changes, draw_music, resting_face
+from bilabial.training.data.augmentation import Augmentation, Changes, draw_changes
 from bilabial.training.data.emotions import PRIOR_BLENDSHAPES, express
+from bilabial.training.data.noises import draw_music
 from bilabial.training.data.schema import read_row, spans_of, waveform_of
 
 ARTICULATION_INPUTS = ("articulation", "articulation_mask")
@@ -164,13 +165,15 @@ class TrainingWindows(torch.utils.data.Dataset):
             shaped[:, TONGUE] = labels[:, TONGUE]
         return shaped
 
-    def _voices(self, index: int, drawn: Changes, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+    def _voices(
+        self, index: int, drawn: Changes[float], rng: np.random.Generator, num_samples: int
+    ) -> np.ndarray:
         """Babble of other rows, or music, where drawn: (S,) float16."""
         together = np.zeros(num_samples, np.float32)
         if drawn.music:
             together = self._music(rng, num_samples)
         elif np.isfinite(drawn.babble_snr_db) and len(self) > 1:
-            for step in rng.integers(1, len(self), drawn.num_babblers):
+            for step in rng.integers(1, len(self), int(drawn.num_babblers)):
                 sound = waveform_of(self.sounds[int((index + step) % len(self))])
                 together += np.resize(np.roll(sound, -rng.integers(len(sound))), num_samples)
         return together.astype(np.float16)
@@ -179,7 +182,7 @@ class TrainingWindows(torch.utils.data.Dataset):
         """(S,) of recorded music where there is some, and synthetic music in half of the windows."""
         if not self.music or rng.random() < 0.5:
             return draw_music(rng, num_samples)
-        piece = self.music[rng.integers(len(self.music))]
+        piece = self.music[int(rng.integers(len(self.music)))]
         return np.resize(np.roll(piece, -rng.integers(len(piece))), num_samples)
 
     def _without_speech(self, window: dict[str, np.ndarray], resting: np.ndarray) -> dict[str, np.ndarray]:
@@ -257,3 +260,14 @@ def rest_key(row: Mapping) -> str:
 def collate(windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
     """Stack windows to a batch of tensors."""
     return {name: torch.from_numpy(np.stack([window[name] for window in windows])) for name in windows[0]}
+
+
+def resting_face(coefficients: np.ndarray, lip_gap: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The closed face of a take, (52,) float32: the mean where its lip gap is in its lowest tenth.
+
+    coefficients (T, 52) float32, lip_gap (T,), valid (T,) bool; frames without a face do not count where any
+    has one.
+    """
+    if valid.any():
+        coefficients, lip_gap = coefficients[valid], lip_gap[valid]
+    return coefficients[lip_gap <= np.quantile(lip_gap, 0.1)].mean(axis=0)

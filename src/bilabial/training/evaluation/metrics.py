@@ -176,13 +176,13 @@ def phone_closure(bilabial: Sequence[float], control: Sequence[float]) -> dict[s
     bilabial_closure and vowel_false_closure: shares of closed lips. youden_j: their difference. closure_auc:
     P(a bilabial's minimum is below a control's).
     """
-    bilabial, control = np.array(bilabial), np.array(control)
-    recall, false = np.mean(bilabial < SEALED_SHARE), np.mean(control < SEALED_SHARE)
+    minima, controls = np.array(bilabial), np.array(control)
+    recall, false = np.mean(minima < SEALED_SHARE), np.mean(controls < SEALED_SHARE)
     return {
         "bilabial_closure": float(recall),
         "vowel_false_closure": float(false),
         "youden_j": float(recall - false),
-        "closure_auc": separation(bilabial, control),
+        "closure_auc": separation(minima, controls),
         "num_bilabials": len(bilabial),
         "num_controls": len(control),
     }

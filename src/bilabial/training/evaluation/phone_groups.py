@@ -48,9 +48,10 @@ def tell_apart(clips: Sequence[Phones]) -> dict[str, dict[str, float]]:
         if num_phones < LEAST_PHONES or sum(of_clip.any() for of_clip in truth) < 2:
             continue
         answers = [_ask(clips, truth, left_out) for left_out in range(len(clips))]
-        truth = np.concatenate(truth)
+        pooled = np.concatenate(truth)
         reached, ours = (
-            float(balanced_accuracy_score(truth, np.concatenate(said))) for said in zip(*answers, strict=True)
+            float(balanced_accuracy_score(pooled, np.concatenate(said)))
+            for said in zip(*answers, strict=True)
         )
         rows[group] = {"capture": reached, "model": ours, "share": ours / reached, "num_phones": num_phones}
     return rows

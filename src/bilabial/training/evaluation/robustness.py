@@ -15,15 +15,8 @@ from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import resample
 from bilabial.io.synchrony import correlation
-from bilabial.training.data.augmentation import (
-    babble,
-    clipped,
-    colored_noise,
-    draw_music,
-    reverberate,
-    telephone,
-    white_noise,
-)
+from bilabial.training.data.distortions import clipped, reverberate, telephone
+from bilabial.training.data.noises import babble, colored_noise, draw_music, white_noise
 
 SNR_DB = 10.0
 CLIPPED_DB = torch.tensor([6.0])

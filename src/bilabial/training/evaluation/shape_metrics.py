@@ -119,8 +119,7 @@ def bootstrap_intervals(
         for name, value in statistic(drawn).items():
             draws.setdefault(name, []).append(value)
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    return {
-        name: tuple(float(edge) for edge in np.nanquantile(values, tails))
-        for name, values in draws.items()
-        if np.isfinite(values).any()
+    edges = {
+        name: np.nanquantile(of_name, tails) for name, of_name in draws.items() if np.isfinite(of_name).any()
     }
+    return {name: (float(low), float(high)) for name, (low, high) in edges.items()}

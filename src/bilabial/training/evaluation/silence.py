@@ -18,7 +18,7 @@ from bilabial.hub.level_bilabial import (
 )
 from bilabial.hub.lips_bilabial import lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
-from bilabial.training.data.augmentation import colored_noise, draw_music, fan, white_noise
+from bilabial.training.data.noises import colored_noise, draw_music, fan, white_noise
 
 QUIET_SECONDS = 10.0
 REST_SECONDS = 1.0  # measured after the last word

@@ -103,9 +103,8 @@ def calibrate(args: CalibrateArguments) -> None:
     ratio = closure_ratio(close, jaw).numpy()
     thresholds = fit_thresholds(ratio, gap, args)
     weights, r_squared, unit = fit_weights(coefficients, gap)
-    distance = sum(
-        weight * coefficients[:, ARKIT_BLENDSHAPES.index(name)] for name, weight in weights.items()
-    )
+    columns = [ARKIT_BLENDSHAPES.index(name) for name in weights]
+    distance = coefficients[:, columns] @ np.array([*weights.values()])
     sealed_share = float((gap < SEALED_GAP).mean())
     rare = min(MAX_SEALED_WEIGHT, max(1.0, 0.5 / sealed_share))
     result = {**thresholds, "lip_distance_weights": weights, "sealed_frame_weight": round(rare, 2)}

@@ -5,7 +5,7 @@ Agreement is measured with a model, as in align.py: its predicted lip distance a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def read_streams(
     return recordings
 
 
-def stretch_of(recordings: Sequence[Recording]) -> dict[str, float]:
+def stretch_of(recordings: Collection[Recording]) -> dict[str, float]:
     """start_seconds and duration_seconds of the stretch of the clock that covers all of them."""
     start = min(recording.start_seconds for recording in recordings)
     end = max(one.start_seconds + len(one.waveform) / SAMPLING_RATE for one in recordings)

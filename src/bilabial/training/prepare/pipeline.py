@@ -138,8 +138,8 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
     """Write the rows of the takes that stay, summary.json and README.md, and print what was dropped."""
     dropped = {decision.id: decision.reason for decision in decisions if decision.reason}
     if len(dropped) == len(jobs):
-        reason = [next(iter(dropped.values()))]
-        raise UserError("takes_dropped", reason=reason, path=args.output / "report.html")
+        first = [next(iter(dropped.values()))]
+        raise UserError("takes_dropped", reason=first, path=args.output / "report.html")
     splits: dict[str, list[Path]] = {}
     for job in jobs:
         if job.take.id not in dropped:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow
 import pyarrow.parquet
@@ -129,7 +129,8 @@ def prepare_take(take: Take, options: TakeOptions) -> tuple[dict, Outcome]:
     capture, waveform = outside_gaps(capture, recording.gaps), recording.waveform
     row = row_of_take(take, waveform, capture)
     quality = quality_of(waveform, capture, None, recording.gaps, recording.missing_seconds)
-    quality = replace(quality, **chosen, **_sync(row, options.model))
+    measured: dict[str, Any] = {**chosen, **_sync(row, options.model)}
+    quality = replace(quality, **measured)
     return row, Outcome(quality=quality, fingerprint=fingerprint_of(waveform, capture))
 
 

@@ -154,7 +154,8 @@ def write_template(
 
 def _context(config: BilabialConfig) -> str:
     if config.lookahead_seconds is None:
-        return f"The {config.audio_encoder_config.model_type} encoder needs the whole clip."
+        family = config.to_dict()["audio_encoder_config"]["model_type"]
+        return f"The {family} encoder needs the whole clip."
     return (
         f"A frame depends on {config.history_seconds:.2f} s of history and {config.lookahead_seconds:.2f} s "
         "of look-ahead, so that a recording may be computed in chunks."

@@ -8,13 +8,14 @@ four blocks.
 import importlib.util
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from bilabial.errors import UserError
+from bilabial.hub.layers_bilabial import BilabialSpeechEncoder
 
 NUM_BLOCKS, BLOCK_SIZE, NUM_HEADS = 4, 144, 4
 STATE_SIZE = NUM_BLOCKS * BLOCK_SIZE
@@ -154,8 +155,8 @@ def block_weights(weights: dict[str, torch.Tensor], index: int) -> dict[str, tor
 
 
 @torch.no_grad()
-def initialize_from_recognizer(encoder: nn.Module) -> None:
-    """Copy the recognizer's weights into a BilabialSpeechEncoder; kernels are cut to the reach of its layers.
+def initialize_from_recognizer(encoder: BilabialSpeechEncoder) -> None:
+    """Copy the recognizer's weights into an encoder; kernels are cut to the reach of its layers.
 
     Raises UserError for an encoder of other sizes.
     """
@@ -168,6 +169,7 @@ def initialize_from_recognizer(encoder: nn.Module) -> None:
         "stem.weight": weights["onnx::Conv_801"],
         "stem.bias": weights["onnx::Conv_802"],
     }
+    layer: Any  # a BilabialEncoderLayer
     for index, layer in enumerate(encoder.layers):
         own = block_weights(weights, index)
         before, after = layer.conv_reach

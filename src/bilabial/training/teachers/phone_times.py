@@ -103,7 +103,7 @@ def read_words(path: Path) -> dict[str, str | list]:
     """Words by clip name, of a JSON file or of GRID's NAME.align files ("start end word", 1/25000 s)."""
     if path.is_file():
         return read_object(path)
-    words = {}
+    words: dict[str, str | list] = {}
     for align in sorted(path.rglob("*.align")):
         lines = [line.split() for line in align.read_text().splitlines() if line.strip()]
         if any(len(line) != 3 for line in lines):

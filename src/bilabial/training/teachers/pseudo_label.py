@@ -109,13 +109,14 @@ class Coarticulation(nn.Module):
         super().__init__()
         features, reach = len(ARTICULATION), REACH_FRAMES
         self.filter = nn.Conv1d(features, len(ARKIT_BLENDSHAPES), 2 * reach + 1, padding=reach)
-        self.network = nn.Sequential(
+        hidden = [
             nn.Conv1d(features, size, reach + 1, padding=reach // 2), nn.GELU(), nn.Dropout(0.2),
             nn.Conv1d(size, size, reach + 1, padding=reach // 2), nn.GELU(), nn.Dropout(0.2),
-            nn.Conv1d(size, len(ARKIT_BLENDSHAPES), 5, padding=2),
-        )  # fmt: skip
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        ]  # fmt: skip
+        last = nn.Conv1d(size, len(ARKIT_BLENDSHAPES), 5, padding=2)
+        self.network = nn.Sequential(*hidden, last)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         features = features.transpose(1, 2)
@@ -411,8 +412,8 @@ def pseudo_label(args: PseudoLabelArguments) -> None:
     styles = {row["style"] for row in splits["train"]}
     style = styles.pop() if len(styles) == 1 else "default"  # the teacher's own speaker
     utterances = tqdm(speeches, unit="utterance")
-    rows = (pseudo_label_row(teacher, speech, gains[speech.id], style) for speech in utterances)
-    count = write_rows(rows, args.output, args.validation_share)
+    made = (pseudo_label_row(teacher, speech, gains[speech.id], style) for speech in utterances)
+    count = write_rows(made, args.output, args.validation_share)
     (args.output / "teacher.json").write_text(json.dumps(fit, indent=1) + "\n")
     (args.output / "README.md").write_text(dataset_card(args.output, FPS))
     logger.info(f"{count} rows in {args.output}")

@@ -132,7 +132,7 @@ def speak_kokoro(job: dict, kokoro: Path) -> tuple[np.ndarray, int, list]:
         for voice in job["voices"]
     ]
     tokens = np.array([[0, *(vocabulary[sign] for sign in signs), 0]], np.int64)
-    inputs = {"tokens": tokens, "style": np.mean(rows, axis=0), "speed": np.float32([job["speed"]])}
+    inputs = {"tokens": tokens, "style": np.mean(rows, axis=0), "speed": np.array([job["speed"]], np.float32)}
     waveform, durations = session.run(["audio", "/encoder/Clip_output_0"], inputs)
     edges = (np.cumsum(np.round(durations[0])) - KOKORO_LEAD) * KOKORO_FRAME / KOKORO_RATE
     spans = [[sign, edges[i], edges[i + 1]] for i, sign in enumerate(signs)]
@@ -146,7 +146,8 @@ def join_signs(spans: list, seconds: float) -> list:
     Short word spaces vanish, longer pauses become "sil"; so do the parts before the first and after the last
     phone.
     """
-    phones, waiting = [], None
+    phones: list[list] = []
+    waiting = None
     for sign, start, end in spans:
         start = waiting if waiting is not None else start
         waiting = None
@@ -232,8 +233,8 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
     library.espeak_Synchronize()
     waveform = np.concatenate(sound).astype(np.float32) / 32768
     closure = ESPEAK_CLOSURE_SECONDS / job["speed"]
-    starts = [time - closure * sign.startswith(("p", "t", "k")) for sign, time in signs]
-    starts = np.maximum.accumulate([0.0, *starts])[1:]
+    closures = [time - closure * sign.startswith(("p", "t", "k")) for sign, time in signs]
+    starts = np.maximum.accumulate([0.0, *closures])[1:]
     ends = [*starts[1:], len(waveform) / rate]
     spans = []
     for (sign, _), start, end in zip(signs, starts, ends, strict=True):

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from bilabial.hub.blendshapes_bilabial import interpolate_frames
-from bilabial.training.data.augmentation import Augmentation, tilt_spectrum, warp_formants
+from bilabial.training.data.augmentation import Augmentation
+from bilabial.training.data.distortions import tilt_spectrum, warp_formants
 from bilabial.training.teachers.whisper_teacher import LAYERS, WhisperTeacher
 
 REACH_FRAMES = 4  # 80 ms on either side of a frame
@@ -43,7 +44,9 @@ class WhisperFaceRegressor:
 
     def __init__(self, teacher: WhisperTeacher):
         self.teacher = teacher
-        self.means = self.bases = self.weights = None
+        self.means: list[np.ndarray] = []  # of each layer, as the others
+        self.bases: list[np.ndarray] = []
+        self.weights: list[np.ndarray] = []
 
     def fit(self, sounds: list[np.ndarray], faces: list[np.ndarray], seen: list[np.ndarray]) -> None:
         """sounds: (S,) each; faces: (T, 52) at 50 fps; seen: (T,), which frames count."""
@@ -55,17 +58,17 @@ class WhisperFaceRegressor:
             variances, vectors = np.linalg.eigh(np.cov(own - mean, rowvar=False))
             self.means.append(mean)
             self.bases.append(vectors[:, -COMPONENTS:] / np.sqrt(variances[-COMPONENTS:].clip(min=1e-8)))
-            gram = moments = 0.0
+            sums = None
             for state, face, use in zip(states, faces, seen, strict=True):
                 inputs = self._inputs(state, layer)[use]
-                gram, moments = gram + inputs.T @ inputs, moments + inputs.T @ face[use]
-            self.weights.append(ridge(gram, moments, RIDGE))
+                gram, moments = inputs.T @ inputs, inputs.T @ face[use]
+                sums = (gram, moments) if sums is None else (sums[0] + gram, sums[1] + moments)
+            self.weights.append(ridge(*sums, RIDGE))
 
     def __call__(self, sound: np.ndarray, num_frames: int) -> np.ndarray:
         """(S,) -> (num_frames, 52) float32. Longer than 30 s: in pieces of 30 s, Whisper's window."""
         state = self._states(sound, num_frames)
-        layers = enumerate(self.weights)
-        faces = [self._inputs(state, layer) @ weights for layer, weights in layers]
+        faces = [self._inputs(state, layer) @ weights for layer, weights in enumerate(self.weights)]
         return np.mean(faces, axis=0).astype(np.float32)
 
     def _states(self, sound: np.ndarray, num_frames: int) -> np.ndarray:

@@ -134,8 +134,10 @@ def clock_of(path: Path) -> Clock | None:
         if int(re.split("[:;]", timecode)[-1]) >= math.ceil(frames_hz):
             frames_hz = LIVE_LINK_TIMECODE_HZ
         later = _start(sound) - _start(video)  # the timecode is that of the first picture
-        starts = (seconds_of_timecode(timecode, rate) + later for rate in (frames_hz, LIVE_LINK_TIMECODE_HZ))
-        return Clock(*starts, seconds)
+        start, as_the_app_counts = (
+            seconds_of_timecode(timecode, rate) + later for rate in (frames_hz, LIVE_LINK_TIMECODE_HZ)
+        )
+        return Clock(start, as_the_app_counts, seconds)
 
 
 def _start(stream: av.stream.Stream) -> float:

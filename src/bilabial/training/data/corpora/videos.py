@@ -172,7 +172,9 @@ def _take_of_row(row: dict[str, str], folder: Path, number: int) -> Take:
     for column, accepted in (("emotion", EMOTIONS), ("split", SPLITS)):
         if row.get(column, accepted[0]) not in accepted:
             raise UserError("corpus_cell", **where, column=column, accepted=accepted, got=row[column])
-    optional = {key: row[key] for key in ("style", "speaker", "source", "license") if key in row}
+    optional: dict[str, Any] = {
+        key: row[key] for key in ("style", "speaker", "source", "license") if key in row
+    }
     curves = file.suffix.lower() in CURVE_SUFFIXES
     return Take(
         id=f"videos/{row['file']}",
