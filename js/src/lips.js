@@ -47,12 +47,12 @@ export class Lips {
   }
 
   // The face with its lips closed where those of the neutral one are, or nearly are. Changes both.
-  match(neutral, face, felt, opening) {
+  match(neutral, face, hasEmotion, opening) {
     if (this.threshold > 0) {
       const share = clip(2 - this.distance(neutral) / this.threshold, 0, 1);
       for (const part of [neutral, face]) this.close(part, share, this.constants.speaking_jaw_share);
     }
-    if (!felt) return face;
+    if (!hasEmotion) return face;
     const spoken = this.distance(neutral) * opening;
     const [low, high] = this.constants.emotion_opening.map((bound) => bound * spoken);
     return this.set(face, clip(this.distance(face), low, high));

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bilabial.cache import ResultCache
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
@@ -26,7 +27,6 @@ from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.io.timings import Timing
-from bilabial.kept import Kept
 from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
 from bilabial.streaming import STREAM_MOTIONS, FaceSettings, FaceStream
 from bilabial.timing import TimingWarning, follow_timing
@@ -51,7 +51,7 @@ class Animator:
         self.model = model
         self.feature_extractor = feature_extractor
         # the same sound with another emotion needs no encoder pass
-        self.speech_states: Kept[list[torch.Tensor]] = Kept(KEPT_BYTES, KEPT_SECONDS)
+        self.speech_states: ResultCache[list[torch.Tensor]] = ResultCache(KEPT_BYTES, KEPT_SECONDS)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
@@ -183,9 +183,9 @@ class Animator:
         )
 
     def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
-        unheard = self.untrained_emotions(emotion, intensity)
-        if unheard:
-            warnings.warn(str(self.untrained_message(unheard)), UntrainedEmotionWarning, stacklevel=3)
+        untrained = self.untrained_emotions(emotion, intensity)
+        if untrained:
+            warnings.warn(str(self.untrained_message(untrained)), UntrainedEmotionWarning, stacklevel=3)
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""

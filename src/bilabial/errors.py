@@ -129,8 +129,7 @@ SENTENCES |= {
     "stdout_one": "standard output takes one file of one --format, and no --json beside it",
     "style_text": "style must be a name, or a mixture such as lively:0.5, got {got}",
     # ONNX files
-    "onnx_encoder": "an ONNX export needs the built-in speech encoder; {name} hears the whole clip before it "
-    "answers",
+    "onnx_encoder": "an ONNX export needs the built-in speech encoder; {name} needs the whole clip",
     "onnx_folder": "{path} lacks {missing}; a folder that `bilabial export onnx` wrote is accepted",
     "onnx_packages": "ONNX files need `pip install 'bilabial[onnx]'` ({error})",
     "onnx_precision": "precision must be of {accepted}, got {got}",

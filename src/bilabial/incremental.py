@@ -66,7 +66,7 @@ class BilabialStep(nn.Module):
         if model.config.audio_encoder_config is not None:
             raise ValueError(
                 f"a stream needs the built-in speech encoder; "
-                f"{model.config.audio_encoder_config.model_type} hears the whole clip before it answers"
+                f"{model.config.audio_encoder_config.model_type} needs the whole clip"
             )
         self.model, self.config = model, model.config
 

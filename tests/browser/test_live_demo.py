@@ -76,7 +76,7 @@ def server(onnx_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Its microphone hears the example, again and again."""
+    """Its microphone plays the example in a loop."""
     if not CHROMIUM:
         pytest.skip("no chromium found (apt-get install chromium)")
     from playwright.sync_api import sync_playwright

@@ -238,7 +238,7 @@ def test_emotions_alone_may_be_learned(initial, dataset, tmp_path, speech, on_cp
 
 def run_average(*options: object) -> None:
     """The script's main, in this process."""
-    parser = HfArgumentParser(average.MeanArguments)
+    parser = HfArgumentParser(average.AverageArguments)
     average.average(*parser.parse_args_into_dataclasses([str(one) for one in options]))
 
 

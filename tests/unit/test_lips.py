@@ -149,10 +149,10 @@ def test_arrays_of_numpy_as_tensors():
     """The same to the last bits, for what runs without torch."""
     faces = torch.rand(3, 40, 52, generator=torch.Generator().manual_seed(0))
     before, share = faces.clone(), torch.linspace(0, 1, 40)
-    for felt in (False, True):
-        wanted = match_lip_closure(faces[0], faces[1], 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, felt)
+    for has_emotion in (False, True):
+        wanted = match_lip_closure(faces[0], faces[1], 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, has_emotion)
         wanted = close_lips(wanted, ARKIT_BLENDSHAPES, MEASURED, share)
-        given = match_lip_closure(*faces[:2].numpy(), 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, felt)
+        given = match_lip_closure(*faces[:2].numpy(), 1.2, ARKIT_BLENDSHAPES, MEASURED, 0.2, has_emotion)
         given = close_lips(given, ARKIT_BLENDSHAPES, MEASURED, share.numpy())
         assert isinstance(given, np.ndarray) and given.dtype == np.float32
         assert np.abs(given - wanted.numpy()).max() < 1e-6

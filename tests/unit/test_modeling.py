@@ -162,13 +162,13 @@ def test_emotions_never_unseal_nor_seal(tiny_model, emotion):
         tiny_model.head.weight.mul_(20)  # a mouth that opens and closes
         tiny_model.expression.weight.mul_(3)
     neutral = lip_distance(tiny_model.animate(sound, 16000), names, weights)
-    felt = lip_distance(tiny_model.animate(sound, 16000, emotion=emotion, intensity=1.5), names, weights)
+    emotional = lip_distance(tiny_model.animate(sound, 16000, emotion=emotion, intensity=1.5), names, weights)
     assert 0.05 < (neutral == 0).float().mean() < 0.95
-    assert felt[neutral == 0].max() < 1e-5
+    assert emotional[neutral == 0].max() < 1e-5
     apart = neutral > 0.01
     low, high = EMOTION_OPENING
-    assert (felt[apart] >= low * neutral[apart] - 1e-4).all()
-    assert (felt[apart] <= high * neutral[apart] + 1e-4).all()
+    assert (emotional[apart] >= low * neutral[apart] - 1e-4).all()
+    assert (emotional[apart] <= high * neutral[apart] + 1e-4).all()
 
 
 def test_a_schedule_is_its_emotions_one_after_another(tiny_model, monkeypatch):

@@ -162,7 +162,7 @@ def test_an_encoder_of_whole_clips_is_not_exported(tiny_config, tmp_path):
     }  # fmt: skip
     config = type(tiny_config)(**tiny_config.to_dict())
     save_checkpoint(build_random(config), BilabialFeatureExtractor(), tmp_path, with_code=False)
-    with pytest.raises(UserError, match="needs the built-in speech encoder; wav2vec2 hears the whole clip"):
+    with pytest.raises(UserError, match="needs the built-in speech encoder; wav2vec2 needs the whole clip"):
         export_onnx(tmp_path, tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from bilabial.training.command_line import run
-from bilabial.training.fit.average import MeanArguments, average
+from bilabial.training.fit.average import AverageArguments, average
 
 if __name__ == "__main__":
-    run(MeanArguments, average)
+    run(AverageArguments, average)

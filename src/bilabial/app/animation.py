@@ -17,11 +17,11 @@ import bilabial
 from bilabial import FaceClip
 from bilabial.app.comparison import Comparison, compare, watch_lips
 from bilabial.app.folders import private_folder
+from bilabial.cache import ResultCache
 from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES
-from bilabial.kept import Kept
 
 if TYPE_CHECKING:
     from bilabial.animator import Style
@@ -97,9 +97,9 @@ class Pace:
 
 
 ANIMATING, CAPTURING = Pace(0.15), Pace(1.0)  # on two processor cores
-results: Kept[Speech] = Kept(KEPT_RESULT_BYTES, KEPT_SECONDS)
-faces: Kept[FaceClip] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
-captures: Kept[Capture] = Kept(KEPT_FACE_BYTES, KEPT_SECONDS)
+results: ResultCache[Speech] = ResultCache(KEPT_RESULT_BYTES, KEPT_SECONDS)
+faces: ResultCache[FaceClip] = ResultCache(KEPT_FACE_BYTES, KEPT_SECONDS)
+captures: ResultCache[Capture] = ResultCache(KEPT_FACE_BYTES, KEPT_SECONDS)
 
 
 @cache
@@ -110,7 +110,7 @@ def animator() -> bilabial.Animator:
 
 def drop_old() -> None:
     """Free expired cache entries."""
-    kept: list[Kept[Any]] = [results, faces, captures]
+    kept: list[ResultCache[Any]] = [results, faces, captures]
     kept += [animator().speech_states] if animator.cache_info().currsize else []
     for one in kept:
         one.drop_old()

@@ -53,7 +53,7 @@ class BilabialConfig(PreTrainedConfig):
         encoder_attention_frames (`list[int]`, *optional*, defaults to `(6, 0)`):
             Frames (before, after) that a layer's attention reaches.
         stem_lookahead_frames (`int`, *optional*, defaults to 0):
-            Frames that the encoder's stem hears ahead, beside those that the layers reach: 1 in the preset
+            Frames that the encoder's stem looks ahead, beside those that the layers reach: 1 in the preset
             `live`, whose layers reach none.
         hidden_size (`int`, *optional*, defaults to 256):
             Width of the decoder.
@@ -197,7 +197,7 @@ class BilabialConfig(PreTrainedConfig):
         if family is not None and family not in AUDIO_ENCODERS:
             raise ValueError(f"audio_encoder_config must be of {', '.join(AUDIO_ENCODERS)}, got {family!r}")
         if family is not None and self.sampling_rate != 16000:
-            raise ValueError(f"{family} hears 16000 Hz, sampling_rate is {self.sampling_rate}")
+            raise ValueError(f"{family} takes 16000 Hz, sampling_rate is {self.sampling_rate}")
         if not 0 <= self.closure_ratio_low < self.closure_ratio_high:
             raise ValueError("closure_ratio_low must be at least 0 and below closure_ratio_high")
         if not 0 <= self.closure_distance_low < self.closure_distance_high:

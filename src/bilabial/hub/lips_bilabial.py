@@ -147,19 +147,19 @@ def match_lip_closure(
     names: Sequence[str],
     weights: Mapping[str, float],
     threshold: float,
-    felt: bool,
+    has_emotion: bool,
 ) -> Array:
     """Faces (..., C) with lips closed where those of the neutral faces (..., C) are closed or nearly closed.
 
-    opening: the style's factor of the neutral lip distance. threshold: see `seal`. felt: with an emotion,
-    whose factor is limited to EMOTION_OPENING. Returns (..., C).
+    opening: the style's factor of the neutral lip distance. threshold: see `seal`. has_emotion: whether the
+    faces have an emotion, whose factor is limited to EMOTION_OPENING. Returns (..., C).
     """
     if threshold > 0:
         share = sealed_share(lip_distance(neutral, names, weights), threshold)
         neutral, face = (
             close_lips(part, names, weights, share, SPEAKING_JAW_SHARE) for part in (neutral, face)
         )
-    if not felt:
+    if not has_emotion:
         return face
     spoken = lip_distance(neutral, names, weights) * opening
     low, high = (bound * spoken for bound in EMOTION_OPENING)

@@ -426,17 +426,17 @@ class BilabialModel(BilabialPreTrainedModel):
         return restyle(face, style_stats, means, config.blendshapes, config.lip_distance_weights, neutral)
 
     def match_lip_closure(
-        self, neutral: torch.Tensor, face: torch.Tensor, style_stats: torch.Tensor, felt: bool
+        self, neutral: torch.Tensor, face: torch.Tensor, style_stats: torch.Tensor, has_emotion: bool
     ) -> torch.Tensor:
         """The face (T, C) with lips closed where those of the neutral face (T, C) are closed or nearly
         closed.
 
-        style_stats: (2, C), those of the face. felt: with an emotion, limited to EMOTION_OPENING.
+        style_stats: (2, C), those of the face. has_emotion: with an emotion, limited to EMOTION_OPENING.
         """
         config, names = self.config, list(self.config.blendshapes)
         opening = style_stats[1, names.index("jawOpen")].exp()
         return match_lip_closure(
-            neutral, face, opening, names, config.lip_distance_weights, config.seal_distance, felt
+            neutral, face, opening, names, config.lip_distance_weights, config.seal_distance, has_emotion
         )
 
     @torch.no_grad()
@@ -560,10 +560,10 @@ def reference_style_stats(
     so does the amplitude of channels that move in neither.
     """
     mean, spread = values.mean(dim=0), values.std(dim=0)
-    told = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
-    moving = told & (torch.maximum(spread, spreads) > MIN_MOTION)
+    personal = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
+    moving = personal & (torch.maximum(spread, spreads) > MIN_MOTION)
     gain = ((spread + MIN_MOTION) / (spreads + MIN_MOTION)).clamp(1 / MAX_GAIN, MAX_GAIN)
-    return torch.stack([(mean - means) * told, gain.log() * moving])
+    return torch.stack([(mean - means) * personal, gain.log() * moving])
 
 
 def restyle(

@@ -146,9 +146,9 @@ class OnnxAnimator:
         return schedule_weights(emotion, emotions, times) * factor
 
     def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
-        unheard = self.untrained_emotions(emotion, intensity)
-        if unheard:
-            warnings.warn(str(self.untrained_message(unheard)), UntrainedEmotionWarning, stacklevel=3)
+        untrained = self.untrained_emotions(emotion, intensity)
+        if untrained:
+            warnings.warn(str(self.untrained_message(untrained)), UntrainedEmotionWarning, stacklevel=3)
 
     def _faces(
         self, waveform: np.ndarray, weights: np.ndarray, style: np.ndarray
@@ -180,7 +180,7 @@ class OnnxAnimator:
         neutral: np.ndarray,
         face: np.ndarray,
         style: np.ndarray,
-        felt: bool,
+        has_emotion: bool,
         num_samples: int,
         fps: float,
     ) -> np.ndarray:
@@ -193,7 +193,7 @@ class OnnxAnimator:
         opening = settings.style_size + len(settings.blendshapes) + settings.blendshapes.index("jawOpen")
         return match_lip_closure(
             neutral, face, float(np.exp(style[opening])), settings.blendshapes, settings.lip_distance_weights,
-            settings.seal_distance, felt,
+            settings.seal_distance, has_emotion,
         )  # fmt: skip
 
 

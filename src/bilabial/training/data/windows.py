@@ -21,7 +21,7 @@ from bilabial.training.data.schema import read_row, spans_of, waveform_of
 
 ARTICULATION_INPUTS = ("articulation", "articulation_mask")
 UPPER_FACE = np.array([name.startswith(("brow", "eye")) for name in ARKIT_BLENDSHAPES])
-UNHEARD = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
+BLINKS_AND_GAZE = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_BLENDSHAPES])
 PRIOR_MASK = np.array([name in PRIOR_BLENDSHAPES for name in ARKIT_BLENDSHAPES], np.float32)
 ROWS_PER_REST = 20
 SINGLE_EMOTION_SHARE = 0.7  # share of windows with a single emotion; the others mix two
@@ -105,7 +105,7 @@ class TrainingWindows(torch.utils.data.Dataset):
                 window |= self._without_speech(window, resting_face(coefficients, row["lip_gap"], valid))
         if style == 0:
             rest = self.rests.get(rest_key(row), 0.0)
-            window["labels"] = np.where(UNHEARD, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
+            window["labels"] = np.where(BLINKS_AND_GAZE, 0.0, np.clip(window["labels"] - rest, 0.0, 1.0))
         emotion = self._emotion(str(row["emotion"]), float(row["intensity"]))
         if changes and self.emotion_share > 0 and self.prior_emotions:
             if not emotion.any() and rng.random() < self.emotion_share:

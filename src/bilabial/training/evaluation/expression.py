@@ -173,9 +173,9 @@ def measure_truth(animate: Animate, data: dict[str, list[tuple[Clip, np.ndarray]
         emotion = emotion_in_name(clip.id)
         if emotion is None:
             continue
-        told = EXPRESSIVE & clip.mask
-        captured = clip.labels[clip.valid].mean(axis=0)[told]
-        faces = {way: animate(sound, emotion=way).mean(axis=0)[told] for way in ("neutral", emotion)}
+        expressive = EXPRESSIVE & clip.mask
+        captured = clip.labels[clip.valid].mean(axis=0)[expressive]
+        faces = {way: animate(sound, emotion=way).mean(axis=0)[expressive] for way in ("neutral", emotion)}
         errors = [float(np.abs(face - captured).mean()) for face in faces.values()]
         result[clip.id.rsplit("/", 1)[-1]] = {"neutral": errors[0], "own_emotion": errors[1]}
     if result:
@@ -209,8 +209,8 @@ def measure_reference(
                 captured = clip.labels[kept][clip.valid[kept]]
                 if len(captured) < MIN_REFERENCE_FRAMES:
                     continue
-                told = clip.mask & ~EYES
-                wanted = clip.labels[other][clip.valid[other]].std(axis=0)[told]
+                expressive = clip.mask & ~EYES
+                wanted = clip.labels[other][clip.valid[other]].std(axis=0)[expressive]
                 try:
                     ways = (None, animator.model.reference_style(captured))
                 except UserError as error:
@@ -220,7 +220,7 @@ def measure_reference(
                 faces = [
                     animate(sound, style=style, fps=clip.fps)[: len(clip.labels)][other] for style in ways
                 ]
-                distances = [float(np.abs(face.std(axis=0)[told] - wanted).mean()) for face in faces]
+                distances = [float(np.abs(face.std(axis=0)[expressive] - wanted).mean()) for face in faces]
                 nearer.append(distances[1] < distances[0])
                 errors.append(distances)
         result[source] = {

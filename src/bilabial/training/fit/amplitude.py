@@ -71,14 +71,14 @@ def pairs_of(model: BilabialModel, rows: Dataset, style: str) -> list[Pair]:
             continue
         row = read_row(faces, index)
         fps = float(row["fps"])
-        told = model.animate(row["waveform"], SAMPLING_RATE, style=style, fps=fps).numpy()
+        predicted = model.animate(row["waveform"], SAMPLING_RATE, style=style, fps=fps).numpy()
         seen = np.column_stack([row["coefficients"], film, row["valid"]])
         seen = align(seen, fps, float(row["av_offset_ms"]))
-        frames = min(len(told), len(seen))
+        frames = min(len(predicted), len(seen))
         valid = seen[:frames, -1] > 0.99
         if valid.sum() > 1:
             own, shape = seen[:frames, :52][valid], seen[:frames, 52:-1][valid]
-            pairs.append(Pair(own, told[:frames][valid], shape.reshape(-1, len(LIPS), 2)))
+            pairs.append(Pair(own, predicted[:frames][valid], shape.reshape(-1, len(LIPS), 2)))
     if not pairs:
         raise UserError("data_no_lips")
     return pairs
@@ -87,9 +87,9 @@ def pairs_of(model: BilabialModel, rows: Dataset, style: str) -> list[Pair]:
 def gains_of(pairs: list[Pair], strength: float = 1.0) -> list[float]:
     """Gains (52) of the coefficients, one by one."""
     own = np.median([pair.captured.std(axis=0) for pair in pairs], axis=0)
-    told = np.median([pair.predicted.std(axis=0) for pair in pairs], axis=0)
+    predicted = np.median([pair.predicted.std(axis=0) for pair in pairs], axis=0)
     follows = np.median([_correlations(pair) for pair in pairs], axis=0)
-    gains = dict(zip(ARKIT_BLENDSHAPES, own / np.maximum(told, 1e-6), strict=True))
+    gains = dict(zip(ARKIT_BLENDSHAPES, own / np.maximum(predicted, 1e-6), strict=True))
     counts = (own > LEAST_SPREAD) & (follows > LEAST_CORRELATION)
     counts = dict(zip(ARKIT_BLENDSHAPES, counts, strict=True))
     result = []
@@ -118,9 +118,9 @@ def width_factor(pairs: list[Pair], gains: list[float], means: list[float]) -> f
 
 def _correlations(pair: Pair) -> np.ndarray:
     """Pearson r of each coefficient (52), 0 where one of the two is constant."""
-    own, told = (values - values.mean(axis=0) for values in (pair.captured, pair.predicted))
-    norm = np.sqrt((own**2).sum(axis=0) * (told**2).sum(axis=0))
-    return np.where(norm > 1e-9, (own * told).sum(axis=0) / np.maximum(norm, 1e-9), 0.0)
+    own, predicted = (values - values.mean(axis=0) for values in (pair.captured, pair.predicted))
+    norm = np.sqrt((own**2).sum(axis=0) * (predicted**2).sum(axis=0))
+    return np.where(norm > 1e-9, (own * predicted).sum(axis=0) / np.maximum(norm, 1e-9), 0.0)
 
 
 def _named(gains: list[float]) -> Iterator[tuple[str, float]]:

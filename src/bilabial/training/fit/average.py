@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class MeanArguments:
+class AverageArguments:
     models: list[str] = field(metadata={"help": "Folders or Hub ids; default is the embedded model."})
     weights: list[float] = field(metadata={"help": "One per model, above 0; normalized to a sum of 1."})
     dataset: list[str] = field(
@@ -37,7 +37,7 @@ class MeanArguments:
     output: Path = field(metadata={"help": "Folder whose model/ is written."})
 
 
-def check_arguments(args: MeanArguments) -> None:
+def check_arguments(args: AverageArguments) -> None:
     """Raise UserError unless there are two models or more and a positive weight for each."""
     if len(args.models) < 2 or len(args.weights) != len(args.models):
         raise UserError("average_count", models=len(args.models), weights=len(args.weights))
@@ -95,7 +95,7 @@ def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
     return mean.eval()
 
 
-def average(args: MeanArguments) -> None:
+def average(args: AverageArguments) -> None:
     check_arguments(args)
     models = load_models(args.models)
     folder = args.output / "model"

@@ -56,7 +56,7 @@ class LearningWithoutForgetting:
         """Emotion weights (count, size): neutral, or one emotion at a random intensity."""
         weights = torch.zeros(count, size)
         if self.emotions:
-            felt = torch.rand(count) >= NEUTRAL_SHARE
+            emotional = torch.rand(count) >= NEUTRAL_SHARE
             drawn = torch.tensor(self.emotions)[torch.randint(len(self.emotions), (count,))]
-            weights[torch.arange(count), drawn] = felt * torch.rand(count) * MAX_INTENSITY
+            weights[torch.arange(count), drawn] = emotional * torch.rand(count) * MAX_INTENSITY
         return weights

@@ -54,7 +54,7 @@ ESPEAK_CLOSURE_SECONDS = 0.04  # of p, t and k at speed 1; its events are at the
 SPACE_SECONDS = 0.06  # a word space of a synthesizer that is shorter is no pause
 DIPHTHONGS = {"A": "eɪ", "I": "aɪ", "O": "oʊ", "W": "aʊ", "Y": "ɔɪ", "Q": "əʊ"}  # Kokoro's letters
 BEFORE, AFTER = "ˈˌ", "ːʰʲ̃↓→↗↘ᵝ"  # symbols that change the next phone, or the previous one
-UNHEARD = "-\u0361\u200d\u0329\u032a"  # of espeak-ng: liaison, ties, syllable and dental marks
+SILENT_MARKS = "-\u0361\u200d\u0329\u032a"  # of espeak-ng: liaison, ties, syllable and dental marks
 PAUSES = ' ;:,.!?—…"()“”'
 
 
@@ -238,7 +238,7 @@ def speak_espeak(job: dict) -> tuple[np.ndarray, int, list]:
     ends = [*starts[1:], len(waveform) / rate]
     spans = []
     for (sign, _), start, end in zip(signs, starts, ends, strict=True):
-        letters = [letter for letter in sign if letter not in BEFORE + AFTER + UNHEARD] or [" "]
+        letters = [letter for letter in sign if letter not in BEFORE + AFTER + SILENT_MARKS] or [" "]
         cuts = np.linspace(start, end, len(letters) + 1)
         spans += [[letter, cuts[i], cuts[i + 1]] for i, letter in enumerate(letters)]
     return waveform, rate, join_signs(spans, len(waveform) / rate)

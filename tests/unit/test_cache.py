@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from bilabial.animator import KEPT_BYTES, Animator
+from bilabial.cache import ResultCache, num_bytes
 from bilabial.clip import FaceClip
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
-from bilabial.kept import Kept, num_bytes
 
 
 def test_the_longest_unused_value_makes_room():
-    kept = Kept(1000, 60)
+    kept = ResultCache(1000, 60)
     for key in "ab":
         kept.put(key, np.zeros(400, np.uint8))
     assert kept.get("a") is not None
@@ -27,7 +27,7 @@ def test_the_longest_unused_value_makes_room():
 
 
 def test_what_is_old_is_gone():
-    kept, made = Kept(1000, 0.05), []
+    kept, made = ResultCache(1000, 0.05), []
     for _ in range(2):
         assert kept.of("a", lambda: made.append(1) or "value") == "value"
     assert made == [1]
@@ -43,14 +43,14 @@ def test_bytes_of_what_the_package_keeps():
 
 
 def test_a_copy_begins_empty():
-    kept = Kept(1000, 60)
+    kept = ResultCache(1000, 60)
     kept.put("a", b"1234")
     for again in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
         assert (len(again), again.max_bytes, again.max_seconds) == (0, 1000, 60)
 
 
 def test_many_threads():
-    kept = Kept(10_000, 60)
+    kept = ResultCache(10_000, 60)
 
     def use(number: int) -> int:
         return len(kept.of(number % 30, lambda: bytes(500 + number % 30)))
@@ -64,7 +64,7 @@ def test_an_animator_keeps_so_much_of_what_it_heard(tiny_model, monkeypatch):
     """However many sounds there were; the waveforms themselves are not kept."""
     animator = Animator(tiny_model, BilabialFeatureExtractor())
     assert animator.speech_states.max_bytes == KEPT_BYTES <= 256 * 2**20
-    animator.speech_states = Kept(40_000, 60)
+    animator.speech_states = ResultCache(40_000, 60)
     noise = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
     for first in range(0, 16_000, 1000):
         animator((16000, noise[first : first + 16_000]), motion=())

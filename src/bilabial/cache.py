@@ -12,7 +12,7 @@ from cachetools import TTLCache
 Value = TypeVar("Value")
 
 
-class Kept(Generic[Value]):
+class ResultCache(Generic[Value]):
     """Values by key: at most `max_bytes` of them together, each for at most `max_seconds`.
 
     The least recently used value is dropped first. Thread-safe; a copy, also a pickled one, is empty.
