@@ -1,7 +1,8 @@
-"""Messages for users: the English text of every code of UserError outside hub/.
+"""Messages for users: the English text of every code of UserError outside hub/ and training/.
 
-To add one: its English here (or in hub/errors_bilabial.py where a file there raises it), its Chinese in
-app/sentences.json under the same code, then `raise UserError(CODE, name=..., got=...)`.
+To add one: its English here (where a file of these folders raises it: in hub/errors_bilabial.py or
+training/errors.py), its Chinese in app/sentences.json under the same code, then
+`raise UserError(CODE, name=..., got=...)`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from bilabial.io.files import replace_folder
 from bilabial.training.data.quality import Quality
 from bilabial.training.data.schema import update_rows
 from bilabial.training.prepare.filtering import Decision
-from bilabial.training.prepare.pipeline import PrepareArguments, prepare, tell_lost_notes
+from bilabial.training.prepare.pipeline import PrepareArguments, log_lost_columns, prepare
 from bilabial.training.prepare.report import write_report
 from bilabial.training.prepare.shards import check_output, write_shards
 
@@ -242,9 +242,9 @@ def test_nothing_of_ones_own_is_replaced(tmp_path):
 
 def test_lost_notes_are_told(whole, tmp_path, caplog):
     folder = shutil.copytree(whole, tmp_path / "grid")
-    tell_lost_notes(folder)
+    log_lost_columns(folder)
     assert not caplog.messages
     rows = load_dataset(str(folder))
     update_rows(folder, "av_offset_ms", {next(iter(rows.values()))[0]["id"]: 12.0})
-    tell_lost_notes(folder)
+    log_lost_columns(folder)
     assert caplog.messages == ["the rows had what train/align.py wrote; run it again on the new ones"]

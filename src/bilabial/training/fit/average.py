@@ -73,7 +73,7 @@ def load_models(names: list[str]) -> list[BilabialModel]:
     return models
 
 
-def mean_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
+def average_of(models: list[BilabialModel], weights: list[float]) -> BilabialModel:
     """The first model's kind with the mean of all weights, summed in float64, in evaluation mode.
 
     Others may lack its last styles and channels, and reach further (`initialization.weights_for`). Raises
@@ -101,7 +101,7 @@ def average(args: AverageArguments) -> None:
     folder = args.output / "model"
     check_model_folder(folder)
     rows = concatenate_datasets([load_rows(name, split="train") for name in args.dataset])
-    mean = mean_of(models, args.weights)
+    mean = average_of(models, args.weights)
     measure_channels(mean, rows)
     sources = [source for name in args.models for source in sources_of_model(name)]
     try:

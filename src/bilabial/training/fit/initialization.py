@@ -76,9 +76,9 @@ def build_model(
     if args.freeze_encoder:
         freeze_encoder(model)
     if args.retention_share:
-        hold_styles(model, kept_styles(initial, rows.unique("style"), args.retention_share))
+        freeze_styles(model, kept_styles(initial, rows.unique("style"), args.retention_share))
     if args.only_emotions:
-        hold_all_but_emotions(model)
+        freeze_all_but_emotions(model)
     return model
 
 
@@ -179,7 +179,7 @@ def shorten_reach(initial: BilabialModel, config: BilabialConfig) -> dict[str, t
     return weights
 
 
-def hold_styles(model: BilabialModel, names: set[str]) -> None:
+def freeze_styles(model: BilabialModel, names: set[str]) -> None:
     """Freeze the vectors of these styles; the others are trained."""
     free = torch.tensor([[float(name not in names)] for name in model.config.styles])
     model.style_embedding.weight.register_hook(lambda gradient: gradient * free.to(gradient.device))
@@ -193,7 +193,7 @@ def freeze_encoder(model: BilabialModel) -> None:
         model.audio_encoder.freeze()
 
 
-def hold_all_but_emotions(model: BilabialModel) -> None:
+def freeze_all_but_emotions(model: BilabialModel) -> None:
     """Freeze every weight except those that multiply emotions."""
     free = torch.arange(len(model.config.emotions) + model.config.style_size) < len(model.config.emotions)
     for name, parameter in model.named_parameters():

@@ -144,7 +144,7 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
     for job in jobs:
         if job.take.id not in dropped:
             splits.setdefault(split_of(job.take, args), []).append(job.row)
-    tell_lost_notes(args.output)
+    log_lost_columns(args.output)
     write_shards(splits, args.output, args.rows_per_shard)
     num_rows = {split: len(rows) for split, rows in splits.items()}
     quality = {decision.id: decision.to_dict() for decision in decisions if decision.quality}
@@ -157,7 +157,7 @@ def write_data_set(jobs: list[Job], decisions: list[Decision], args: PrepareArgu
         logger.info(f"  dropped {count}: {reason}")
 
 
-def tell_lost_notes(output: Path) -> None:
+def log_lost_columns(output: Path) -> None:
     """Print which columns written by other scripts will be lost when OUTPUT is rewritten."""
     for column, script in (("av_offset_ms", "align.py"), ("phones", "pretrain/align_phones.py")):
         files = data_files(output)

@@ -146,7 +146,7 @@ def read_metrics(args: PublishArguments) -> dict:
     return scores
 
 
-def tell_unknown(sources: list[Source]) -> None:
+def log_unknown_licenses(sources: list[Source]) -> None:
     """Print the sources without a license."""
     unknown = [one.source for one in sources if one.license == "unknown"]
     if unknown:
@@ -160,7 +160,7 @@ def build_model(args: PublishArguments, folder: Path) -> None:
     model, feature_extractor = load_checkpoint(args.model)
     scores = read_metrics(args)
     sources = read_sources(args.model or EMBEDDED_MODEL)
-    tell_unknown(sources)
+    log_unknown_licenses(sources)
     source = args.card or (ROOT / "model_card.md" if args.is_embedded else None)
     if source and not source.is_file():
         raise MissingFileError("file_missing", name=source)
@@ -203,7 +203,7 @@ def build_dataset(args: PublishArguments, folder: Path) -> None:
         check_rows(path)
         (folder / "data" / path.name).symlink_to(path.resolve())
     sources = sources_of_files(files)
-    tell_unknown(sources)
+    log_unknown_licenses(sources)
     head = DatasetCard(card.read_text())
     head.data.license = sorted({hub_license(one.license) for one in sources})
     (folder / "README.md").write_text(f"{head}")
