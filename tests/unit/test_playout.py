@@ -5,6 +5,10 @@ import logging
 import numpy as np
 import pytest
 
+from bilabial.clip import FaceClip
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from bilabial.serve.faces import ARKIT, RigFrames
+from bilabial.serve.live import play_clip
 from bilabial.serve.outputs.face import Face
 from bilabial.serve.playout import Playout, Sender
 from bilabial.serve.protocol import Frames
@@ -143,3 +147,22 @@ def test_an_output_that_fails_is_told_of_once(playout, clock, screen, caplog):
     screen.fails = False
     run(playout, clock, 0.1)
     assert screen.shown
+
+
+@pytest.mark.parametrize("moves_head", [True, False])
+def test_a_clip_is_shown_with_its_head(clock, moves_head):
+    class Heads(Screen):
+        def send(self, face: Face) -> None:
+            self.shown.append(face.head)
+
+    turned = np.arange(15, dtype=np.float32).reshape(5, 3)
+    clip = FaceClip(ARKIT_BLENDSHAPES, np.zeros((5, 52)), 10, head=turned)
+    rig = RigFrames(ARKIT, clip.names, clip.lip_weights)
+    screen = Heads(clock)
+
+    def sleep(seconds: float) -> None:
+        clock.seconds += seconds + 1e-6
+
+    play_clip(clip, Playout(Sender([screen], moves_head), clock), rig, sleep)
+    wanted = [tuple(row) for row in turned.tolist()] if moves_head else [(0.0, 0.0, 0.0)]
+    assert list(dict.fromkeys(screen.shown)) == wanted

@@ -100,10 +100,10 @@ def speak_along(pieces: Pieces, stream: FaceStream, playout: Playout, rig: RigFr
 def play_clip(
     clip: FaceClip, playout: Playout, rig: RigFrames, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Show a clip at the speed of speech."""
+    """Show a clip, with its head, at the speed of speech."""
     values = rig(clip.values)
     playout.join(play_clip, rig.names, clip.fps, values[0])
-    _add(playout, play_clip, values, 0, clip.fps)
+    _add(playout, play_clip, values, 0, clip.fps, clip.head)
     _show_all(playout, sleep)
 
 
@@ -119,7 +119,7 @@ def follow_server(address: str, token: str | None, sender: Sender) -> None:
             for text in socket:
                 face = json.loads(text)
                 values = np.array([face["blendshapes"][name] for name in ARKIT_BLENDSHAPES], np.float32)
-                sender.send(ARKIT_BLENDSHAPES, values, face["seconds"], 30.0)
+                sender.send(ARKIT_BLENDSHAPES, values, face["seconds"], 30.0, face["head"])
     except (ConnectionClosed, InvalidHandshake, InvalidURI, OSError) as error:
         raise UserError("stream_refused", address=address, error=error) from error
 
@@ -186,12 +186,20 @@ def _sounddevice() -> ModuleType:
     return sounddevice
 
 
-def _add(playout: Playout, client: object, values: np.ndarray, first: int, fps: float) -> None:
+def _add(
+    playout: Playout,
+    client: object,
+    values: np.ndarray,
+    first: int,
+    fps: float,
+    head: np.ndarray | None = None,
+) -> None:
     if not len(values):
         return
     numbers = np.arange(first, first + len(values))
     samples = np.floor(numbers * (SAMPLING_RATE / fps) + 1e-6).astype(np.int64)
-    playout.add(client, Frames(samples, np.zeros_like(numbers), numbers, values), SAMPLING_RATE)
+    frames = Frames(samples, np.zeros_like(numbers), numbers, values, head=head)
+    playout.add(client, frames, SAMPLING_RATE)
 
 
 def _show_all(playout: Playout, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -30,10 +30,17 @@ class Sender:
         self._outputs, self._moves_head = outputs, moves_head
         self._failed: set[int] = set()
 
-    def send(self, names: Sequence[str], values: np.ndarray, seconds: float, fps: float) -> None:
-        """Send a face. seconds: since the output began."""
-        head = moving_head(seconds) if self._moves_head else (0.0, 0.0, 0.0)
-        face = Face(names, values, seconds, fps, head)
+    def send(
+        self,
+        names: Sequence[str],
+        values: np.ndarray,
+        seconds: float,
+        fps: float,
+        head: Sequence[float] | np.ndarray | None = None,
+    ) -> None:
+        """Send a face. seconds: since the output began. head: of a clip, (3,) degrees; None = it moves."""
+        yaw, pitch, roll = map(float, moving_head(seconds) if head is None else head)
+        face = Face(names, values, seconds, fps, (yaw, pitch, roll) if self._moves_head else (0.0, 0.0, 0.0))
         for number, output in enumerate(self._outputs):
             try:
                 output.send(face)
@@ -57,9 +64,11 @@ class _Speaker:
     names: Sequence[str]
     fps: float
     values: np.ndarray
+    head: np.ndarray | None = None
     rate: int = 1
     start: float | None = None
-    frames: deque[tuple[float, np.ndarray]] = field(default_factory=deque)  # clock seconds, values
+    # clock seconds, values, head
+    frames: deque[tuple[float, np.ndarray, np.ndarray | None]] = field(default_factory=deque)
 
 
 class Playout:
@@ -100,7 +109,8 @@ class Playout:
             speaker.start = now - float(seconds[0])
         room = max(0, round(MAX_WAITING_SECONDS * speaker.fps) - len(speaker.frames))
         due = (speaker.start + seconds).tolist()
-        speaker.frames.extend(list(zip(due, frames.values, strict=True))[:room])
+        heads = [None] * len(frames) if frames.head is None else list(frames.head)
+        speaker.frames.extend(list(zip(due, frames.values, heads, strict=True))[:room])
         self._changed.set()
 
     def shows(self, client: object) -> bool:
@@ -134,7 +144,7 @@ class Playout:
             return now + 1.0
         shown = False
         while speaker.frames and speaker.frames[0][0] <= now:
-            speaker.values = speaker.frames.popleft()[1]
+            _, speaker.values, speaker.head = speaker.frames.popleft()
             self._show(speaker)
             shown = True
         if speaker.frames:
@@ -158,4 +168,5 @@ class Playout:
 
     def _show(self, speaker: _Speaker) -> None:
         self._next_repeat = self._clock() + max(1.0 / speaker.fps, MIN_REPEAT_SECONDS)
-        self._sender.send(speaker.names, speaker.values, self._clock() - self._began, speaker.fps)
+        seconds = self._clock() - self._began
+        self._sender.send(speaker.names, speaker.values, seconds, speaker.fps, speaker.head)

@@ -36,7 +36,8 @@ class Frames:
 
     samples: (n,) int64, position of each frame in the sound of the connection, in samples at its own rate.
     chunks: (n,) int64, number of the binary message that this sample came in, the first 0. numbers: (n,)
-    int64, counted over the connection. values: (n, C) float32 in 0..1.
+    int64, counted over the connection. values: (n, C) float32 in 0..1. head: (n, 3) degrees of a clip, for
+    live outputs; clients do not get it.
     """
 
     samples: np.ndarray
@@ -44,6 +45,7 @@ class Frames:
     numbers: np.ndarray
     values: np.ndarray
     kind: Kind = Kind.SPEECH
+    head: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
