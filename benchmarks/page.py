@@ -3,26 +3,36 @@
     python -m benchmarks.page
 
 Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints
-the seconds from opening the page to a head that moves, on a wide screen and on a phone (the fastest of 5),
-and a table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing
-sound, the same with another emotion, and the head's frames per second while it plays. Needs the extra `test`
-and a Chromium.
+- the seconds from opening the page to a head that moves, on a wide screen and on a phone (the fastest of 5);
+- for live mode, how long after its sound a face is drawn, with the model in the browser and on the server;
+- a table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound,
+  the same with another emotion, and the head's frames per second while it plays.
+Needs the extra `test` and a Chromium.
 """
 
 import tempfile
 import time
+import urllib.request
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.browsing import BROWSER_FLAGS, CHROMIUM
 
 from benchmarks.load import EXAMPLE, start_app
+from bilabial.app.live_model import live_props
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
 
+LIVE_SECONDS = 15
+LIVE_SETTLES_SECONDS = 3  # the delay is not constant before
 LENGTHS_SECONDS = (10, 60)
 SCREENS = ((1280, 800), (390, 844))  # pixels
 NUM_OPENED = 5
-MOVES = "Number(document.querySelector('#player canvas')?.dataset.time) > 0.05"
+MOVES = "Number(document.querySelector('.bilabial-canvas')?.dataset.time) > 0.05"
+WATCH_FACES = """() => {
+  window.faces = [];
+  const keep = ({ detail: { time, delay, place } }) => faces.push({ time, delay, place });
+  document.querySelector(".bilabial-canvas").addEventListener("bilabial-live", keep);
+}"""
 WATCHED_SECONDS = 5
 MOVING = """(clips) => {
   const [canvas, audio] = ["canvas", "audio"].map((name) => document.querySelector(`#player ${name}`));
@@ -72,15 +82,48 @@ def measure(page: Page, address: str, seconds: int) -> dict[str, float]:
     return {"seconds": waited, "again": wait_for_speech(page), "drawn": drawn}
 
 
+def live_delays(browser: Browser, address: str, on_server: bool) -> np.ndarray:
+    """Milliseconds from a sound to each face that is drawn of it, drawing included."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.set_default_timeout(120000)
+        if on_server:
+            page.route("**/live-model/**", lambda route: route.fulfill(status=204))
+        page.goto(address)
+        page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
+        page.evaluate(WATCH_FACES)
+        page.click(".bilabial-live")
+        page.wait_for_function(f"faces.at(-1)?.time > {LIVE_SECONDS}")
+        faces = page.evaluate("faces")
+    wanted = "server" if on_server else "browser"
+    if (got := faces[-1]["place"]) != wanted:
+        raise RuntimeError(f"faces came from the {got}, not from the {wanted}")
+    return np.array([one["delay"] for one in faces if one["time"] > LIVE_SETTLES_SECONDS])
+
+
+def wait_for_model(address: str) -> None:
+    """Returns when the app has written the model for browsers."""
+    model = live_props("")["model"]
+    while urllib.request.urlopen(f"{address}/{model}bilabial.json").status != 200:
+        time.sleep(0.5)
+
+
 def main() -> None:
     app, address = start_app()
     rows = []
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+        with sync_playwright() as playwright, tempfile.NamedTemporaryFile(suffix=".wav") as speech:
+            speech.write(encode_wav(load_audio(EXAMPLE)))
+            speech.flush()
+            flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={speech.name}"]
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
             for size in SCREENS:
                 opened = [open_page(browser, address, *size) for _ in range(NUM_OPENED)]
                 print(f"{size[0]} x {size[1]}: {min(opened):.2f} s from opening the page to a moving head")
+            wait_for_model(address)
+            for place in ("browser", "server"):
+                delays = np.percentile(live_delays(browser, address, place == "server"), (50, 95))
+                print(f"live, model on the {place}: {delays[0]:.0f} / {delays[1]:.0f} ms, median / 95 %")
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.set_default_timeout(120000)
             for seconds in LENGTHS_SECONDS:

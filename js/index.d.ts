@@ -10,6 +10,10 @@ export interface StreamOptions {
   precision?: "fp32" | "fp16" | "int8";
   /** Address of onnxruntime-web's module. Default: where the page's import map has "onnxruntime-web/wasm". */
   runtime?: string | URL;
+  /** Whole addresses of its ort-wasm-simd-threaded.mjs and .wasm. Default: those beside `runtime`. */
+  wasmPaths?: { mjs: string; wasm: string };
+  /** Address of the worker's module, where a bundler moved it. Default: worker.js of this package. */
+  worker?: string | URL;
   emotion?: Emotion;
   /** 0 (neutral) to 1.5. */
   intensity?: number;
@@ -45,6 +49,8 @@ export class BilabialStream {
   readonly delaySeconds: number;
   /** The next samples, mono at 16 kHz in -1..1; gives the frames that became certain. */
   feed(samples: Float32Array): Promise<Frames>;
+  /** Feeds the pieces that a port sends, an AudioWorklet's for one, also while this thread is busy. */
+  connect(port: MessagePort, onframes: (frames: Frames) => void, onerror: (error: Error) => void): Promise<void>;
   /** The frames that were waiting for more sound. */
   finish(): Promise<Frames>;
   /** Begins again at time 0. keepLevel: the same speaker goes on. */

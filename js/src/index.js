@@ -8,14 +8,16 @@ export class BilabialStream {
   #worker;
   #waiting = new Map();
   #count = 0;
+  #hear = () => {};
 
   // model: address of the folder that `bilabial export onnx` wrote. See index.d.ts for the options.
-  static async create({ model, precision = "int8", runtime, ...options }) {
-    const stream = new BilabialStream();
+  static async create({ model, precision = "int8", runtime, wasmPaths, worker, ...options }) {
+    const stream = new BilabialStream(worker ?? new URL("./worker.js", import.meta.url));
     const given = {
       model: new URL(`${model}/`.replace(/\/\/$/, "/"), document.baseURI).href,
       precision,
       runtime: new URL(runtime ?? import.meta.resolve("onnxruntime-web/wasm"), document.baseURI).href,
+      wasmPaths,
       options,
     };
     try {
@@ -27,9 +29,10 @@ export class BilabialStream {
     return stream;
   }
 
-  constructor() {
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data: { id, result, error } }) => {
+  constructor(worker) {
+    this.#worker = new Worker(worker, { type: "module" });
+    this.#worker.onmessage = ({ data: { id, result, error, frames } }) => {
+      if (id === undefined) return this.#hear(frames, error);
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (error === undefined) resolve(result);
@@ -40,6 +43,12 @@ export class BilabialStream {
 
   feed(samples) {
     return this.#call("feed", samples);
+  }
+
+  // Feeds the pieces that a MessagePort sends, an AudioWorklet's for one, while this thread is busy.
+  connect(port, onframes, onerror) {
+    this.#hear = (frames, error) => (frames ? onframes(frames) : onerror(new Error(error)));
+    return this.#call("connect", port);
   }
 
   finish() {
@@ -63,7 +72,7 @@ export class BilabialStream {
     return new Promise((resolve, reject) => {
       const id = this.#count++;
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, method, given });
+      this.#worker.postMessage({ id, method, given }, given.filter((one) => one instanceof MessagePort));
     });
   }
 

@@ -90,10 +90,10 @@ def need_npm(package: NpmPackage) -> None:
 
 
 @contextmanager
-def new_page(browser, address):
+def new_page(browser, address, width=1280, height=1000):
     """The app in a window of its own, still until something is played; page.errors: the console's."""
     with browser.new_context(
-        viewport={"width": 1280, "height": 1000}, permissions=["microphone"], reduced_motion="reduce"
+        viewport={"width": width, "height": height}, permissions=["microphone"], reduced_motion="reduce"
     ) as context:
         page = context.new_page()
         page.set_default_timeout(120000)

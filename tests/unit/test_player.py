@@ -74,11 +74,15 @@ def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
     (tmp_path / "three").mkdir()
     package = tmp_path / "three" / "package.json"
     package.write_text('{"version": "0.1.0"}')
-    assert npm.DECODERS.folder() is None and player.served_files() == [player.BUNDLE, *player.HEADS.values()]
+    assert npm.DECODERS.folder() is None and player.served_files() == [
+        player.BUNDLE,
+        player.WORKER,
+        *player.HEADS.values(),
+    ]
     package.write_text(json.dumps({"version": npm.DECODERS.version}))
     assert player.player_props("/file=")["decoders"]["base"] == f"/file={package.parent}"
     assert player.player_props(None)["decoders"]["base"] == cdn  # the page to send
-    assert len(player.served_files()) == 1 + len(player.HEADS) + len(npm.DECODERS.modules)
+    assert len(player.served_files()) == 2 + len(player.HEADS) + len(npm.DECODERS.modules)
 
 
 def test_the_bundle_is_what_the_scripts_give(tmp_path):
@@ -93,7 +97,12 @@ def test_the_bundle_is_what_the_scripts_give(tmp_path):
             pytest.skip(
                 f"{name} {versions[name]} is wanted (make test installs it, with npm), is: {installed}"
             )
-    command = packages["scripts"]["build"].replace("static/bundle.js", str(tmp_path / "bundle.js")).split()
     environment = os.environ | {"NODE_PATH": str(npm.NPM_FOLDER)}
-    subprocess.run([esbuild, *command[1:], "--log-level=warning"], cwd=folder, env=environment, check=True)
-    assert (tmp_path / "bundle.js").read_bytes() == player.BUNDLE.read_bytes(), "run `make bundle`"
+    for script, file in (("build-page", player.BUNDLE), ("build-worker", player.WORKER)):
+        command = (
+            packages["scripts"][script].replace(f"static/{file.name}", str(tmp_path / file.name)).split()
+        )
+        subprocess.run(
+            [esbuild, *command[1:], "--log-level=warning"], cwd=folder, env=environment, check=True
+        )
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes(), "run `make bundle`"

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bilabial.app import live_model
 from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, drop_old
 from bilabial.app.folders import bytes_below, remove_old
 from bilabial.app.handlers import example_data
@@ -86,20 +87,27 @@ def example(request: Request) -> Response:
     return Response(example_data(), media_type="application/json", headers={"cache-control": "max-age=3600"})
 
 
+def prepare() -> None:
+    """What the first visitors need: the example, then what live mode runs."""
+    example_data()
+    live_model.make()
+
+
 def launch() -> None:
     """Serve the page until the process is stopped."""
     demo = build_demo().queue(max_size=MAX_WAITING, api_open=False)  # no request bypasses the queue
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
+    routes = [Route(f"/{EXAMPLE_ADDRESS}", example), Route(live_model.ROUTE, live_model.serve)]
     middleware = [limits, Middleware(LinkHeader, PRELOADS)]
     demo.launch(
         max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
         css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
         favicon_path=STATIC / "favicon.png",
         state_session_capacity=MAX_SESSIONS,
-        app_kwargs={"middleware": middleware, "routes": [Route(f"/{EXAMPLE_ADDRESS}", example)]},
+        app_kwargs={"middleware": middleware, "routes": routes},
         prevent_thread_lock=True,
     )  # fmt: skip
     # Ready when the page is opened; not started earlier, since launch() waits few seconds for its own page
-    threading.Thread(target=example_data, daemon=True).start()
+    threading.Thread(target=prepare, daemon=True).start()
     demo.block_thread()

@@ -69,4 +69,13 @@ MEDIABUNNY = NpmPackage("mediabunny", {
     "dist/bundles/mediabunny.min.mjs":
         "sha384-dgXqh40lPRThVN6GITp7isudOPkdn0tmG6I1Q82V90ioA/xmApk2YnPzIZJ/hOWL",
 })  # fmt: skip
-PACKAGES = (DECODERS, MEDIABUNNY)
+# Runs the model in the browser, for live mode: the module, that of its WebAssembly, and this itself
+ONNX_RUNTIME = NpmPackage("onnxruntime-web", {
+    "dist/ort.wasm.min.mjs":
+        "sha384-gnybD0DbcdbgochNJEKfs1JeM+0iPWzSESNavtMDLT/E34RAPtXngFE4AVdlcScw",
+    "dist/ort-wasm-simd-threaded.mjs":
+        "sha384-LXMGGJ76ujT3yGw+OWQZVB6vBmJ7lqTO957Fh6ov3385aw3EncleBNFfYFAl3vXW",
+    "dist/ort-wasm-simd-threaded.wasm":
+        "sha384-Eu/XUdOA62yl+TueG792KtrQlAGAMW3g10sY4G3LBYyYZUtM126Z4Gr3ljTlXUGG",
+})  # fmt: skip
+PACKAGES = (DECODERS, MEDIABUNNY, ONNX_RUNTIME)

@@ -20,6 +20,7 @@ from bilabial.app.animation import (
 from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, download_for_rig, generate
 from bilabial.app.i18n import TEXTS
 from bilabial.app.limits import limited
+from bilabial.app.live_model import live_props
 from bilabial.app.player import BUNDLE, HEAD, STATIC, player_props, served_files
 from bilabial.app.sessions import Sessions
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
@@ -115,7 +116,8 @@ def player_panel() -> gr.HTML:
     """The head and the audio."""
     return panel(
         "player", "mountPlayer", value=None, min_height=120, names=list(ARKIT_BLENDSHAPES), autoplay=True,
-        example_address=EXAMPLE_ADDRESS, server_functions=Sessions(animator).server_functions(),
+        example_address=EXAMPLE_ADDRESS, live=live_props(FILE_ADDRESS),
+        server_functions=Sessions(animator).server_functions(),
         **{name: value for name, value in player_props(FILE_ADDRESS).items() if name != "texts"},
     )  # fmt: skip
 

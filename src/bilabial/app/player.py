@@ -22,6 +22,7 @@ from bilabial.plots import sealed_stretches
 STATIC = Path(__file__).parent / "static"
 HEADS = {"Ada": HEAD, "Kofi": HEAD.with_name("head_kofi.glb")}  # to choose from, the first is shown
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
+WORKER = STATIC / "worker.js"  # of js/src/worker.js, likewise: runs the model for live mode
 LIP_STEPS_PER_MM = 100
 HEAD_STEPS_PER_DEGREE = 100
 NO_FACE = 65535  # instead of a captured lip distance
@@ -31,11 +32,11 @@ NO_SOUND = 0.01  # peaks below it are not scaled up
 
 def served_files() -> list[Path]:
     """Files that the page fetches: scripts, the heads, and those of npm packages that are installed."""
-    return [BUNDLE, *HEADS.values(), *(path for package in PACKAGES for path in package.files())]
+    return [BUNDLE, WORKER, *HEADS.values(), *(path for package in PACKAGES for path in package.files())]
 
 
 def player_props(file_address: str | None) -> dict:
-    """URLs of the page's files, its Chinese texts, and the spellings of blendshape names.
+    """URLs of the page's files, its Chinese texts, the spellings of names.
 
     file_address: prefix of the path of a served file; None: nothing is served.
     """

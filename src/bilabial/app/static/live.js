@@ -1,20 +1,27 @@
-// Live: the microphone's sound goes to the server in small pieces, and the faces that come back are drawn a little
-// later, as late as the network and the model need.
+// Live: the microphone's sound goes to the model in small pieces, and the faces that come back are drawn a little
+// later, as late as the model, the network and the drawing need. Where this browser cannot run the model, the server does.
 
-import { aroundPosition, decode, everyFrame } from "./frames.js";
-import { isChinese, t } from "./i18n.js";
+import { BrowserFaces, ServerFaces } from "./faces.js";
+import { aroundPosition, everyFrame } from "./frames.js";
+import { t } from "./i18n.js";
 
 const LIVE_HZ = 16000; // what the model hears
-const PIECE_SECONDS = 0.1;
-const MAX_WAITING_SECONDS = 5; // of sound that the server has not taken
-const NUM_LAGS = 20; // of the latest answers, that decide how late faces are drawn
+const PIECE_SECONDS = 0.04; // a step of the model costs much the same for one frame and for two
+const KEPT_SECONDS = 2; // of the latest sound, which the server hears again when it goes on
+const CLOCK_SECONDS = 5; // of pieces; the quickest one says when sound is captured
+const LAG_SECONDS = 2; // what was drawn in the latest ones decides how late faces are drawn
 const FASTER = 0.25; // how much time runs faster or slower while the delay shrinks or grows
 const SLOWER = 0.5;
 
 // Mono at 16 kHz, also where the browser gives only the device's rate: each sample is the mean of those it stands for.
 const MICROPHONE = `registerProcessor("bilabial-microphone", class extends AudioWorkletProcessor {
-  piece = new Float32Array(${LIVE_HZ * PIECE_SECONDS}); filled = 0; sum = 0; count = 0; left = sampleRate / ${LIVE_HZ};
+  filled = 0; sum = 0; count = 0; left = sampleRate / ${LIVE_HZ}; piece = new Float32Array(${LIVE_HZ * PIECE_SECONDS});
+  constructor() {
+    super();
+    this.port.onmessage = ({ data: { model } }) => Object.assign(this, { model, started: true });
+  }
   process([channels]) {
+    if (!this.started) return true; // nobody hears yet: time begins with the first sample that both get
     for (let k = 0; k < (channels[0]?.length ?? 0); k++) {
       this.sum += channels.reduce((sum, channel) => sum + channel[k], 0) / channels.length;
       this.count++;
@@ -23,46 +30,93 @@ const MICROPHONE = `registerProcessor("bilabial-microphone", class extends Audio
       this.sum = this.count = 0;
       this.left += sampleRate / ${LIVE_HZ};
       if (this.filled < this.piece.length) continue;
-      this.port.postMessage(this.piece.slice());
+      this.port.postMessage(this.piece);
+      this.model?.postMessage(this.piece);
       this.filled = 0;
     }
     return true;
   }
 });`;
 
+const TOO_SLOW = "This browser is too slow for the model.";
+const NOT_STARTED = "The model could not be started in this browser.";
+const ON_SERVER = "The server computes the face.";
+
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
-const encoded = (bytes) => btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
 
 class LiveSession {
-  // player: draws the face. server: the functions of bilabial.app.sessions.
+  // player: draws the face. server: the functions of bilabial.app.sessions, for browsers that cannot run the model.
   constructor(player, server) {
     Object.assign(this, { player, server });
   }
 
-  pieces = []; // Float32Arrays that wait for the server
-  numSamples = 0; // samples
+  faces = null; // of faces.js
+  numSamples = 0; // since the start
+  recent = []; // the latest pieces
   offsets = []; // ms from the start of the sound's clock to performance.now(), as each of the latest pieces says
-  frames = []; // Float32Arrays of 52, the latest ones
-  numFrames = 0;
-  lags = []; // s between now and the newest frame, as each of the latest answers came
   delay = null; // s between now and what is drawn
   drawn = -1; // s, time of the face that is drawn
   measured = []; // ms
 
-  // Asks for the microphone and for a session; throws what stands in the way.
-  async start(asked) {
+  // Asks for the microphone and for faces; throws what stands in the way.
+  async start() {
     if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
+    if (!window.AudioWorkletNode) throw new DOMException("", "NotSupportedError");
     const audio = { channelCount: 1, echoCancellation: false };
     this.microphone = await navigator.mediaDevices.getUserMedia({ audio });
     if (this.ended) return; // it was stopped while the browser asked
     const track = this.microphone.getAudioTracks()[0];
     track.onended = () => this.end(t("The microphone was disconnected."));
     this.latency = 1000 * (track.getSettings().latency ?? 0);
-    Object.assign(this, await this.ask("start", asked));
-    if (this.ended) return this.leave();
+    try {
+      await this.use((wanted) => BrowserFaces.open(this.player.props.live, wanted));
+    } catch (error) {
+      await this.useServer(NOT_STARTED, error);
+    }
+    if (this.ended) return;
     await this.listen();
-    this.send().catch((error) => this.end(error.message));
     everyFrame((now) => this.draw(now));
+  }
+
+  // Faces that open() gives for what is asked now, and for what was asked meanwhile.
+  async use(open) {
+    const wanted = asked();
+    const faces = await open(wanted);
+    if (this.ended) return faces.stop();
+    const { emotion, intensity } = asked();
+    if (JSON.stringify([emotion, intensity]) !== JSON.stringify([wanted.emotion, wanted.intensity])) await faces.setEmotion(emotion, intensity);
+    this.style = JSON.stringify(wanted.style);
+    this.startSeconds = (this.numSamples - this.recent.reduce((sum, piece) => sum + piece.length, 0)) / LIVE_HZ; // of the first face
+    this.frames = []; // Float32Arrays of 52, the latest ones
+    this.numFrames = 0;
+    this.inTime = this.numSamples; // when faces were late for the last time
+    this.lags = []; // {at, lag}: s between now and the newest frame, whenever one was drawn
+    this.delay = null;
+    this.faces = faces;
+    this.sound = faces.connect((values) => this.receive(faces, values), (error) => this.fail(faces, error));
+    this.lead();
+    for (const piece of this.recent) faces.feed?.(piece);
+    this.onfaces?.(faces);
+  }
+
+  // why: what the browser could not. It hears the latest sound again, so that the face goes on without a gap.
+  async useServer(why, error) {
+    console.info(`live mode runs on the server: ${error?.message ?? why}`);
+    this.faces = null;
+    try {
+      await this.use((wanted) => ServerFaces.open(this.server, wanted));
+      if (!this.ended) this.player.say(`${t(why)} ${t(ON_SERVER)}`);
+    } catch (error) {
+      this.end(`${t(why)} ${error.message}`);
+    }
+  }
+
+  // What cannot go on is replaced by the server; the server's errors end the session.
+  fail(faces, error) {
+    if (faces !== this.faces || this.ended) return;
+    if (faces.place === "server") return this.end(error?.message ?? t("The server or the network is too slow for live mode."));
+    faces.stop();
+    this.useServer(error ? "The model stopped in this browser." : TOO_SLOW, error);
   }
 
   async listen() {
@@ -77,20 +131,37 @@ class LiveSession {
     }
     const address = URL.createObjectURL(new Blob([MICROPHONE], { type: "text/javascript" }));
     await this.context.audioWorklet.addModule(address).finally(() => URL.revokeObjectURL(address));
-    const node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => this.take(data);
-    source.connect(node);
+    this.node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0 });
+    this.node.port.onmessage = ({ data }) => this.take(data);
+    this.lead();
+    source.connect(this.node);
     await this.context.resume();
   }
 
+  // Tells the microphone where its sound goes beside this thread.
+  lead() {
+    this.node?.port.postMessage({ model: this.sound }, this.sound ? [this.sound] : []);
+  }
+
   take(piece) {
+    if (this.ended) return;
     this.numSamples += piece.length;
     this.offsets.push(performance.now() - (1000 * this.numSamples) / LIVE_HZ);
-    this.offsets.splice(0, this.offsets.length - 50);
-    this.pieces.push(piece);
-    if (this.pieces.length * PIECE_SECONDS > MAX_WAITING_SECONDS) this.end(t("The server or the network is too slow for live mode."));
-    this.wake?.();
+    this.offsets.splice(0, this.offsets.length - CLOCK_SECONDS / PIECE_SECONDS);
+    this.recent.push(piece);
+    this.recent.splice(0, this.recent.length - KEPT_SECONDS / PIECE_SECONDS);
     this.onlevel?.(Math.sqrt(piece.reduce((sum, sample) => sum + sample * sample, 0) / piece.length));
+    if (!this.faces) return;
+    this.faces.feed?.(piece);
+    this.watch();
+  }
+
+  // Notices when faces stay too far behind the sound.
+  watch() {
+    const { faces, numSamples } = this;
+    const behind = numSamples / LIVE_HZ - this.newest - faces.delaySeconds;
+    if (behind <= faces.maxBehindSeconds) this.inTime = numSamples;
+    else if (numSamples - this.inTime > faces.patienceSeconds * LIVE_HZ) this.fail(faces);
   }
 
   // Seconds of sound until now. The quickest piece says best when sound is captured.
@@ -98,62 +169,49 @@ class LiveSession {
     return (performance.now() - Math.min(...this.offsets) + this.latency) / 1000;
   }
 
-  async send() {
-    while (!this.ended) {
-      if (!this.pieces.length) await new Promise((resolve) => (this.wake = resolve));
-      const samples = this.pieces.splice(0).flatMap((piece) => Array.from(piece));
-      const sound = Int16Array.from(samples, (sample) => 32767 * Math.min(Math.max(sample, -1), 1));
-      if (samples.length) this.receive(await this.ask("feed", { key: this.key, sound: encoded(new Uint8Array(sound.buffer)) }));
-    }
+  // s, time of the newest face
+  get newest() {
+    return this.startSeconds + (this.numFrames - 1) / this.faces.fps;
   }
 
-  receive({ frames }) {
-    if (this.numFrames) this.lags.push(this.now() - (this.numFrames - 1) / this.fps);
-    this.lags.splice(0, this.lags.length - NUM_LAGS);
-    const numbers = decode(frames, Uint16Array);
-    for (let k = 0; k < numbers.length; k += this.names.length) {
-      this.frames.push(Float32Array.from(numbers.subarray(k, k + this.names.length), (number) => number / 65535));
-      this.numFrames++;
-    }
-    this.frames.splice(0, this.frames.length - 10 * this.fps);
+  receive(faces, values) {
+    if (faces !== this.faces) return;
+    const width = faces.names.length;
+    for (let k = 0; k < values.length; k += width) this.frames.push(values.subarray(k, k + width));
+    this.numFrames += values.length / width;
+    this.frames.splice(0, this.frames.length - 10 * faces.fps);
   }
 
   draw(now) {
     if (!this.player.element.isConnected) this.end("");
     if (this.ended) return false;
-    if (this.lags.length) {
-      const wanted = this.lags.toSorted((a, b) => b - a)[Math.min(1, this.lags.length - 1)]; // one late answer is chance
+    if (this.faces && this.numFrames) {
+      this.lags = this.lags.filter(({ at }) => now - at < 1000 * LAG_SECONDS);
+      this.lags.push({ at: now, lag: this.now() - this.newest });
+      const wanted = median(this.lags.map(({ lag }) => lag)); // a face that is late once stands still for some ms
       const passed = (now - this.drawnAt) / 1000 || 0;
       this.delay ??= wanted;
       this.delay += Math.min(Math.max(wanted - this.delay, -FASTER * passed), SLOWER * passed);
       this.drawnAt = now;
-      this.pose(Math.max(this.drawn, Math.min(this.now() - this.delay, (this.numFrames - 1) / this.fps)));
+      this.pose(Math.max(this.drawn, Math.min(this.now() - this.delay, this.newest)));
     }
   }
 
   // Draws the face of a time, and measures how long ago its sound was captured.
   pose(time) {
+    const { names, fps, place } = this.faces;
     const first = this.numFrames - this.frames.length;
-    const [before, after, weight] = aroundPosition(time * this.fps - first, this.frames.length);
+    const [before, after, weight] = aroundPosition((time - this.startSeconds) * fps - first, this.frames.length);
     const values = Array.from(this.frames[before], (value, k) => value * (1 - weight) + this.frames[after][k] * weight);
     const { canvas, head } = this.player;
-    if (time !== this.drawn) head?.pose(this.names, values);
+    if (time !== this.drawn) head?.pose(names, values);
     if (head?.changed) head.render(true);
     this.drawn = time;
     const delay = 1000 * (this.now() - time);
     this.measured.push(delay);
     this.measured.splice(0, this.measured.length - 60);
-    this.ondelay?.(median(this.measured));
-    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time, delay, values } }));
-  }
-
-  async ask(what, asked) {
-    const answer = await this.server[`live_${what}`](asked).catch((error) => {
-      if (!(error instanceof TypeError)) throw error; // browsers call a failed fetch so
-    });
-    if (!answer) throw new Error(t("The connection to the server was lost."));
-    if (answer.error) throw new Error(isChinese ? answer.chinese : answer.error);
-    return answer;
+    this.ondelay?.(median(this.measured), place);
+    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time, delay, place, values } }));
   }
 
   // reason: a message, or nothing when it was stopped on purpose
@@ -162,19 +220,14 @@ class LiveSession {
     this.ended = true;
     this.microphone?.getTracks().forEach((track) => track.stop());
     this.context?.close();
-    this.wake?.();
-    if (this.key) this.leave();
+    this.faces?.stop();
     this.onend?.(reason);
-  }
-
-  // Makes room for another visitor.
-  leave() {
-    this.ask("stop", { key: this.key }).catch(() => {}); // it ends by itself
   }
 }
 
 const REFUSALS = {
   SecurityError: "Live mode needs the microphone, which browsers give only to pages over https or on this computer.",
+  NotSupportedError: "This browser is too old for live mode: it has no AudioWorklet.",
   NotAllowedError: "The microphone was refused. Allow it for this page in your browser, then press Live again.",
   NotFoundError: "No microphone was found.",
   NotReadableError: "The microphone cannot be used; another program may have it.",
@@ -203,11 +256,12 @@ export function mountLive(player, server) {
   }
 
   let shown = 0; // ms, when the delay was last shown
-  function ondelay(delay) {
+  function ondelay(delay, place) {
     if (performance.now() - shown < 500) return;
     shown = performance.now();
-    part("delay").textContent = t("{delay} ms behind", { delay: Math.round(delay) });
-    canvas.dataset.delay = Math.round(delay);
+    const text = place === "browser" ? "{delay} ms behind" : "{delay} ms behind, on the server";
+    part("delay").textContent = t(text, { delay: Math.round(delay) });
+    Object.assign(canvas.dataset, { delay: Math.round(delay), live: place });
   }
 
   async function start() {
@@ -216,13 +270,14 @@ export function mountLive(player, server) {
     player.endPreview();
     player.say("");
     showRunning(true);
-    part("delay").textContent = t("Listening");
+    part("delay").textContent = t("Loading the model");
+    const onfaces = () => (part("delay").textContent = t("Listening"));
     const onlevel = (level) => (part("level").value = 1 + Math.log10(Math.max(level, 1e-3)) / 3); // -60 to 0 dB
-    const session = Object.assign(new LiveSession(player, server), { onend, onlevel, ondelay, style: JSON.stringify(asked().style) });
+    const session = Object.assign(new LiveSession(player, server), { onend, onlevel, ondelay, onfaces });
     player.live = session;
     player.drawControls();
     try {
-      await session.start(asked());
+      await session.start();
     } catch (error) {
       session.end(t(REFUSALS[error.name] ?? error.message));
     }
@@ -231,9 +286,9 @@ export function mountLive(player, server) {
 
   function change() {
     const session = player.live;
-    if (!session?.key) return;
+    if (!session?.faces) return;
     const { emotion, intensity, style } = asked();
-    session.ask("set_emotion", { key: session.key, emotion, intensity }).catch((error) => player.say(error.message));
+    session.faces.setEmotion(emotion, intensity).catch((error) => player.say(error.message));
     player.say(JSON.stringify(style) === session.style ? "" : t("The new style applies to the next live session."));
   }
 
