@@ -109,7 +109,7 @@ def test_a_session_has_an_end(sessions, clock, monkeypatch):
 
 
 def test_a_session_ends_by_the_clock(sessions, clock):
-    """One who says little, from an hour's session on, and one who says nothing but feels much."""
+    """One who says little, from an hour's session on, and one who says nothing but sets emotions often."""
     key, codes = begin(sessions), []
     while not codes and clock.seconds < 3600:
         clock.seconds += IDLE_SECONDS - 1
