@@ -35,6 +35,25 @@ def test_the_example_moves_without_a_click_and_plays_with_one(phone):
     assert phone.is_hidden(".bilabial-badge") and phone.is_hidden(".bilabial-play")
 
 
+def test_the_head_moves_before_the_page_is_built(browser, address, three):
+    """Gradio's scripts never come here."""
+    with browser.new_context(viewport=PHONE) as context:
+        page = context.new_page()
+        page.set_default_timeout(120000)
+        page.route("**/assets/**", lambda route: route.abort())
+        page.goto(address)
+        page.wait_for_function(f"{DRAWN} > 0.05")
+        assert page.locator("#player").count() == 0 and page.is_visible(".bilabial-canvas")
+
+
+def test_the_page_takes_the_moving_head_over(phone):
+    phone.wait_for_selector("#generate")
+    phone.wait_for_selector("#player .bilabial-canvas")
+    assert phone.locator(".bilabial-canvas").count() == 1 and phone.locator(".bilabial-opening").count() == 0
+    before = phone.evaluate(DRAWN)
+    phone.wait_for_function(f"{DRAWN} !== {before}")
+
+
 def test_a_phone_shows_head_play_button_and_input(phone):
     for selector in (".bilabial-canvas", ".bilabial-play", "#speech", "#emotion", "#generate"):
         box = phone.locator(selector).bounding_box()

@@ -6,26 +6,22 @@ import threading
 import time
 from functools import partial
 
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bilabial.app import live_model
 from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, drop_old
 from bilabial.app.folders import bytes_below, remove_old
 from bilabial.app.handlers import example_data
 from bilabial.app.limits import LimitRequests, client_of
+from bilabial.app.opening import EXAMPLE_ADDRESS, OpeningView
 from bilabial.app.page import (
     CLEANING_SECONDS,
     CSS,
-    EXAMPLE_ADDRESS,
-    HEAD_TAGS,
     LANGUAGES,
     MAX_WAITING,
-    PRELOADS,
     THEME,
     UPLOAD_JS,
     build_demo,
@@ -65,23 +61,6 @@ def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
     return None
 
 
-class LinkHeader:
-    """Adds a Link header to the page: what the browser fetches while it still reads the page."""
-
-    def __init__(self, app: ASGIApp, links: str) -> None:
-        self.app, self.links = app, links
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-
-        async def linked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["link"] = self.links
-            await send(message)
-
-        await self.app(scope, receive, linked if scope.get("path") == "/" else send)
-
-
 def example(request: Request) -> Response:
     """What the page shows first; waits until the model has made it."""
     return Response(example_data(), media_type="application/json", headers={"cache-control": "max-age=3600"})
@@ -99,10 +78,10 @@ def launch() -> None:
     threading.Thread(target=keep_clean, args=[demo], daemon=True).start()
     limits = Middleware(LimitRequests, max_file_bytes=MAX_MEGABYTES * 2**20, refuse=partial(refuse, demo))
     routes = [Route(f"/{EXAMPLE_ADDRESS}", example), Route(live_model.ROUTE, live_model.serve)]
-    middleware = [limits, Middleware(LinkHeader, PRELOADS)]
+    middleware = [limits, Middleware(OpeningView)]
     demo.launch(
         max_file_size=f"{MAX_MEGABYTES}mb", i18n=LANGUAGES, mcp_server=True, show_error=True, js=UPLOAD_JS,
-        css=CSS, theme=THEME, footer_links=["api", "gradio"], head=HEAD_TAGS,
+        css=CSS, theme=THEME, footer_links=["api", "gradio"],
         favicon_path=STATIC / "favicon.png",
         state_session_capacity=MAX_SESSIONS,
         app_kwargs={"middleware": middleware, "routes": routes},

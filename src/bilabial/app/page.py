@@ -21,9 +21,10 @@ from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, do
 from bilabial.app.i18n import TEXTS
 from bilabial.app.limits import limited
 from bilabial.app.live_model import live_props
-from bilabial.app.player import BUNDLE, HEAD, STATIC, player_props, served_files
+from bilabial.app.opening import FILE_ADDRESS, SCRIPT, opening_props
+from bilabial.app.player import STATIC, served_files
 from bilabial.app.sessions import Sessions
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
+from bilabial.hub.blendshapes_bilabial import EMOTIONS, STYLE_PRESETS
 from bilabial.io.formats import FORMATS as CLIP_FORMATS
 from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.rig import RigProfile, shipped_rigs
@@ -31,9 +32,7 @@ from bilabial.rig import RigProfile, shipped_rigs
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
 T = gr.I18n()  # T("text") is translated to the browser's language
-FILE_ADDRESS = "/gradio_api/file="  # prefix of the path of a served file
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-SCRIPT = f'<script src="{FILE_ADDRESS}{BUNDLE}"></script>'
 API_FIELDS = [field.name for field in fields(AnimationRequest)]  # in the order of animate's parameters
 PACKAGE = Path(bilabial.__file__).parent
 FILE_PIXELS = 120  # height of a field for a file
@@ -57,7 +56,6 @@ MOTIONS = dict(zip(MOTION_LABELS, DEFAULT_MOTION, strict=True))
 EXAMPLES = {
     "english_woman.flac": "English, woman", "english_man.flac": "English, man", "mandarin.flac": "普通话",
 }  # fmt: skip
-EXAMPLE_ADDRESS = "example.json"  # of what the page opens with, relative to the page
 # Fonts of the system: nothing to fetch, and every weight is there
 THEME = gr.themes.Default(
     primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
@@ -67,16 +65,6 @@ THEME = gr.themes.Default(
     button_primary_background_fill_hover_dark="*primary_600",
 )  # fmt: skip
 CSS = (STATIC / "page.css").read_text()
-HEAD_PROPS = {"names": list(ARKIT_BLENDSHAPES), **player_props(FILE_ADDRESS)}
-# Fetched, and the head prepared, while Gradio's own scripts still load
-HEAD_TAGS = f"""<script>window.bilabialProps = {json.dumps(HEAD_PROPS)};</script>
-{SCRIPT.replace("<script", "<script defer")}"""
-# Gradio writes those tags late; by this header of the page its files are fetched at once
-PRELOADS = ", ".join((
-    f"<{FILE_ADDRESS}{BUNDLE}>; rel=preload; as=script",
-    f"<{FILE_ADDRESS}{HEAD}>; rel=preload; as=fetch; crossorigin",
-    f"<{EXAMPLE_ADDRESS}>; rel=preload; as=fetch; crossorigin",
-))  # fmt: skip
 # Files that FFmpeg reads but browsers do not report as audio or video: accepted by suffix.
 MEDIA_SUFFIXES = [".webm", ".mkv", ".mp4", ".mov", ".3gp", ".caf"]
 UPLOAD_JS = (STATIC / "upload.js").read_text().replace("SUFFIXES", json.dumps(MEDIA_SUFFIXES))
@@ -115,10 +103,9 @@ def panel(name: str, function: str, **props) -> gr.HTML:
 def player_panel() -> gr.HTML:
     """The head and the audio."""
     return panel(
-        "player", "mountPlayer", value=None, min_height=120, names=list(ARKIT_BLENDSHAPES), autoplay=True,
-        example_address=EXAMPLE_ADDRESS, live=live_props(FILE_ADDRESS),
+        "player", "mountPlayer", value=None, min_height=120, live=live_props(FILE_ADDRESS),
         server_functions=Sessions(animator).server_functions(),
-        **{name: value for name, value in player_props(FILE_ADDRESS).items() if name != "texts"},
+        **{name: value for name, value in opening_props().items() if name != "texts"},
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 // The page's scripts: what the components of bilabial.app.page mount. esbuild bundles them into bundle.js (`make bundle`).
 
-import { prepareHead } from "./player.js";
+import { openPlayer } from "./player.js";
 
 export { mountEmotion, mountTimeline } from "./emotion.js";
 export { aroundPosition } from "./frames.js";
@@ -11,4 +11,5 @@ export { copyLink, generateIfLinked, readLink } from "./share.js";
 export { mountStatus, startWaiting, stopWaiting } from "./status.js";
 export { Color, Spherical, Vector3 } from "three";
 
-if (window.bilabialProps) prepareHead(window.bilabialProps);
+const opening = document.querySelector(".bilabial-opening > div");
+if (opening) openPlayer(opening, window.bilabialProps);

@@ -47,19 +47,13 @@ async function loadHead(canvas, props) {
   return head;
 }
 
-// The head of a page whose player is not there yet: {canvas, head: a promise}.
-let prepared = null;
+// The player of the opening view (opening.html), until the page has one to move it into.
+let opening = null;
 
-// Loads the head, and compiles what draws it, while the page's own scripts load.
-export function prepareHead(props) {
-  const canvas = document.createElement("canvas");
-  const head = loadHead(canvas, props).then((head) => {
-    head.resize(8, 8);
-    head.render();
-    return head;
-  });
-  head.catch(() => {}); // the player says why
-  prepared = { canvas, head };
+// Shows the head and the example while the page's own scripts load. element: with player.html in it.
+export function openPlayer(element, props) {
+  setTexts(props.texts);
+  opening = new Player(element, props);
 }
 
 function save(blob, name) {
@@ -87,7 +81,6 @@ export class Player {
     Object.assign(this, { element, props });
     const parts = ["stage", "audio", "canvas", "message", "badge", "play"];
     for (const name of parts) this[name] = this.part(name);
-    if (prepared) this.usePrepared();
     this.recordButton = this.part("record");
     translate(element);
     if (!props.autoplay) this.part("autoplay").closest("label").remove();
@@ -99,11 +92,14 @@ export class Player {
     everyFrame(() => this.follow());
   }
 
-  usePrepared() {
-    const { canvas } = prepared;
-    for (const { name, value } of this.canvas.attributes) canvas.setAttribute(name, value);
-    this.canvas.replaceWith(canvas);
-    this.canvas = canvas;
+  // Goes on in another element, with its own props.
+  move(element, props) {
+    const old = this.element;
+    element.lang = old.lang;
+    element.replaceChildren(...old.childNodes);
+    Object.assign(this, { element, props });
+    old.closest(".bilabial-opening")?.remove();
+    this.resize();
   }
 
   part = (name) => this.element.querySelector(`.bilabial-${name}`);
@@ -129,6 +125,7 @@ export class Player {
 
   resize() {
     this.head?.resize(this.stage.clientWidth, this.stage.clientHeight);
+    this.head?.render(this.head.moving); // at once: a canvas of a new size, or in a new place, is empty
   }
 
   // What the plots seek with.
@@ -260,7 +257,7 @@ export class Player {
   async loadHead() {
     const { canvas, props } = this;
     try {
-      this.head = await (prepared?.head ?? loadHead(canvas, props));
+      this.head = await loadHead(canvas, props);
       this.resize();
       this.head.look("front");
       this.say("");
@@ -341,7 +338,9 @@ export class Player {
 // What gr.HTML gives to js_on_load: its element and props, watch, and server where there are server functions.
 export function mountPlayer({ element, props, watch, server }) {
   setTexts(props.texts);
-  const player = (page.player = new Player(element, props));
+  const player = (page.player = opening ?? new Player(element, props));
+  if (opening) player.move(element, props);
+  opening = null;
   watch("value", () => props.value && player.show(props.value));
   if (server?.live_start) mountLive(player, server);
 }
