@@ -64,6 +64,11 @@ def load_checkpoint(
     return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
 
 
+def live_source() -> str | None:
+    """The model for live use: the embedded one of less delay; in a Space of another model, that one."""
+    return "live" if EMBEDDED_MODELS["live"].is_dir() else None
+
+
 def folder_or_id(source: str | Path | None) -> str | Path:
     """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the source given."""
     if source is None:

@@ -23,6 +23,7 @@ from bilabial.app.live_model import MAX_BEHIND_SECONDS, live_props
 from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
+from bilabial.checkpoint import live_source
 from bilabial.errors import UserError
 from bilabial.io.audio import encode_wav, load_audio
 
@@ -69,7 +70,7 @@ def page(browser, address):
 
 def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
     """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
-    clip = Animator.from_pretrained()(
+    clip = Animator.from_pretrained(live_source())(
         (16000, np.tile(speech, 2 + int(times.max() * 16000 / len(speech)))), motion=()
     )
     predicted, length = clip.lip_distance_mm(), len(speech) / 16000

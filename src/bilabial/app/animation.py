@@ -18,6 +18,7 @@ from bilabial import FaceClip
 from bilabial.app.comparison import Comparison, compare, watch_lips
 from bilabial.app.folders import private_folder
 from bilabial.cache import ResultCache
+from bilabial.checkpoint import live_source
 from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
@@ -106,6 +107,12 @@ captures: ResultCache[Capture] = ResultCache(KEPT_FACE_BYTES, KEPT_SECONDS)
 def animator() -> bilabial.Animator:
     """The embedded default model, imported and loaded when first needed: the page opens seconds earlier."""
     return bilabial.Animator.from_pretrained()
+
+
+@cache
+def live_animator() -> bilabial.Animator:
+    """The model of live sessions."""
+    return bilabial.Animator.from_pretrained(live_source())
 
 
 def drop_old() -> None:

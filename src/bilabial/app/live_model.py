@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, Response
 import bilabial
 from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import WORKER
+from bilabial.checkpoint import live_source
 from bilabial.runtime.choice import kept_folder
 from bilabial.runtime.settings import SETTINGS_FILE, graph_file
 
@@ -29,8 +30,8 @@ LOGGER = logging.getLogger(__name__)
 
 
 def folder() -> Path:
-    """Where the files of the embedded model are kept."""
-    return kept_folder() / "browser"
+    """Where the files of the embedded model for live use are kept."""
+    return kept_folder(live_source()) / "browser"
 
 
 def live_props(file_address: str) -> dict:
@@ -39,7 +40,7 @@ def live_props(file_address: str) -> dict:
     file_address: prefix of the path of a served file.
     """
     return {
-        "model": ROUTE[1:].format(version=kept_folder().name, name=""),
+        "model": ROUTE[1:].format(version=folder().parent.name, name=""),
         "worker": f"{file_address}{WORKER}",
         "runtime": ONNX_RUNTIME.source(file_address),
         "max_behind_seconds": MAX_BEHIND_SECONDS,
@@ -54,6 +55,7 @@ def make() -> None:
     source = str(Path(bilabial.__file__).parents[1])
     paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "bilabial", "export", "onnx", str(made), "--precision", PRECISION]
+    command += ["--model", live_source() or "default"]
     done = subprocess.run(
         command,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},

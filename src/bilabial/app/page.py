@@ -15,7 +15,7 @@ from bilabial.app.animation import (
     MAX_SECONDS,
     MAX_SEED_DIGITS,
     AnimationRequest,
-    animator,
+    live_animator,
 )
 from bilabial.app.handlers import DEFAULT_MOTION, FORMATS, animate, download, download_for_rig, generate
 from bilabial.app.i18n import TEXTS
@@ -104,7 +104,7 @@ def player_panel() -> gr.HTML:
     """The head and the audio."""
     return panel(
         "player", "mountPlayer", value=None, min_height=120, live=live_props(FILE_ADDRESS),
-        server_functions=Sessions(animator).server_functions(),
+        server_functions=Sessions(live_animator).server_functions(),
         **{name: value for name, value in opening_props().items() if name != "texts"},
     )  # fmt: skip
 
