@@ -236,10 +236,11 @@ export class Head {
   // moving: more pictures follow at once; where they come slowly they have fewer pixels until the face rests.
   render(moving = false) {
     if (moving && this.moving) this.keepPace();
+    const first = !this.drawnAt; // it comes soon, with few pixels; a resting face is drawn again
     this.drawnAt = performance.now();
     this.moving = moving;
-    this.changed = false;
-    const ratio = moving ? this.movingRatio : this.restingRatio;
+    this.changed = first && !moving;
+    const ratio = moving || first ? this.movingRatio : this.restingRatio;
     if (ratio !== this.renderer.getPixelRatio()) this.renderer.setPixelRatio(ratio);
     this.renderer.render(this.scene, this.camera);
   }
