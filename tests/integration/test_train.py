@@ -150,7 +150,7 @@ def test_every_preset_is_known():
     with pytest.raises(UserError) as raised:
         parse_arguments(["--dataset", "x", "--output", "y", "--preset", "best"])
     assert (raised.value.code, raised.value.parameters["got"]) == ("preset_name", "'best'")
-    assert raised.value.parameters["accepted"].startswith("default, finetune, mse")
+    assert raised.value.parameters["accepted"].startswith("default, finetune, live, mse")
 
 
 @pytest.fixture(scope="module")
