@@ -112,7 +112,7 @@ def test_a_stream_that_is_not_there_is_said(people, tmp_path):
     path = write_film(tmp_path / "one.mp4", images[:5], [sound])
     with pytest.raises(UserError, match=r"one\.mp4 has 1 audio streams, 0 to 0; got 3"):
         read_streams(path, 10.0, 3)
-    with pytest.raises(ValueError, match="audio_stream must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="audio_stream must be at least 0, got -1"):
         TakeOptions(audio_stream=-1)
 
 

@@ -33,6 +33,7 @@ function drawnBySoftware() {
 export class Head {
   moving = false; // drawn as one of many pictures
   held = false;
+  coarse = false; // the next picture comes sooner, with fewer pixels; a resting face is drawn again
 
   // files: {spellings, decoders} that avatars.js takes. smooth: edges without steps also where there is no graphics card,
   // which takes a third longer
@@ -236,11 +237,11 @@ export class Head {
   // moving: more pictures follow at once; where they come slowly they have fewer pixels until the face rests.
   render(moving = false) {
     if (moving && this.moving) this.keepPace();
-    const first = !this.drawnAt; // it comes soon, with few pixels; a resting face is drawn again
     this.drawnAt = performance.now();
     this.moving = moving;
-    this.changed = first && !moving;
-    const ratio = moving || first ? this.movingRatio : this.restingRatio;
+    this.changed = this.coarse && !moving;
+    const ratio = moving || this.coarse ? this.movingRatio : this.restingRatio;
+    this.coarse = false;
     if (ratio !== this.renderer.getPixelRatio()) this.renderer.setPixelRatio(ratio);
     this.renderer.render(this.scene, this.camera);
   }

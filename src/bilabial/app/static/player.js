@@ -41,6 +41,7 @@ function faceAt(clip, time) {
 // A head on a canvas. props: those of player_props, names of all 52 coefficients.
 async function loadHead(canvas, props) {
   const head = new Head(canvas, props);
+  head.coarse = true;
   const response = await fetch(props.head_address);
   if (!response.ok) throw new Error(`the head's file: ${response.status}`);
   await head.load(await response.arrayBuffer(), props.names);
