@@ -55,8 +55,8 @@ class Animator:
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
-        """Load a model: None = the embedded default, "live" = the embedded model of
-        less delay, else a folder or a Hub id (at a revision).
+        """Load a model: None = the embedded default, "live" = the embedded one of less delay in streams,
+        else a folder or a Hub id (at a revision).
 
         Raises FileNotFoundError naming what a folder lacks.
         """

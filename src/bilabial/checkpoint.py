@@ -52,8 +52,8 @@ def load_checkpoint(
 ) -> tuple[BilabialModel, BilabialFeatureExtractor]:
     """Load model (in evaluation mode) and feature extractor from a folder or a Hub id.
 
-    None = the embedded model "default"; "live" is the other one. Raises FileNotFoundError naming a missing
-    file, and ValueError for an invalid path or id; errors of the Hub pass through.
+    None = the embedded model "default"; "live" is the one of less delay. Raises FileNotFoundError naming a
+    missing file, and ValueError for an invalid path or id; errors of the Hub pass through.
     """
     source = _checked(source)
     # torch and transformers take seconds; a hash needs neither
@@ -64,16 +64,19 @@ def load_checkpoint(
     return model.eval(), BilabialFeatureExtractor.from_pretrained(source, revision=revision or "main")
 
 
-def live_source() -> str | None:
-    """The model for live use: the embedded one of less delay; in a Space of another model, that one."""
-    return "live" if EMBEDDED_MODELS["live"].is_dir() else None
+def live_source() -> str:
+    """The embedded model for live use: "live"; where a Space has another model inside, that one."""
+    return "live" if EMBEDDED_MODELS["live"].is_dir() else "default"
 
 
 def folder_or_id(source: str | Path | None) -> str | Path:
-    """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the source given."""
+    """The folder of an embedded model (None or a name of EMBEDDED_MODELS), else the source given.
+
+    A name is a string: Path("live") is a folder.
+    """
     if source is None:
         return EMBEDDED_MODEL
-    return EMBEDDED_MODELS.get(str(source), source)
+    return EMBEDDED_MODELS.get(source, source) if isinstance(source, str) else source
 
 
 def weights_sha256(source: str | Path | None = None) -> str:
@@ -105,5 +108,5 @@ def _checked(source: str | Path | None) -> str | Path:
         if missing:
             raise MissingFileError("model_files", path=Path(source), missing=missing, needed=FILES)
     elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
-        raise MissingFileError("model_name", got=str(source))
+        raise MissingFileError("model_name", got=str(source), accepted=[*EMBEDDED_MODELS])
     return source

@@ -240,7 +240,7 @@ SENTENCES |= {
     # models, labels and files, also in training
     "json_object": "{path} is no JSON file with an object ({error})",
     "model_files": "{path} is no Bilabial model: it lacks {missing}; needed are {needed}",
-    "model_name": "{got} is neither a folder nor a Hub id like 'name/model'",
+    "model_name": "{got} is neither a folder, nor a Hub id like 'name/model', nor one of {accepted}",
     "mouth_close_few": "the jaw is lowered in {count} frames only, {least} are needed to see what mouthClose "
     "means; say it with --mouth_close {accepted}",
     "mouth_close_name": "the convention of mouthClose must be one of {accepted}, got {got}",

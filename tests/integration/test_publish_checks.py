@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from huggingface_hub import ModelCard, SpaceCard
+from safetensors.torch import load_file
 from support.errors import refused
 from support.models import build_random, tiny_settings
 from support.paths import ROOT
@@ -304,7 +305,7 @@ def with_coefficients(table: pyarrow.Table, value: float) -> pyarrow.Table:
 
 
 def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "EMBEDDED_MODEL", tmp_path / "pretrained")
+    monkeypatch.setitem(publish.EMBEDDED_MODELS, "default", tmp_path / "pretrained")
     publish.publish(PublishArguments(model=own / "model", embed=True))
     assert load_checkpoint(tmp_path / "pretrained")[0].config.styles == ["default", "other"]
     assert read_sources(tmp_path / "pretrained") == read_sources(own / "model")
@@ -313,6 +314,20 @@ def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
         publish.publish(PublishArguments(model=own / "model", embed=True))
     with refused("option_needs", option="--embed", missing="--model"):
         publish.publish(PublishArguments(embed=True))
+
+
+def test_the_model_for_live_use_is_embedded_in_half_precision(own, tmp_path, monkeypatch):
+    """It is half as large, computes in single precision, and says what the other says to three digits."""
+    monkeypatch.setitem(publish.EMBEDDED_MODELS, "live", tmp_path / "live")
+    publish.publish(PublishArguments(model=own / "model", embed=True, embed_as="live"))
+    tensors = load_file(tmp_path / "live" / "model.safetensors")
+    before, after = (load_checkpoint(path)[0] for path in (own / "model", tmp_path / "live"))
+    buffers = {name for name, _ in before.named_buffers()}
+    assert {name for name, one in tensors.items() if one.dtype == torch.float32} == buffers
+    assert after.dtype == torch.float32
+    sound = torch.randn(1, 16000) * 0.05
+    assert (after(sound).coefficients - before(sound).coefficients).abs().max() < 2e-3
+    assert read_sources(tmp_path / "live") == read_sources(own / "model")
 
 
 # --- The work tree

@@ -5,16 +5,18 @@ import multiprocessing
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.errors import refused
 from support.paths import EXAMPLE
 
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, Animator, FaceClip
 from bilabial.animator import UntrainedEmotionWarning
-from bilabial.checkpoint import save_checkpoint
+from bilabial.checkpoint import EMBEDDED_MODELS, folder_or_id, save_checkpoint
 from bilabial.hub.blendshapes_bilabial import SEALED_MM
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import lip_distance
@@ -370,3 +372,15 @@ def test_other_processes_animate(tiny_model, speech):
         there = pool.submit(animator, sound).result()
     assert np.allclose(there.values, clip.values, atol=1e-5)
     assert (there.names, there.fps) == (clip.names, clip.fps)
+
+
+def test_a_path_is_no_name(tmp_path, monkeypatch):
+    """A folder that is called like an embedded model is found as a path."""
+    monkeypatch.chdir(tmp_path)
+    for name in EMBEDDED_MODELS:
+        assert folder_or_id(name) == EMBEDDED_MODELS[name]
+        Path(name).mkdir()
+        with refused("model_files", path=Path(name)):
+            Animator.from_pretrained(Path(name))
+    with refused("model_name", got="'nobody'", accepted="default, live"):
+        Animator.from_pretrained("nobody")

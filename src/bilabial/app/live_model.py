@@ -55,7 +55,7 @@ def make() -> None:
     source = str(Path(bilabial.__file__).parents[1])
     paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "bilabial", "export", "onnx", str(made), "--precision", PRECISION]
-    command += ["--model", live_source() or "default"]
+    command += ["--model", live_source()]
     process = subprocess.Popen(
         command,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},

@@ -48,7 +48,7 @@ async function loadHead(canvas, props) {
   return head;
 }
 
-// The player of the opening view (opening.html), until the page has one to move it into.
+// The player of the opening view (bilabial/app/opening.py), until the page has one to move it into.
 let opening = null;
 
 // Shows the head and the example while the page's own scripts load. element: with player.html in it.

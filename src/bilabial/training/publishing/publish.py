@@ -11,16 +11,27 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 from huggingface_hub import DatasetCard, HfApi, ModelCard
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from bilabial.checkpoint import EMBEDDED_MODEL, HUB_ID, load_checkpoint, save_checkpoint, weights_sha256
+from bilabial.checkpoint import (
+    EMBEDDED_MODEL,
+    EMBEDDED_MODELS,
+    HUB_ID,
+    WEIGHTS_FILE,
+    load_checkpoint,
+    save_checkpoint,
+    weights_sha256,
+)
 from bilabial.errors import MissingFileError, UserError
 from bilabial.training.data.schema import data_files, missing_columns
 from bilabial.training.data.sources import Source, sources_of_files, write_sources
@@ -86,6 +97,10 @@ class PublishArguments:
     dry_run: bool = field(default=False, metadata={"help": "Check and write to --output, upload nothing."})
     allow_dirty: bool = field(default=False, metadata={"help": "Publish uncommitted code."})
     embed: bool = field(default=False, metadata={"help": "Make --model the embedded model; no upload."})
+    embed_as: Literal["default", "live"] = field(
+        default="default",
+        metadata={"help": "Which embedded model; live is stored in half precision."},
+    )
     output: Path = field(default=Path("build/hub"), metadata={"help": "Folder that a dry run writes."})
 
     @property
@@ -268,9 +283,19 @@ def embed(args: PublishArguments) -> None:
         raise UserError("option_needs", option="--embed", missing="--model")
     model, feature_extractor = load_checkpoint(args.model)
     sources = read_sources(args.model)
-    save_checkpoint(model, feature_extractor, EMBEDDED_MODEL, with_code=False)
-    write_sources(EMBEDDED_MODEL, sources)
-    logger.info(f"the default model in {EMBEDDED_MODEL} is now {args.model}")
+    folder = EMBEDDED_MODELS[args.embed_as]
+    save_checkpoint(model, feature_extractor, folder, with_code=False)
+    if args.embed_as == "live":
+        halve_weights(folder / WEIGHTS_FILE, keep=dict(model.named_buffers()))
+    write_sources(folder, sources)
+    logger.info(f"the {args.embed_as} model in {folder} is now {args.model}")
+
+
+def halve_weights(path: Path, keep: Container[str]) -> None:
+    """Store tensors in half precision, except those named in `keep`; the model computes in float32."""
+    tensors = load_file(path)
+    halved = {name: one if name in keep else one.half() for name, one in tensors.items()}
+    save_file(halved, path, metadata={"format": "pt"})
 
 
 def publish(args: PublishArguments) -> None:
