@@ -18,12 +18,11 @@ from support.browsing import BROWSER_FLAGS, CHROMIUM, fill_in, need_npm, new_pag
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
-from bilabial.animator import Animator
+from bilabial.app.animation import live_animator
 from bilabial.app.live_model import MAX_BEHIND_SECONDS, live_props
 from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
-from bilabial.checkpoint import live_source
 from bilabial.errors import UserError
 from bilabial.io.audio import encode_wav, load_audio
 
@@ -70,9 +69,7 @@ def page(browser, address):
 
 def best_correlation(times: np.ndarray, drawn: np.ndarray, speech: np.ndarray) -> float:
     """Of lips drawn at times of the live sound with those of the recording, wherever that began."""
-    clip = Animator.from_pretrained(live_source())(
-        (16000, np.tile(speech, 2 + int(times.max() * 16000 / len(speech)))), motion=()
-    )
+    clip = live_animator()((16000, np.tile(speech, 2 + int(times.max() * 16000 / len(speech)))), motion=())
     predicted, length = clip.lip_distance_mm(), len(speech) / 16000
     starts = np.arange(0, length, 0.01)
     curves = [np.interp(times + start, clip.times, predicted) for start in starts]
@@ -155,7 +152,8 @@ def test_the_head_speaks_along(page, three, speech, address, use):
     faces = page.evaluate("faces")
     # what was measured is shown; it is at least what the model needs to hear
     delays = np.array([one["delay"] for one in faces])
-    assert shown.endswith(wanted) and int(shown.split()[0]) > 180
+    least = 1000 * live_animator().model.config.lookahead_seconds
+    assert shown.endswith(wanted) and int(shown.split()[0]) > least
     assert delays.min() - 1 <= int(shown.split()[0]) <= delays.max() + 1
     # where the faces came from, and what was said of it
     places = [one["place"] for one in faces]
