@@ -141,5 +141,5 @@ def test_a_folder_lacking_a_file_is_named(tiny_model, tmp_path, name):
 
 @pytest.mark.parametrize("source", ["no/such/folder/here", "/gone", "./gone", "gone", Path("a/b")])
 def test_a_source_that_is_nothing(source):
-    with pytest.raises(FileNotFoundError, match="neither a folder nor a Hub id"):
+    with pytest.raises(FileNotFoundError, match="neither a folder, nor a Hub id"):
         load_checkpoint(source)

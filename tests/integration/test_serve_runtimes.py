@@ -140,7 +140,7 @@ def test_runtimes_that_are_none_are_sentences(onnx_folder, tmp_path, capsys):
         open_animator(None, "tensorflow")
     with pytest.raises(UserError, match="holds ONNX files, and torch needs the model"):
         open_animator(str(onnx_folder), "torch")
-    with pytest.raises(FileNotFoundError, match="is neither a folder nor a Hub id"):
+    with pytest.raises(FileNotFoundError, match="is neither a folder, nor a Hub id"):
         open_animator(str(tmp_path / "nothing" / "there"), "onnx")
     arguments = ["live", "--file", "x.wav", "--vmc", "127.0.0.1:9", "--runtime", "tensorflow"]
     assert main(arguments) == 2

@@ -129,7 +129,7 @@ def test_wrong_input_is_a_sentence_and_exit_code_2(tmp_path, sound, capsys):
         (sound, "-o", out / "a.csv", "--fps", "500"): "fps must be a number from 1 to 240",
         (sound, "-o", out / "a.csv", "--motion", "dance"): "motion must be of blink",
         (sound, "-o", out / "a.csv", "--motion", "blink:x"): "motion must be all, none",
-        (sound, "-o", out / "a.csv", "--model", tmp_path / "none"): "neither a folder nor a Hub id",
+        (sound, "-o", out / "a.csv", "--model", tmp_path / "none"): "neither a folder, nor a Hub id",
         (sound, "-o", out / "a.glb", "--head", sound): "is not a GLB",
         (sound, tmp_path / "text" / "speech.wav", "-o", f"{out}/"): "would both be written as speech",
         (sound, EXAMPLE, "-o", sound): "is a file; several files need a folder",
