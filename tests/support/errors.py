@@ -11,9 +11,13 @@ from bilabial.errors import SENTENCES, UserError
 
 
 @contextmanager
-def refused(code: str, **values: object) -> Iterator[pytest.ExceptionInfo[UserError]]:
-    """Expect a UserError of this code whose parameters include these values, as it tells them."""
-    with pytest.raises(UserError) as error:
+def refused(
+    code: str, kind: type[UserError] = UserError, /, **values: object
+) -> Iterator[pytest.ExceptionInfo[UserError]]:
+    """Expect a UserError of this code, and of this class, whose parameters include these values, as it tells
+    them; `pytest.approx` serves for numbers.
+    """
+    with pytest.raises(kind) as error:
         yield error
     assert error.value.code == code, str(error.value)
     told = {name: error.value.parameters.get(name) for name in values}
@@ -22,14 +26,16 @@ def refused(code: str, **values: object) -> Iterator[pytest.ExceptionInfo[UserEr
 
 def message_of(code: str, sentences: Mapping[str, str] = SENTENCES, /, **values: object) -> str:
     """A regular expression of the message of a code, in English; parameters not given match anything.
+    A path that the message lacks stands in front of it, as UserError.in_file puts it there.
 
     For the text of a command, of a warning or of an error in another process:
     `assert re.search(message_of("file_missing", name="gone.wav"), text)`. sentences: another language's.
     """
     parts = list(string.Formatter().parse(sentences[code]))
-    unknown = values.keys() - {name for _, name, _, _ in parts}
+    unknown = values.keys() - {name for _, name, _, _ in parts} - {"path"}
     assert not unknown, f"the message of {code} has no {unknown}"
-    pattern = ""
+    in_front = "path" in values and "{path}" not in sentences[code]
+    pattern = re.escape(f"{values['path']}: ") if in_front else ""
     for literal, name, form, _ in parts:
         pattern += re.escape(literal)
         if name is not None:
