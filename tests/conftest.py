@@ -1,16 +1,19 @@
 """Shared parts of the tests: a tiny model, real speech, and the folder of real clips where there is one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support.models import build_random, build_whisper
+from support.models import TINY, build_random, build_whisper
 from support.paths import EXAMPLE
 
+from bilabial.animator import Animator
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import load_audio
 
@@ -55,16 +58,41 @@ def whisper(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tiny_config() -> BilabialConfig:
-    return BilabialConfig(
-        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
-        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
-        dropout=0.0, styles=["default", "other"],
-    )  # fmt: skip
+    return BilabialConfig(**TINY | {"encoder_layers": 2})
 
 
 @pytest.fixture
 def tiny_model(tiny_config: BilabialConfig) -> BilabialModel:
     return build_random(tiny_config)
+
+
+@pytest.fixture(scope="module")
+def random_animator() -> Animator:
+    """A tiny model with random weights."""
+    config = BilabialConfig(**TINY | {"encoder_layers": 2})
+    return Animator(build_random(config), BilabialFeatureExtractor())
+
+
+@pytest.fixture(scope="module")
+def server_port(random_animator) -> Iterator[int]:
+    """Port of a server without a token, for 12 streams."""
+    from bilabial.serve.app import Settings, build_app
+    from bilabial.serve.run import BackgroundServer
+
+    settings = Settings(num_threads=2, max_streams=12)
+    with BackgroundServer(build_app(lambda: random_animator, settings)) as server:
+        yield server.port
+
+
+@pytest.fixture(scope="module")
+def locked_port(random_animator) -> Iterator[int]:
+    """Port of a server with the token `öpen sesame`, which pages of example.org may use."""
+    from bilabial.serve.app import Settings, build_app
+    from bilabial.serve.run import BackgroundServer
+
+    settings = Settings(token="öpen sesame", origins=("https://example.org",), num_threads=1)
+    with BackgroundServer(build_app(lambda: random_animator, settings)) as server:
+        yield server.port
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support.media import media, remux
-from support.models import build_random
+from support.models import TINY, build_random
 from support.paths import EXAMPLE
 from transformers import pipeline
 
@@ -27,12 +27,7 @@ TASK = "audio-to-blendshapes"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    config = BilabialConfig(
-        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
-        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
-        dropout=0.0, styles=["default", "other"],
-    )  # fmt: skip
-    model = build_random(config)
+    model = build_random(BilabialConfig(**TINY | {"encoder_layers": 2}))
     return save_checkpoint(model, BilabialFeatureExtractor(), tmp_path_factory.mktemp("hub") / "model")
 
 

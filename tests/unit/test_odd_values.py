@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.avatars import glb_bytes
-from support.models import build_random
+from support.models import TINY, build_random
 
 from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
 from bilabial.hub.configuration_bilabial import BilabialConfig
@@ -72,11 +72,8 @@ ODD = [*NUMBERS, *TEXTS, *ARRAYS, *MAPPINGS, *LISTS, *SOUNDS, *OTHERS]
 
 @pytest.fixture(scope="module")
 def animator() -> Animator:
-    config = BilabialConfig(
-        encoder_size=16, encoder_layers=2, encoder_heads=2, encoder_conv_frames=[2, 1],
-        encoder_attention_frames=[3, 1], hidden_size=16, num_mels=20, decoder_dilations=[1], style_size=4,
-        styles=["default", "other"], channel_means=[0.4] * 52, channel_spreads=[0.1] * 52,
-    )  # fmt: skip
+    statistics = {"channel_means": [0.4] * 52, "channel_spreads": [0.1] * 52}
+    config = BilabialConfig(**TINY | {"encoder_layers": 2} | statistics)
     return Animator(build_random(config), BilabialFeatureExtractor())
 
 
