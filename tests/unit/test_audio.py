@@ -3,9 +3,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from support.errors import message_of, refused
 from support.media import write_video
 from support.paths import EXAMPLE
 
+from bilabial.errors import MissingFileError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SPEECH_LEVEL_DB, normalize_level, speech_level_db
 from bilabial.io.audio import SoundWarning, decode_wav, encode_m4a, encode_wav, load_audio, resample
@@ -87,13 +89,13 @@ def test_24_bits_in_32_are_followed(speech):
 @pytest.mark.parametrize(
     "samples, message",
     [
-        (np.array([0, 40000] * 100), r"must be 16-bit ones, -32768 to 32767, got 0 to 40000"),
-        (np.zeros(100, np.uint64), "integers of 8, 16 or 32 bits, got uint64"),
+        (np.array([0, 40000] * 100), "-32768 to 32767, got 0 to 40000"),
+        (np.zeros(100, np.uint64), "got uint64"),
         (np.zeros(100, bool), "got bool"),
         (np.zeros(100, complex), "got complex128"),
         ([0.1, None], "got object"),
         ([2**70], "got object"),
-        ([[0.1], [0.1, 0.2]], "samples of equal shape, got a list of uneven ones"),
+        ([[0.1], [0.1, 0.2]], "uneven"),
     ],
 )
 def test_other_kinds_are_refused(samples, message):
@@ -118,9 +120,10 @@ def test_level_is_normalized_once():
 
 def test_silence_is_left_alone_and_told():
     hiss = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 1e-4
-    for sound, level in ((np.zeros(16000, np.float32), "-inf"), (hiss, "-80")):
+    for sound, level in ((np.zeros(16000, np.float32), -np.inf), (hiss, -80)):
         assert np.array_equal(normalize_level(sound), sound)
-        with pytest.warns(SoundWarning, match=f"array is taken for silence: its level is {level} dB"):
+        said = message_of("sound_silent", name="the given array", level=level)
+        with pytest.warns(SoundWarning, match=said):
             assert np.allclose(load_audio((16000, sound)), sound)
 
 
@@ -155,43 +158,43 @@ def test_resampling_keeps_time():
     assert np.argmax(np.abs(resample(click, 48000))) == pytest.approx(8000, abs=1)
 
 
-# ---- what is refused, and in which words
+# ---- what is refused
 
 
 def test_text_renamed_wav(tmp_path):
     path = tmp_path / "notes.wav"
     path.write_text("this is not sound " * 100)
-    with pytest.raises(ValueError, match=r"notes\.wav is not audio or video that FFmpeg can read; wav, mp3"):
+    with refused("media_unknown", name="notes.wav"):
         load_audio(path)
 
 
 def test_empty_file(tmp_path):
     path = tmp_path / "empty.wav"
     path.touch()
-    with pytest.raises(ValueError, match=r"empty\.wav is empty \(0 bytes\)"):
+    with refused("file_empty", name="empty.wav"):
         load_audio(path)
-    with pytest.raises(ValueError, match="0 bytes"):
+    with refused("file_empty", name="0 bytes of media"):
         load_audio(b"")
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone.wav"):
+    with refused("file_missing", MissingFileError, name="gone.wav"):
         load_audio(tmp_path / "gone.wav")
 
 
 def test_no_samples():
-    with pytest.raises(ValueError, match="0 samples"):
+    with refused("audio_empty"):
         load_audio(encode_wav(np.zeros(0, np.float32)))
-    with pytest.raises(ValueError, match="0 samples"):
+    with refused("audio_empty", name="the given array"):
         load_audio((16000, np.zeros(0, np.float32)))
 
 
 def test_nan(tmp_path):
     broken = tone()
     broken[100] = np.nan
-    with pytest.raises(ValueError, match="not finite"):
+    with refused("audio_not_finite", name="the given array"):
         load_audio((16000, broken))
-    with pytest.raises(ValueError, match="not finite"):
+    with refused("audio_not_finite", name="nan.wav"):
         load_audio(encode(tmp_path / "nan.wav", "pcm_f32le", broken, 16000))
 
 
@@ -205,42 +208,39 @@ def test_three_hours(tmp_path):
             frame.sample_rate = 8000
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(ValueError, match=r"long\.wav lasts 10800 s or more; at most 600 s are accepted"):
+    with refused("audio_too_long", name="long.wav", seconds=10800, limit=600):
         load_audio(path)
 
 
 def test_too_long_array():
-    with pytest.raises(ValueError, match="at most 1 s"):
+    with refused("audio_too_long", name="the given array", seconds=2, limit=1):
         load_audio((16000, tone(2.0)), max_seconds=1.0)
 
 
 def test_video_without_sound(tmp_path):
     images = [np.zeros((64, 64, 3), np.uint8)] * 5
     path = write_video(tmp_path / "mute.mp4", [k / 10 for k in range(5)], images)
-    with pytest.raises(ValueError, match=r"mute\.mp4 has no audio stream"):
+    with refused("audio_missing", name="mute.mp4"):
         load_audio(path)
 
 
 def test_cut_file(tmp_path):
     path = encode(tmp_path / "a.mp4", "aac", tone(2.0, 44100), 44100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"a\.mp4"):
+    with refused("media_unknown", name="a.mp4"):
         load_audio(path)
 
 
 @pytest.mark.parametrize(
     "source, message",
     [
-        ((0, np.zeros(10)), "1000 to 384000 Hz"),
-        ((16000, np.zeros((10, 2, 2))), "shape"),
-        ((16000, np.array(["a"])), "floats in -1..1 or integers of 8, 16 or 32 bits, got <U1"),
-        ((16000, np.zeros((10, 0))), "shape"),
-        (
-            (np.zeros(10), 16000),
-            r"\(sample rate, array\) is accepted, with a rate .*got ndarray for the rate",
-        ),
-        (np.zeros(10), "speech is a path, the bytes of a file, or .*got ndarray"),
-        (None, "got NoneType"),
+        ((0, np.zeros(10)), "1000 to 384000 Hz, got 0"),
+        ((16000, np.zeros((10, 2, 2))), r"got \(10, 2, 2\)"),
+        ((16000, np.array(["a"])), "got <U1"),
+        ((16000, np.zeros((10, 0))), r"got \(10, 0\)"),
+        ((np.zeros(10), 16000), "1000 to 384000 Hz, got ndarray"),
+        (np.zeros(10), "got ndarray$"),
+        (None, "got NoneType$"),
     ],
 )
 def test_wrong_arrays(source, message):

@@ -3,8 +3,8 @@
 import av
 import numpy as np
 import pytest
+from support.errors import refused
 
-from bilabial.errors import UserError
 from bilabial.io.audio import resample
 from bilabial.serve.sound import PcmReader, mulaw_table
 
@@ -48,7 +48,7 @@ def test_mulaw_is_that_of_ffmpeg():
 
 def test_sound_that_is_none():
     for bad in (np.nan, np.inf):
-        with pytest.raises(UserError, match="not finite"):
+        with refused("audio_not_finite", name="the sound"):
             PcmReader(16000, "f32le").read(np.array([0, bad], "<f4").tobytes())
     huge = PcmReader(16000, "f32le").read(np.array([1e38, -1e38], "<f4").tobytes())
     assert np.abs(huge).max() <= 8
