@@ -4,9 +4,9 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from support.errors import refused
 
 from bilabial.clip import LIVE_LINK_BLENDSHAPES, LIVE_LINK_ROTATIONS, MAX_NPZ_BYTES, FaceClip
-from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS, num_frames
 from bilabial.io.mouth_close import convert
 
@@ -24,7 +24,7 @@ def test_names_are_arkits():
 def test_curves_are_found_by_name():
     clip = random_clip()
     assert np.array_equal(clip["jawOpen"], clip.values[:, ARKIT_BLENDSHAPES.index("jawOpen")])
-    with pytest.raises(KeyError, match="no 'jawopen'"):
+    with pytest.raises(KeyError, match="'jawopen'"):
         clip["jawopen"]
     assert clip.select(["mouthClose", "jawOpen"]).names == ("mouthClose", "jawOpen")
 
@@ -40,22 +40,22 @@ def test_time_base():
 
 @pytest.mark.parametrize("fps", [0, -1, 1000, float("nan"), "30", True])
 def test_fps_outside_the_range_is_refused(fps):
-    with pytest.raises(ValueError, match="from 1 to 240"):
+    with refused("fps_range", low=1, high=240, got=repr(fps)):
         random_clip(fps=fps)
 
 
 @pytest.mark.parametrize(
-    "values, message",
+    "given, code, values",
     [
-        (np.zeros((3, 51)), r"one frame at least, got \(3, 51\)"),
-        (np.zeros((0, 52)), "one frame at least"),
-        (np.full((3, 52), np.nan), "finite"),
-        (np.full((3, 52), 1.5), "within 0..1"),
+        (np.zeros((3, 51)), "clip_shape", {"count": 52, "got": "(3, 51)"}),
+        (np.zeros((0, 52)), "clip_shape", {"count": 52, "got": "(0, 52)"}),
+        (np.full((3, 52), np.nan), "clip_range", {}),
+        (np.full((3, 52), 1.5), "clip_range", {}),
     ],
 )
-def test_wrong_values_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        FaceClip(ARKIT_BLENDSHAPES, values, 30)
+def test_wrong_values_are_refused(given, code, values):
+    with refused(code, **values):
+        FaceClip(ARKIT_BLENDSHAPES, given, 30)
 
 
 def test_a_clip_cannot_be_changed():
@@ -85,23 +85,23 @@ def test_the_head_goes_with_the_frames():
 
 
 @pytest.mark.parametrize(
-    "head, message",
+    "head, code, values",
     [
-        (np.zeros((4, 3)), r"FaceClip head must be \(5, 3\): yaw, pitch and roll of each frame, got"),
-        ("turned", "of each frame, got 'str'"),
-        (np.full((5, 3), np.nan), "FaceClip head must be finite degrees within -180..180"),
-        (np.full((5, 3), 181.0), "FaceClip head must be finite degrees within -180..180"),
+        (np.zeros((4, 3)), "clip_head", {"count": 5, "got": "(4, 3)"}),
+        ("turned", "clip_head", {"count": 5, "got": "'str'"}),
+        (np.full((5, 3), np.nan), "clip_head_range", {"limit": 180}),
+        (np.full((5, 3), 181.0), "clip_head_range", {"limit": 180}),
     ],
 )
-def test_wrong_heads_are_sentences(head, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_heads_are_refused(head, code, values):
+    with refused(code, **values):
         replace(random_clip(5, 30), head=head)
 
 
 def test_slice():
     clip = random_clip(30, 30)
     assert np.array_equal(clip.slice(0.5, 1.0).values, clip.values[15:])
-    with pytest.raises(ValueError, match="no frame between"):
+    with pytest.raises(ValueError, match="2.0 s and 3.0 s of 1.000 s"):
         clip.slice(2.0, 3.0)
 
 
@@ -125,7 +125,7 @@ def test_the_geometry_of_the_lips_stays_with_a_clip(tmp_path):
         assert other.lip_weights == clip.lip_weights == weights | {"jawOpen": 2.0}
     np.savez(tmp_path / "old.npz", names=np.array(["jawOpen"]), values=np.zeros((2, 1)), fps=30.0)
     assert FaceClip.from_npz(tmp_path / "old.npz").lip_weights == LIP_DISTANCE_WEIGHTS["measured"]
-    with pytest.raises(ValueError, match="lip_weights must be finite numbers by name, got {'jawOpen': nan}"):
+    with refused("clip_lip_weights", got="{'jawOpen': nan}"):
         FaceClip(["jawOpen"], np.zeros((2, 1)), 30, {"jawOpen": float("nan")})
 
 
@@ -158,25 +158,18 @@ def test_a_real_recording_reads(clips, tmp_path):
     assert headers[0] == headers[1]
 
 
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("", "no column for"),
-        ("a,b\n1,2\n", "not a Live Link Face CSV"),
-        ("hello", "not a Live Link Face CSV"),
-    ],
-)
-def test_csv_that_is_none_is_refused(tmp_path, text, message):
+@pytest.mark.parametrize("text, columns", [("", "none"), ("a,b\n1,2\n", "a, b"), ("hello", "hello")])
+def test_csv_that_is_none_is_refused(tmp_path, text, columns):
     path = tmp_path / "clip.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with refused("csv_columns", path=path, columns=columns):
         FaceClip.from_csv(path)
 
 
 def test_csv_with_a_broken_row_is_refused(tmp_path):
     path = random_clip(3).to_csv(tmp_path / "clip.csv")
     path.write_text(path.read_text().replace(",0.", ",x", 1))
-    with pytest.raises(ValueError, match="not numbers"):
+    with refused("csv_row", path=path, line=2, column="eyeBlinkLeft"):
         FaceClip.from_csv(path)
 
 
@@ -198,9 +191,9 @@ def test_a_small_archive_may_hold_large_arrays(tmp_path):
     tracemalloc.start()
     try:
         assert np.array_equal(FaceClip.from_npz(tmp_path / "more.npz").values, clip.values)
-        with pytest.raises(UserError) as error:
+        with refused("npz_large", path=tmp_path / "large.npz", limit=MAX_NPZ_BYTES // 2**20):
             FaceClip.from_npz(tmp_path / "large.npz")
-        assert error.value.code == "npz_large" and tracemalloc.get_traced_memory()[1] < 10 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     finally:
         tracemalloc.stop()
 
@@ -216,9 +209,8 @@ def test_a_small_archive_may_hold_large_arrays(tmp_path):
 def test_an_archive_of_other_kinds_is_refused(tmp_path, changed):
     given = {"names": np.array(["jawOpen"]), "values": np.zeros((2, 1)), "fps": np.float64(30)}
     np.savez(tmp_path / "clip.npz", **(given | changed))
-    with pytest.raises(UserError) as error:
+    with refused("npz_kinds", path=tmp_path / "clip.npz"):
         FaceClip.from_npz(tmp_path / "clip.npz")
-    assert error.value.code == "npz_kinds"
 
 
 def test_an_archive_that_lies_about_its_shape_is_damaged(tmp_path):
@@ -231,9 +223,8 @@ def test_an_archive_that_lies_about_its_shape_is_damaged(tmp_path):
                 content = content.replace(b"(8, 1), }" + b" " * 12, b"(1000000000000, 1), }")
                 assert b"1000000000000" in content
             lying.writestr(name, content)
-    with pytest.raises(UserError) as error:
+    with refused("npz_damaged", path=tmp_path / "clip.npz"):
         FaceClip.from_npz(tmp_path / "clip.npz")
-    assert error.value.code == "npz_damaged"
 
 
 def test_npz_keeps_the_head(tmp_path):
@@ -244,7 +235,7 @@ def test_npz_keeps_the_head(tmp_path):
 
 def test_npz_without_names_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", values=np.zeros(3))
-    with pytest.raises(ValueError, match="lacks fps, names"):
+    with refused("npz_lacks", path=tmp_path / "other.npz", missing="fps, names"):
         FaceClip.from_npz(tmp_path / "other.npz")
 
 
@@ -254,7 +245,7 @@ def test_damaged_archives_are_sentences(tmp_path):
     contents = (whole[: len(whole) // 2], b"", b"no archive at all", (tmp_path / "b.npy").read_bytes())
     for content in contents:
         (tmp_path / "b.npz").write_bytes(content)
-        with pytest.raises(ValueError, match=r"b.npz is not a numpy archive, or a damaged one$"):
+        with refused("npz_damaged", path=tmp_path / "b.npz"):
             FaceClip.from_npz(tmp_path / "b.npz")
 
 
@@ -268,5 +259,5 @@ def test_a_table_from_a_spreadsheet(tmp_path):
             FaceClip.from_csv(tmp_path / "b.csv").values, FaceClip.from_csv(tmp_path / "a.csv").values
         )
     (tmp_path / "c.csv").write_bytes(text.replace("Timecode", "Zeitmaß").encode("latin-1"))
-    with pytest.raises(ValueError, match="c.csv is not a CSV in UTF-8"):
+    with refused("csv_encoding", path=tmp_path / "c.csv"):
         FaceClip.from_csv(tmp_path / "c.csv")
