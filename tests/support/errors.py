@@ -41,3 +41,11 @@ def message_of(code: str, sentences: Mapping[str, str] = SENTENCES, /, **values:
         if name is not None:
             pattern += re.escape(format(values[name], form or "")) if name in values else ".*"
     return pattern
+
+
+def values_of(code: str, text: str) -> dict[str, str]:
+    """The values in a text that holds the English message of a code, as they stand there."""
+    found = re.search(message_of(code).replace(".*", "(.*)"), text)
+    assert found, text
+    names = [name for _, name, _, _ in string.Formatter().parse(SENTENCES[code]) if name]
+    return dict(zip(names, found.groups(), strict=True))
