@@ -86,5 +86,5 @@ def test_mediapipes_curves_stay_and_phones_overshoot_is_cut():
     assert convert(clip, "mediapipe") is clip
     assert convert(clip, "arkit")["mouthClose"] == pytest.approx(0.2 / 1.05)
     assert convert(clip_of(np.full(3, 0.7), np.full(3, 0.6)), "audio2face")["jawOpen"].max() == 1.0
-    with pytest.raises(ValueError, match="must be one of arkit, audio2face, mediapipe, got 'apple'"):
+    with refused("mouth_close_name", accepted="arkit, audio2face, mediapipe", got="'apple'"):
         convert(clip, "apple")

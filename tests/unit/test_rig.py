@@ -5,14 +5,15 @@ import warnings
 
 import numpy as np
 import pytest
+from support.errors import message_of, refused, values_of
 from support.faces import SEALED, SPEECH
 
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, SEALED_MM
 from bilabial.io.mouth_close import convert, express
 from bilabial.io.names import arkit_name
-from bilabial.rig import RigProfile, RigWarning, shipped_rigs
+from bilabial.rig import FIELDS, MOUTH_CLOSE, RigProfile, RigWarning, shipped_rigs
 
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
 VOWELS = ("aa", "ih", "ou", "ee", "oh")
@@ -127,45 +128,52 @@ def test_measured_lips_are_followed():
 
 def test_what_a_rig_cannot_show_is_told():
     small = {"channels": {"jawOpen": "jawOpen"}, "lip_mm": {"jawOpen": 5.0}}
-    with pytest.warns(RigWarning, match=r"part the lips too little in \d+ frames, up to 1\d\.\d mm"):
+    with pytest.warns(RigWarning, match=message_of("rig_short", name="small")) as warned:
         RigProfile.from_dict("small", small).apply(SPEECH)
+    values = values_of("rig_short", str(warned[0].message))
+    assert int(values["count"]) > 0 and 10 <= float(values["most"]) < 20
     stuck = {"channels": {"open": {"from": {}, "offset": 0.5, "limits": [0.5, 1]}}, "lip_mm": {"open": 20}}
-    with pytest.warns(RigWarning, match="stay apart in 23 frames in which they should be closed"):
+    with pytest.warns(RigWarning, match=message_of("rig_parted", name="stuck", count=23)):
         RigProfile.from_dict("stuck", stuck).apply(SPEECH)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RigWarning)
         RigProfile.load("arkit").apply(SPEECH)
 
 
-@pytest.mark.parametrize("given, sentence", [
-    ({"chanels": {}}, "a rig profile has no chanels; its entries are title, mouth_close, channels"),
-    ({"channels": {"a": "jawopen"}}, "a names jawopen; accepted are eyeBlinkLeft"),
-    ({"channels": {"a": {"form": {}}}}, "a names form; accepted are from, gain, offset, curve, limits"),
-    ({"channels": {"a": {"from": {"jawOpen": "x"}}}}, "a jawOpen must be a finite number, got 'x'"),
-    ({"channels": {"a": {"from": {}, "limits": [0, 2]}}}, "limits [low, high] within 0..1"),
-    ({"channels": {"a": "jawOpen"}, "lip_mm": {"b": 1}}, "lip_mm names b; accepted are a"),
-    ({"channels": {"a": "jawOpen"}, "missing": {"b": {}}}, "missing names b"),
-    ({"channels": {"a": "jawOpen"}, "mouth_close": "apple"}, "mouth_close of a rig must be one of arkit, "),
-    ({"channels": {"a": "jawOpen"}, "pairs": [["a"]]}, "pairs of a rig are lists of two names"),
-    ({"channels": ["jawOpen"]}, "'channels' of a rig profile must be an object"),
-    ({}, "a rig profile needs channels or poses"),
-    ([], "'the profile' of a rig profile must be an object"),
+ARKIT_NAMES = ", ".join(ARKIT_BLENDSHAPES)
+ENTRIES = "from, gain, offset, curve, limits"  # of a channel
+
+
+@pytest.mark.parametrize("given, code, values", [
+    ({"chanels": {}}, "rig_fields", {"unknown": "chanels", "accepted": ", ".join(FIELDS)}),
+    ({"channels": {"a": "jawopen"}}, "rig_unknown",
+     {"name": "a", "unknown": "jawopen", "accepted": ARKIT_NAMES}),
+    ({"channels": {"a": {"form": {}}}}, "rig_unknown", {"name": "a", "unknown": "form", "accepted": ENTRIES}),
+    ({"channels": {"a": {"from": {"jawOpen": "x"}}}}, "rig_number", {"name": "a jawOpen", "got": "'x'"}),
+    ({"channels": {"a": {"from": {}, "limits": [0, 2]}}}, "rig_limits", {"name": "a"}),
+    ({"channels": {"a": "jawOpen"}, "lip_mm": {"b": 1}}, "rig_unknown",
+     {"name": "lip_mm", "unknown": "b", "accepted": "a"}),
+    ({"channels": {"a": "jawOpen"}, "missing": {"b": {}}}, "rig_unknown",
+     {"name": "missing", "unknown": "b", "accepted": ARKIT_NAMES}),
+    ({"channels": {"a": "jawOpen"}, "mouth_close": "apple"}, "rig_mouth_close",
+     {"accepted": ", ".join(MOUTH_CLOSE), "got": "'apple'"}),
+    ({"channels": {"a": "jawOpen"}, "pairs": [["a"]]}, "rig_pairs", {"got": "[['a']]"}),
+    ({"channels": ["jawOpen"]}, "rig_mapping", {"name": "channels", "got": "['jawOpen']"}),
+    ({}, "rig_names", {}),
+    ([], "rig_mapping", {"name": "the profile", "got": "[]"}),
 ])  # fmt: skip
-def test_wrong_files_are_sentences(tmp_path, given, sentence):
+def test_wrong_files_are_refused(tmp_path, given, code, values):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(given))
-    with pytest.raises(UserError) as error:
+    with refused(code, path=path, **values):
         RigProfile.load(path)
-    assert str(error.value).startswith(f"{path}: ") and sentence in str(error.value)
 
 
-def test_missing_and_damaged_files_are_sentences(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="a rig is a profile of this package .arkit, arkit_lr,.* got 'arkitt'"
-    ):
+def test_missing_and_damaged_files_are_refused(tmp_path):
+    with refused("rig_file", MissingFileError, accepted=", ".join(shipped_rigs()), got="'arkitt'"):
         RigProfile.load("arkitt")
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(UserError, match="x.json is no JSON of a rig profile"):
+    with refused("rig_json", path=tmp_path / "x.json"):
         RigProfile.load(tmp_path / "x.json")
 
 

@@ -1,6 +1,7 @@
 """ONNX files: the same faces as torch gives, whole and in pieces, without torch where they run."""
 
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -8,14 +9,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from support.errors import message_of, refused
 from support.models import build_random
 
 from bilabial.animator import Animator
 from bilabial.checkpoint import save_checkpoint
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import speech_level_db
-from bilabial.motion import Adjustments
+from bilabial.motion import MOTIONS, Adjustments
 from bilabial.runtime.animator import OnnxAnimator
 from bilabial.runtime.settings import load_settings
 
@@ -121,39 +124,45 @@ def test_settings_are_those_of_the_model(animator, onnx_folder):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "options, code, values",
     [
-        ({"emotion": "hungry"}, "emotion must be one of neutral"),
-        ({"style": "loud"}, "style must be one of default"),
-        ({"style": {"lively": 2}}, "amount of 'lively' must be 0 to 1.5, got 2"),
-        ({"style": np.zeros(3)}, "style must be a name, a mixture"),
-        ({"fps": 0}, "fps must be a number from 1 to 240"),
-        ({"motion": "jump"}, "motion must be of blink"),
+        ({"emotion": "hungry"}, "emotion_name", {"accepted": ", ".join(EMOTIONS), "got": "'hungry'"}),
+        ({"style": {"lively": 2}}, "style_amount", {"name": "lively", "limit": 1.5, "got": "2"}),
+        ({"style": np.zeros(3)}, "style_kind", {"got": "array([0., 0., 0.])"}),
+        ({"fps": 0}, "fps_range", {"low": 1, "high": 240, "got": "0"}),
+        ({"motion": "jump"}, "motion_name", {"accepted": ", ".join(MOTIONS), "got": "'jump'"}),
     ],
 )
-def test_wrong_wishes_are_sentences(runner, speech, options, message):
+def test_wrong_wishes_are_refused(runner, speech, options, code, values):
     for call in (lambda: runner((16000, speech), **options), lambda: runner.stream(**options)):
-        with pytest.raises(UserError, match=message):
+        with refused(code, **values):
             call()
 
 
-def test_wrong_files_are_sentences(onnx_folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"lacks bilabial.json; a folder that `bilabial export onnx`"):
+def test_an_unknown_style_is_refused(runner, animator, speech):
+    accepted = ", ".join(animator.model.style_names)
+    for call in (runner, lambda speech, style: runner.stream(style=style)):
+        with refused("style_name", accepted=accepted, got="'loud'"):
+            call((16000, speech), style="loud")
+
+
+def test_wrong_files_are_refused(onnx_folder, tmp_path):
+    with refused("onnx_folder", MissingFileError, path=tmp_path, missing="bilabial.json"):
         OnnxAnimator(tmp_path)
-    with pytest.raises(UserError, match="precision must be of fp32, fp16, int8, got 'int4'"):
+    with refused("onnx_precision", accepted="fp32, fp16, int8", got="'int4'"):
         OnnxAnimator(onnx_folder, "int4")
     (tmp_path / "bilabial.json").write_bytes((onnx_folder / "bilabial.json").read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"lacks step.onnx"):
+    with refused("onnx_folder", MissingFileError, path=tmp_path, missing="step.onnx"):
         OnnxAnimator(tmp_path).stream()
     (tmp_path / "bilabial.json").write_text("{}")
-    with pytest.raises(UserError, match="is not what `bilabial export onnx` writes"):
+    with refused("onnx_settings", path=tmp_path / "bilabial.json"):
         OnnxAnimator(tmp_path)
 
 
 def test_an_encoder_of_whole_clips_is_not_exported(tiny_config, tmp_path):
     from bilabial.runtime.export import export_onnx
 
-    with pytest.raises(UserError, match=r"precision must be of fp32, fp16, int8, got \['int4'\]"):
+    with refused("onnx_precision", accepted="fp32, fp16, int8", got="['int4']"):
         export_onnx(None, tmp_path, ["int4"])
     tiny_config.audio_encoder_config = {
         "model_type": "wav2vec2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -162,7 +171,7 @@ def test_an_encoder_of_whole_clips_is_not_exported(tiny_config, tmp_path):
     }  # fmt: skip
     config = type(tiny_config)(**tiny_config.to_dict())
     save_checkpoint(build_random(config), BilabialFeatureExtractor(), tmp_path, with_code=False)
-    with pytest.raises(UserError, match="needs the built-in speech encoder; wav2vec2 needs the whole clip"):
+    with refused("onnx_encoder", name="wav2vec2"):
         export_onnx(tmp_path, tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()
 
@@ -176,4 +185,4 @@ def test_untrained_emotions_are_told(onnx_folder, speech, tmp_path):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         OnnxAnimator(tmp_path)((16000, speech[:8000]), "sad")
-    assert "sad changes nothing" in str(told[0].message)
+    assert re.search(message_of("untrained_emotions", trained="neutral", names="sad"), str(told[0].message))
