@@ -3,11 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.signal import find_peaks
+from support.errors import refused
 
 from bilabial.clip import FaceClip
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, MM_PER_LIP_UNIT, SEALED_MM
 from bilabial.motion import (
     MOTIONS,
+    REGIONS,
     Adjustments,
     Sound,
     adjust,
@@ -182,14 +184,14 @@ def test_what_motion_may_be(motion, strengths):
 
 
 @pytest.mark.parametrize(
-    "motion, message",
+    "motion, code, values",
     [
-        ("dance", "motion must be of blink, gaze, brows, breath, head, got 'dance'"),
-        ({"blink": 2}, "strength of 'blink' must be 0 to 1.5, got 2"),
+        ("dance", "motion_name", {"accepted": "blink, gaze, brows, breath, head", "got": "'dance'"}),
+        ({"blink": 2}, "motion_strength", {"name": "blink", "limit": 1.5, "got": "2"}),
     ],
 )
-def test_wrong_motions_are_sentences(motion, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_motions_are_refused(motion, code, values):
+    with refused(code, **values):
         check_motion(motion)
 
 
@@ -263,18 +265,22 @@ def test_reseal_does_not_jump():
 
 
 @pytest.mark.parametrize(
-    "fields, message",
+    "fields, name, low, high, got",
     [
-        ({"smoothing_seconds": -1}, "smoothing_seconds must be a number from 0 to 0.5, got -1"),
-        ({"symmetry": 2}, "symmetry must be a number from 0 to 1, got 2"),
-        ({"lip_offset_mm": 50}, "lip_offset_mm must be a number from -10 to 10, got 50"),
-        ({"strength": {"nose": 1}}, "strength is by region, jaw, mouth, .* got 'nose'"),
-        ({"strength": {"jaw": 3}}, "strength of 'jaw' must be a number from 0 to 2, got 3"),
+        ({"smoothing_seconds": -1}, "smoothing_seconds", 0, 0.5, "-1"),
+        ({"symmetry": 2}, "symmetry", 0, 1, "2"),
+        ({"lip_offset_mm": 50}, "lip_offset_mm", -10, 10, "50"),
+        ({"strength": {"jaw": 3}}, "strength of 'jaw'", 0, 2, "3"),
     ],
 )
-def test_wrong_adjustments_are_sentences(fields, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_adjustments_are_refused(fields, name, low, high, got):
+    with refused("adjustment_range", name=name, low=low, high=high, got=got):
         Adjustments(**fields)
+
+
+def test_an_unknown_region_is_refused():
+    with refused("adjustment_region", accepted=", ".join(REGIONS), got="'nose'"):
+        Adjustments(strength={"nose": 1})
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """A face that speaks along is the face of the whole recording, whatever the size of the pieces."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from support.errors import refused
 from support.models import build_random
 
-from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
 from bilabial.animator import Animator
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import speech_level_db
-from bilabial.streaming import FaceStream
+from bilabial.streaming import STREAM_MOTIONS, FaceStream
 
 SILENCE = np.zeros(16000, np.float32)
 
@@ -157,7 +160,7 @@ def test_life_moves_eyes_and_not_lips(tiny):
 def test_finish_and_begin_again(tiny):
     sound, stream = noise(0.5), tiny.stream("sad", seed=0)
     first = streamed(stream, sound)
-    with pytest.raises(ValueError, match=r"this stream is finished; reset\(\) begins a new one"):
+    with pytest.raises(ValueError, match=r"reset\(\)"):
         stream.feed(sound)
     stream.reset()
     assert stream.received_seconds == 0
@@ -178,25 +181,25 @@ def test_a_long_stream_stays_small(tiny):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "options, code, values",
     [
-        ({"emotion": [(0.0, "happy")]}, "a stream takes a name or a mixture, and set_emotion"),
-        ({"emotion": "hungry"}, "emotion must be one of neutral"),
-        ({"intensity": 2}, "intensity must be a number from 0 to 1.5"),
-        ({"motion": "brows"}, "motion of a stream must be of blink, gaze, breath"),
-        ({"seed": -1}, "seed must be a whole number"),
-        ({"fps": 0}, "fps must be a number from 1 to 240"),
-        ({"level_db": float("inf")}, "level_db must be a finite number of dB"),
+        ({"emotion": [(0.0, "happy")]}, "stream_schedule", {"got": "[(0.0, 'happy')]"}),
+        ({"emotion": "hungry"}, "emotion_name", {"accepted": ", ".join(EMOTIONS), "got": "'hungry'"}),
+        ({"intensity": 2}, "intensity_range", {"limit": 1.5, "got": "2"}),
+        ({"motion": "brows"}, "stream_motion", {"accepted": ", ".join(STREAM_MOTIONS), "got": "['brows']"}),
+        ({"seed": -1}, "seed_number", {"got": "-1"}),
+        ({"fps": 0}, "fps_range", {"low": 1, "high": 240, "got": "0"}),
+        ({"level_db": float("inf")}, "level_range", {"got": "inf"}),
     ],
 )
-def test_wrong_wishes_are_sentences(tiny, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_wishes_are_refused(tiny, options, code, values):
+    with refused(code, **values):
         tiny.stream(**options)
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, 100)), np.array([0.0, np.nan])])
 def test_wrong_sound_is_a_sentence(tiny, samples):
-    with pytest.raises(ValueError, match=r"samples must be \(samples,\) finite numbers, got shape"):
+    with pytest.raises(ValueError, match=re.escape(f"got shape {samples.shape}")):
         tiny.stream().feed(samples)
 
 
@@ -207,7 +210,7 @@ def test_an_encoder_of_whole_clips_cannot_stream():
         "num_conv_pos_embedding_groups": 2,
     }  # fmt: skip
     model = build_random(BilabialConfig(audio_encoder_config=encoder, hidden_size=16, style_size=4))
-    with pytest.raises(ValueError, match="wav2vec2 needs the whole clip"):
+    with pytest.raises(ValueError, match="wav2vec2"):
         Animator(model, BilabialFeatureExtractor()).stream()
     assert torch.isfinite(model.animate(noise(0.5), 16000)).all()
 
