@@ -18,7 +18,7 @@ from torch import nn
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.incremental import BilabialStep, state_shapes
 
-OPSET = 18  # what ONNX Runtime of 2023 and its build for browsers read
+OPSET = 20  # the first with Gelu; ONNX Runtime 1.17 and its build for browsers read it
 EXAMPLE_FRAMES = 4
 
 
