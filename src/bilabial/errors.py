@@ -34,7 +34,6 @@ SENTENCES |= {
     "face_missing": "{name} shows no face in any of its {count} frames",
     "file_empty": "{name} is empty (0 bytes)",
     "file_large": "{name} is larger than {limit} MB; at most that is accepted",
-    "file_missing": "{name} is not a file",
     "media_unknown": "{name} is not audio or video that FFmpeg can read; "
     "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted",
     "sound_cut": "{name} ends {seconds:.1f} s before its declared end",
@@ -185,7 +184,6 @@ SENTENCES |= {
     "timecode_start": "a start timecode at {rate:g} Hz is HH:MM:SS:FF, frames 00 to {last:02d}, got {got}",
     "vrma_looks": "VRMA takes no expressions {names}; the eyes of a rig turn instead",
     # the page
-    "address_failed": "{name} could not be fetched ({error})",
     "address_slow": "{name} took longer than {seconds} s; upload the file instead",
     "emotion_long": "emotion has {count} characters; at most {limit} are accepted",
     "emotion_text": "emotion must be a name, or JSON of a mixture or a schedule, got {got}",

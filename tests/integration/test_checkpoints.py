@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
+from support.errors import refused
 
 from bilabial.checkpoint import load_checkpoint
 from bilabial.training.fit import checkpoints
@@ -51,7 +52,7 @@ def test_what_is_no_model_of_ours_stays(tiny_model, tmp_path, name, content):
     mine = tmp_path / name / content
     mine.parent.mkdir()
     mine.write_text(json.dumps({"model_type": "whisper"}))
-    with pytest.raises(ValueError, match=f"{name} is in the way: a model would take its place"):
+    with refused("output_not_model", path=tmp_path / name):
         replace_model(tiny_model, [], tmp_path / "model")
     assert mine.is_file()
 
@@ -61,7 +62,7 @@ def test_a_file_or_an_empty_folder_in_its_place(tmp_path):
     check_model_folder(tmp_path / "model")
     (tmp_path / "model").rmdir()
     (tmp_path / "model").touch()
-    with pytest.raises(ValueError, match="model is in the way"):
+    with refused("output_not_model", path=tmp_path / "model"):
         check_model_folder(tmp_path / "model")
 
 
@@ -80,14 +81,14 @@ def test_teaching_into_a_folder_of_ones_own(tmp_path):
     mine = tmp_path / "data" / "grid" / "data" / "train.parquet"
     mine.parent.mkdir(parents=True)
     mine.touch()
-    with pytest.raises(ValueError, match="grid is in the way: a data set would take the place of"):
+    with refused("output_not_data", path=tmp_path / "data" / "grid", folder=tmp_path / "data"):
         pseudo_label.pseudo_label(PseudoLabelArguments([str(tmp_path)], output=tmp_path, voices=tmp_path))
-    with pytest.raises(ValueError, match="grid is in the way"):
+    with refused("output_not_data", path=tmp_path / "data" / "grid"):
         pseudo_label.write_rows(iter([]), tmp_path)
     assert mine.is_file()
 
 
 def test_teaching_into_a_project(tmp_path):
     (tmp_path / "README.md").write_text("my project")
-    with pytest.raises(ValueError, match="holds a README.md and no data set"):
+    with refused("output_used", path=tmp_path):
         pseudo_label.pseudo_label(PseudoLabelArguments([str(tmp_path)], output=tmp_path, voices=tmp_path))

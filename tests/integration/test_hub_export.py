@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.errors import refused
 from support.paths import ROOT
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
+from bilabial.errors import MissingFileError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.training.publishing.checks import (
     check_code,
@@ -62,8 +64,9 @@ def test_a_clean_interpreter_computes_the_same(tiny_model, tmp_path):
 def test_a_folder_without_its_code_is_found_out(tiny_model, tmp_path):
     folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
     (folder / "lips_bilabial.py").unlink()
-    with pytest.raises(ValueError, match="does not load in a clean interpreter"):
+    with refused("publish_load", name="model") as error:
         try_out(folder)
+    assert "lips_bilabial" in error.value.parameters["error"]
 
 
 def test_the_embedded_model_has_no_second_copy_of_the_code():
@@ -135,11 +138,11 @@ def test_saving_without_code_after_saving_with(tiny_model, tmp_path):
 def test_a_folder_lacking_a_file_is_named(tiny_model, tmp_path, name):
     folder = save_checkpoint(tiny_model, BilabialFeatureExtractor(), tmp_path / "model")
     (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"it lacks {name}"):
+    with refused("model_files", MissingFileError, path=folder, missing=name):
         load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("source", ["no/such/folder/here", "/gone", "./gone", "gone", Path("a/b")])
 def test_a_source_that_is_nothing(source):
-    with pytest.raises(FileNotFoundError, match="neither a folder, nor a Hub id"):
+    with refused("model_name", MissingFileError, got=repr(str(source))):
         load_checkpoint(source)

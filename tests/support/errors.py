@@ -12,10 +12,11 @@ from bilabial.errors import SENTENCES, UserError
 
 @contextmanager
 def refused(
-    code: str, kind: type[UserError] = UserError, /, **values: object
+    code: str, kind: type[ValueError] = UserError, /, **values: object
 ) -> Iterator[pytest.ExceptionInfo[UserError]]:
     """Expect a UserError of this code, and of this class, whose parameters include these values, as it tells
-    them; `pytest.approx` serves for numbers.
+    them; `pytest.approx` serves for numbers. A model that is loaded with its code has a UserError of its own:
+    give ValueError then.
     """
     with pytest.raises(kind) as error:
         yield error

@@ -16,14 +16,19 @@ MAX_LISTED = 1000  # characters of names that the package lists
 
 # English message of each code. bilabial.errors adds those of the rest of the package.
 SENTENCES = {
+    "address_failed": "{name} could not be fetched ({error})",
     "emotion_kind": "emotion must be a name, a mixture {{name: share}} or a schedule, got {got}",
     "emotion_name": "emotion must be one of {accepted}, got {got}",
     "emotion_share": "share of '{name}' must be at least 0 and finite, got {got}",
+    "ffmpeg_missing": "reading sound from a file needs the program ffmpeg; a waveform does not",
+    "ffmpeg_sound": "{name} holds no sound that ffmpeg can decode",
+    "file_missing": "{name} is not a file",
     "fps_range": "fps must be a number from {low:g} to {high:g}, got {got}",
     "intensity_range": "intensity must be a number from 0 to {limit}, got {got}",
     "reference_shape": "a reference is at least 20 frames of {count} coefficients, got shape {got}",
     "reference_still": "the reference does not speak: its lips move by {moved:.1f} mm (standard deviation), "
     "in speech by 2 to 6; some seconds of a face that speaks are needed",
+    "sampling_rate_missing": "a waveform needs its sampling_rate in Hz, got {got}",
     "schedule_entry": "a schedule is a list of (seconds, emotion), got the entry {got}",
     "schedule_kind": "a schedule is a list of (seconds, emotion), at least one, got {got}",
     "schedule_long": "a schedule has at most {limit} entries, got {count}",

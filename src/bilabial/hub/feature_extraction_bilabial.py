@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from transformers import BatchFeature, Pipeline, SequenceFeatureExtractor
 
+from .errors_bilabial import MissingFileError, UserError
 from .level_bilabial import SAMPLING_RATE, as_floats, check_sampling_rate, mix_channels, normalize_level
 
 
@@ -152,7 +153,7 @@ class BilabialPipeline(Pipeline):
                 f"speech must be (samples,) finite numbers, at least one, got shape {waveform.shape}"
             )
         if not isinstance(sampling_rate, (int, np.integer)) or sampling_rate <= 0:
-            raise ValueError(f"a waveform needs its sampling_rate in Hz, got {sampling_rate!r}")
+            raise UserError("sampling_rate_missing", got=sampling_rate)
         return {"waveform": resample(waveform, sampling_rate, rate)}
 
     def _forward(self, inputs: dict, fps: float = 30.0, **wishes) -> dict:
@@ -168,23 +169,23 @@ class BilabialPipeline(Pipeline):
 
 
 def download(url: str) -> bytes:
-    """Download an http(s) URL. Raises ValueError."""
+    """Download an http(s) URL. Raises UserError."""
     try:
         with urllib.request.urlopen(url, timeout=URL_SECONDS) as answer:
             return answer.read()
     except (OSError, ValueError) as error:  # also HTTP errors, timeouts and invalid URLs
-        raise ValueError(f"{url} cannot be read ({error})") from error
+        raise UserError("address_failed", name=url, error=error) from error
 
 
 def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
     """The sound of a file or of its bytes, (S,) float32 at `rate` Hz, by the program ffmpeg.
 
     Lost packets become silence. Decoded to two channels, since ffmpeg's own mono cancels inverse channels.
-    Raises FileNotFoundError or ValueError.
+    Raises UserError.
     """
-    name = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes) and not Path(source).is_file():
-        raise FileNotFoundError(f"{name} is not a file")
+    name = f"{len(source)} bytes" if isinstance(source, bytes) else Path(source)
+    if isinstance(name, Path) and not name.is_file():
+        raise MissingFileError("file_missing", name=name)
     given = "pipe:0" if isinstance(source, bytes) else f"file:{source}"
     filled = f"aresample=async=1:min_hard_comp={GAP_SECONDS}"
     command = ["ffmpeg", "-v", "error", "-i", given, "-vn", "-af", filled, "-ac", "2", "-ar", str(rate)]
@@ -196,10 +197,10 @@ def decode(source: str | Path | bytes, rate: int) -> np.ndarray:
             check=False,
         )
     except FileNotFoundError as error:
-        raise ValueError("reading sound from a file needs the program ffmpeg; a waveform does not") from error
+        raise UserError("ffmpeg_missing") from error
     samples = np.frombuffer(done.stdout, np.float32)
     if not len(samples) or not np.isfinite(samples).all():
-        raise ValueError(f"{name} holds no sound that ffmpeg can decode")
+        raise UserError("ffmpeg_sound", name=name)
     return np.array(mix_channels(samples.reshape(-1, 2)))
 
 

@@ -138,7 +138,8 @@ def read_videos(folder: Path) -> Iterator[Take]:
         raise UserError("manifest_columns", path=table, accepted=COLUMNS, columns=header)
     unread = [name for name, column in zip(header, columns, strict=True) if column not in COLUMNS]
     if unread:
-        warnings.warn(f"{table}: {', '.join(unread)} is not read, only {', '.join(COLUMNS)}", stacklevel=2)
+        said = UserError("manifest_unused", path=table, columns=unread, accepted=COLUMNS)
+        warnings.warn(str(said), stacklevel=2)
     for number, row in rows:
         cells = {k: v.strip() for k, v in zip(columns, row, strict=False) if v.strip()}
         if any(map(str.strip, row[len(columns) :])):
