@@ -342,7 +342,7 @@ def test_another_family_is_refused(tmp_path):
     families = "wav2vec2, hubert, wavlm, whisper"
     with refused("encoder_family", name=str(tmp_path), accepted=families, got="'wav2vec2-bert'"):
         initialization.audio_encoder_config(str(tmp_path))
-    with pytest.raises(Exception, match="must be of wav2vec2, hubert, wavlm, whisper, got 'wav2vec2-bert'"):
+    with pytest.raises(Exception, match=f"{families}.* 'wav2vec2-bert'"):  # of a config, without a code
         BilabialConfig(audio_encoder_config=Wav2Vec2BertConfig())
 
 

@@ -180,7 +180,7 @@ def test_each_table_goes_to_the_places_that_a_card_has(tmp_path):
         write_tables(path, {HEADLINE: "first", SHAPE: "second", METRICS: "third"})
     assert all(word in card.read_text() for word in ("first", "second", "third"))
     assert readme.read_text() == "<!-- headline -->\nfirst\n<!-- /headline -->\n"
-    with pytest.raises(ValueError, match="has no place marked"):
+    with refused("card_mark", path=other, name=SHAPE):
         write_tables(other, {SHAPE: "first"})
 
 

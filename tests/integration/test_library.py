@@ -110,22 +110,23 @@ def test_forward_takes_what_encode_emotion_gives(tiny_model):
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "given, values",
     [
-        ({"input_values": noise()[0]}, r"input_values must be \(batch, samples\), got shape \(16000,\)"),
-        ({"style": torch.zeros(7)}, r"style must be 108 or 4 numbers as encode_style .* got shape \(7,\)"),
-        ({"style": torch.zeros(1, 1, 4)}, r"style must be 108 or 4 numbers .* got shape \(1, 1, 4\)"),
-        ({"style": torch.zeros(3, 4)}, r"style must be 108 or 4 .*, or 1 of these, got shape \(3, 4\)"),
-        ({"style": torch.tensor(0.5)}, r"style must be 108 or 4 numbers .* got shape \(\)"),
-        ({"style": "lively"}, "style must be 108 or 4 numbers as encode_style gives them, .*, got 'lively'"),
-        ({"emotion": "happy"}, "emotion must be 9 numbers as encode_emotion gives them, .*, got 'happy'"),
-        ({"emotion": torch.zeros(1, 8)}, r"emotion must be 9 numbers .*, got shape \(1, 8\)"),
-        ({"emotion": torch.zeros(3, 9)}, r"emotion must be 9 .*, or 1 x 50 of these, got shape \(3, 9\)"),
-        ({"emotion": torch.zeros(1, 7, 9)}, r"emotion must be 9 .*, got shape \(1, 7, 9\)"),
+        ({"input_values": noise()[0]}, r"^input_values .*\(batch, samples\).* \(16000,\)$"),
+        ({"style": torch.zeros(7)}, r"^style .* 108 .* 4 .*encode_style.* \(7,\)$"),
+        ({"style": torch.zeros(1, 1, 4)}, r"^style .* 108 .* 4 .* \(1, 1, 4\)$"),
+        ({"style": torch.zeros(3, 4)}, r"^style .* 108 .* 4 .* 1 .* \(3, 4\)$"),
+        ({"style": torch.tensor(0.5)}, r"^style .* 108 .* 4 .* \(\)$"),
+        ({"style": "lively"}, "^style .* 108 .* 4 .*encode_style.* 'lively'$"),
+        ({"emotion": "happy"}, "^emotion .* 9 .*encode_emotion.* 'happy'$"),
+        ({"emotion": torch.zeros(1, 8)}, r"^emotion .* 9 .* \(1, 8\)$"),
+        ({"emotion": torch.zeros(3, 9)}, r"^emotion .* 9 .* 1 x 50 .* \(3, 9\)$"),
+        ({"emotion": torch.zeros(1, 7, 9)}, r"^emotion .* 9 .* \(1, 7, 9\)$"),
     ],
 )
-def test_wrong_shapes_are_sentences(tiny_model, given, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_shapes_are_sentences(tiny_model, given, values):
+    """Errors of a program, without a code."""
+    with pytest.raises(ValueError, match=values):
         tiny_model(**({"input_values": noise()} | given))
 
 

@@ -26,7 +26,6 @@ from support.rows import row, write_rows
 from support.scripts import run_here
 
 from bilabial.animator import Animator
-from bilabial.errors import UserError
 from bilabial.training.data.augmentation import Augmentation
 from bilabial.training.data.noises import speech_level_db
 from bilabial.training.data.schema import BrokenRow
@@ -274,7 +273,7 @@ def test_a_row_with_numbers_that_are_none_is_named(rows, preset, tmp_path):
     values = np.array(rows[4]["coefficients"])
     values[7, 3] = np.nan
     data = with_odd_row(rows, tmp_path / "set", coefficients=list(values))
-    with pytest.raises(BrokenRow, match="^row 'test/odd' has coefficients or lip gaps that are not finite"):
+    with pytest.raises(BrokenRow, match="^row 'test/odd' .*coefficients .*finite"):
         run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run")
 
 
@@ -285,9 +284,7 @@ def test_a_row_without_sound_is_named_by_a_loaders_process(rows, preset, tmp_pat
     command += ["--num_workers", 1]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
-    said = [
-        line for line in done.stderr.splitlines() if line.startswith("row 'test/odd' has sound that cannot")
-    ]
+    said = [line for line in done.stderr.splitlines() if line.startswith("row 'test/odd' has sound ")]
     assert done.returncode == 1 and len(said) == 1 and "Traceback" not in done.stderr
 
 
@@ -298,13 +295,12 @@ def test_a_changed_preset_is_no_resumption(dataset, preset, tmp_path):
     options = ["--dataset", dataset, "--preset", mine, "--output", tmp_path / "run"]
     run_here(*options, "--stop_after_steps", 1)
     mine.write_text(json.dumps(fields | {"learning_rate": 2e-3}))
-    with pytest.raises(UserError) as raised:
+    with refused("run_other", path=tmp_path / "run", changed="learning_rate was 0.001, is 0.002"):
         run_here(*options)
-    assert raised.value.code == "run_other"
-    assert raised.value.parameters["changed"] == "learning_rate was 0.001, is 0.002"
     mine.write_text(json.dumps(fields | {"model": fields["model"] | {"closure_weight": 2.0}}))
-    with pytest.raises(ValueError, match=r"'closure_weight': 2.0"):
+    with refused("run_other", path=tmp_path / "run") as raised:
         run_here(*options)
+    assert "'closure_weight': 2.0" in raised.value.parameters["changed"]
     mine.write_text(json.dumps(fields))
     run_here(*options, "--num_workers", 1)  # which changes nothing that is computed
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
@@ -331,9 +327,8 @@ def test_patience_ends_a_run_and_takes_the_best(dataset, preset, tmp_path, capsy
 
 def test_patience_needs_clips_to_wait_for(rows, preset, tmp_path):
     data = write_rows(tmp_path / "set", train=rows[:2])
-    with pytest.raises(UserError) as raised:
+    with refused("data_no_validation", names=str(data)):
         run_here("--dataset", data, "--preset", preset, "--output", tmp_path / "run", "--patience", 1)
-    assert (raised.value.code, raised.value.parameters) == ("data_no_validation", {"names": str(data)})
 
 
 def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
@@ -353,9 +348,8 @@ def test_bf16_is_asked_of_the_launcher(dataset, preset, whole, tmp_path):
 def test_a_precision_that_is_not_supported(dataset, preset, tmp_path, monkeypatch):
     options = ["--dataset", dataset, "--preset", preset, "--output", tmp_path / "run"]
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-    with pytest.raises(UserError) as raised:
+    with refused("precision_launched", got="'fp16'"):
         run_here(*options)
-    assert (raised.value.code, raised.value.parameters) == ("precision_launched", {"got": "'fp16'"})
     assert not (tmp_path / "run").exists()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.errors import refused
 
 from bilabial.io.audio import load_audio
 from bilabial.io.phones import ARTICULATION, articulation
@@ -146,7 +147,7 @@ def test_espeak_speaks_every_language_with_phones(language, voice):
 
 def test_espeak_refuses_a_voice_that_it_lacks():
     need("espeak")
-    with pytest.raises(ValueError, match="espeak-ng has no voice 'en-gb'"):
+    with refused("espeak_voice", got="'en-gb'"):
         synthesizers.speak_espeak(job("espeak", "en-gb"))
 
 
@@ -207,5 +208,5 @@ def test_espeaks_stops_begin_with_their_closure(speed):
 
 
 def test_kokoro_needs_its_folder(tmp_path):
-    with pytest.raises(ValueError, match="--num_kokoro needs --kokoro"):
+    with refused("option_needs", option="--num_kokoro", missing="--kokoro"):
         synthesize.synthesize(VoicesArguments(output=tmp_path, num_kokoro=1))
