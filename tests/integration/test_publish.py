@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard, constants
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import LocalTokenNotFoundError, RepositoryNotFoundError
 from support.documents import snippets
 from support.errors import refused
 from support.hub_server import PART_BYTES, READ_TOKEN, TOKEN, LocalHub
@@ -27,7 +27,7 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.training.data.schema import SCHEMA
 from bilabial.training.publishing import publish
 from bilabial.training.publishing.checks import TRY_OUT, open_app
-from bilabial.training.publishing.upload import HubError, Release, check_token, push
+from bilabial.training.publishing.upload import HubError, Release, check_token, explain, push
 
 WAVEFORM = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
 LOAD_DATA = """
@@ -274,23 +274,24 @@ def test_a_public_repository_is_not_taken_for_private(hub, api, tmp_path):
 
 
 def test_tokens_that_do_not_do(hub, tmp_path):
-    with pytest.raises(HubError, match="does not accept the token .*; run `hf auth login`"):
+    with pytest.raises(HubError, match=r"token \(.*`hf auth login`"):
         check_token(HfApi(endpoint=hub.url, token="wrong"))
     given = release(tmp_path / "one", "unwritten", config="1")
-    with pytest.raises(HubError, match="me/unwritten: the token may not write there"):
+    with pytest.raises(HubError, match="me/unwritten: .*write"):
         push(HfApi(endpoint=hub.url, token=READ_TOKEN), given)
     others = Release("model", "you/model", given.folder, "Publish", "")
-    with pytest.raises(HubError, match="you/model: the token may not write there .no rights"):
+    with pytest.raises(HubError, match="you/model: .*write.*no rights"):
         push(HfApi(endpoint=hub.url, token=TOKEN), others)
     assert not {("models", "me/unwritten"), ("models", "you/model")} & hub.repositories.keys()
 
 
 def test_without_a_token_or_a_server_it_is_one_sentence(hub, tmp_path):
     done = run_publish(hub, tmp_path, "--repo_id", "me/never", token=None)
-    assert done.returncode == 1 and done.stderr.strip().startswith("publish: there is no token for the Hub; ")
+    told = f"publish: {explain(LocalTokenNotFoundError())}"
+    assert done.returncode == 1 and done.stderr.strip() == told
     with LocalHub() as gone:
         pass
-    with pytest.raises(HubError, match="^the connection to the Hub broke .*Connection refused"):
+    with pytest.raises(HubError, match="Connection refused"):
         check_token(HfApi(endpoint=gone.url, token=TOKEN))
     assert ("models", "me/never") not in hub.repositories
 
@@ -311,7 +312,7 @@ def test_a_cut_leaves_nothing_half_published(cut_hub, tmp_path, where):
     push(api, first)
     before = list(cut_hub.repository("me/cut").commits)
     cut_hub.cut = lambda method, path: where in path
-    with pytest.raises(HubError, match="me/cut: the connection to the Hub broke .*command goes on") as cut:
+    with pytest.raises(HubError, match="me/cut: .*connection") as cut:
         push(api, given, tag="v1")
     assert "Error while uploading" not in str(cut.value)  # but what happened to it
     assert cut_hub.repository("me/cut").commits == before and cut_hub.repository("me/cut").tags == {}

