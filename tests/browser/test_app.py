@@ -24,11 +24,11 @@ from support.browsing import (
     wait_for_curves,
     wait_for_head,
 )
+from support.errors import message_of, refused
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.player import HEAD
-from bilabial.errors import UserError
 from bilabial.io.audio import load_audio, resample
 from bilabial.io.capture import find_landmarker
 from bilabial.io.exporters import read_glb, to_glb, write_glb
@@ -212,9 +212,10 @@ def test_a_damaged_reference_is_named_by_its_name(tmp_path):
     from bilabial.app import animation, handlers
 
     (tmp_path / "face.npz").write_bytes(b"no archive")
-    with pytest.raises(UserError) as error:
+    with refused("npz_damaged") as error:
         animation.face_of(str(tmp_path / "face.npz"))
-    assert handlers.in_language(error.value, None) == "face.npz is not a numpy archive, or a damaged one"
+    told = handlers.in_language(error.value, None)
+    assert re.fullmatch(message_of("npz_damaged", path="face.npz"), told)
 
 
 @pytest.mark.slow

@@ -73,13 +73,13 @@ def test_a_small_sheet(tmp_path, three):  # noqa: F811
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium found (apt-get install chromium)")
 def test_another_view_and_what_is_no_head(tmp_path, three):  # noqa: F811
     with (
-        pytest.raises(ValueError, match="view must be one of front, .*, got 'behind'"),
+        pytest.raises(ValueError, match="front, .*'behind'"),
         open_head(64, "behind"),
     ):
         pass
     broken = tmp_path / "broken.glb"
     broken.write_bytes(b"no head")
-    with pytest.raises(ValueError, match="broken.glb cannot be drawn"), open_head(64, head=broken):
+    with pytest.raises(ValueError, match=r"broken\.glb .*drawn"), open_head(64, head=broken):
         pass
     with open_head(64, "below") as draw:
         values = np.zeros(len(ARKIT_BLENDSHAPES))
@@ -97,7 +97,7 @@ def test_the_sentence_has_every_sound():
 
 
 def test_wrong_arguments_are_said_in_a_sentence(tmp_path):
-    with pytest.raises(SystemExit, match="--output must end in .png or .jpg"):
+    with pytest.raises(SystemExit, match=r"--output .*\.png .*\.jpg.*sheet\.gif"):
         main(ContactSheetArguments(tmp_path / "sheet.gif"))
-    with pytest.raises(SystemExit, match="there is no voice to draw"):
+    with pytest.raises(SystemExit, match="--sounds .*--voices"):
         main(ContactSheetArguments(tmp_path / "sheet.png", voices=["none"]))

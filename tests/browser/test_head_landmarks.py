@@ -65,7 +65,7 @@ def test_a_kept_map_follows_a_changed_head(skin, tmp_path):
 
 def test_a_map_of_another_skin_is_refused(skin):
     fewer = dataclasses.replace(skin, positions=skin.positions[:100])
-    with pytest.raises(ValueError, match="the skin has 100 vertices; run this without --keep_map"):
+    with pytest.raises(ValueError, match=" 100 vertices.*--keep_map"):
         place_landmarks(fewer, read_map(PATH))
 
 

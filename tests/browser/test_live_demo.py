@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -200,16 +201,17 @@ def test_sound_at_any_rate(page, rate):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "options, values",
     [
-        ({"emotion": "hungry"}, "emotion must be one of neutral"),
-        ({"style": "loud"}, "style must be one of default"),
-        ({"fps": 0}, "fps must be a number from 1 to 240, got 0"),
-        ({"precision": "int4"}, "precision must be one of fp32, fp16, int8, got int4"),
-        ({"model": "nowhere"}, "nowhere/bilabial.json could not be fetched (404)"),
+        ({"emotion": "hungry"}, '^emotion .* neutral, .*"hungry"$'),
+        ({"style": "loud"}, '^style .* default, .*"loud"$'),
+        ({"fps": 0}, "^fps .* 1 .* 240, .* 0$"),
+        ({"precision": "int4"}, "^precision .* fp32, fp16, int8, .* int4$"),
+        ({"model": "nowhere"}, r"/nowhere/bilabial\.json .*404"),
     ],
 )
-def test_wrong_wishes_are_sentences(page, options, message):
+def test_wrong_wishes_are_sentences(page, options, values):
+    """Errors of a program, in a package without codes: they name what was given and what is accepted."""
     told = page.evaluate(
         """async (options) => {
             const { BilabialStream } = await import("bilabial");
@@ -218,7 +220,7 @@ def test_wrong_wishes_are_sentences(page, options, message):
         }""",
         options,
     )
-    assert message in told
+    assert re.search(values, told), told
 
 
 def test_the_head_follows_a_microphone(page, runner):

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from support.command import assert_told
+from support.errors import refused
 from support.models import build_random
 from websockets.sync.client import connect
 
 from bilabial.animator import Animator
 from bilabial.checkpoint import save_checkpoint
 from bilabial.cli import main
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.audio import encode_wav
 from bilabial.runtime import choice
@@ -136,15 +138,15 @@ def test_another_model_or_other_code_has_its_own_files(tiny_config, tmp_path, mo
 
 
 def test_runtimes_that_are_none_are_sentences(onnx_folder, tmp_path, capsys):
-    with pytest.raises(UserError, match="runtime must be one of onnx, torch, got 'tensorflow'"):
+    with refused("runtime", accepted="onnx, torch", got="'tensorflow'"):
         open_animator(None, "tensorflow")
-    with pytest.raises(UserError, match="holds ONNX files, and torch needs the model"):
+    with refused("runtime_torch", path=onnx_folder):
         open_animator(str(onnx_folder), "torch")
-    with pytest.raises(FileNotFoundError, match="is neither a folder, nor a Hub id"):
+    with refused("model_name", MissingFileError, got=repr(str(tmp_path / "nothing" / "there"))):
         open_animator(str(tmp_path / "nothing" / "there"), "onnx")
     arguments = ["live", "--file", "x.wav", "--vmc", "127.0.0.1:9", "--runtime", "tensorflow"]
     assert main(arguments) == 2
-    assert "runtime must be one of onnx, torch" in capsys.readouterr().err
+    assert_told(capsys, "runtime", accepted="onnx, torch", got="'tensorflow'")
 
 
 def test_a_file_is_shown_by_onnx(kept, speech, tmp_path):
