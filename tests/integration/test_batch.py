@@ -271,7 +271,7 @@ def test_wrong_input_of_a_batch_is_a_sentence(tmp_path, voice, capsys):
         (tmp_path / "in", "-o", tmp_path / "file"): ("folder_failed", {"path": tmp_path / "file"}),
         (tmp_path / "in", "-o", "/proc/out"): ("folder_failed", {"path": "/proc/out"}),
         (*both, "-f", "bvh"): ("format_unknown", {"got": "'bvh'"}),
-        (*both, "--fps", "0"): ("fps_range", {"got": "0"}),
+        (*both, "--fps", "0"): ("fps_range", {"got": "0.0"}),
         (*both, "--intensity", "2"): ("intensity_range", {"limit": 1.5, "got": "2.0"}),
         (*both, "--emotion", "["): ("emotion_text", {"got": "'['"}),
         (*both, "--model", tmp_path / "in"): ("model_files", {"path": tmp_path / "in"}),

@@ -5,6 +5,8 @@ import math
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow
@@ -13,13 +15,13 @@ import pytest
 import torch
 from huggingface_hub import ModelCard, SpaceCard
 from safetensors.torch import load_file
-from support.errors import refused
+from support.errors import message_of, refused
 from support.models import build_random, tiny_settings
 from support.paths import ROOT
 from support.rows import animated_row
 
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint, weights_sha256
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.training.data.schema import SCHEMA
 from bilabial.training.data.sources import Source
@@ -171,39 +173,73 @@ def test_figures_by_their_names_of_version_0_1_are_published_by_the_present_ones
     assert scores == json.loads(text) and len(warned) == 1
 
 
+@contextmanager
+def problem(code: str, **values: object) -> Iterator[None]:
+    """Expect that nothing is published because of this, and maybe more."""
+    with refused("publish_problems") as error:
+        yield
+    assert re.search(message_of(code, **values), error.value.parameters["problems"]), str(error.value)
+
+
+APP = {"repo_id": None, "space": True, "space_repo_id": "me/app"}
+RAVDESS = ("RAVDESS", "CC BY-NC-SA 4.0")
+
+
 @pytest.mark.parametrize(
-    "spoil, options, sentence",
+    "spoil, options, code, values",
     [
-        (lambda run: (run / "metrics.json").unlink(), {}, "there is no .*metrics.json; python train/eval"),
-        (lambda run: (run / "metrics.json").write_text("{"), {}, "metrics.json is not of train/evaluate.py"),
         (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].update(lip_corr=math.nan)), {},
-         "metrics.json says lip_corr of me is not a number"),
+         "figures_not_finite", {"names": "lip_corr", "name": "me"}),
         (lambda run: spoil_metrics(run, lambda s: s["me"]["model"].pop("mouth_mae_centered")), {},
-         "metrics.json lacks mouth_mae_centered of me"),
-        (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "metrics.json holds no data set"),
-        (lambda run: change_weights(run, 0.25), {},
-         "metrics.json is of other weights; python train/evaluate.py --model .*run/model .*metrics.json"),
-        (lambda run: spoil_metrics(run, lambda s: s.pop("weights")), {},
-         "metrics.json is of weights that it does not name; python train/evaluate.py --model "),
-        (spoil_weights, {}, "the weights head.bias hold what is not a number"),
-        (lambda run: (run / "model" / "sources.json").unlink(), {}, "lacks sources.json, which train.py"),
-        (lambda run: (run / "model" / "sources.json").write_text('[{"name": 1}]'), {}, "must be a list of"),
-        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {},
-         "learned from RAVDESS .CC BY-NC-SA 4.0., which forbids commercial use, and apache-2.0 allows it"),
-        (lambda run: write_sources(run / "model", ("RAVDESS", "CC BY-NC-SA 4.0")), {"license": "mit"},
-         "which forbids commercial use, and mit allows it"),
-        (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")),
-         {"repo_id": None, "space": True, "space_repo_id": "me/app"}, "learned from BEAT .non-commercial."),
-        (spoil_weights, {"repo_id": None, "space": True, "space_repo_id": "me/app"},
-         "the weights head.bias hold what is not a number"),
-        (lambda run: None, {"card": Path("gone.md")}, "gone.md is not a file"),
-        (lambda run: None, {"card": ROOT / "model_card.md"}, "the tables of model_card.md are not those of"),
+         "figures_missing", {"missing": "mouth_mae_centered", "name": "me"}),
+        (lambda run: spoil_metrics(run, lambda s: s.pop("me")), {}, "figures_no_data", {}),
+        (spoil_weights, {}, "weights_not_finite", {"name": "head.bias"}),
+        (spoil_weights, APP, "weights_not_finite", {"name": "head.bias"}),
+        (lambda run: write_sources(run / "model", RAVDESS), {},
+         "license_commerce", {"names": "RAVDESS (CC BY-NC-SA 4.0)", "license": "apache-2.0"}),
+        (lambda run: write_sources(run / "model", RAVDESS), {"license": "mit"},
+         "license_commerce", {"license": "mit"}),
+        (lambda run: write_sources(run / "model", ("BEAT", "non-commercial")), APP,
+         "license_commerce", {"names": "BEAT (non-commercial)"}),
+        (lambda run: None, {"card": ROOT / "model_card.md"}, "card_tables", {"name": "model_card.md"}),
     ],
 )  # fmt: skip
-def test_a_failing_state_is_refused(own, spoil, options, sentence):
+def test_a_failing_state_is_refused(own, spoil, options, code, values):
     spoil(own)
-    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+    with problem(code, **values):
         publish_own(own, **options)
+    assert not (own / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil, code",
+    [
+        (lambda run: (run / "metrics.json").unlink(), "figures_no_file"),
+        (lambda run: change_weights(run, 0.25), "figures_other"),
+        (lambda run: spoil_metrics(run, lambda scores: scores.pop("weights")), "figures_unnamed"),
+    ],
+)
+def test_figures_of_no_use_are_refused_with_the_command_that_makes_them(own, spoil, code):
+    spoil(own)
+    command = message_of("figures_command", model=own / "model", path=own / "metrics.json")
+    with refused("publish_problems") as error:
+        publish_own(own)
+    assert re.fullmatch(f"{message_of(code)}; {command}", error.value.parameters["problems"])
+    assert not (own / "out").exists()
+
+
+def test_files_that_are_missing_or_damaged_are_refused(own):
+    with refused("file_missing", MissingFileError, name=Path("gone.md")):
+        publish_own(own, card=Path("gone.md"))
+    (own / "model" / "sources.json").write_text('[{"name": 1}]')
+    with refused("sources_file", path=own / "model" / "sources.json"):
+        publish_own(own)
+    (own / "model" / "sources.json").unlink()
+    with refused("sources_missing", MissingFileError, path=own / "model", name="sources.json"):
+        publish_own(own)
+    (own / "metrics.json").write_text("{")
+    with refused("publish_metrics", path=own / "metrics.json"):
+        publish_own(own)
     assert not (own / "out").exists()
 
 
@@ -221,33 +257,34 @@ def test_the_license_that_counts_is_that_of_the_card_unless_given(own):
     given = read_sources(own / "model")
     text = card.write_template("x", model, given, scores, evaluate.tables(scores), "mit")
     (own / "card.md").write_text(text)
-    with pytest.raises(ValueError, match="forbids commercial use, and mit allows it"):
+    with problem("license_commerce", license="mit"):
         publish_own(own, card=own / "card.md")
-    with pytest.raises(ValueError, match="forbids commercial use, and gpl-3.0 allows it"):
+    with problem("license_commerce", license="gpl-3.0"):
         publish_own(own, card=own / "card.md", license="gpl-3.0")
 
 
 @pytest.mark.parametrize(
-    "old, new, sentence",
+    "old, new, code, values",
     [
         (
             "import numpy as np",
             "import mediapipe, numpy as np",
-            "feature_extraction_bilabial.py imports mediapipe",
+            "hub_import",
+            {"name": "feature_extraction_bilabial.py", "package": "mediapipe"},
         ),
-        (".numpy()", ".numpy() * 0.5", "pipeline gives other coefficients in a clean interpreter"),
+        (".numpy()", ".numpy() * 0.5", "publish_differs", {"way": "pipeline"}),
     ],
 )
-def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old, new, sentence):
+def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old, new, code, values):
     def save_with_another_pipeline(*given, **options) -> Path:
         folder = save_checkpoint(*given, **options)
-        code = (folder / "feature_extraction_bilabial.py").read_text()
-        assert old in code
-        (folder / "feature_extraction_bilabial.py").write_text(code.replace(old, new, 1))
+        path = folder / "feature_extraction_bilabial.py"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
         return folder
 
     monkeypatch.setattr(publish, "save_checkpoint", save_with_another_pipeline)
-    with pytest.raises(ValueError, match=sentence):
+    with problem(code, **values):
         publish_own(own)
     assert not (own / "out").exists()
 
@@ -264,9 +301,9 @@ def test_code_that_breaks_or_errs_for_strangers_is_refused(own, monkeypatch, old
     ],
 )
 def test_a_command_that_cannot_be_meant(own, options, code, parameters):
-    with pytest.raises(UserError) as raised:
+    with refused(code, **parameters) as raised:
         publish_own(own, **options)
-    assert (raised.value.code, raised.value.parameters) == (code, parameters)
+    assert raised.value.parameters == parameters
 
 
 def test_a_folder_that_is_no_data_set(own):
@@ -275,19 +312,20 @@ def test_a_folder_that_is_no_data_set(own):
 
 
 @pytest.mark.parametrize(
-    "spoil, sentence",
+    "spoil, code, values",
     [
-        (lambda table: table.drop(["license"]), "made by train/prepare.py: it lacks license"),
-        (lambda table: table.slice(0, 0), "holds no row"),
-        (lambda table: with_coefficients(table, math.inf), "holds coefficients that are not numbers"),
+        (lambda table: table.drop(["license"]), "data_columns", {"missing": "license"}),
+        (lambda table: table.slice(0, 0), "data_no_rows", {}),
+        (lambda table: with_coefficients(table, math.inf), "data_not_finite", {}),
     ],
 )
-def test_a_broken_data_set_is_refused(own, spoil, sentence):
+def test_a_broken_data_set_is_refused(own, spoil, code, values):
     path = own / "me" / "data" / "validation-00000-of-00001.parquet"
     pyarrow.parquet.write_table(spoil(pyarrow.parquet.read_table(path)), path)
     (own / "me" / "README.md").write_text("# rows\n")
-    with pytest.raises(ValueError, match=sentence):
+    with refused(code, **values) as error:
         publish_own(own, repo_id=None, dataset=own / "me", dataset_repo_id="me/face")
+    assert path in error.value.parameters.values()
 
 
 def test_a_data_set_of_an_older_version_may_be_published(own):
@@ -310,7 +348,7 @@ def test_embedding_takes_the_sources_along(own, tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path / "pretrained")[0].config.styles == ["default", "other"]
     assert read_sources(tmp_path / "pretrained") == read_sources(own / "model")
     (own / "model" / "sources.json").unlink()
-    with pytest.raises(FileNotFoundError, match="lacks sources.json"):
+    with refused("sources_missing", MissingFileError, name="sources.json"):
         publish.publish(PublishArguments(model=own / "model", embed=True))
     with refused("option_needs", option="--embed", missing="--model"):
         publish.publish(PublishArguments(embed=True))
@@ -341,7 +379,7 @@ def git(folder: Path, *arguments: str) -> None:
 def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     given = PublishArguments(repo_id="me/x", dry_run=True, model=tmp_path / "none")
-    with pytest.raises(ValueError, match="is not under git .*; --allow_dirty does without"):
+    with problem("git_folder", path=tmp_path):
         publish.publish(given)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("1\n")
@@ -354,15 +392,15 @@ def test_code_that_is_in_no_commit_is_refused(tmp_path, monkeypatch):
     for name in ("app.py", "requirements.txt", "train/a.py", "README.md", "model_card.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("new\n")
-        (problem,) = check_work_tree(tmp_path)
-        assert problem == f"changes not committed: {name.replace('a.py', '')}; --allow_dirty publishes them"
+        (found,) = check_work_tree(tmp_path)
+        assert (found.code, found.parameters["names"]) == ("git_changes", name.replace("a.py", ""))
         (tmp_path / name).unlink()
     (tmp_path / "src" / "a.py").write_text("2\n")
     (tmp_path / "src" / "new.py").write_text("3\n")
-    with pytest.raises(ValueError, match="not committed: src/a.py, src/new.py; --allow_dirty"):
+    with problem("git_changes", names="src/a.py, src/new.py"):
         publish.publish(given)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ValueError, match="git is not installed, which .*; --allow_dirty does without"):
+    with problem("git_missing"):
         publish.publish(given)
 
 
@@ -383,17 +421,20 @@ def test_a_refusal_leaves_earlier_files(own, tmp_path):
     with refused("publish_output"):
         publish_own(own, card=tmp_path / "card.md")
     (own / "out" / "model" / publish.DRY_RUN).touch()
-    with pytest.raises(ValueError, match="^not published: card.md lacks 'license:'; card.md lacks 'library"):
+    with refused("publish_problems") as error:
         publish_own(own, card=tmp_path / "card.md")
+    lacks = [message_of("card_lacks", name="card.md", missing=f"'{mark}") for mark in ("license", "library")]
+    assert re.match("; ".join(f"{one}.*" for one in lacks), error.value.parameters["problems"])
     assert (own / "out" / "model" / "kept").read_text() == "earlier"
 
 
 def test_figures_are_of_these_weights_and_of_rows_held_out():
     assert check_measured({"weights": {"sha256": "a"}}, "a") == []
     assert check_measured({"weights": {"sha256": "a", "split": "test"}}, "a") == []
-    assert check_measured({"weights": {"sha256": "b"}}, "a") == ["metrics.json is of other weights"]
-    (problem,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
-    assert problem == "metrics.json is of the split 'train', from which the model learned"
+    (found,) = check_measured({"weights": {"sha256": "b"}}, "a")
+    assert found.code == "figures_other"
+    (found,) = check_measured({"weights": {"sha256": "a", "split": "train"}}, "a")
+    assert (found.code, found.parameters) == ("figures_learned", {"name": "train"})
 
 
 def test_a_dry_run_leaves_what_it_publishes(own):

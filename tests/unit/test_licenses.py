@@ -54,4 +54,5 @@ def test_only_a_conflict_is_a_problem():
     assert check_license([free, bound], "cc-by-nc-4.0", False) == []
     assert check_license([free, bound], "apache-2.0", True) == []
     [problem] = check_license([free, bound], "apache-2.0", False)
-    assert "b (CC BY-NC 4.0)" in problem and "a (CC0)" not in problem
+    values = {"names": "b (CC BY-NC 4.0)", "license": "apache-2.0"}
+    assert (problem.code, problem.parameters) == ("license_commerce", values)

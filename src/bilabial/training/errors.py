@@ -18,8 +18,10 @@ SENTENCES |= {
     "keep the default",
     "calibration_fields": "{path} is not what calibrate.py writes: it sets {names}",
     "calibration_file": "{path} is not what calibrate.py writes ({error})",
+    "card_lacks": "{name} lacks {missing}",
     "card_mark": "{path} has no place marked <!-- {name} --> ... <!-- /{name} -->",
     "card_picture": "the card shows {name}, which is not in {path}",
+    "card_tables": "the tables of {name} are not those of metrics.json; evaluate.py --card writes them",
     "checkpoint_failed": "the checkpoint of step {step} could not be written to {path} ({error}); that of "
     "step {last} is kept, and the same command goes on from it",
     "checkpoint_first": "the checkpoint of step {step} could not be written to {path} ({error}); there is "
@@ -51,12 +53,27 @@ SENTENCES |= {
     "encoder_load": "--audio_encoder {name} cannot be loaded: {error}",
     "espeak_missing": "espeak-ng could not be started ({error}); apt-get install espeak-ng",
     "espeak_voice": "espeak-ng has no voice {got}",
+    "figures_command": "python train/evaluate.py --model {model} --dataset DATA --output {path} writes it",
+    "figures_learned": "metrics.json is of the split '{name}', from which the model learned",
+    "figures_missing": "metrics.json lacks {missing} of {name}",
+    "figures_no_data": "metrics.json holds no data set",
+    "figures_no_file": "there is no {path}",
+    "figures_not_finite": "metrics.json says {names} of {name} is not a number",
+    "figures_other": "metrics.json is of other weights",
+    "figures_unnamed": "metrics.json is of weights that it does not name",
+    "git_changes": "changes not committed: {names}; --allow_dirty publishes them",
+    "git_folder": "{path} is not under git ({error}); --allow_dirty does without",
+    "git_missing": "git is not installed, which tells what is published; --allow_dirty does without",
+    "hub_import": "{name} imports {package}, which users of the Hub need not have",
+    "hub_sibling": "{name}: '{module}' is not a file beside it",
     "kokoro_parts": "the parts of Kokoro do not join to the model that their packages state",
     "label_unknown": "{corpus} has no {kind} label {got}; known are {accepted}",
     "labels_damaged": "{path} has phone labels that cannot be read: {error}",
     "labels_empty": "it holds no phones",
     "labels_line": "every line of labels must be 'start end phone'",
     "labels_tier": "a TextGrid in Praat's long format with a tier {accepted} is read",
+    "license_commerce": "the model learned from {names}, which forbids commercial use, and {license} allows "
+    "it; give a license like --license cc-by-nc-4.0, or --allow_non_commercial if you may all the same",
     "livelink_sound": "{path} has no sound: of {count} movies and sounds none has a timecode within its "
     "recording, nor the name {name}",
     "loss_not_finite": "{name} is {value} at step {step}; the checkpoint of step {last} is kept; try a lower "
@@ -80,6 +97,7 @@ SENTENCES |= {
     "preset_name": "no preset {got}; there are {accepted}, or give the path of a .json file",
     "preset_sizes": "--init_from has other sizes than the preset asks for ({name}); a run that starts from a "
     "model has that model's sizes: give a preset without any, or none",
+    "publish_differs": "{way} gives other coefficients in a clean interpreter than the model here",
     "publish_into_itself": "a dry run replaces {path}, which holds what is to be published; give another "
     "--output",
     "publish_load": "{name} does not load in a clean interpreter: {error}",
@@ -108,6 +126,7 @@ SENTENCES |= {
     "speech_terms": "{path} must hold one line below the columns source and license: whose speech it is",
     "takes_dropped": "every take was dropped, the first because {reason}; the data set was left as it was, "
     "{path} tells more",
+    "weights_not_finite": "the weights {name} hold what is not a number",
     "whisper_load": "{name} cannot be loaded as a Whisper model: {error}",
     "whisper_small": "{name} has {count} layers; whisper-base or larger is needed",
     "words_line": "{path} must hold lines of 'start end word'",

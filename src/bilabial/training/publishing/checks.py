@@ -1,6 +1,6 @@
 """Checks before publishing: code, card, figures, weights and work tree.
 
-Every check returns a list of problems.
+Every check returns a list of problems, errors that are not raised.
 """
 
 import ast
@@ -53,14 +53,14 @@ build_demo()
 """
 
 
-def check_code(folder: Path) -> list[str]:
+def check_code(folder: Path) -> list[UserError]:
     """Problems of the folder's Python files on the Hub."""
     problems = []
     for path in sorted(folder.glob("*.py")):
         text = path.read_text()
         for target in RELATIVE_IMPORT.findall(text):
             if not re.fullmatch(r"\w+", target) or not (folder / f"{target}.py").is_file():
-                problems.append(f"{path.name}: '.{target}' is not a file beside it")
+                problems.append(UserError("hub_sibling", name=path.name, module=f".{target}"))
         for node in ast.walk(ast.parse(text)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -68,64 +68,63 @@ def check_code(folder: Path) -> list[str]:
             for name in names:
                 package = name.split(".")[0]
                 if package not in ALLOWED_IMPORTS | set(sys.stdlib_module_names):
-                    problems.append(f"{path.name} imports {package}, which users of the Hub need not have")
+                    problems.append(UserError("hub_import", name=path.name, package=package))
     return problems
 
 
-def check_card(name: str, text: str, *tables: str) -> list[str]:
+def check_card(name: str, text: str, *tables: str) -> list[UserError]:
     """Problems of a model card, whose figures must be those of metrics.json."""
     wanted = ("license:", "library_name: transformers", "trust_remote_code=True", "<!-- metrics -->")
-    problems = [f"{name} lacks {mark!r}" for mark in wanted if mark not in text]
+    problems = [UserError("card_lacks", name=name, missing=repr(mark)) for mark in wanted if mark not in text]
     if not problems and not all(table in text for table in tables):
-        problems.append(f"the tables of {name} are not those of metrics.json; evaluate.py --card writes them")
+        problems.append(UserError("card_tables", name=name))
     return problems
 
 
-def check_figures(scores: dict) -> list[str]:
+def check_figures(scores: dict) -> list[UserError]:
     """Missing or non-finite figures in a metrics.json."""
     data = {name: entries["model"] for name, entries in scores.items() if "clips" in entries}
-    problems = [] if data else ["metrics.json holds no data set"]
+    problems = [] if data else [UserError("figures_no_data")]
     for name, row in data.items():
         missing = [figure for figure in WANTED_FIGURES if figure not in row]
         if missing:
-            problems.append(f"metrics.json lacks {', '.join(missing)} of {name}")
+            problems.append(UserError("figures_missing", missing=missing, name=name))
         broken = [figure for figure, value in row.items() if not math.isfinite(value)]
         if broken:
-            problems.append(f"metrics.json says {', '.join(broken)} of {name} is not a number")
+            problems.append(UserError("figures_not_finite", names=broken, name=name))
     return problems
 
 
-def check_measured(scores: dict, weights: str) -> list[str]:
+def check_measured(scores: dict, weights: str) -> list[UserError]:
     """Whether figures belong to the weights with this SHA-256 and to held-out rows."""
     noted = scores.get("weights", {})
     measured = noted.get("sha256")
     if measured == weights:
-        learned = noted.get("split") == "train"
-        return ["metrics.json is of the split 'train', from which the model learned"] if learned else []
-    return [f"metrics.json is of {'other weights' if measured else 'weights that it does not name'}"]
+        return [UserError("figures_learned", name="train")] if noted.get("split") == "train" else []
+    return [UserError("figures_other" if measured else "figures_unnamed")]
 
 
-def check_weights(model: BilabialModel) -> list[str]:
+def check_weights(model: BilabialModel) -> list[UserError]:
     """Non-finite weights."""
     broken = [name for name, values in model.state_dict().items() if not torch.isfinite(values).all()]
-    return [f"the weights {name} hold what is not a number" for name in broken[:MAX_NAMED]]
+    return [UserError("weights_not_finite", name=name) for name in broken[:MAX_NAMED]]
 
 
-def check_work_tree(root: Path) -> list[str]:
+def check_work_tree(root: Path) -> list[UserError]:
     """Uncommitted code."""
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *CODE]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
-        return ["git is not installed, which tells what is published; --allow_dirty does without"]
+        return [UserError("git_missing")]
     if done.returncode:
         reason = done.stderr.strip().splitlines()[0]
-        return [f"{root} is not under git ({reason}); --allow_dirty does without"]
+        return [UserError("git_folder", path=root, error=reason)]
     changed = [line[3:] for line in done.stdout.splitlines()]
     if not changed:
         return []
-    more = f" and {len(changed) - MAX_NAMED} more" if len(changed) > MAX_NAMED else ""
-    return [f"changes not committed: {', '.join(changed[:MAX_NAMED])}{more}; --allow_dirty publishes them"]
+    more = [f"{len(changed) - MAX_NAMED} more"] if len(changed) > MAX_NAMED else []
+    return [UserError("git_changes", names=changed[:MAX_NAMED] + more)]
 
 
 def code_revision(root: Path) -> str:
@@ -137,13 +136,13 @@ def code_revision(root: Path) -> str:
         return "an unknown commit"
 
 
-def check_use(folder: Path, model: BilabialModel) -> list[str]:
+def check_use(folder: Path, model: BilabialModel) -> list[UserError]:
     """Whether AutoModel and pipeline give the same results from the folder as the model here."""
     waveform = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
     here, there = model.animate(waveform, 16000, fps=30).numpy(), json.loads(try_out(folder))
     ways = {"AutoModel": there["coefficients"], "pipeline": there["pipeline"]["coefficients"]}
     return [
-        f"{way} gives other coefficients in a clean interpreter than the model here"
+        UserError("publish_differs", way=way)
         for way, values in ways.items()
         if not np.allclose(values, here, atol=1e-5)
     ]

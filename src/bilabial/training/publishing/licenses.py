@@ -60,12 +60,9 @@ def sources_table(sources: Iterable[Source]) -> str:
     return "\n".join(["| source | license | clips | minutes |", "|---|---|---|---|", *lines])
 
 
-def check_license(sources: Iterable[Source], license: str, allow_non_commercial: bool) -> list[str]:
+def check_license(sources: Iterable[Source], license: str, allow_non_commercial: bool) -> list[UserError]:
     """Problems of publishing a model of these sources under a license."""
     bound = [f"{one.source} ({one.license})" for one in sources if forbids_commerce(one.license)]
     if not bound or forbids_commerce(license) or allow_non_commercial:
         return []
-    return [
-        f"the model learned from {', '.join(bound)}, which forbids commercial use, and {license} allows it; "
-        "give a license like --license cc-by-nc-4.0, or --allow_non_commercial if you may all the same"
-    ]
+    return [UserError("license_commerce", names=bound, license=license)]

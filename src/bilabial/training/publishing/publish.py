@@ -137,10 +137,10 @@ def check_dry_run(args: PublishArguments) -> None:
             raise UserError("publish_output", path=target)
 
 
-def refuse(problems: list[str]) -> None:
-    """Raise ValueError with all problems, if any."""
+def refuse(problems: list[UserError], *advice: UserError) -> None:
+    """Raise a UserError with all problems, if any, and with what helps."""
     if problems:
-        raise UserError("publish_problems", problems=["; ".join(problems)])
+        raise UserError("publish_problems", problems=["; ".join(map(str, [*problems, *advice]))])
 
 
 def read_metrics(args: PublishArguments) -> dict:
@@ -149,12 +149,12 @@ def read_metrics(args: PublishArguments) -> dict:
     places = [args.metrics] if args.metrics else [folder / "metrics.json", folder.parent / "metrics.json"]
     found = next((path for path in places if path.is_file()), None)
     path = found or places[-1]
-    advice = f"python train/evaluate.py --model {folder} --dataset DATA --output {path} writes it"
+    advice = UserError("figures_command", model=Path(folder), path=path)
     if found is None:
-        refuse([f"there is no {path}; {advice}"])
+        refuse([UserError("figures_no_file", path=path)], advice)
     try:
         scores = current_figures(json.loads(path.read_text()), str(path))
-        refuse([f"{problem}; {advice}" for problem in check_measured(scores, weights_sha256(folder))])
+        refuse(check_measured(scores, weights_sha256(folder)), advice)
         refuse(check_figures(scores))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise UserError("publish_metrics", path=path, error=repr(error)) from error
