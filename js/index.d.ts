@@ -60,10 +60,23 @@ export class BilabialStream {
   close(): void;
 }
 
+export interface MicrophoneOptions {
+  /** Sound to take instead of asking for the microphone; close() stops its tracks. */
+  media?: MediaStream;
+  /** Length of the pieces. Default 0.04. */
+  pieceSeconds?: number;
+  /** Gets the pieces too, from the audio thread, while this thread is busy: the other end of what connect() got. */
+  port?: MessagePort | null;
+  /** Address of the AudioWorklet's module, where a bundler moved it. Default: microphone-worklet.js of this package. */
+  worklet?: string | URL;
+}
+
 /** A microphone as mono samples at 16 kHz. */
 export class Microphone {
-  static open(onsamples: (samples: Float32Array) => void, pieceSeconds?: number): Promise<Microphone>;
+  static open(onsamples: (samples: Float32Array) => void, options?: MicrophoneOptions): Promise<Microphone>;
   readonly media: MediaStream;
+  /** Pieces go to this port instead of the one before; null: to none. */
+  forward(port: MessagePort | null): void;
   close(): void;
 }
 

@@ -1,16 +1,30 @@
-// A microphone as mono samples at 16 kHz, unprocessed: no echo cancelling, no automatic gain.
+// A microphone, or another MediaStream with sound, as mono samples at 16 kHz. The microphone comes unprocessed: no echo
+// cancelling, no automatic gain.
 
+const RATE = 16000; // Hz
 const PIECE_SECONDS = 0.04;
+const UNPROCESSED = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+// At the rate of the device: no browser resamples, and Firefox connects no other rate.
+function sourceOf(media) {
+  const { sampleRate } = media.getAudioTracks()[0].getSettings();
+  let context;
+  try {
+    context = new AudioContext({ sampleRate });
+    return context.createMediaStreamSource(media);
+  } catch {
+    context?.close();
+    return new AudioContext().createMediaStreamSource(media); // the browser does not use the rate that it states
+  }
+}
 
 export class Microphone {
-  // Asks for the microphone; onsamples takes Float32Arrays. Throws what getUserMedia throws.
-  static async open(onsamples, pieceSeconds = PIECE_SECONDS) {
-    if (!navigator.mediaDevices) throw new Error("browsers give the microphone only to pages over https or on this computer");
-    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    const media = await navigator.mediaDevices.getUserMedia({ audio });
-    const microphone = new Microphone(media);
+  // onsamples takes Float32Arrays. See index.d.ts for the options. Throws what getUserMedia throws.
+  static async open(onsamples, { media, pieceSeconds = PIECE_SECONDS, port = null, worklet } = {}) {
+    if (!media && !navigator.mediaDevices) throw new Error("browsers give the microphone only to pages over https or on this computer");
+    const microphone = new Microphone(media ?? (await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED })));
     try {
-      await microphone.#start(onsamples, pieceSeconds);
+      await microphone.#start(onsamples, pieceSeconds, port, worklet ?? new URL("./microphone-worklet.js", import.meta.url));
     } catch (error) {
       microphone.close();
       throw error;
@@ -20,22 +34,29 @@ export class Microphone {
 
   constructor(media) {
     this.media = media;
-    const { sampleRate } = media.getAudioTracks()[0].getSettings();
-    this.context = new AudioContext(sampleRate ? { sampleRate } : {}); // Firefox connects no other rate
   }
 
-  async #start(onsamples, pieceSeconds) {
-    await this.context.audioWorklet.addModule(new URL("./microphone-worklet.js", import.meta.url));
-    const processorOptions = { pieceSamples: Math.round(16000 * pieceSeconds) };
+  async #start(onsamples, pieceSeconds, port, worklet) {
+    if (!this.media.getAudioTracks().length) throw new TypeError("the MediaStream has no sound");
+    const source = sourceOf(this.media);
+    this.context = source.context;
+    await this.context.audioWorklet.addModule(worklet);
+    const processorOptions = { pieceSamples: Math.round(RATE * pieceSeconds) };
     this.node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0, processorOptions });
     this.node.port.onmessage = ({ data }) => onsamples(data);
-    this.context.createMediaStreamSource(this.media).connect(this.node);
+    this.forward(port); // sound begins with it
+    source.connect(this.node);
     await this.context.resume();
+  }
+
+  // Pieces go to a MessagePort too, from the audio thread, while this thread is busy; null: no longer.
+  forward(port) {
+    this.node.port.postMessage({ port }, port ? [port] : []);
   }
 
   close() {
     this.media.getTracks().forEach((track) => track.stop());
     if (this.node) this.node.port.onmessage = null;
-    this.context.close();
+    this.context?.close();
   }
 }

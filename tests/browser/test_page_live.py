@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from support.browsing import BROWSER_FLAGS, CHROMIUM, fill_in, need_npm, new_page, open_fold, wait_for_head
+from support.media import write_wav
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -24,7 +25,7 @@ from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
 from bilabial.errors import UserError
-from bilabial.io.audio import encode_wav, load_audio
+from bilabial.io.audio import load_audio, resample
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +37,31 @@ navigator.mediaDevices.getUserMedia = async (asked) => {
     microphones.push(...microphone.getTracks());
     return microphone;
 };"""
+DEVICE_HZ = 44100  # of Chromium's fake microphone
+TONE_HZ, TONE_AMPLITUDE = 11000, 0.1
+# a device of another rate: the browser resamples to it first
+SET_RATE = """(() => {
+    const settings = MediaStreamTrack.prototype.getSettings;
+    MediaStreamTrack.prototype.getSettings = function () {
+        return { ...settings.call(this), sampleRate: RATE };
+    };
+    const Context = window.AudioContext;
+    window.rates = [];
+    window.AudioContext = class extends Context {
+        constructor(given) { super(given); rates.push(this.sampleRate); }
+    };
+})();"""
+# what the model's worker gets of the microphone
+TAP_WORKER = """(() => {
+    window.heard = [];
+    const send = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ports) {
+        if (message.method !== "connect") return send.call(this, message, ports);
+        const { port1, port2 } = new MessageChannel();
+        message.given[0].onmessage = ({ data }) => (heard.push(...data), port1.postMessage(data));
+        send.call(this, { ...message, given: [port2] }, [port2]);
+    };
+})();"""
 WATCH_FACES = """() => {
     window.faces = [];
     const canvas = document.querySelector(".bilabial-canvas");
@@ -45,15 +71,16 @@ WATCH_FACES = """() => {
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Its microphone hears the example, again and again."""
+    """Its microphone hears the example, again and again, and a tone that 16 kHz cannot hold."""
     if not CHROMIUM:
         pytest.skip("no chromium found (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
-    sound = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    sound.write_bytes(encode_wav(load_audio(EXAMPLE)))
+    sound = resample(load_audio(EXAMPLE), 16000, DEVICE_HZ)
+    sound += TONE_AMPLITUDE * np.sin(2 * np.pi * TONE_HZ / DEVICE_HZ * np.arange(len(sound)))
+    path = write_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", sound, DEVICE_HZ)
     with sync_playwright() as playwright:
-        flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={sound}"]
+        flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={path}"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
@@ -169,6 +196,41 @@ def test_the_head_speaks_along(page, three, speech, address, use):
     assert page.evaluate("faces.length") == count
     assert page.is_hidden(".bilabial-level") and page.inner_text(".bilabial-live") == "Live"
     assert page.errors == []
+
+
+@pytest.mark.parametrize("rate", [DEVICE_HZ, 48000])
+def test_the_model_gets_the_sound(page, three, speech, address, rate):
+    """At the device's rate: the speech as it is, and nothing of a tone above the half of 16 kHz."""
+    use_browser(page, address)
+    page.add_init_script(SET_RATE.replace("RATE", str(rate)) + TAP_WORKER)
+    page.reload()
+    wait_for_head(page)
+    page.click(".bilabial-live")
+    page.wait_for_function(f"heard.length > {len(speech) + 32000}")
+    page.click(".bilabial-live")
+    assert page.evaluate("rates") == [rate]
+    heard = np.array(page.evaluate("heard"))
+    assert tone_of(heard, 16000 - TONE_HZ) < 0.01 * TONE_AMPLITUDE
+    seconds = heard[: len(heard) // 16000 * 16000].reshape(-1, 16000)
+    assert np.median([likeness(speech, second) for second in seconds]) > 0.99  # one has the seam in it
+    assert page.errors == []
+
+
+def likeness(speech: np.ndarray, part: np.ndarray) -> float:
+    """Correlation of a part with speech that is repeated, wherever it is most alike."""
+    length = len(speech) + len(part)
+    speech = np.resize(speech, length).astype(float)
+    products = np.fft.irfft(np.fft.rfft(speech) * np.fft.rfft(part, length).conj(), length)
+    energy = np.cumsum(np.concatenate([[0], speech**2]))
+    start = products[: length - len(part)].argmax()
+    return products[start] / np.sqrt((energy[start + len(part)] - energy[start]) * (part**2).sum())
+
+
+def tone_of(sound: np.ndarray, hz: float) -> float:
+    """Amplitude of a tone in sound at 16 kHz."""
+    window = np.hanning(len(sound))
+    turning = np.exp(-2j * np.pi * hz / 16000 * np.arange(len(sound)))
+    return 2 * abs((window * sound * turning).sum()) / window.sum()
 
 
 def test_a_full_server_says_so_until_somebody_left(page, three, address):

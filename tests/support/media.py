@@ -1,6 +1,7 @@
 """Media files made by PyAV."""
 
 import io
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,16 @@ import av
 import numpy as np
 
 CLICKS = (0.5, 1.2, 1.7)  # onsets of bursts in `bursts`, in seconds
+
+
+def write_wav(path: Path, waveform: np.ndarray, rate: int) -> Path:
+    """16 bits, mono, at any rate."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.clip(waveform, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
 
 
 def write_video(

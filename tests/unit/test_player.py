@@ -77,12 +77,13 @@ def test_packages_come_from_where_they_are(tmp_path, monkeypatch):
     assert npm.DECODERS.folder() is None and player.served_files() == [
         player.BUNDLE,
         player.WORKER,
+        player.MICROPHONE,
         *player.HEADS.values(),
     ]
     package.write_text(json.dumps({"version": npm.DECODERS.version}))
     assert player.player_props("/file=")["decoders"]["base"] == f"/file={package.parent}"
     assert player.player_props(None)["decoders"]["base"] == cdn  # the page to send
-    assert len(player.served_files()) == 2 + len(player.HEADS) + len(npm.DECODERS.modules)
+    assert len(player.served_files()) == 3 + len(player.HEADS) + len(npm.DECODERS.modules)
 
 
 def test_the_bundle_is_what_the_scripts_give(tmp_path):
@@ -98,7 +99,12 @@ def test_the_bundle_is_what_the_scripts_give(tmp_path):
                 f"{name} {versions[name]} is wanted (make test installs it, with npm), is: {installed}"
             )
     environment = os.environ | {"NODE_PATH": str(npm.NPM_FOLDER)}
-    for script, file in (("build-page", player.BUNDLE), ("build-worker", player.WORKER)):
+    built = {
+        "build-page": player.BUNDLE,
+        "build-worker": player.WORKER,
+        "build-microphone": player.MICROPHONE,
+    }
+    for script, file in built.items():
         command = (
             packages["scripts"][script].replace(f"static/{file.name}", str(tmp_path / file.name)).split()
         )

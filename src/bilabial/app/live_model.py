@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 
 import bilabial
 from bilabial.app.npm import ONNX_RUNTIME
-from bilabial.app.player import WORKER
+from bilabial.app.player import MICROPHONE, WORKER
 from bilabial.checkpoint import live_source
 from bilabial.runtime.choice import kept_folder
 from bilabial.runtime.settings import SETTINGS_FILE, graph_file
@@ -42,6 +42,7 @@ def live_props(file_address: str) -> dict:
     return {
         "model": ROUTE[1:].format(version=folder().parent.name, name=""),
         "worker": f"{file_address}{WORKER}",
+        "microphone": f"{file_address}{MICROPHONE}",
         "runtime": ONNX_RUNTIME.source(file_address),
         "max_behind_seconds": MAX_BEHIND_SECONDS,
     }

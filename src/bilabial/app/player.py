@@ -23,6 +23,7 @@ STATIC = Path(__file__).parent / "static"
 HEADS = {"Ada": HEAD, "Kofi": HEAD.with_name("head_kofi.glb")}  # to choose from, the first is shown
 BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js too: `make bundle`
 WORKER = STATIC / "worker.js"  # of js/src/worker.js, likewise: runs the model for live mode
+MICROPHONE = STATIC / "microphone-worklet.js"  # of js/src, likewise: its sound at 16 kHz
 LIP_STEPS_PER_MM = 100
 HEAD_STEPS_PER_DEGREE = 100
 NO_FACE = 65535  # instead of a captured lip distance
@@ -32,7 +33,8 @@ NO_SOUND = 0.01  # peaks below it are not scaled up
 
 def served_files() -> list[Path]:
     """Files that the page fetches: scripts, the heads, and those of npm packages that are installed."""
-    return [BUNDLE, WORKER, *HEADS.values(), *(path for package in PACKAGES for path in package.files())]
+    packaged = (path for package in PACKAGES for path in package.files())
+    return [BUNDLE, WORKER, MICROPHONE, *HEADS.values(), *packaged]
 
 
 def player_props(file_address: str | None) -> dict:

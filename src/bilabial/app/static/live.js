@@ -1,6 +1,7 @@
 // Live: the microphone's sound goes to the model in small pieces, and the faces that come back are drawn a little
 // later, as late as the model, the network and the drawing need. Where this browser cannot run the model, the server does.
 
+import { Microphone } from "../../../../js/src/index.js";
 import { BrowserFaces, ServerFaces } from "./faces.js";
 import { aroundPosition, everyFrame } from "./frames.js";
 import { t } from "./i18n.js";
@@ -12,31 +13,6 @@ const CLOCK_SECONDS = 5; // of pieces; the quickest one says when sound is captu
 const LAG_SECONDS = 2; // what was drawn in the latest ones decides how late faces are drawn
 const FASTER = 0.25; // how much time runs faster or slower while the delay shrinks or grows
 const SLOWER = 0.5;
-
-// Mono at 16 kHz, also where the browser gives only the device's rate: each sample is the mean of those it stands for.
-const MICROPHONE = `registerProcessor("bilabial-microphone", class extends AudioWorkletProcessor {
-  filled = 0; sum = 0; count = 0; left = sampleRate / ${LIVE_HZ}; piece = new Float32Array(${LIVE_HZ * PIECE_SECONDS});
-  constructor() {
-    super();
-    this.port.onmessage = ({ data: { model } }) => Object.assign(this, { model, started: true });
-  }
-  process([channels]) {
-    if (!this.started) return true; // nobody hears yet: time begins with the first sample that both get
-    for (let k = 0; k < (channels[0]?.length ?? 0); k++) {
-      this.sum += channels.reduce((sum, channel) => sum + channel[k], 0) / channels.length;
-      this.count++;
-      if (--this.left >= 0.5) continue;
-      this.piece[this.filled++] = this.sum / this.count;
-      this.sum = this.count = 0;
-      this.left += sampleRate / ${LIVE_HZ};
-      if (this.filled < this.piece.length) continue;
-      this.port.postMessage(this.piece);
-      this.model?.postMessage(this.piece);
-      this.filled = 0;
-    }
-    return true;
-  }
-});`;
 
 const TOO_SLOW = "This browser is too slow for the model.";
 const NOT_STARTED = "The model could not be started in this browser.";
@@ -63,9 +39,9 @@ class LiveSession {
     if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
     if (!window.AudioWorkletNode) throw new DOMException("", "NotSupportedError");
     const audio = { channelCount: 1, echoCancellation: false };
-    this.microphone = await navigator.mediaDevices.getUserMedia({ audio });
+    this.media = await navigator.mediaDevices.getUserMedia({ audio });
     if (this.ended) return; // it was stopped while the browser asked
-    const track = this.microphone.getAudioTracks()[0];
+    const track = this.media.getAudioTracks()[0];
     track.onended = () => this.end(t("The microphone was disconnected."));
     this.latency = 1000 * (track.getSettings().latency ?? 0);
     try {
@@ -94,7 +70,7 @@ class LiveSession {
     this.delay = null;
     this.faces = faces;
     this.sound = faces.connect((values) => this.receive(faces, values), (error) => this.fail(faces, error));
-    this.lead();
+    this.microphone?.forward(this.sound);
     for (const piece of this.recent) faces.feed?.(piece);
     this.onfaces?.(faces);
   }
@@ -120,27 +96,10 @@ class LiveSession {
   }
 
   async listen() {
-    let source;
-    try {
-      this.context = new AudioContext({ sampleRate: LIVE_HZ });
-      source = this.context.createMediaStreamSource(this.microphone);
-    } catch {
-      await this.context?.close();
-      this.context = new AudioContext(); // Firefox connects a microphone at the device's rate only
-      source = this.context.createMediaStreamSource(this.microphone);
-    }
-    const address = URL.createObjectURL(new Blob([MICROPHONE], { type: "text/javascript" }));
-    await this.context.audioWorklet.addModule(address).finally(() => URL.revokeObjectURL(address));
-    this.node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0 });
-    this.node.port.onmessage = ({ data }) => this.take(data);
-    this.lead();
-    source.connect(this.node);
-    await this.context.resume();
-  }
-
-  // Tells the microphone where its sound goes beside this thread.
-  lead() {
-    this.node?.port.postMessage({ model: this.sound }, this.sound ? [this.sound] : []);
+    const given = { media: this.media, pieceSeconds: PIECE_SECONDS, port: this.sound, worklet: this.player.props.live.microphone };
+    const microphone = await Microphone.open((piece) => this.take(piece), given);
+    if (this.ended) return microphone.close();
+    this.microphone = microphone;
   }
 
   take(piece) {
@@ -218,8 +177,8 @@ class LiveSession {
   end(reason = "") {
     if (this.ended) return;
     this.ended = true;
-    this.microphone?.getTracks().forEach((track) => track.stop());
-    this.context?.close();
+    this.media?.getTracks().forEach((track) => track.stop());
+    this.microphone?.close();
     this.faces?.stop();
     this.onend?.(reason);
   }
@@ -281,7 +240,7 @@ export function mountLive(player, server) {
     } catch (error) {
       session.end(t(REFUSALS[error.name] ?? error.message));
     }
-    if (session.ended) session.microphone?.getTracks().forEach((track) => track.stop()); // it was stopped meanwhile
+    if (session.ended) session.media?.getTracks().forEach((track) => track.stop()); // it was stopped meanwhile
   }
 
   function change() {
