@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.command import run, told
+from support.command import assert_told, run, told
+from support.errors import message_of
 from support.paths import EXAMPLE, ROOT
 
-from bilabial import ARKIT_BLENDSHAPES, FaceClip
+from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, FaceClip
+from bilabial.errors import quote
+from bilabial.io.formats import FORMATS
+from bilabial.motion import MOTIONS
 from bilabial.options import emotion_of, fps_of, motion_of, style_of
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -109,37 +114,47 @@ def test_convert_reads_other_meanings_of_mouth_close(tmp_path):
     assert np.allclose(clip["jawOpen"], 0.4) and clip.lip_distance_mm().max() < 0.1
 
 
-def test_wrong_input_is_a_sentence_and_exit_code_2(tmp_path, sound, capsys):
+def test_wrong_input_is_a_message_and_exit_code_2(tmp_path, sound, capsys):
     out = tmp_path / "out"
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "text.wav").write_text("no sound")
+    csv, none = ("-o", out / "a.csv"), tmp_path / "none"
     wrong = {
-        (tmp_path / "gone.wav", "-o", out / "a.csv"): "gone.wav is not a file",
-        (tmp_path / "folder.wav", "-o", out / "a.csv"): "folder.wav is not a file",
-        (tmp_path / "text.wav", "-o", out / "a.csv"): "is not audio or video",
-        (sound, "-o", out / "a.bvh"): "format must be of csv, json, npz, glb",
-        (sound, "-o", out / "a.csv", "-f", "bvh"): "got 'bvh'",
-        (sound, "-o", "-"): "format must be of",
-        (sound, "-o", "-", "-f", "csv,json"): "standard output takes one file",
-        (sound, "-o", out / "a.csv", "--emotion", "glad"): "emotion must be one of neutral",
-        (sound, "-o", out / "a.csv", "--emotion", "{"): "emotion must be a name, or JSON",
-        (sound, "-o", out / "a.csv", "--style", "loud"): "style must be one of",
-        (sound, "-o", out / "a.csv", "--style", tmp_path / "gone.csv"): "gone.csv is not a file",
-        (sound, "-o", out / "a.csv", "--fps", "fast"): "fps must be a number or a fraction",
-        (sound, "-o", out / "a.csv", "--fps", "500"): "fps must be a number from 1 to 240",
-        (sound, "-o", out / "a.csv", "--motion", "dance"): "motion must be of blink",
-        (sound, "-o", out / "a.csv", "--motion", "blink:x"): "motion must be all, none",
-        (sound, "-o", out / "a.csv", "--model", tmp_path / "none"): "neither a folder, nor a Hub id",
-        (sound, "-o", out / "a.glb", "--head", sound): "is not a GLB",
-        (sound, tmp_path / "text" / "speech.wav", "-o", f"{out}/"): "would both be written as speech",
-        (sound, EXAMPLE, "-o", sound): "is a file; several files need a folder",
+        (tmp_path / "gone.wav", *csv): ("file_missing", {"name": "gone.wav"}),
+        (tmp_path / "folder.wav", *csv): ("file_missing", {"name": "folder.wav"}),
+        (tmp_path / "text.wav", *csv): ("media_unknown", {"name": "text.wav"}),
+        (sound, "-o", out / "a.bvh"): ("format_unknown", {"accepted": ", ".join(FORMATS), "got": "'.bvh'"}),
+        (sound, *csv, "-f", "bvh"): ("format_unknown", {"accepted": ", ".join(FORMATS), "got": "'bvh'"}),
+        (sound, "-o", "-"): ("format_unknown", {"accepted": ", ".join(FORMATS), "got": "''"}),
+        (sound, "-o", "-", "-f", "csv,json"): ("stdout_one", {}),
+        (sound, *csv, "--emotion", "glad"): (
+            "emotion_name",
+            {"accepted": ", ".join(EMOTIONS), "got": "'glad'"},
+        ),
+        (sound, *csv, "--emotion", "{"): ("emotion_text", {"got": "'{'"}),
+        (sound, *csv, "--style", "loud"): ("style_name", {"got": "'loud'"}),
+        (sound, *csv, "--style", tmp_path / "gone.csv"): ("file_missing", {"name": tmp_path / "gone.csv"}),
+        (sound, *csv, "--fps", "fast"): ("fps_text", {"got": "'fast'"}),
+        (sound, *csv, "--fps", "500"): ("fps_range", {"low": 1, "high": 240, "got": "500.0"}),
+        (sound, *csv, "--motion", "dance"): (
+            "motion_name",
+            {"accepted": ", ".join(MOTIONS), "got": "'dance'"},
+        ),
+        (sound, *csv, "--motion", "blink:x"): ("motion_text", {"got": "'blink:x'"}),
+        (sound, *csv, "--model", none): ("model_name", {"got": quote(str(none))}),
+        (sound, tmp_path / "text" / "speech.wav", "-o", f"{out}/"): ("output_twice", {"name": "speech"}),
+        (sound, EXAMPLE, "-o", sound): ("output_not_folder", {"path": sound}),
     }
-    for arguments, sentence in wrong.items():
+    for arguments, (code, values) in wrong.items():
         assert run("animate", *arguments) == 2, arguments
-        assert sentence in told(capsys), arguments
+        assert_told(capsys, code, **values)
+    assert run("animate", sound, "-o", out / "a.glb", "--head", sound) == 2
+    assert re.match(rf"bilabial: {re.escape(str(sound))} .*GLB", told(capsys))
     assert not out.exists() or not list(out.iterdir())
-    assert run("convert", sound, out / "a.csv") == 2 and "files of curves that are read" in told(capsys)
-    assert run("info", "--model", tmp_path) == 2 and "no config.json" in told(capsys)
+    assert run("convert", sound, out / "a.csv") == 2
+    assert_told(capsys, "curves_suffix", path=sound)
+    assert run("info", "--model", tmp_path) == 2
+    assert_told(capsys, "model_folder", path=tmp_path)
     assert run("animate") == 2 and run("dance") == 2
 
 
@@ -149,9 +164,9 @@ def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path, sound, capsys,
     source = sound if command == "animate" else face().to_npz(tmp_path / "face.npz")
     output = [] if command == "convert" else ["-o"]
     assert run(command, source, *output, "/proc/face.csv") == 2
-    assert "/proc/face.csv cannot be written (" in told(capsys)
+    assert_told(capsys, "output_failed", path="/proc/face.csv")
     assert run(command, source, *output, sound / "new" / "face.csv") == 2
-    assert "cannot be made a folder (Not a directory)" in told(capsys)
+    assert_told(capsys, "folder_failed", path=sound / "new", error="Not a directory")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -175,7 +190,8 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         f"sys.exit(main(['convert', {str(source)!r}, {str(tmp_path / 'face.csv')!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
-    assert done.returncode == 2 and "face.csv cannot be written (File too large)" in done.stderr
+    said = message_of("output_failed", path=tmp_path / "face.csv", error="File too large")
+    assert done.returncode == 2 and re.search(said, done.stderr)
     assert (tmp_path / "face.csv").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["face.csv", "face.npz"]
 
@@ -227,5 +243,7 @@ def test_inspect_against_the_sound(tmp_path, capsys):
 def test_a_glb_without_animation_is_a_sentence(tmp_path, capsys):
     from bilabial.io.exporters import HEAD
 
-    assert run("inspect", HEAD) == 2 and "without an animation of morph targets" in told(capsys)
-    assert run("inspect", tmp_path / "gone.glb") == 2 and "gone.glb is not a file" in told(capsys)
+    assert run("inspect", HEAD) == 2
+    assert_told(capsys, "glb_still", path=HEAD)
+    assert run("inspect", tmp_path / "gone.glb") == 2
+    assert_told(capsys, "file_missing", name=tmp_path / "gone.glb")

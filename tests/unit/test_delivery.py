@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from support.errors import message_of, refused
 from support.paths import EXAMPLE
 
 from bilabial import Animator, FaceClip
 from bilabial.delivery.findings import findings_of, score_of
-from bilabial.delivery.lines import read_lines
+from bilabial.delivery.lines import COLUMNS, SOUND_SUFFIXES, read_lines
 from bilabial.delivery.measures import LineMeasures, measure_line, measure_sound
-from bilabial.errors import UserError
 from bilabial.io.audio import read_recording
 from bilabial.options import AnimateOptions
 
@@ -126,7 +126,7 @@ def test_lines_of_a_folder(tmp_path):
     assert [(line.name, line.sound.name) for line in lines] == [("act 1/a", "a.FLAC"), ("b", "b.wav")]
     assert all(line.options == OPTIONS for line in lines)
     write_sounds(tmp_path, "B.mp3")
-    with pytest.raises(UserError, match="would both be written as"):
+    with refused("output_twice", first=tmp_path / "B.mp3", second=tmp_path / "b.wav", name="b"):
         lines_of(tmp_path)
 
 
@@ -149,24 +149,36 @@ def test_lines_of_a_manifest(tmp_path):
     assert first.options == AnimateOptions(emotion="happy:0.5,sad:0.5", intensity=1.2)
     assert (second.name, second.options.emotion, second.options.style) == ("scene/b2", "sad", "lively")
     assert [line.name for line in failed] == ["row 4", "row 5", "row 6", "row 7"]
-    for line, sentence in zip(failed, ("JSON", "names no file", "outside", "intensity must be"), strict=True):
-        assert sentence in line.failure
+    reasons = (
+        message_of("emotion_text", got="'{'"),
+        message_of("manifest_file", path=manifest, line=5),
+        message_of("manifest_outside", path=manifest, line=6, name="../d"),
+        message_of("intensity_range", limit=1.5, got="'loud'"),
+    )
+    for line, reason in zip(failed, reasons, strict=True):
+        assert re.fullmatch(reason, line.failure)
 
 
-def test_wrong_manifests_are_sentences(tmp_path):
-    manifest, notes = tmp_path / "lines.csv", []
-    for content, sentence in (
-        ("name,emotion\na.wav,happy", "has no column file; file, emotion"),
-        ("file,emotion\n", "has no rows"),
-        ("file\na.wav\nA.mp3", "would both be written as"),
+def test_wrong_manifests_are_refused(tmp_path):
+    manifest, notes, columns = tmp_path / "lines.csv", [], ", ".join(COLUMNS)
+    for content, code, values in (
+        (
+            "name,emotion\na.wav,happy",
+            "manifest_columns",
+            {"path": manifest, "accepted": columns, "columns": "name, emotion"},
+        ),
+        ("file,emotion\n", "manifest_empty", {"path": manifest}),
+        ("file\na.wav\nA.mp3", "output_twice", {"first": tmp_path / "a.wav", "second": tmp_path / "A.mp3"}),
     ):
         manifest.write_text(content)
-        with pytest.raises(UserError, match=re.escape(sentence)):
+        with refused(code, **values):
             read_lines(tmp_path, manifest, OPTIONS, notes.append)
     manifest.write_text("file,emotoin\na.wav,happy")
     read_lines(tmp_path, manifest, OPTIONS, notes.append)
-    assert "columns that are not read: emotoin" in str(notes[0])
-    with pytest.raises(UserError, match="holds no sound files"):
+    (note,) = notes
+    assert note.code == "manifest_unused"
+    assert note.parameters == {"path": manifest, "columns": "emotoin", "accepted": columns}
+    with refused("batch_empty", path=tmp_path, accepted=", ".join(SOUND_SUFFIXES)):
         read_lines(tmp_path, None, OPTIONS, notes.append)
-    with pytest.raises(UserError, match="is not a folder"):
+    with refused("folder_missing", path=manifest):
         read_lines(manifest, None, OPTIONS, notes.append)

@@ -118,7 +118,7 @@ def test_filmed_lips_have_their_size_on_the_head(clips) -> None:
 
 
 def test_another_method_is_refused() -> None:
-    with pytest.raises(ValueError, match="fit, mediapipe"):
+    with pytest.raises(ValueError, match="fit, mediapipe, got 'guess'"):
         capture_video("x.mp4", method="guess")
 
 

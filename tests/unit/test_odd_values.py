@@ -137,7 +137,7 @@ def test_odd_values_are_answered_or_refused_in_a_sentence(animator, name):
 
 @pytest.mark.parametrize("style", [[2], [-1], [0, 1], [2**40]])
 def test_style_indices(animator, style):
-    with pytest.raises(ValueError, match=r"style indices must be \(1,\), of 0 to 1, got \["):
+    with pytest.raises(ValueError, match=r"\(1,\), of 0 to 1, got \["):
         animator.model(torch.zeros(1, 1600), style=torch.tensor(style))
     animator.model(torch.zeros(1, 1600), style=torch.tensor([1]))
 
@@ -154,6 +154,6 @@ SCENES = [
 @pytest.mark.parametrize("scene", SCENES, ids=range(len(SCENES)))
 def test_heads_that_are_no_gltf(tmp_path, scene):
     (tmp_path / "head.glb").write_bytes(glb_bytes(scene))
-    with pytest.raises(ValueError, match=r"head\.glb (is a GLB whose scene|has no mesh)"):
+    with pytest.raises(ValueError, match=r"head\.glb .*(scene|mesh)"):
         to_glb(CLIP, tmp_path / "out.glb", tmp_path / "head.glb")
     assert not (tmp_path / "out.glb").exists()

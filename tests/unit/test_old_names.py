@@ -66,7 +66,7 @@ def test_options_of_a_preset_and_a_command_line_are_read_by_their_old_names(tmp_
     preset = tmp_path / "mine.json"
     preset.write_text(json.dumps({"hearing_weight": 0.25, "listener": "openai/whisper-base"}))
     given = ["--dataset", "x", "--output", str(tmp_path), "--preset", str(preset), "--taught_weight=0.5"]
-    with pytest.warns(OldNameWarning, match="taught_weight is now called pseudo_label_weight"):
+    with pytest.warns(OldNameWarning, match="taught_weight .* pseudo_label_weight"):
         args, _ = parse_arguments([*given, "--rehearsal-share", "0.75"])
     assert (args.distillation_weight, args.pseudo_label_weight, args.retention_share) == (0.25, 0.5, 0.75)
     assert args.whisper_teacher == "openai/whisper-base"
@@ -86,7 +86,7 @@ def test_figures_are_read_by_their_old_names():
         "lips in every emotion and style": {"calm": {"r0_grid": 0.9}},
         "recognised emotions": {"all": {"recognised": 0.9}},
     }
-    with pytest.warns(OldNameWarning, match="a.json: r0 is now called lip_corr, AUC is now") as warned:
+    with pytest.warns(OldNameWarning, match="a.json: r0 .* lip_corr, AUC .* closure_auc") as warned:
         scores = current_figures(old, "a.json")
     assert len(warned) == 1
     assert scores == {
@@ -121,10 +121,11 @@ def test_a_data_set_by_its_old_columns_and_values(speech, tmp_path):
     with pytest.warns(OldNameWarning) as warned:
         read = load_rows(tmp_path / "old", "train")
     told = [str(one.message).removeprefix(str(tmp_path / "old")) for one in warned]
-    assert told == [": licence is now called license", ", column face: taught is now called pseudo_label"]
+    renamed = [": licence .* license", ".* face: taught .* pseudo_label"]
+    assert len(told) == len(renamed) and all(map(re.fullmatch, renamed, told))
     expected = load_rows(tmp_path / "new", "train")
     assert {name: read[name][:] for name in expected.features} == expected[:]
-    with pytest.warns(OldNameWarning, match="licence is now called license"):
+    with pytest.warns(OldNameWarning, match="licence .* license"):
         sources = sources_of_files((tmp_path / "old" / "data").iterdir())
     assert sources == sources_of_files((tmp_path / "new" / "data").iterdir())
 
@@ -133,16 +134,16 @@ def test_tables_of_terms_by_their_old_column(tmp_path):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").touch()
     (tmp_path / "metadata.csv").write_text("file,Licence\na.mp4,CC0\n")
-    with pytest.warns(OldNameWarning, match="metadata.csv: licence is now called license"):
+    with pytest.warns(OldNameWarning, match="metadata.csv: licence .* license"):
         (take,) = read_videos(tmp_path)
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "metadata.csv").write_text("source,licence\nme,MIT\n")
     shutil.copyfile(EXAMPLE, tmp_path / "prompts" / EXAMPLE.name)
-    with pytest.warns(OldNameWarning, match="metadata.csv: licence is now called license"):
+    with pytest.warns(OldNameWarning, match="metadata.csv: licence .* license"):
         (speech,) = read_recordings(tmp_path / "prompts")
     path = tmp_path / "sources.json"
     path.write_text('[{"source": "me", "licence": "CC BY 4.0", "rows": 1, "seconds": 2.0}]')
-    with pytest.warns(OldNameWarning, match="sources.json: licence is now called license"):
+    with pytest.warns(OldNameWarning, match="sources.json: licence .* license"):
         (source,) = parse_sources(path)
     assert (take.license, speech.license, source.license) == ("CC0", "MIT", "CC BY 4.0")
 
@@ -152,4 +153,4 @@ def test_an_old_option_of_a_script(monkeypatch, capsys):
     given = []
     run(PublishArguments, given.append)
     assert given[0].license == "mit"
-    assert capsys.readouterr().err == "warning: the command line: licence is now called license\n"
+    assert re.fullmatch("warning: .*: licence .* license\n", capsys.readouterr().err)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from oscpy.parser import read_bundle
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
+from support.errors import refused
 
-from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.serve.live import open_outputs, parse_address
 from bilabial.serve.outputs import ifacialmocap, live_link, vmc
@@ -143,5 +143,5 @@ def test_addresses(text, address):
 
 @pytest.mark.parametrize("text", ["", "host:", "host:port", "host:0", "host:70000", "a b:1", "host:-1"])
 def test_addresses_that_are_none(text):
-    with pytest.raises(UserError, match="HOST:PORT"):
+    with refused("output_address", got=repr(text)):
         parse_address(text, 1)

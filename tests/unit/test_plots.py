@@ -80,5 +80,5 @@ def test_a_sheet_has_every_face_in_its_place():
     head = next(trace for trace in figure.data if trace.uid == "head")
     assert np.isnan(np.array(head.x, float)).sum() == 5
     assert {note.text for note in figure.layout.annotations} == {"neutral", "happy", "m", "a", "u"}
-    with pytest.raises(ValueError, match="2 x 2 faces need as many frames, got 6"):
+    with pytest.raises(ValueError, match="2 x 2 .* 6"):
         contact_sheet_figure(clip, ["a", "b"], ["c", "d"], "title")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from support.errors import refused
 
-from bilabial.errors import UserError
 from bilabial.serve.protocol import (
     FRAME,
     HEADER,
@@ -45,28 +45,40 @@ def _refs(side: dict) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "code", "values"),
     [
-        ("", "is JSON"),
-        ("[" * 20000, "at most"),
-        ("[" * 10000, "is JSON"),
-        ('{"type": "start", "sampling_rate": NaN}', "is JSON"),
-        ("[1]", "type of a message is one of start"),
-        ('{"type": "sing"}', "got 'sing'"),
-        ('{"type": ["start"]}', "type of a message"),
-        ('{"type": "start"}', "'sampling_rate' is a required property"),
-        ('{"type": "start", "sampling_rate": 4000}', "sampling_rate: 4000 is less than the minimum of 8000"),
-        ('{"type": "start", "sampling_rate": 16000, "fps": 500}', "fps: 500 is greater"),
-        ('{"type": "start", "sampling_rate": 16000, "color": 1}', "color"),
-        ('{"type": "set_emotion", "emotion": {"happy": 2}}', "emotion"),
-        ('{"type": "interrupt", "sample": -1}', "sample: -1 is less"),
-        ('{"type": "ping", "id": "' + "x" * MAX_TEXT_BYTES + '"}', "at most 16384 bytes"),
-        ('{"type": "set_emotion", "emotion": "' + "\\ud800" + '", "x": 1}', "x"),
+        ("", "serve_json", {"got": "''"}),
+        ("[" * 20000, "serve_text_large", {"limit": MAX_TEXT_BYTES}),
+        ("[" * 10000, "serve_json", {}),
+        ('{"type": "start", "sampling_rate": NaN}', "serve_json", {}),
+        ("[1]", "serve_type", {"accepted": ", ".join(client_kinds()), "got": "None"}),
+        ('{"type": "sing"}', "serve_type", {"got": "'sing'"}),
+        ('{"type": ["start"]}', "serve_type", {"got": "['start']"}),
+        ('{"type": "ping", "id": "' + "x" * MAX_TEXT_BYTES + '"}', "serve_text_large", {"limit": 16384}),
     ],
 )
-def test_what_is_no_message_is_a_sentence(text, told):
-    with pytest.raises(UserError, match=re.escape(told)):
+def test_what_is_no_message_is_refused(text, code, values):
+    with refused(code, **values):
         read_message(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "named"),
+    [
+        ('{"type": "start"}', "start", ["'sampling_rate'"]),
+        ('{"type": "start", "sampling_rate": 4000}', "start", ["sampling_rate: 4000", "8000"]),
+        ('{"type": "start", "sampling_rate": 16000, "fps": 500}', "start", ["fps: 500"]),
+        ('{"type": "start", "sampling_rate": 16000, "color": 1}', "start", ["'color'"]),
+        ('{"type": "set_emotion", "emotion": {"happy": 2}}', "set_emotion", ["emotion"]),
+        ('{"type": "interrupt", "sample": -1}', "interrupt", ["sample: -1"]),
+        ('{"type": "set_emotion", "emotion": "' + "\\ud800" + '", "x": 1}', "set_emotion", ["'x'"]),
+    ],
+)
+def test_what_the_schema_does_not_accept_is_named(text, kind, named):
+    """By jsonschema, in its words."""
+    with refused("serve_message", kind=kind) as error:
+        read_message(text)
+    assert all(value in error.value.parameters["error"] for value in named)
 
 
 def test_messages_are_read():

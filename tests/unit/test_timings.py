@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from support.errors import refused
 
-from bilabial.errors import UserError
+from bilabial.errors import MissingFileError
 from bilabial.io.phones import seals_lips
 from bilabial.io.spelling import sounds_of
 from bilabial.io.timing_files import as_timing
@@ -192,27 +193,26 @@ def test_letters_that_close_lips(word, closes):
     assert "".join(sound for sound in sounds_of(word) if seals_lips(sound)) == closes
 
 
-@pytest.mark.parametrize("name, content, sentence", [
-    ("a.doc", "x", "is none of .TextGrid, .ctm, .srt, .vtt, .json, .txt"),
-    ("a.txt", "...", "the transcript has no words"),
-    ("a.json", "{", "is no timing that can be read"),
-    ("a.json", '{"voice": 1}', "it is no JSON with times of Azure"),
-    ("a.json", "[]", "it is no JSON with times of Azure"),
-    ("a.TextGrid", "hello", "it is no TextGrid"),
-    ("a.ctm", "a 1 0 1 hi\nb 1 0 1 ho\n", "it has several recordings, a, b"),
-    ("a.ctm", "a 1 x 1 hi\n", "is no timing that can be read"),
-    ("a.srt", "no cues", "it tells of no sound that is spoken"),
-    ("a.json", '[["m", 0.5, 0.1]]', "m lasts from 0.5 to 0.1 s"),
-    ("a.json", '[["m", -1, 0.1]]', "m lasts from -1 to 0.1 s"),
-    ("a.json", '[["", 0, 1]]', "it tells of no sound that is spoken"),
+@pytest.mark.parametrize("name, content, code, values", [
+    ("a.doc", "x", "timing_suffix", {"accepted": ".TextGrid, .ctm, .srt, .vtt, .json, .txt"}),
+    ("a.txt", "...", "transcript_empty", {"got": "'...'"}),
+    ("a.json", "{", "timing_damaged", {}),
+    ("a.json", '{"voice": 1}', "timing_json", {}),
+    ("a.json", "[]", "timing_json", {}),
+    ("a.TextGrid", "hello", "timing_textgrid", {}),
+    ("a.ctm", "a 1 0 1 hi\nb 1 0 1 ho\n", "timing_several", {"names": "a, b"}),
+    ("a.ctm", "a 1 x 1 hi\n", "timing_damaged", {}),
+    ("a.srt", "no cues", "timing_empty", {}),
+    ("a.json", '[["m", 0.5, 0.1]]', "timing_times", {"name": "m", "start": 0.5, "end": 0.1}),
+    ("a.json", '[["m", -1, 0.1]]', "timing_times", {"name": "m", "start": -1, "end": 0.1}),
+    ("a.json", '[["", 0, 1]]', "timing_empty", {}),
 ])  # fmt: skip
-def test_wrong_files_are_sentences(tmp_path, name, content, sentence):
+def test_wrong_files_are_refused(tmp_path, name, content, code, values):
     (tmp_path / name).write_text(content)
-    with pytest.raises(UserError) as error:
+    with refused(code, path=tmp_path / name, **values):
         as_timing(tmp_path / name)
-    assert sentence in str(error.value) and name in str(error.value)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with refused("file_missing", MissingFileError, name=tmp_path / "none.ctm"):
         as_timing(tmp_path / "none.ctm")
