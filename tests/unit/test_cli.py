@@ -142,7 +142,7 @@ def test_wrong_input_is_a_message_and_exit_code_2(tmp_path, sound, capsys):
         ),
         (sound, *csv, "--motion", "blink:x"): ("motion_text", {"got": "'blink:x'"}),
         (sound, *csv, "--model", none): ("model_name", {"got": quote(str(none))}),
-        (sound, tmp_path / "text" / "speech.wav", "-o", f"{out}/"): ("output_twice", {"name": "speech"}),
+        (sound, none / "speech.wav", "-o", f"{out}/"): ("output_twice", {"name": "speech"}),
         (sound, EXAMPLE, "-o", sound): ("output_not_folder", {"path": sound}),
     }
     for arguments, (code, values) in wrong.items():
@@ -236,8 +236,11 @@ def test_inspect_tells_what_a_file_holds(tmp_path, capsys):
 
 def test_inspect_against_the_sound(tmp_path, capsys):
     clip = face(60)
-    assert run("inspect", clip.to_npz(tmp_path / "face.npz"), "--sound", EXAMPLE) == 0
-    assert "wrong duration: 60 frames" in capsys.readouterr().out
+    command = ("inspect", clip.to_npz(tmp_path / "face.npz"), "--sound", EXAMPLE)
+    assert run(*command, "--json") == 0
+    (finding,) = [one for one in json.loads(capsys.readouterr().out)["findings"] if one["kind"] == "duration"]
+    assert run(*command) == 0
+    assert "60 frames" in finding["text"] and finding["text"] in capsys.readouterr().out
 
 
 def test_a_glb_without_animation_is_a_sentence(tmp_path, capsys):

@@ -101,7 +101,7 @@ def test_wrong_heads_are_refused(head, code, values):
 def test_slice():
     clip = random_clip(30, 30)
     assert np.array_equal(clip.slice(0.5, 1.0).values, clip.values[15:])
-    with pytest.raises(ValueError, match="2.0 s and 3.0 s of 1.000 s"):
+    with pytest.raises(ValueError, match=r"2\.0 .* 3\.0 .* 1\.000"):
         clip.slice(2.0, 3.0)
 
 

@@ -16,7 +16,7 @@ from bilabial.rig import RigProfile
 def test_fit_writes_a_profile_and_tells(tmp_path, capsys):
     assert run("rig", "fit", HEAD, "-o", tmp_path / "head.json") == 0
     said = capsys.readouterr().out
-    assert "52 shapes of a rig like 'arkit'" in said and "mouthClose seals them there" in said
+    assert re.search("52 .*'arkit'", said) and "mouthClose" in said
     profile = RigProfile.load(tmp_path / "head.json")
     assert profile.lip_mm["jawOpen"] == pytest.approx(34.8, abs=1.5)
     assert run("rig", "fit", HEAD, "-o", tmp_path / "head.json", "--json") == 0

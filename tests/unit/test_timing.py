@@ -1,6 +1,7 @@
 """Faces that follow known phones: closures at their times, nowhere else, and timings that do not fit."""
 
 import json
+import re
 import shutil
 import warnings
 import wave
@@ -186,7 +187,8 @@ def test_a_batch_takes_a_column_of_timings(spoken, tmp_path):
     table.write_text("file,timing\none.wav,known.json\ntwo.wav,\nthree.wav,none.json\n")
     lines = read_lines(tmp_path, table, AnimateOptions(), lambda note: None)
     known, plain, wrong = jobs_of(lines, Settings(tmp_path / "out", ("npz",)))
-    assert known.key != plain.key and wrong.failure.endswith("is not a file")
+    assert known.key != plain.key
+    assert re.fullmatch(message_of("file_missing", name=tmp_path / "three.wav"), wrong.failure)
     for job in (known, plain):
         make_line(job)
         assert read_record(tmp_path / "out", job.line.name).failure is None
