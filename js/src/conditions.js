@@ -1,4 +1,4 @@
-// Emotions and styles by name, as in hub/emotion_bilabial.py and runtime/settings.py.
+// Emotions and styles by name, as in hub/expression_bilabial.py and runtime/settings.py.
 
 const MAX_STYLE_AMOUNT = 1.5;
 

@@ -16,8 +16,8 @@ from bilabial.cache import ResultCache
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
-from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT, check_fps
-from bilabial.hub.emotion_bilabial import Mixture, Schedule, asked_emotions
+from bilabial.hub.blendshapes_bilabial import check_fps
+from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule, asked_emotions
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel

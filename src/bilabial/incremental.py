@@ -92,7 +92,7 @@ class BilabialStep(nn.Module):
         mask_now = self._masks(masks, mask, delay_frames(self.config))[None, :, None]
         unclamped, decoder = self.decode(speech_states, mask_now, emotion, learned, decoder)
         rows = unclamped.clamp(0.0, 1.0)
-        faces = self.model._apply_style_stats(rows, stats.float().view(2, -1), rows[:1])
+        faces = self.model.apply_style_stats(rows, stats.float().view(2, -1), rows[:1])
         return rows[0], faces, _last(sound, samples), _last(masks, mask), attention, conv, waiting, decoder
 
     def _masks(self, masks: torch.Tensor, mask: torch.Tensor, delay: int, reach: int = 0) -> torch.Tensor:

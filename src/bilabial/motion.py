@@ -18,7 +18,7 @@ from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
 from bilabial.head_motion import BEAT_GAP_SECONDS, SPEECH_SECONDS, draw_head
 from bilabial.hub.blendshapes_bilabial import MM_PER_LIP_UNIT, SEALED_MM
-from bilabial.hub.emotion_bilabial import MAX_INTENSITY
+from bilabial.hub.expression_bilabial import MAX_INTENSITY
 from bilabial.hub.level_bilabial import QUIET_RANGE_DB, SPEECH_LEVEL_DB, normalize_level
 from bilabial.hub.lips_bilabial import set_lip_distance
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import check_fps
-from bilabial.hub.emotion_bilabial import check_intensity
+from bilabial.hub.expression_bilabial import check_intensity
 from bilabial.io.timecodes import NTSC_FPS
 
 if TYPE_CHECKING:
     from bilabial.animator import Style
-    from bilabial.hub.emotion_bilabial import Mixture, Schedule
+    from bilabial.hub.expression_bilabial import Mixture, Schedule
 
 NO_MOTION, ALL_MOTION = "none", "all"
 NTSC_TOLERANCE = 2e-4  # 23.98 and 29.97 mean 24000/1001 and 30000/1001, as `standard_fps` takes measured ones

@@ -20,7 +20,7 @@ import numpy as np
 from bilabial.clip import FaceClip
 from bilabial.errors import UserError, as_number
 from bilabial.hub.blendshapes_bilabial import check_fps, frames_at_rate, num_frames
-from bilabial.hub.emotion_bilabial import (
+from bilabial.hub.expression_bilabial import (
     Mixture,
     check_intensity,
     mixture_weights,

@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 from bilabial.app.i18n import CHINESE, TEXTS, translate
 from bilabial.errors import SENTENCES, MissingFileError, UserError
-from bilabial.hub.emotion_bilabial import mixture_weights
+from bilabial.hub.expression_bilabial import mixture_weights
 from bilabial.io.audio import load_audio
 
 TRAINING = ROOT / "src" / "bilabial" / "training"

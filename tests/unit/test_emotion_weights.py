@@ -3,7 +3,7 @@ import pytest
 from support.errors import refused
 
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
-from bilabial.hub.emotion_bilabial import TRANSITION_SECONDS, mixture_weights, schedule_weights
+from bilabial.hub.expression_bilabial import TRANSITION_SECONDS, mixture_weights, schedule_weights
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 

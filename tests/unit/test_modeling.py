@@ -8,9 +8,10 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from support.errors import refused
 from support.models import build_random
 
-import bilabial.hub.modeling_bilabial as modeling
-from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, STYLE_PRESETS
+import bilabial.hub.blendshapes_bilabial as blendshapes
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.expression_bilabial import STYLE_PRESETS
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import EMOTION_OPENING, closure_of_labels, lip_distance
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -80,7 +81,7 @@ def test_every_part_of_the_reach_is_counted(tiny_config, change):
 def test_pieces_equal_the_whole(tiny_model, monkeypatch, chunk_frames):
     sound = noise(2.3)[0].numpy()
     whole = tiny_model.animate(sound, 16000)
-    monkeypatch.setattr(modeling, "CHUNK_FRAMES", chunk_frames)
+    monkeypatch.setattr(blendshapes, "CHUNK_FRAMES", chunk_frames)
     assert torch.allclose(tiny_model.animate(sound, 16000), whole, atol=1e-5)
 
 
@@ -190,7 +191,7 @@ def test_a_schedule_is_its_emotions_one_after_another(tiny_model, monkeypatch):
     whole = tiny_model.animate(sound, 16000, emotion=[(0, "neutral"), (2, "angry")])
     assert torch.allclose(whole[:40], tiny_model.animate(sound, 16000)[:40], atol=1e-5)
     assert torch.allclose(whole[80:], tiny_model.animate(sound, 16000, emotion="angry")[80:], atol=1e-5)
-    monkeypatch.setattr(modeling, "CHUNK_FRAMES", 17)
+    monkeypatch.setattr(blendshapes, "CHUNK_FRAMES", 17)
     pieces = tiny_model.animate(sound, 16000, emotion=[(0, "neutral"), (2, "angry")])
     assert torch.allclose(pieces, whole, atol=1e-5)
 

@@ -4,19 +4,16 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from support.errors import refused
 
-from bilabial.hub.blendshapes_bilabial import (
-    ARKIT_BLENDSHAPES,
-    GROUPS,
-    LIP_DISTANCE_WEIGHTS,
+from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, LIP_DISTANCE_WEIGHTS
+from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.expression_bilabial import (
+    STYLE_GROUPS,
     STYLE_PRESETS,
     preset_style_stats,
-)
-from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.lips_bilabial import lip_distance
-from bilabial.hub.modeling_bilabial import (
     reference_style_stats,
     restyle,
 )
+from bilabial.hub.lips_bilabial import lip_distance
 
 WEIGHTS = LIP_DISTANCE_WEIGHTS["measured"]
 JAW, CLOSE, BROW = (ARKIT_BLENDSHAPES.index(name) for name in ("jawOpen", "mouthClose", "browInnerUp"))
@@ -59,8 +56,8 @@ def test_presets_never_unseal(name):
 
 def test_every_key_of_a_preset_means_something():
     for preset in STYLE_PRESETS.values():
-        assert set(preset) <= set(GROUPS) | set(ARKIT_BLENDSHAPES)
-    for beginnings in GROUPS.values():
+        assert set(preset) <= set(STYLE_GROUPS) | set(ARKIT_BLENDSHAPES)
+    for beginnings in STYLE_GROUPS.values():
         for beginning in beginnings:
             assert any(name.startswith(beginning) for name in ARKIT_BLENDSHAPES), beginning
 

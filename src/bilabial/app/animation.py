@@ -26,7 +26,7 @@ from bilabial.io.recordings import CURVE_SUFFIXES
 
 if TYPE_CHECKING:
     from bilabial.animator import Style
-    from bilabial.hub.emotion_bilabial import Mixture, Schedule
+    from bilabial.hub.expression_bilabial import Mixture, Schedule
     from bilabial.io.capture import Capture
 
 FOLDER = private_folder("bilabial")  # of uploads and results

@@ -24,7 +24,8 @@ from bilabial.app.live_model import live_props
 from bilabial.app.opening import FILE_ADDRESS, SCRIPT, opening_props
 from bilabial.app.player import STATIC, served_files
 from bilabial.app.sessions import Sessions
-from bilabial.hub.blendshapes_bilabial import EMOTIONS, STYLE_PRESETS
+from bilabial.hub.blendshapes_bilabial import EMOTIONS
+from bilabial.hub.expression_bilabial import STYLE_PRESETS
 from bilabial.io.formats import FORMATS as CLIP_FORMATS
 from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.rig import RigProfile, shipped_rigs

@@ -1,10 +1,10 @@
-"""What a face is made of: names of coefficients, emotions and styles, numbers of the lips, and frames.
+"""What a face is made of: names of coefficients and emotions, numbers of the lips, and frames.
 
 Needs only numpy.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,30 +26,6 @@ ARKIT_BLENDSHAPES = (
 
 # A superset of the labels of RAVDESS, MEAD, BEAT and CREMA-D. Neutral is the origin: it adds nothing.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
-
-# Speaking styles: amplitude of each group of coefficients (GROUPS in modeling_bilabial.py), 1 = that of the
-# default style; and what is added to the mean of single coefficients.
-STYLE_PRESETS: dict[str, dict[str, float]] = {
-    "calm": {"opening": 0.85, "lips": 0.9, "corners": 0.8, "brows": 0.5},
-    "lively": {"opening": 1.2, "lips": 1.25, "corners": 1.6, "brows": 1.8},
-    "articulate": {"opening": 1.2, "lips": 1.6, "corners": 1.4},
-    "mumbling": {"opening": 0.55, "lips": 0.6, "corners": 0.6, "brows": 0.7},
-    "broadcaster": {
-        "opening": 1.1, "lips": 1.3, "corners": 1.2, "brows": 1.3,
-        "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
-    },
-    "whisper": {"opening": 0.75, "lips": 1.5, "corners": 0.8, "mouthFunnel": 0.05, "browInnerUp": 0.06},
-}  # fmt: skip
-GROUPS = {  # groups of coefficients in presets, by prefixes of their names
-    "opening": ("jawOpen", "mouthClose"),
-    "lips": (
-        "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug", "mouthLowerDown", "mouthUpperUp",
-        "mouthPress",
-    ),
-    "corners": ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch"),
-    "brows": ("brow",),
-}  # fmt: skip
-MAX_STYLE_AMOUNT = 1.5  # 1 = as the style is named, 0 = the default style
 
 MM_PER_LIP_UNIT = 38.0  # one unit (jawOpen = 1) is 0.43 outer-eye distances of about 89 mm on an adult face
 OUTER_EYE_PER_LIP_UNIT = 0.43  # measured, least squares of the inner-lip gap on 30,434 captured frames
@@ -74,6 +50,8 @@ LIP_DISTANCE_WEIGHTS = {
 }  # fmt: skip
 
 MIN_FPS, MAX_FPS = 1.0, 240.0
+CHUNK_FRAMES = 1500  # internal frames (30 s) of a recording that are computed at a time
+CONTEXT_FRAMES = 2  # more than the layers reach: half a mel window, and the stem's frame
 
 
 def check_fps(fps: float) -> float:
@@ -111,6 +89,18 @@ def frames_at_rate(
     return frames[before] * (1.0 - weight) + frames[after] * weight
 
 
+def frame_windows(total: int, before: int, after: int) -> Iterator[tuple[int, int, slice]]:
+    """Parts of a recording of `total` internal frames, each with its context, computed one at a time.
+
+    before, after: frames that states depend on. Yields the first frame of a part, the one after its last, and
+    the slice of its frames to use: at most CHUNK_FRAMES, the others are context.
+    """
+    for start in range(0, total, CHUNK_FRAMES):
+        end = min(start + CHUNK_FRAMES, total)
+        first = max(0, start - before - CONTEXT_FRAMES)
+        yield first, min(total, end + after + CONTEXT_FRAMES), slice(start - first, end - first)
+
+
 def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) -> np.ndarray:
     """Linearly interpolate frames; outside the given times the nearest frame holds.
 
@@ -124,15 +114,3 @@ def interpolate_frames(times: np.ndarray, values: np.ndarray, new_times: np.ndar
     steps = np.maximum(times[right] - times[left], 1e-12)
     weight = np.clip((new_times - times[left]) / steps, 0.0, 1.0)[:, None]
     return (values[left] * (1.0 - weight) + values[right] * weight).astype(np.float32)
-
-
-def preset_style_stats(name: str, blendshapes: Sequence[str]) -> np.ndarray:
-    """The style statistics (2, C) float32 of one of STYLE_PRESETS: offsets and log amplitudes."""
-    style_stats = np.zeros((2, len(blendshapes)), np.float32)
-    for key, value in STYLE_PRESETS[name].items():
-        if key in GROUPS:
-            columns = [n for n, blendshape in enumerate(blendshapes) if blendshape.startswith(GROUPS[key])]
-            style_stats[1, columns] = math.log(value)
-        else:
-            style_stats[0, list(blendshapes).index(key)] = value
-    return style_stats

@@ -9,7 +9,7 @@ recording may be computed in chunks with the same result.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -18,33 +18,26 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .blendshapes_bilabial import (
-    MAX_STYLE_AMOUNT,
-    MM_PER_LIP_UNIT,
-    STYLE_PRESETS,
-    check_fps,
-    frames_at_rate,
-    num_frames,
-    preset_style_stats,
-)
+from .blendshapes_bilabial import check_fps, frame_windows, frames_at_rate, num_frames
 from .configuration_bilabial import BilabialConfig
-from .emotion_bilabial import (
+from .errors_bilabial import quote
+from .expression_bilabial import (
+    STYLE_PRESETS,
     Mixture,
     Schedule,
+    check_condition,
     check_intensity,
     mixture_weights,
+    preset_style_stats,
+    reference_style_stats,
+    reference_values,
+    restyle,
     schedule_weights,
+    style_amounts,
 )
-from .errors_bilabial import UserError, as_number, quote
 from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder, start_at_zero
 from .level_bilabial import check_sampling_rate, checked_samples, normalize_level, quiet_share
-from .lips_bilabial import (
-    close_lips,
-    lip_distance,
-    match_lip_closure,
-    objective,
-    set_lip_distance,
-)
+from .lips_bilabial import close_lips, lip_distance, match_lip_closure, objective
 
 if (
     TYPE_CHECKING
@@ -54,12 +47,6 @@ if (
 PIPELINES = {
     "audio-to-blendshapes": {"impl": "feature_extraction_bilabial.BilabialPipeline", "pt": ["AutoModel"]}
 }
-MIN_LIP_MOTION = 0.015  # standard deviation of the lip distance of a reference, 0.6 mm; speech has 2 to 6 mm
-CHUNK_FRAMES = 1500  # internal frames (30 s) that animate() computes at a time
-
-PERSONAL = ("brow", "jaw", "mouth", "cheek", "nose", "eyeSquint", "eyeWide")  # channels that a reference sets
-MAX_GAIN = 4.0  # limit for a reference, against noise of channels that hardly move
-MIN_MOTION = 0.004  # standard deviation below which a coefficient does not move
 
 
 @dataclass
@@ -201,7 +188,7 @@ class BilabialModel(BilabialPreTrainedModel):
             attention_mask = torch.ones_like(input_values, dtype=torch.long)
         mask = attention_mask[:, :: self.config.frame_hop_samples, None].to(self.dtype)  # (B, T, 1)
         speech_states = self.encode_speech(input_values * attention_mask, attention_mask, mask)  # (B, T, E)
-        _check_condition("emotion", emotion, (len(self.config.emotions),), mask.shape[:2])
+        check_condition("emotion", emotion, (len(self.config.emotions),), mask.shape[:2])
         style, style_stats = self._split_style(style, mask.shape[:1])  # (., style_size), (., 2 C)
         unclamped = self.decode(speech_states, mask, emotion, style)  # (B, T, C)
         coefficients = unclamped.clamp(0.0, 1.0)
@@ -210,7 +197,7 @@ class BilabialModel(BilabialPreTrainedModel):
             neutral = (
                 None if emotion is None else self.decode(speech_states, mask, None, style).clamp(0.0, 1.0)
             )
-            coefficients = self._apply_style_stats(coefficients, style_stats, neutral)
+            coefficients = self.apply_style_stats(coefficients, style_stats, neutral)
         output = BilabialOutput(
             coefficients=coefficients,
             lip_distance=lip_distance(
@@ -253,6 +240,48 @@ class BilabialModel(BilabialPreTrainedModel):
             return self.encoder(input_values, mask)
         return self.audio_encoder(input_values, attention_mask)
 
+    def _condition(
+        self, batch: int, emotion: torch.Tensor | None, style: torch.Tensor | None, like: torch.Tensor
+    ) -> torch.Tensor:
+        """Emotion weights and style vector side by side: (B, 1 or T, E + style_size)."""
+        if emotion is None:
+            emotion = like.new_zeros(batch, len(self.config.emotions))
+        if style is None:
+            style = torch.zeros(batch, dtype=torch.long, device=like.device)
+        if not torch.is_floating_point(style):
+            style = self.style_embedding(style)
+        emotion = emotion.expand(batch, -1) if emotion.dim() == 1 else emotion
+        style = style.expand(batch, -1) if style.dim() == 1 else style
+        emotion = emotion[:, None] if emotion.dim() == 2 else emotion
+        return torch.cat([emotion.to(like), style[:, None].to(like).expand(-1, emotion.shape[1], -1)], -1)
+
+    def _split_style(
+        self, style: torch.Tensor | None, batch: tuple[int, ...]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The input of the decoder, and offsets and log amplitudes (., 2 C) of complete style vectors, else
+        None.
+        """
+        if isinstance(style, torch.Tensor) and style.dtype in (torch.int32, torch.int64):
+            count = len(self.config.styles)
+            on_cpu = style.device.type == "cpu" and not torch.compiler.is_compiling()
+            if style.shape != batch or (on_cpu and not ((style >= 0) & (style < count)).all()):
+                raise ValueError(
+                    f"style indices must be ({batch[0]},), of 0 to {count - 1}, "
+                    f"got {quote(style.tolist()) if on_cpu else tuple(style.shape)}"
+                )
+            return style, None
+        learned = self.config.style_size
+        whole = learned + 2 * len(self.config.blendshapes)
+        check_condition("style", style, (whole, learned), batch)
+        if style is None or style.shape[-1] == learned:
+            return style, None
+        return style[..., :learned], style[..., learned:]
+
+    def _seen(self, device: torch.device) -> torch.Tensor:
+        """(C,) bool: False for blendshapes that no training data moved."""
+        seen = [name not in self.config.unseen_blendshapes for name in self.config.blendshapes]
+        return torch.tensor(seen, device=device)
+
     def encode_emotion(self, emotion: Mixture = "neutral", intensity: float = 1.0) -> torch.Tensor:
         """Emotion weights (E,) of a name or a mixture {name: share}, times intensity 0..1.5.
 
@@ -281,8 +310,8 @@ class BilabialModel(BilabialPreTrainedModel):
         return trained + [name for name in STYLE_PRESETS if name not in trained]
 
     def encode_style(self, style: str | Mapping[str, float] | torch.Tensor | None = None) -> torch.Tensor:
-        """Style vector (style_size + 2 C,): the input of the decoder, then offsets and log amplitudes
-        (modeling_bilabial.py).
+        """Style vector (style_size + 2 C,): the decoder's input, then style statistics
+        (expression_bilabial.py).
 
         style: a name, a mixture {name: amount 0..1.5} of differences from the first style, a vector
         (`reference_style`), or None = the first. Raises ValueError for an unknown name, amount or size.
@@ -292,18 +321,10 @@ class BilabialModel(BilabialPreTrainedModel):
             if style.shape != (size,):
                 raise ValueError(f"a style vector has {size} numbers, got shape {tuple(style.shape)}")
             return style.to(self.style_embedding.weight)
-        amounts = {} if style is None else {style: 1.0} if isinstance(style, str) else style
-        if not isinstance(amounts, Mapping):
-            raise UserError("style_kind", got=style)
         default = self._named_style(self.config.styles[0])
         vector = default.clone()
-        for name, amount in amounts.items():
-            if name not in self.style_names:
-                raise UserError("style_name", accepted=self.style_names, got=name)
-            number = as_number(amount)
-            if not 0.0 <= number <= MAX_STYLE_AMOUNT:
-                raise UserError("style_amount", name=name, limit=MAX_STYLE_AMOUNT, got=amount)
-            vector = vector + number * (self._named_style(name) - default)
+        for name, amount in style_amounts(style, self.style_names).items():
+            vector = vector + amount * (self._named_style(name) - default)
         return vector
 
     def reference_style(self, values: np.ndarray | torch.Tensor) -> torch.Tensor:
@@ -312,24 +333,14 @@ class BilabialModel(BilabialPreTrainedModel):
         It holds mean and amplitude of every coefficient. Raises ValueError for fewer than 20 frames, for lips
         that hardly move, and where the model has no statistics to compare with.
         """
-        try:
-            values = values.detach().cpu() if isinstance(values, torch.Tensor) else values
-            values = torch.from_numpy(np.array(values, dtype=np.float32))
-        except (OverflowError, RuntimeError, TypeError, ValueError) as error:  # torch raises RuntimeError
-            raise UserError(
-                "reference_shape", count=len(self.config.blendshapes), got=type(values).__name__
-            ) from error
-        if values.ndim != 2 or values.shape[1] != len(self.config.blendshapes) or len(values) < 20:
-            raise UserError("reference_shape", count=len(self.config.blendshapes), got=tuple(values.shape))
-        if self.config.channel_means is None or self.config.channel_spreads is None:
+        config = self.config
+        if config.channel_means is None or config.channel_spreads is None:
             raise ValueError("this model has no channel_means and channel_spreads to compare with")
-        moved = lip_distance(values, self.config.blendshapes, self.config.lip_distance_weights).std().item()
-        if moved < MIN_LIP_MOTION:
-            raise UserError("reference_still", moved=moved * MM_PER_LIP_UNIT)
-        means, spreads = torch.tensor(self.config.channel_means), torch.tensor(self.config.channel_spreads)
-        style_stats = reference_style_stats(values, self.config.blendshapes, means, spreads)
-        default = self._named_style(self.config.styles[0])
-        own = torch.cat([torch.zeros(self.config.style_size), style_stats.flatten()])
+        reference = reference_values(values, config.blendshapes, config.lip_distance_weights)
+        means, spreads = torch.tensor(config.channel_means), torch.tensor(config.channel_spreads)
+        style_stats = reference_style_stats(torch.from_numpy(reference), config.blendshapes, means, spreads)
+        default = self._named_style(config.styles[0])
+        own = torch.cat([torch.zeros(config.style_size), style_stats.flatten()])
         return default + own.to(default)
 
     def _named_style(self, name: str) -> torch.Tensor:
@@ -400,7 +411,7 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, ...]:
         """Final coefficients (T, C), neutral and with emotion, chunk by chunk: see `apply_style_and_rest`."""
         faces = torch.empty(2, len(weights), len(self.config.blendshapes))
-        for states, (first, last, kept) in zip(speech_states, self._chunks(len(weights)), strict=True):
+        for states, (first, last, kept) in zip(speech_states, self._windows(len(weights)), strict=True):
             pair = self.decode_window(states, weights[first:last], style, kept)
             here = slice(first + kept.start, first + kept.stop)
             faces[:, here] = torch.stack(self.apply_style_and_rest(*pair, style_stats, share[here]))
@@ -411,13 +422,13 @@ class BilabialModel(BilabialPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The face (T, C) with style_stats (2, C), then both faces moved to rest by `quiet_share` (T,)."""
         config, names = self.config, self.config.blendshapes
-        face = self._apply_style_stats(face, style_stats, neutral)
+        face = self.apply_style_stats(face, style_stats, neutral)
         if config.rest_seconds <= 0:
             return neutral, face
         weights = config.lip_distance_weights
         return close_lips(neutral, names, weights, share), close_lips(face, names, weights, share)
 
-    def _apply_style_stats(
+    def apply_style_stats(
         self, face: torch.Tensor, style_stats: torch.Tensor, neutral: torch.Tensor | None
     ) -> torch.Tensor:
         """Faces (..., T, C) with style_stats (..., 2, C). neutral: those without emotion, None = these."""
@@ -454,7 +465,7 @@ class BilabialModel(BilabialPreTrainedModel):
     def _encode_chunks(self, sound: np.ndarray) -> Iterator[torch.Tensor]:
         """The same for normalized samples (S,), chunk by chunk with constant memory."""
         hop = self.config.frame_hop_samples
-        for first, last, _ in self._chunks(math.ceil(len(sound) / hop)):
+        for first, last, _ in self._windows(math.ceil(len(sound) / hop)):
             yield self.encode_window(torch.from_numpy(sound[first * hop : last * hop]))
 
     def encode_window(self, input_values: torch.Tensor) -> torch.Tensor:
@@ -482,112 +493,11 @@ class BilabialModel(BilabialPreTrainedModel):
             face = self.decode(states, mask, emotion, style[None])[0, kept.start - first :]
         return neutral.clamp(0.0, 1.0).float().cpu(), face.clamp(0.0, 1.0).float().cpu()
 
-    def _chunks(self, total: int) -> Iterator[tuple[int, int, slice]]:
-        """Yield (first frame, one after the last, slice of the frames to keep) that cover `total` frames."""
-        config = self.config
-        if config.audio_encoder_config is not None:  # needs the whole clip
-            yield 0, total, slice(0, total)
-            return
-        for start in range(0, total, CHUNK_FRAMES):
-            end = min(start + CHUNK_FRAMES, total)
-            first = max(0, start - config.num_history_frames - 2)  # 2: half a mel window, the stem's frame
-            yield first, min(total, end + config.num_lookahead_frames + 2), slice(start - first, end - first)
-
-    def _condition(
-        self, batch: int, emotion: torch.Tensor | None, style: torch.Tensor | None, like: torch.Tensor
-    ) -> torch.Tensor:
-        """Emotion weights and style vector side by side: (B, 1 or T, E + style_size)."""
-        if emotion is None:
-            emotion = like.new_zeros(batch, len(self.config.emotions))
-        if style is None:
-            style = torch.zeros(batch, dtype=torch.long, device=like.device)
-        if not torch.is_floating_point(style):
-            style = self.style_embedding(style)
-        emotion = emotion.expand(batch, -1) if emotion.dim() == 1 else emotion
-        style = style.expand(batch, -1) if style.dim() == 1 else style
-        emotion = emotion[:, None] if emotion.dim() == 2 else emotion
-        return torch.cat([emotion.to(like), style[:, None].to(like).expand(-1, emotion.shape[1], -1)], -1)
-
-    def _split_style(
-        self, style: torch.Tensor | None, batch: tuple[int, ...]
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """The input of the decoder, and offsets and log amplitudes (., 2 C) of complete style vectors, else
-        None.
-        """
-        if isinstance(style, torch.Tensor) and style.dtype in (torch.int32, torch.int64):
-            count = len(self.config.styles)
-            on_cpu = style.device.type == "cpu" and not torch.compiler.is_compiling()
-            if style.shape != batch or (on_cpu and not ((style >= 0) & (style < count)).all()):
-                raise ValueError(
-                    f"style indices must be ({batch[0]},), of 0 to {count - 1}, "
-                    f"got {quote(style.tolist()) if on_cpu else tuple(style.shape)}"
-                )
-            return style, None
-        learned = self.config.style_size
-        whole = learned + 2 * len(self.config.blendshapes)
-        _check_condition("style", style, (whole, learned), batch)
-        if style is None or style.shape[-1] == learned:
-            return style, None
-        return style[..., :learned], style[..., learned:]
-
-    def _seen(self, device: torch.device) -> torch.Tensor:
-        """(C,) bool: False for blendshapes that no training data moved."""
-        seen = [name not in self.config.unseen_blendshapes for name in self.config.blendshapes]
-        return torch.tensor(seen, device=device)
-
-
-def _check_condition(name: str, given: Any, sizes: tuple[int, ...], leading: tuple[int, ...]) -> None:
-    """Raise ValueError unless it is None or a tensor (size,), or one with the first of the leading shape."""
-    if given is None:
-        return
-    is_tensor = isinstance(given, torch.Tensor) and torch.is_floating_point(given)
-    shapes = [leading[:k] for k in range(len(leading) + 1)]
-    if not is_tensor or given.shape[-1:] not in [(size,) for size in sizes] or given.shape[:-1] not in shapes:
-        raise ValueError(
-            f"{name} must be {' or '.join(map(str, sizes))} numbers as encode_{name} gives them, or "
-            f"{' x '.join(map(str, leading))} of these, got "
-            + (f"shape {tuple(given.shape)}" if is_tensor else quote(given))
-        )
-
-
-def reference_style_stats(
-    values: torch.Tensor, blendshapes: Sequence[str], means: torch.Tensor, spreads: torch.Tensor
-) -> torch.Tensor:
-    """The style statistics (2, C) of captured speech, values (T, C): means and deviations
-    relative to those of the default style.
-
-    means, spreads: (C,) of the default style. Channels that a reference cannot set (blinks, gaze) stay, and
-    so does the amplitude of channels that move in neither.
-    """
-    mean, spread = values.mean(dim=0), values.std(dim=0)
-    personal = torch.tensor([name.startswith(PERSONAL) for name in blendshapes])
-    moving = personal & (torch.maximum(spread, spreads) > MIN_MOTION)
-    gain = ((spread + MIN_MOTION) / (spreads + MIN_MOTION)).clamp(1 / MAX_GAIN, MAX_GAIN)
-    return torch.stack([(mean - means) * personal, gain.log() * moving])
-
-
-def restyle(
-    coefficients: torch.Tensor,
-    style_stats: torch.Tensor,
-    means: torch.Tensor,
-    blendshapes: Sequence[str],
-    weights: Mapping[str, float],
-    neutral: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Speech with style statistics (..., 2, C): coefficients (..., T, C) -> (..., T, C) in 0..1.
-
-    neutral: (..., T, C), the same speech without emotion, None = the coefficients themselves. The
-    contribution of an emotion keeps its size. Lip distance scales with the jaw's amplitude, so that sealed
-    lips stay sealed. Zeros change nothing, bit by bit.
-    """
-    speech = coefficients if neutral is None else neutral
-    offset, gain = style_stats[..., :1, :], style_stats[..., 1:, :].exp()  # (..., 1, C)
-    moved = means + offset + gain * (speech - means) + (coefficients - speech)
-    opening = gain[..., list(blendshapes).index("jawOpen")]
-    distance = lip_distance(coefficients, blendshapes, weights) * opening
-    moved = set_lip_distance(moved.clamp(0.0, 1.0), blendshapes, weights, distance)
-    changed = (style_stats != 0).any(dim=-1).any(dim=-1)[..., None, None]
-    return torch.where(changed, moved, coefficients)
+    def _windows(self, total: int) -> Iterator[tuple[int, int, slice]]:
+        """`frame_windows` of `total` internal frames, or one of all for an encoder of `transformers`."""
+        if self.config.audio_encoder_config is not None:  # needs the whole clip
+            return iter([(0, total, slice(0, total))])
+        return frame_windows(total, self.config.num_history_frames, self.config.num_lookahead_frames)
 
 
 __all__ = ["BilabialModel"]

@@ -15,8 +15,8 @@ import numpy as np
 
 from bilabial.clip import FaceClip
 from bilabial.errors import MissingFileError, UntrainedEmotionWarning, UserError
-from bilabial.hub.blendshapes_bilabial import check_fps, frames_at_rate, num_frames
-from bilabial.hub.emotion_bilabial import (
+from bilabial.hub.blendshapes_bilabial import check_fps, frame_windows, frames_at_rate, num_frames
+from bilabial.hub.expression_bilabial import (
     Mixture,
     Schedule,
     asked_emotions,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from bilabial.io.audio import AudioSource
 
-CHUNK_FRAMES = 1500  # internal frames (30 s) of a recording that are computed at a time
-CONTEXT_FRAMES = 2  # more than the layers reach: half a mel window, and the stem's frame
 MAX_SECONDS = 600.0
 Style = str | Mapping[str, float] | np.ndarray
 
@@ -155,19 +153,15 @@ class OnnxAnimator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Faces (T, C) at rest where their sound (S,) is, neutral, and in the style with emotions (T, E)."""
         settings, hop = self.settings, self.settings.frame_hop_samples
-        before = settings.num_history_frames + CONTEXT_FRAMES
-        after = settings.num_lookahead_frames + CONTEXT_FRAMES
         padded = np.pad(waveform, (0, -len(waveform) % hop))
         faces = np.empty((2, len(weights), len(settings.blendshapes)), np.float32)
-        for start in range(0, len(weights), CHUNK_FRAMES):
-            end = min(start + CHUNK_FRAMES, len(weights))
-            first, last = max(0, start - before), min(len(weights), end + after)
+        windows = frame_windows(len(weights), settings.num_history_frames, settings.num_lookahead_frames)
+        for first, last, kept in windows:
             rows = np.zeros((1 + bool(weights[first:last].any()), last - first, weights.shape[1]), np.float32)
             rows[-1] = weights[first:last]
             feeds = {"waveform": padded[first * hop : last * hop], "emotion": rows, "style": style}
             neutral, styled = self._session("offline").run(["neutral", "coefficients"], feeds)
-            kept = slice(start - first, end - first)
-            faces[:, start:end] = neutral[kept], styled[-1, kept]
+            faces[:, first + kept.start : first + kept.stop] = neutral[kept], styled[-1, kept]
         if settings.rest_seconds <= 0:
             return faces[0], faces[1]
         share = quiet_share(waveform, hop, settings.rest_seconds, settings.lookahead_seconds)

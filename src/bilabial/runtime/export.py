@@ -14,7 +14,7 @@ import onnx
 from bilabial import streaming
 from bilabial.checkpoint import folder_or_id, load_checkpoint, weights_sha256
 from bilabial.errors import UserError
-from bilabial.hub import emotion_bilabial as emotions
+from bilabial.hub import expression_bilabial as expression
 from bilabial.hub import level_bilabial as level
 from bilabial.hub import lips_bilabial as lips
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -36,7 +36,7 @@ CONSTANTS = {
         "REST_LEAD_SECONDS", "REST_KNOWN_SECONDS",
     )),
     "lips": (lips, ("EMOTION_OPENING", "SPEAKING_JAW_SHARE", "TOUCHING", "TONGUE", "LIP_CHANGE")),
-    "emotion": (emotions, ("MAX_INTENSITY", "TRANSITION_SECONDS")),
+    "emotion": (expression, ("MAX_INTENSITY", "TRANSITION_SECONDS")),
     "stream": (streaming, ("LEVEL_SECONDS", "LEVEL_FOLLOWS_SECONDS", "MAX_LEVEL_CHANGE_DB", "STEP_FRAMES")),
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ class BilabialRecording(nn.Module):
         speech_states = model.encoder(waveform[None], mask).expand(emotion.shape[0], -1, -1)
         learned, stats = style.split([config.style_size, 2 * len(config.blendshapes)])
         rows = model.decode(speech_states, mask, emotion, learned).clamp(0.0, 1.0)
-        return rows[0], model._apply_style_stats(rows, stats.view(2, -1), rows[:1])
+        return rows[0], model.apply_style_stats(rows, stats.view(2, -1), rows[:1])
 
 
 def offline_graph(model: BilabialModel) -> onnx.ModelProto:

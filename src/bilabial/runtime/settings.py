@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bilabial.errors import MissingFileError, UserError, as_number
-from bilabial.hub.blendshapes_bilabial import MAX_STYLE_AMOUNT
+from bilabial.errors import MissingFileError, UserError
+from bilabial.hub.expression_bilabial import style_amounts
 
 SETTINGS_FILE = "bilabial.json"
 
@@ -62,18 +62,11 @@ class Settings:
         size = self.style_size + 2 * len(self.blendshapes)
         if isinstance(style, np.ndarray) and style.shape == (size,):
             return style.astype(np.float32)
-        amounts = {} if style is None else {style: 1.0} if isinstance(style, str) else style
-        if not isinstance(amounts, Mapping):
-            raise UserError("style_kind", got=style)
+        amounts = style_amounts(style, list(self.styles))
         default = self._named_style(next(iter(self.styles)))
         vector = default.copy()
         for name, amount in amounts.items():
-            if name not in self.styles:
-                raise UserError("style_name", accepted=list(self.styles), got=name)
-            number = as_number(amount)
-            if not 0.0 <= number <= MAX_STYLE_AMOUNT:
-                raise UserError("style_amount", name=name, limit=MAX_STYLE_AMOUNT, got=amount)
-            vector += number * (self._named_style(name) - default)
+            vector += amount * (self._named_style(name) - default)
         return vector.astype(np.float32)
 
     def _named_style(self, name: str) -> np.ndarray:

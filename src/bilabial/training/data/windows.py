@@ -11,7 +11,7 @@ from datasets import Dataset
 from bilabial.articulation import TONGUE, TONGUE_MASK, articulate
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, interpolate_frames
 from bilabial.hub.configuration_bilabial import BilabialConfig
-from bilabial.hub.emotion_bilabial import MAX_INTENSITY, mixture_weights
+from bilabial.hub.expression_bilabial import MAX_INTENSITY, mixture_weights
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.phones import Phone, articulation
 from bilabial.training.data.augmentation import Augmentation, Changes, draw_changes

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 
-from bilabial.hub.emotion_bilabial import MAX_INTENSITY
+from bilabial.hub.expression_bilabial import MAX_INTENSITY
 from bilabial.hub.modeling_bilabial import BilabialModel
 
 NEUTRAL_SHARE = 0.5  # share of these windows that are neutral; others have an emotion of the initial model

@@ -31,9 +31,10 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, OUTER_EYE_PER_LIP_UNIT, interpolate_frames
 from bilabial.hub.configuration_bilabial import BilabialConfig
+from bilabial.hub.expression_bilabial import restyle
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.lips_bilabial import close_lips, lip_distance, objective, seal
-from bilabial.hub.modeling_bilabial import BilabialModel, restyle
+from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.io.audio import load_audio
 from bilabial.io.capture import UNSEEN_BLENDSHAPES
 from bilabial.io.files import replace_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from bilabial.errors import UserError
 from bilabial.hub.blendshapes_bilabial import EMOTIONS
-from bilabial.hub.emotion_bilabial import MAX_INTENSITY, check_intensity
+from bilabial.hub.expression_bilabial import MAX_INTENSITY, check_intensity
 from bilabial.io.media import media_seconds
 from bilabial.io.recordings import CURVE_SUFFIXES
 from bilabial.io.tables import read_table
