@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.exporters import HEAD as EMBEDDED
 from bilabial.io.formats import FORMATS, WriteOptions, format_of_path, read_clip, write_clip
 from bilabial.io.frame_clock import FrameClock, rational_rate
+from bilabial.io.gltf_arrays import read_array
 from bilabial.io.recordings import read_track
 from bilabial.rig import RigProfile
 from tools.make_head.glb import read_mesh
@@ -39,19 +41,10 @@ def written(tmp_path, name: str, clip: FaceClip = SPEECH, **options) -> Path:
     return write_clip(clip, tmp_path / f"speech{FORMATS[name].suffix}", name, WriteOptions(**options))
 
 
-def glb_numbers(document, blob: bytes, accessor: int) -> np.ndarray:
-    """An accessor of a file that pygltflib opened."""
-    entry = document.accessors[accessor]
-    view = document.bufferViews[entry.bufferView]
-    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[entry.type]
-    start = (view.byteOffset or 0) + (entry.byteOffset or 0)
-    numbers = np.frombuffer(blob, "<f4", entry.count * width, start)
-    return numbers.reshape(entry.count, width)
-
-
 def opened_glb(path: Path):
+    """A file as pygltflib opens it, and a function that reads an accessor of it."""
     gltf = pytest.importorskip("pygltflib").GLTF2.load_binary(str(path))
-    return gltf, gltf.binary_blob()
+    return gltf, partial(read_array, json.loads(gltf.to_json()), gltf.binary_blob())
 
 
 def read_csv(path):
@@ -78,17 +71,17 @@ def read_npz(path):
 
 
 def read_glb(path):
-    gltf, blob = opened_glb(path)
+    gltf, numbers = opened_glb(path)
     (animation,) = gltf.animations
     channel = animation.channels[0]
     sampler = animation.samplers[channel.sampler]
     names = gltf.meshes[gltf.nodes[channel.target.node].mesh].extras["targetNames"]
-    times = glb_numbers(gltf, blob, sampler.input)[:, 0]
-    return times, columns(names, glb_numbers(gltf, blob, sampler.output).reshape(len(times), -1))
+    times = numbers(sampler.input)[:, 0]
+    return times, columns(names, numbers(sampler.output).reshape(len(times), -1))
 
 
 def read_vrma(path):
-    gltf, blob = opened_glb(path)
+    gltf, numbers = opened_glb(path)
     extension = gltf.extensions["VRMC_vrm_animation"]
     named = extension["expressions"]["preset"] | extension["expressions"].get("custom", {})
     by_node = {channel.target.node: channel for channel in gltf.animations[0].channels}
@@ -97,13 +90,13 @@ def read_vrma(path):
         channel = by_node[one["node"]]
         assert channel.target.path == "translation"
         sampler = gltf.animations[0].samplers[channel.sampler]
-        curves[name] = glb_numbers(gltf, blob, sampler.output)[:, 0]
+        curves[name] = numbers(sampler.output)[:, 0]
     looks = by_node[extension["lookAt"]["node"]]
-    turned = glb_numbers(gltf, blob, gltf.animations[0].samplers[looks.sampler].output)
+    turned = numbers(gltf.animations[0].samplers[looks.sampler].output)
     assert looks.target.path == "rotation" and np.allclose(np.linalg.norm(turned, axis=1), 1)
     yaw = np.degrees(2 * np.arcsin(turned[:, 1]))  # to the left of the model, which looks to +z
     assert np.allclose(yaw, 15 * SPEECH["eyeLookOutLeft"], atol=0.1)
-    return glb_numbers(gltf, blob, sampler.input)[:, 0], curves
+    return numbers(sampler.input)[:, 0], curves
 
 
 def read_audio2face(path):
@@ -217,14 +210,14 @@ def angles_of(quaternions, unity: bool = False) -> np.ndarray:
 
 def rotation_of(path: Path, node_name: str | None = None) -> np.ndarray:
     """The rotations (T, 4) of the only rotated node of a GLB, or of the one with a name."""
-    gltf, blob = opened_glb(path)
+    gltf, numbers = opened_glb(path)
     (animation,) = gltf.animations
     (channel,) = [
         one
         for one in animation.channels
         if one.target.path == "rotation" and node_name in (None, gltf.nodes[one.target.node].name)
     ]
-    return glb_numbers(gltf, blob, animation.samplers[channel.sampler].output)
+    return numbers(animation.samplers[channel.sampler].output)
 
 
 def head_of_csv(path):

@@ -1,7 +1,6 @@
 """The embedded head, read back: names, size, and what the shapes do."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.exporters import read_glb
 from bilabial.io.gltf_arrays import read_array
 from bilabial.io.head_rotation import head_bone
+from tools.make_head.glb import Mesh, read_mesh
 from tools.make_head.lamps import LAMPS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "bilabial"
@@ -25,24 +25,11 @@ CLOSED_SHAPES = (
 PRESSING_SHAPES = ("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthShrugLower")
 
 
-@dataclass(frozen=True)
-class Mesh:
-    rest: np.ndarray  # (V, 3) meters
-    normals: np.ndarray  # (V, 3)
-    triangles: np.ndarray  # (N, 3)
-    deltas: np.ndarray  # (K, V, 3) meters
-    turns: np.ndarray  # (K, V, 3)
-    extras: dict
-
-    def pose(self, **weights: float) -> np.ndarray:
-        moved = [weight * self.deltas[ARKIT_BLENDSHAPES.index(name)] for name, weight in weights.items()]
-        return self.rest + sum(moved, np.zeros_like(self.rest))
-
-
 class Reader:
-    """The meshes of a head."""
+    """A head, its meshes and arrays."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.document, self.binary = read_glb(path)
 
     def array(self, index: int) -> np.ndarray:
@@ -53,17 +40,7 @@ class Reader:
         return self.array(primitive["attributes"][name])
 
     def mesh(self, name: str) -> Mesh:
-        mesh = next(mesh for mesh in self.document["meshes"] if mesh["name"] == name)
-        (primitive,) = mesh["primitives"]
-        attributes, targets = primitive["attributes"], primitive.get("targets", [])
-        return Mesh(
-            self.array(attributes["POSITION"]),
-            self.array(attributes["NORMAL"]),
-            self.array(primitive["indices"]).astype(int).reshape(-1, 3),
-            np.array([self.array(target["POSITION"]) for target in targets], dtype=float),
-            np.array([self.array(target["NORMAL"]) for target in targets], dtype=float),
-            mesh["extras"],
-        )
+        return read_mesh(self.path, name)
 
 
 @pytest.fixture(scope="module", params=HEADS, ids=lambda path: path.stem)
@@ -79,7 +56,7 @@ def skin(reader: Reader) -> Mesh:
 @pytest.fixture(scope="module")
 def first_skin() -> Mesh:
     """Of the head that landmarks and the model's labels are laid out for."""
-    return Reader(HEAD).mesh("skin")
+    return read_mesh(HEAD, "skin")
 
 
 def lip_gap(skin: Mesh, reach: float = 0.8, **weights: float) -> np.ndarray:
@@ -117,15 +94,15 @@ def test_every_coefficient_moves_something_by_a_millimeter(reader: Reader) -> No
 
 
 def test_the_face_is_adult_sized_looks_to_z_and_sits_round_the_origin(skin: Mesh, reader: Reader) -> None:
-    nose = skin.rest[np.argmax(skin.rest[:, 2] * (np.abs(skin.rest[:, 0]) < 5 * MM))]
+    nose = skin.positions[np.argmax(skin.positions[:, 2] * (np.abs(skin.positions[:, 0]) < 5 * MM))]
     assert nose[2] > 80 * MM and abs(nose[1]) < 40 * MM
-    assert 180 * MM < skin.rest[:, 1].max() - skin.rest[skin.extras["chin"], 1] < 260 * MM
-    assert 0 < reader.mesh("eyes").rest[:, 1].mean() < 40 * MM
+    assert 180 * MM < skin.positions[:, 1].max() - skin.positions[skin.extras["chin"], 1] < 260 * MM
+    assert 0 < reader.mesh("eyes").positions[:, 1].mean() < 40 * MM
 
 
 def test_the_skin_is_closed(skin: Mesh) -> None:
     """Every edge has two triangles, where vertices at one place count as one (the bust's rim has its own)."""
-    _, same = np.unique(np.round(skin.rest, 7), axis=0, return_inverse=True)
+    _, same = np.unique(np.round(skin.positions, 7), axis=0, return_inverse=True)
     corners = same.ravel()[skin.triangles]
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     edges = edges[edges[:, 0] != edges[:, 1]]
@@ -135,9 +112,9 @@ def test_the_skin_is_closed(skin: Mesh) -> None:
 
 def test_normals_are_unit_and_turn_with_the_shapes(skin: Mesh) -> None:
     assert np.linalg.norm(skin.normals, axis=1) == pytest.approx(1, abs=1e-3)
-    turned = skin.turns[ARKIT_BLENDSHAPES.index("jawOpen")] + skin.normals
+    turned = skin.normal_deltas[ARKIT_BLENDSHAPES.index("jawOpen")] + skin.normals
     assert np.linalg.norm(turned, axis=1) == pytest.approx(1, abs=0.1)
-    assert np.linalg.norm(skin.turns[ARKIT_BLENDSHAPES.index("mouthPucker")], axis=1).max() > 0.1
+    assert np.linalg.norm(skin.normal_deltas[ARKIT_BLENDSHAPES.index("mouthPucker")], axis=1).max() > 0.1
 
 
 def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
@@ -148,8 +125,8 @@ def test_lips_touch_at_rest_without_crossing(skin: Mesh) -> None:
 
 @pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
 def test_no_triangle_of_the_upper_lip_crosses_the_lower_when_closed(first_skin: Mesh, x: float) -> None:
-    mouth = first_skin.rest[first_skin.extras["upperLip"]].mean(0)
-    near = (np.linalg.norm(first_skin.rest - mouth, axis=1) < 30 * MM)[first_skin.triangles].all(1)
+    mouth = first_skin.positions[first_skin.extras["upperLip"]].mean(0)
+    near = (np.linalg.norm(first_skin.positions - mouth, axis=1) < 30 * MM)[first_skin.triangles].all(1)
     drop = -first_skin.deltas[ARKIT_BLENDSHAPES.index("jawOpen")][:, 1][first_skin.triangles]
     upper, lower = (
         first_skin.triangles[near & (drop < 6 * MM).all(1)],
@@ -193,7 +170,7 @@ def test_the_neck_bends_and_the_head_turns_as_a_whole(reader: Reader, skin: Mesh
     share = (weights * (joints == 1)).sum(axis=1)
     moving = np.linalg.norm(skin.deltas[ARKIT_BLENDSHAPES.index("browInnerUp")], axis=1) > 1 * MM
     assert share[moving].min() == 1 and share[skin.extras["chin"]] > 0.95
-    assert share[skin.extras["upperLip"]].min() == 1 and share[skin.rest[:, 1].argmin()] == 0
+    assert share[skin.extras["upperLip"]].min() == 1 and share[skin.positions[:, 1].argmin()] == 0
 
 
 def test_jaw_open_lowers_the_chin_and_parts_the_lips(skin: Mesh) -> None:
@@ -209,7 +186,7 @@ def test_mouth_close_seals_the_lips_of_an_open_jaw(skin: Mesh, x: float) -> None
     assert np.abs(sealed - rest).max() < 0.3 * MM
     assert sealed[:, 1].min() > -0.15 * MM
     chin = skin.extras["chin"]
-    assert skin.pose(jawOpen=x, mouthClose=x)[chin, 1] < skin.rest[chin, 1] - 15 * MM * x
+    assert skin.pose(jawOpen=x, mouthClose=x)[chin, 1] < skin.positions[chin, 1] - 15 * MM * x
 
 
 @pytest.mark.parametrize("name", [name for name in ARKIT_BLENDSHAPES if name.endswith(("Left", "Right"))])
@@ -219,19 +196,19 @@ def test_left_is_the_subjects_left(reader: Reader, skin: Mesh, name: str) -> Non
     if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
         side = delta[:, 0].sum()  # these move towards the side they name
     else:
-        side = (np.linalg.norm(delta, axis=1) * part.rest[:, 0]).sum()
+        side = (np.linalg.norm(delta, axis=1) * part.positions[:, 0]).sum()
     assert side > 0 if name.endswith("Left") else side < 0
 
 
 @pytest.mark.parametrize("side", ["Left", "Right"])
 def test_blink_covers_the_pupil(reader: Reader, skin: Mesh, side: str) -> None:
     """In front of the pupil there is no skin at rest, and a lid at eyeBlink 1."""
-    eyes = reader.mesh("eyes").rest
+    eyes = reader.mesh("eyes").positions
     eye = eyes[(eyes[:, 0] > 0) == (side == "Left")]
     pupil = eye[np.argmax(eye[:, 2])]
     for low in (-2 * MM, 0, 2 * MM):
         point = pupil[:2] + np.array([0, low])
-        assert not covers(skin, skin.rest, point, pupil[2] - 4 * MM)
+        assert not covers(skin, skin.positions, point, pupil[2] - 4 * MM)
         assert covers(skin, skin.pose(**{f"eyeBlink{side}": 1.0}), point, pupil[2] - 4 * MM)
 
 
@@ -246,8 +223,8 @@ def covers(skin: Mesh, posed: np.ndarray, point: np.ndarray, depth: float) -> bo
 
 def test_lower_teeth_follow_the_jaw_and_upper_teeth_stay(reader: Reader) -> None:
     lower, upper = reader.mesh("teeth_lower"), reader.mesh("teeth_upper")
-    front = np.argmax(lower.rest[:, 2])
-    assert lower.rest[front, 1] - lower.pose(jawOpen=1)[front, 1] > 15 * MM
+    front = np.argmax(lower.positions[:, 2])
+    assert lower.positions[front, 1] - lower.pose(jawOpen=1)[front, 1] > 15 * MM
     assert np.abs(upper.deltas).max() == 0
 
 
@@ -257,37 +234,39 @@ def test_lower_teeth_follow_the_jaw_and_upper_teeth_stay(reader: Reader) -> None
 @pytest.mark.parametrize("side", ["Left", "Right"])
 def test_eyes_turn_about_their_centers(reader: Reader, look: str, axis: int, sign: int, side: str) -> None:
     eyes = reader.mesh("eyes")
-    mine = (eyes.rest[:, 0] > 0) == (side == "Left")
+    mine = (eyes.positions[:, 0] > 0) == (side == "Left")
     posed = eyes.pose(**{f"eyeLook{look}{side}": 1.0})
-    pupil = np.argmax(eyes.rest[:, 2] - 1e3 * ~mine)
-    moved = (posed - eyes.rest)[pupil, axis] * (sign if axis == 1 or side == "Left" else -sign)
+    pupil = np.argmax(eyes.positions[:, 2] - 1e3 * ~mine)
+    moved = (posed - eyes.positions)[pupil, axis] * (sign if axis == 1 or side == "Left" else -sign)
     assert moved > 5 * MM
-    assert (posed == eyes.rest)[~mine].all()
-    spread = [np.linalg.norm(p[mine][:, None] - p[mine][None, ::40], axis=-1) for p in (eyes.rest, posed)]
+    assert (posed == eyes.positions)[~mine].all()
+    spread = [
+        np.linalg.norm(p[mine][:, None] - p[mine][None, ::40], axis=-1) for p in (eyes.positions, posed)
+    ]
     assert np.abs(spread[0] - spread[1]).max() < 0.2 * MM  # rigid
 
 
 def test_brows_move_with_the_skin_and_lashes_with_the_lids(reader: Reader, skin: Mesh) -> None:
     """The brows are painted on the skin some 20 mm above the eyes."""
-    eyes = reader.mesh("eyes").rest
-    away = skin.rest[:, 1] - eyes[:, 1].mean()
-    brow = (np.abs(away - 20 * MM) < 4 * MM) & (skin.rest[:, 2] > 80 * MM)
-    inner, left = brow & (np.abs(skin.rest[:, 0]) < 20 * MM), brow & (skin.rest[:, 0] > 12 * MM)
-    assert (skin.pose(browInnerUp=1) - skin.rest)[inner, 1].mean() > 2 * MM
-    assert (skin.pose(browDownLeft=1) - skin.rest)[left, 1].mean() < -1 * MM
+    eyes = reader.mesh("eyes").positions
+    away = skin.positions[:, 1] - eyes[:, 1].mean()
+    brow = (np.abs(away - 20 * MM) < 4 * MM) & (skin.positions[:, 2] > 80 * MM)
+    inner, left = brow & (np.abs(skin.positions[:, 0]) < 20 * MM), brow & (skin.positions[:, 0] > 12 * MM)
+    assert (skin.pose(browInnerUp=1) - skin.positions)[inner, 1].mean() > 2 * MM
+    assert (skin.pose(browDownLeft=1) - skin.positions)[left, 1].mean() < -1 * MM
     lashes = reader.mesh("lashes")
-    assert (lashes.pose(eyeBlinkLeft=1) - lashes.rest)[:, 1].min() < -5 * MM
+    assert (lashes.pose(eyeBlinkLeft=1) - lashes.positions)[:, 1].min() < -5 * MM
 
 
 @pytest.mark.parametrize("side", ["Left", "Right"])
 def test_upper_lids_rest_on_the_iris(reader: Reader, skin: Mesh, side: str) -> None:
     """The iris reaches 22 degrees round the eye's axis; a lid that leaves all of it free stares."""
-    eyes = reader.mesh("eyes").rest
+    eyes = reader.mesh("eyes").positions
     eye = eyes[(eyes[:, 0] > 0) == (side == "Left")]
     pupil, radius = eye[np.argmax(eye[:, 2])], np.ptp(eye[:, 1]) / 2
     iris = radius * np.sin(np.radians(22))
-    assert covers(skin, skin.rest, pupil[:2] + np.array([0, 0.8 * iris]), pupil[2] - 4 * MM)
-    assert not covers(skin, skin.rest, pupil[:2] + np.array([0, 0.3 * iris]), pupil[2] - 4 * MM)
+    assert covers(skin, skin.positions, pupil[:2] + np.array([0, 0.8 * iris]), pupil[2] - 4 * MM)
+    assert not covers(skin, skin.positions, pupil[:2] + np.array([0, 0.3 * iris]), pupil[2] - 4 * MM)
     both = skin.pose(**{f"eyeWide{side}": 1.0, f"eyeBlink{side}": 1.0})
     assert covers(skin, both, pupil[:2] + np.array([0, 0.3 * iris]), pupil[2] - 4 * MM)
 
@@ -329,8 +308,10 @@ def red_height(skin: Mesh, **weights: float) -> float:
     """Meters between the outer edges of both lips' red in the midline."""
     edges = []
     for height in (-53.7 * MM, -73.6 * MM):
-        near = (np.abs(skin.rest[:, 0]) < 0.1 * MM) & (np.abs(skin.rest[:, 1] - height) < 1 * MM)
-        edges.append(np.argmax(np.where(near, skin.rest[:, 2], -1)))  # not the wall of the mouth behind it
+        near = (np.abs(skin.positions[:, 0]) < 0.1 * MM) & (np.abs(skin.positions[:, 1] - height) < 1 * MM)
+        edges.append(
+            np.argmax(np.where(near, skin.positions[:, 2], -1))
+        )  # not the wall of the mouth behind it
     upper, lower = edges
     posed = skin.pose(**weights)
     return float(posed[upper, 1] - posed[lower, 1])
@@ -354,8 +335,8 @@ def test_funnel_opens_where_pucker_closes_and_both_narrow_and_protrude(first_ski
     for name in gaps:
         assert mouth_width(first_skin) - mouth_width(first_skin, **{name: 1.0}) > 5 * MM
         lips = first_skin.extras["upperLip"] + first_skin.extras["lowerLip"]
-        inner = [v for v in lips if abs(first_skin.rest[v, 0]) < 5 * MM]
-        assert (first_skin.pose(**{name: 1.0}) - first_skin.rest)[inner, 2].min() > 5 * MM
+        inner = [v for v in lips if abs(first_skin.positions[v, 0]) < 5 * MM]
+        assert (first_skin.pose(**{name: 1.0}) - first_skin.positions)[inner, 2].min() > 5 * MM
 
 
 @pytest.mark.parametrize(("name", "least"), [("mouthUpperUp", 7 * MM), ("mouthLowerDown", 6 * MM)])
@@ -388,8 +369,8 @@ def test_the_page_lights_teeth_where_lips_part(first_skin: Mesh) -> None:
 
 
 def test_left_and_right_are_mirrored(skin: Mesh) -> None:
-    tree = cKDTree(skin.rest)
-    distance, partner = tree.query(skin.rest * [-1, 1, 1])
+    tree = cKDTree(skin.positions)
+    distance, partner = tree.query(skin.positions * [-1, 1, 1])
     paired = (distance < 0.1 * MM) & (partner[partner] == np.arange(len(partner)))
     assert paired.mean() > 0.9
     for name in ARKIT_BLENDSHAPES:

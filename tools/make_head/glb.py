@@ -8,6 +8,7 @@ read back.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -269,12 +270,27 @@ def _primitive(part: Part, binary: Binary) -> dict:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """What a mesh of such a file moves: positions (V, 3) and deltas (K, V, 3) in meters, triangles (N, 3)."""
+    """A mesh of such a file.
+
+    positions (V, 3) and deltas (K, V, 3) in meters; normals (V, 3), and what each morph target adds to them:
+    normal_deltas (K, V, 3); triangles (N, 3); extras: of the mesh, with the names of morph targets.
+    """
 
     positions: np.ndarray
+    normals: np.ndarray
     triangles: np.ndarray
     deltas: np.ndarray
-    target_names: list[str]
+    normal_deltas: np.ndarray
+    extras: dict
+
+    @property
+    def target_names(self) -> list[str]:
+        return self.extras.get("targetNames", [])
+
+    def pose(self, **weights: float) -> np.ndarray:
+        """Positions (V, 3) with weights of morph targets by name."""
+        moved = [weight * self.deltas[self.target_names.index(name)] for name, weight in weights.items()]
+        return self.positions + sum(moved, np.zeros_like(self.positions))
 
 
 def read_mesh(path: Path, name: str) -> Mesh:
@@ -283,12 +299,14 @@ def read_mesh(path: Path, name: str) -> Mesh:
     meshes = {mesh["name"]: mesh for mesh in document["meshes"]}
     if name not in meshes:
         raise ValueError(f"{path} has no mesh {name!r}, it has {', '.join(meshes)}")
-    (primitive,), extras = meshes[name]["primitives"], meshes[name]["extras"]
-    positions = read_array(document, binary, primitive["attributes"]["POSITION"])
-    targets = [read_array(document, binary, target["POSITION"]) for target in primitive.get("targets", [])]
-    return Mesh(
-        positions,
-        read_array(document, binary, primitive["indices"]).astype(int).reshape(-1, 3),
-        np.array(targets).reshape(-1, *positions.shape),
-        extras.get("targetNames", []),
+    (primitive,) = meshes[name]["primitives"]
+    array = partial(read_array, document, binary)
+    positions, normals = (array(primitive["attributes"][key]) for key in ("POSITION", "NORMAL"))
+    deltas, normal_deltas = (
+        np.array([array(target[key]) for target in primitive.get("targets", [])]).reshape(
+            -1, *positions.shape
+        )
+        for key in ("POSITION", "NORMAL")
     )
+    triangles = array(primitive["indices"]).astype(int).reshape(-1, 3)
+    return Mesh(positions, normals, triangles, deltas, normal_deltas, meshes[name]["extras"])
