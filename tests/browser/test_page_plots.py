@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from support.browsing import CURVES, attach, download, generate, new_page, open_fold, plotted, wait_for_curves
+from support.errors import message_of
 from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
@@ -268,7 +269,8 @@ def test_a_video_of_something_else_is_refused(page, clips):
     page.wait_for_selector("#video")
     attach(page, "video", clips / "validation" / "grid" / "lbax4n.mp4")
     generate(page, EXAMPLE)
-    page.get_by_text("lbax4n.mp4 lasts 3.0 s and the speech 6.8 s").first.wait_for()
+    values = {"name": "lbax4n.mp4", "seconds": 3.0, "speech": 6.8}
+    page.get_by_text(re.compile(message_of("video_other_length", **values))).first.wait_for()
 
 
 def test_the_plots_speak_chinese_on_a_phone(browser, address):

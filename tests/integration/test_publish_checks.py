@@ -168,7 +168,7 @@ def test_figures_by_their_names_of_version_0_1_are_published_by_the_present_ones
         old = re.sub(rf'"{current}(?=["_ ])', f'"{name}', old)
     assert old != text and "lip_corr" not in old
     (own / "metrics.json").write_text(old)
-    with pytest.warns(OldNameWarning, match="is now called lip_corr") as warned:
+    with pytest.warns(OldNameWarning, match=r"\blip_corr\b") as warned:
         scores = publish.read_metrics(PublishArguments(model=own / "model"))
     assert scores == json.loads(text) and len(warned) == 1
 

@@ -177,6 +177,11 @@ def wait_for_curves(page) -> None:
     page.wait_for_selector(".bilabial-curves :is(.trace, .heatmaplayer image)")
 
 
+def found_in(avatar: str, count: int) -> re.Pattern[str]:
+    """What the page says of an avatar with so many of the 52 coefficients."""
+    return re.compile(rf"^{re.escape(avatar)}: {count} \D*52 ")
+
+
 def seek(page, seconds: float) -> None:
     """Moves the sound; returns when the head of that time is drawn, to 1 ms."""
     page.evaluate(f"document.querySelector('#player audio').currentTime = {seconds}")
