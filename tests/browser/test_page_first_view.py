@@ -3,7 +3,16 @@
 import json
 
 import pytest
-from support.browsing import CHROMIUM, choose, download, fill_in, generate, open_fold, wait_for_head
+from support.browsing import (
+    CHROMIUM,
+    choose,
+    download,
+    fill_in,
+    generate,
+    open_fold,
+    wait_for_head,
+    wait_for_transitions,
+)
 from support.paths import EXAMPLE
 
 from bilabial.app.npm import NPM_FOLDER
@@ -119,10 +128,9 @@ def test_no_barriers_on_the_whole_page(page, three):
     page.get_by_text("Animated 6.8 s of speech").wait_for()
     for fold in ("Emotion over time", "Style", "Motion", "Compare", "Export"):
         open_fold(page, fold)
-    page.wait_for_timeout(1500)  # folds open slowly
     page.add_script_tag(path=axe)
     for theme in ("light", "dark"):
         page.evaluate(f"document.body.classList.toggle('dark', {json.dumps(theme == 'dark')})")
-        page.wait_for_timeout(500)
+        wait_for_transitions(page)
         found = page.evaluate("async () => (await axe.run()).violations")
         assert [(one["id"], node["html"][:120]) for one in found for node in one["nodes"]] == [], theme

@@ -8,7 +8,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support.browsing import generate, mouth_pixels, need_npm, open_fold, seek, wait_for_curves, wait_for_head
+from support.browsing import (
+    generate,
+    mouth_pixels,
+    need_npm,
+    open_fold,
+    seek,
+    wait_for_curves,
+    wait_for_head,
+    wait_for_transitions,
+)
 from support.paths import EXAMPLE, ROOT
 
 from bilabial import FaceClip
@@ -237,6 +246,7 @@ def test_no_barriers_in_the_player(page, short_speech, three):
     page.add_script_tag(path=axe)
     for theme in ("light", "dark"):
         page.evaluate(f"document.body.classList.toggle('dark', {json.dumps(theme == 'dark')})")
+        wait_for_transitions(page)
         found = page.evaluate("async () => (await axe.run('#player')).violations")
         barriers = [
             (violation["id"], node["html"][:120])

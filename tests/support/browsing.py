@@ -168,6 +168,13 @@ def wait_for_head(page) -> None:
     page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
 
 
+def wait_for_transitions(page) -> None:
+    """Until folds and colors have ended to change; what moves for ever does not count."""
+    page.wait_for_function("""document.getAnimations().every(
+        one => one.playState !== "running" || one.effect.getComputedTiming().endTime === Infinity
+    )""")
+
+
 def wait_for_curves(page) -> None:
     """Returns when the curves of the latest generated clip are drawn; the example's do not count."""
     shown = "document.querySelector('.bilabial-canvas').dataset.clips"

@@ -45,7 +45,7 @@ head.resize(%d, %d);
 await head.load(await (await fetch("head.glb")).arrayBuffer(), props.names);
 head.restingRatio = 1;
 head.scene.background = new bilabial.Color(0xe8eaee);
-window.picture = (values, left, up, aim, field) => {
+window.picture = (values, turn, left, up, aim, field) => {
   const target = head.centre.clone();
   target.add(new bilabial.Vector3(0, aim * head.height, 0.35 * head.height));
   const [around, down] = [(left * Math.PI) / 180, ((90 - up) * Math.PI) / 180];
@@ -54,7 +54,7 @@ window.picture = (values, left, up, aim, field) => {
   head.camera.updateProjectionMatrix();
   head.camera.position.setFromSpherical(place).add(target);
   head.camera.lookAt(target);
-  head.pose(props.names, values);
+  head.pose(props.names, values, turn);
   head.render();
   return head.canvas.toDataURL("image/png");
 };
@@ -83,8 +83,9 @@ class Camera:
         """The color behind the head in the next pictures, #rrggbb."""
         self.page.evaluate("color => paint(color)", background)
 
-    def __call__(self, values: Sequence[float]) -> Image.Image:
-        given = [np.asarray(values, dtype=float).tolist(), *self.view]
+    def __call__(self, values: Sequence[float], head: Sequence[float] = (0.0, 0.0, 0.0)) -> Image.Image:
+        """Draw coefficients (52,), and a head that is turned: (3,) degrees, as in FaceClip.head."""
+        given = [*(np.asarray(each, dtype=float).tolist() for each in (values, head)), *self.view]
         address = self.page.evaluate("given => picture(...given)", given)
         drawn = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
         return drawn.convert("RGB").reduce(SUPERSAMPLING)

@@ -91,7 +91,8 @@ def draw_loop(camera: Camera, waveform: np.ndarray, seconds: float) -> list[Imag
     """Pictures, LOOP_FPS a second, of the head that speaks the first seconds of a waveform (S,) at 16 kHz."""
     clip = Animator.from_pretrained()((SAMPLING_RATE, waveform), fps=LOOP_FPS)
     camera.paint(BACKGROUNDS[0])
-    return [close_up(camera(values)) for values in clip.values[: round(seconds * LOOP_FPS)]]
+    count = min(len(clip), round(seconds * LOOP_FPS))
+    return [close_up(camera(clip.values[frame], clip.head[frame])) for frame in range(count)]
 
 
 def main(args: PortraitsArguments) -> None:
