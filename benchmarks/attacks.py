@@ -58,16 +58,16 @@ def slow(visitor: Session, end: float, answers: Answers, number: int) -> None:
         connection = socket.create_connection((address.host, address.port), source_address=(HOST, 0))
         connection.sendall(f"{start}Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode())
         open_ones.append(connection)
-    session = ask_live(visitor, answers, "live_start", {"emotion": "neutral", "intensity": 1.0, "style": {}})
+    session = call_live(visitor, answers, "live_start", {"emotion": "neutral", "intensity": 1.0, "style": {}})
     while time.monotonic() < end:
         for connection in open_ones:
             connection.sendall(b"-")
         if session.get("key"):
-            ask_live(visitor, answers, "live_feed", {"key": session["key"], "sound": "AAA="})
+            call_live(visitor, answers, "live_feed", {"key": session["key"], "sound": "AAA="})
         time.sleep(1)
     for connection in open_ones:
         connection.close()
-    ask_live(visitor, answers, "live_stop", {"key": session.get("key", "")})
+    call_live(visitor, answers, "live_stop", {"key": session.get("key", "")})
 
 
 def huge(visitor: Session, end: float, answers: Answers, number: int) -> None:
@@ -108,8 +108,8 @@ def malformed(visitor: Session, end: float, answers: Answers, number: int) -> No
             suffix = chance.choice(("npz", "csv", "mp4"))
             given["reference"] = (f"face.{suffix}", damaged(chance, bomb(16) if suffix == "npz" else film))
         animate(visitor, answers, given)
-        asked = {"key": text(chance)[:100_000], "sound": text(chance)[:100_000]}
-        ask_live(visitor, answers, "live_feed", chance.choice((asked, None, [], {"key": []}, {"sound": "!"})))
+        feed = {"key": text(chance)[:100_000], "sound": text(chance)[:100_000]}
+        call_live(visitor, answers, "live_feed", chance.choice((feed, None, [], {"key": []}, {"sound": "!"})))
 
 
 def many(visitor: Session, end: float, answers: Answers, number: int) -> None:
@@ -117,15 +117,15 @@ def many(visitor: Session, end: float, answers: Answers, number: int) -> None:
     data = request_of(visitor, answers, {"audio": ("speech.wav", encode_wav(load_audio(EXAMPLE)))})
     turn = 0
     while data and (turn < 3 or time.monotonic() < end):
-        asked = {"data": data, "fn_index": animation(visitor), "session_hash": f"{number}-{turn}"}
+        call = {"data": data, "fn_index": animation(visitor), "session_hash": f"{number}-{turn}"}
         begun = time.perf_counter()
-        answer = visitor.http.post("/queue/join", json=asked)
+        answer = visitor.http.post("/queue/join", json=call)
         answers.seconds.append(time.perf_counter() - begun)
         if answer.is_success:
             answers.results += 1
         else:
             answers.refuse(detail_of(answer))
-        ask_live(visitor, answers, "live_start", {"emotion": "neutral", "intensity": 1.0, "style": {}})
+        call_live(visitor, answers, "live_start", {"emotion": "neutral", "intensity": 1.0, "style": {}})
         turn += 1
 
 
@@ -143,7 +143,7 @@ def animate(visitor: Session, answers: Answers, given: dict) -> None:
     begun = time.perf_counter()
     try:
         data = request_of(visitor, answers, given)
-        message = visitor.ask(animation(visitor), data)[0] if data else None
+        message = visitor.call(animation(visitor), data)[0] if data else None
         if message and message["success"]:
             answers.results += 1
         elif message:
@@ -169,20 +169,20 @@ def request_of(visitor: Session, answers: Answers, given: dict) -> list | None:
     return data
 
 
-def ask_live(visitor: Session, answers: Answers, function: str, asked: object) -> dict:
+def call_live(visitor: Session, answers: Answers, function: str, data: object) -> dict:
     """One call of live mode."""
     components = visitor.config["components"]
     player = next(one["id"] for one in components if "live_start" in one["props"].get("server_fns", ()))
-    body = {"component_id": player, "fn_name": function, "session_hash": "attack", "data": asked}
+    body = {"component_id": player, "fn_name": function, "session_hash": "attack", "data": data}
     begun = time.perf_counter()
     answer = visitor.http.post("/component_server", json=body)
     answers.seconds.append(time.perf_counter() - begun)
-    said = answer.json() if answer.is_success else {}
-    if answer.is_success and "error" not in said:
+    content = answer.json() if answer.is_success else {}
+    if answer.is_success and "error" not in content:
         answers.results += 1
     else:
-        answers.refuse(said.get("error") or detail_of(answer))
-    return said
+        answers.refuse(content.get("error") or detail_of(answer))
+    return content
 
 
 def detail_of(answer: httpx.Response) -> str | None:

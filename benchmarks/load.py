@@ -59,7 +59,7 @@ class Session:
         data = list(self.wishes)
         data[self.place] = self.upload("speech.wav", sound)
         start = time.perf_counter()
-        message, size = self.ask(self.event["id"], data)
+        message, size = self.call(self.event["id"], data)
         if not message["success"]:
             raise RuntimeError(str(message["output"]))
         return time.perf_counter() - start, size
@@ -69,11 +69,11 @@ class Session:
         path = self.http.post("/upload", files={"files": (name, content)}).raise_for_status().json()[0]
         return {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
 
-    def ask(self, event: int, data: list) -> tuple[dict, int]:
+    def call(self, event: int, data: list) -> tuple[dict, int]:
         """The last message about a request, and its bytes. Raises RuntimeError or httpx.HTTPError."""
         session = uuid.uuid4().hex
-        asked = {"data": data, "fn_index": event, "session_hash": session}
-        self.http.post("/queue/join", json=asked).raise_for_status()
+        call = {"data": data, "fn_index": event, "session_hash": session}
+        self.http.post("/queue/join", json=call).raise_for_status()
         with self.http.stream("GET", "/queue/data", params={"session_hash": session}) as lines:
             for line in lines.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}

@@ -97,8 +97,8 @@ async def listen(client: ClientConnection, result: Result, begin: list[float]) -
             result.late += (now - needed).tolist()
             result.numbers += frames.numbers.tolist()
             result.samples += frames.samples.tolist()
-        elif (told := json.loads(message))["type"] == "ended":
-            result.num_frames = told["num_frames"]
+        elif (content := json.loads(message))["type"] == "ended":
+            result.num_frames = content["num_frames"]
 
 
 async def stream(server: Server, sound: bytes, speed: float = 1.0, seed: int | None = None) -> Result:
@@ -157,7 +157,7 @@ def fit(options: argparse.Namespace) -> None:
 
 def cost(options: argparse.Namespace) -> None:
     """CPU time of a stream by how much sound is computed together; the server takes more when it is busy."""
-    animators = {runtime: open_for_streams(runtime=runtime, tell=print) for runtime in RUNTIMES}
+    animators = {runtime: open_for_streams(runtime=runtime, on_message=print) for runtime in RUNTIMES}
     samples = np.frombuffer(speech(options.seconds), "<i2").astype(np.float32) / 32767
     for animator in animators.values():
         Faces(animator).warm_up()

@@ -65,19 +65,19 @@ def main() -> None:
     rng = np.random.default_rng(0)
     sound = (0.1 * rng.standard_normal(16000 * SECONDS)).astype(np.float32)
 
-    def unheard() -> tuple[int, np.ndarray]:
+    def shifted_sound() -> tuple[int, np.ndarray]:
         return 16000, np.roll(sound, rng.integers(len(sound)))
 
-    speech = unheard()
-    clip_seconds = best(lambda: animator(unheard()))
-    felt_seconds = best(lambda: animator(unheard(), "happy", style="lively"))
+    speech = shifted_sound()
+    clip_seconds = best(lambda: animator(shifted_sound()))
+    emotion_seconds = best(lambda: animator(shifted_sound(), "happy", style="lively"))
     again_seconds = best(lambda: animator(speech, "happy", style="lively"))
     parameters = sum(p.numel() for p in animator.model.parameters())
     size = sum(path.stat().st_size for path in EMBEDDED_MODEL.iterdir())
     config = animator.model.config
     rows = {
         f"{SECONDS} s of speech to a clip": f"{clip_seconds:.3f} s",
-        "the same with emotion and style, over that": f"{felt_seconds / clip_seconds:.2f}",
+        "the same with emotion and style, over that": f"{emotion_seconds / clip_seconds:.2f}",
         "once more with emotion and style, over that": f"{again_seconds / clip_seconds:.2f}",
         "real-time factor": f"{clip_seconds / SECONDS:.4f}",
         "0.1 s of a stream, over that": f"{stream_seconds(animator, speech[1], 0.1) / 0.1:.2f}",

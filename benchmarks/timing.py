@@ -100,8 +100,8 @@ def main(args: TimingArguments) -> None:
     for name, of_row in results.items():
         summary = summarize(of_row)
         summary["mean_lip_corr"] = float(np.mean([result["lip_corr"] for result in of_row]))
-        told = "" if name == "sound alone" else f"{followed[name]} of {len(of_row)}"
-        print(f"| {name} | {told} | {' | '.join(f'{summary[key]:.3f}' for key in COLUMNS)} |")
+        used = "" if name == "sound alone" else f"{followed[name]} of {len(of_row)}"
+        print(f"| {name} | {used} | {' | '.join(f'{summary[key]:.3f}' for key in COLUMNS)} |")
     minima = [result["phone_minima"] for result in results["phones"] if "phone_minima" in result]
     print(
         f"{len(clips)} clips; {sum(len(b) for b, _ in minima)} p b m, {sum(len(c) for _, c in minima)} vowels"

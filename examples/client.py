@@ -53,11 +53,11 @@ async def main(path: str, address: str, emotion: str) -> None:
                     jaw = values[names.index("jawOpen")]
                     print(f"{sample / rate:7.3f} s  chunk {chunk:4}  jawOpen {jaw:.3f}  {late:+.3f} s")
                 continue
-            told = json.loads(message)
-            if told["type"] == "started":
-                names, begin = told["names"], time.monotonic()
+            content = json.loads(message)
+            if content["type"] == "started":
+                names, begin = content["names"], time.monotonic()
                 speaking = asyncio.create_task(speak(socket, sound, 2 * round(CHUNK_SECONDS * rate)))
-            elif told["type"] in ("ended", "error"):
+            elif content["type"] in ("ended", "error"):
                 print(message)
         if speaking:
             speaking.cancel()

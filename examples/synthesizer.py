@@ -35,10 +35,10 @@ def receive(socket: ClientConnection, last: str) -> Iterator[tuple[int, list[flo
     while True:
         message = socket.recv()
         if isinstance(message, str):
-            told = json.loads(message)
-            if told["type"] == "error":
-                raise RuntimeError(told["message"])
-            if told["type"] == last:
+            content = json.loads(message)
+            if content["type"] == "error":
+                raise RuntimeError(content["message"])
+            if content["type"] == last:
                 return
             continue
         _, _, size, count = struct.unpack_from("<BBHI", message)

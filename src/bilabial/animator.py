@@ -17,7 +17,7 @@ from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
 from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
 from bilabial.hub.blendshapes_bilabial import check_fps
-from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule, asked_emotions
+from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule, requested_emotions
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -27,13 +27,13 @@ from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.io.timings import Timing
-from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
+from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion, check_seed
 from bilabial.streaming import STREAM_MOTIONS, FaceSettings, FaceStream
 from bilabial.timing import TimingWarning, follow_timing
 
-KEPT_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
-KEPT_SECONDS = 600.0
-MAX_KEPT_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states fit into the cache
+CACHE_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
+CACHE_SECONDS = 600.0
+MAX_CACHED_SAMPLES = 600 * SAMPLING_RATE  # of a sound whose states fit into the cache
 # Closures per second, in the best few seconds, that count as speech. Captured speech: 1.4 to 3 a second; a
 # range-of-motion recording of an iPhone: 0.3.
 MIN_OPENINGS_HZ, OPENING_MM, SPEAKING_SECONDS = 0.8, 1.0, 3.0
@@ -51,7 +51,7 @@ class Animator:
         self.model = model
         self.feature_extractor = feature_extractor
         # the same sound with another emotion needs no encoder pass
-        self.speech_states: ResultCache[list[torch.Tensor]] = ResultCache(KEPT_BYTES, KEPT_SECONDS)
+        self.speech_states: ResultCache[list[torch.Tensor]] = ResultCache(CACHE_BYTES, CACHE_SECONDS)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, revision: str | None = None) -> Animator:
@@ -104,7 +104,7 @@ class Animator:
             known = _aligned(waveform, known)
         if known is not None:
             clip = follow_timing(clip, known, len(waveform) / rate, sound.speaking)
-        clip = enliven(clip, sound, strengths)
+        clip = add_motion(clip, sound, strengths)
         return clip if adjustments is None else adjust(clip, adjustments)
 
     def stream(
@@ -166,7 +166,7 @@ class Animator:
         The cache key is a hash of samples and weights (5 ms for 2 million), so that any change of the weights
         (load_state_dict, half(), writing to `.data`) invalidates it.
         """
-        if len(waveform) > MAX_KEPT_SAMPLES:
+        if len(waveform) > MAX_CACHED_SAMPLES:
             return None
         model, key = self.model, hashlib.sha256(waveform.data)
         encoder = model.encoder if model.config.audio_encoder_config is None else model.audio_encoder
@@ -189,8 +189,8 @@ class Animator:
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        asked = asked_emotions(emotion, self.model.config.emotions, intensity)
-        return [name for name in asked if name not in self.model.config.trained_emotions]
+        requested = requested_emotions(emotion, self.model.config.emotions, intensity)
+        return [name for name in requested if name not in self.model.config.trained_emotions]
 
     def untrained_message(self, names: list[str]) -> UserError:
         """The warning for users: str() is its message."""

@@ -113,29 +113,29 @@ class BilabialStep(nn.Module):
         config, count = self.config, mask.shape[0]
         hidden, delay = self.stem(sound), stem_delay_frames(config) + config.stem_lookahead_frames
         outputs: list[torch.Tensor] = []
-        kept_attention: list[torch.Tensor] = []
-        kept_conv: list[torch.Tensor] = []
-        kept_waiting: list[torch.Tensor] = []
+        next_attention: list[torch.Tensor] = []
+        next_conv: list[torch.Tensor] = []
+        next_waiting: list[torch.Tensor] = []
         layers: Any = self.model.encoder.layers
         offset = 0
         for number, layer in enumerate(layers):
             hidden = hidden + layer.first(hidden)
             window = torch.cat([attention[number], hidden])
-            kept_attention.append(_last(window, hidden))
+            next_attention.append(_last(window, hidden))
             hidden = self._attend(layer, window, masks, mask, delay)
             delay += config.encoder_attention_frames[1]
             window = torch.cat([conv[number], hidden])
-            kept_conv.append(_last(window, hidden))
+            next_conv.append(_last(window, hidden))
             hidden = self._convolve(layer, window, masks, mask, delay)
             delay += config.encoder_conv_frames[1]
             hidden = layer.norm(hidden + layer.last(hidden))  # (T, E)
             frames = sum_ahead(config) * (config.encoder_layers - 1 - number)
             queue = torch.cat([waiting[offset : offset + frames], hidden])
             outputs.append(queue[:count])
-            kept_waiting.append(_last(queue, hidden))
+            next_waiting.append(_last(queue, hidden))
             offset += frames
         states = torch.cat(outputs, -1)[None]
-        return states, torch.stack(kept_attention), torch.stack(kept_conv), torch.cat(kept_waiting)
+        return states, torch.stack(next_attention), torch.stack(next_conv), torch.cat(next_waiting)
 
     def stem(self, sound: torch.Tensor) -> torch.Tensor:
         """The encoder's first states (T, E) of sound that reaches back and ahead as far as they do."""

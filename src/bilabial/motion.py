@@ -204,7 +204,7 @@ def check_motion(motion: Mapping[str, float] | Sequence[str] | str | None) -> di
     return strengths
 
 
-def enliven(clip: FaceClip, sound: Sound, strengths: Mapping[str, float]) -> FaceClip:
+def add_motion(clip: FaceClip, sound: Sound, strengths: Mapping[str, float]) -> FaceClip:
     """Apply the stages of MOTIONS in their order, each with its strength; 0 leaves a stage out.
 
     Raises ValueError as `check_motion`.

@@ -265,7 +265,7 @@ class RigProfile:
             moved = values[:, column] + missing / per_unit[column]
             values[:, column] = np.clip(moved, low[column], high[column])
         values = scale_openers(values, per_unit, wanted, low, high)
-        self._tell(np.maximum(values @ per_unit, 0.0) - wanted, wanted)
+        self._warn_of_distance(np.maximum(values @ per_unit, 0.0) - wanted, wanted)
         return values
 
     def _lip_movers(self, per_unit: np.ndarray) -> list[int]:
@@ -283,7 +283,7 @@ class RigProfile:
         low, high = np.array([limits.get(name, (0.0, 1.0)) for name in self.names]).T
         return low, high
 
-    def _tell(self, error_mm: np.ndarray, wanted: np.ndarray) -> None:
+    def _warn_of_distance(self, error_mm: np.ndarray, wanted: np.ndarray) -> None:
         """Warn of frames with another lip distance than the clip's."""
         parted = int(((wanted < SEALED_MM) & (error_mm > TOLERANCE_MM)).sum())
         short = int((error_mm < -TOLERANCE_MM).sum())
@@ -293,8 +293,8 @@ class RigProfile:
             )
         if short:
             most = float(-error_mm.min())
-            said = UserError("rig_short", name=self.name, count=short, most=most)
-            warnings.warn(str(said), RigWarning, stacklevel=4)
+            warning = UserError("rig_short", name=self.name, count=short, most=most)
+            warnings.warn(str(warning), RigWarning, stacklevel=4)
 
     def _mirror(self) -> list[int]:
         """Which column each column takes on a rig whose left is the viewer's."""

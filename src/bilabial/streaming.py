@@ -38,11 +38,11 @@ from bilabial.hub.level_bilabial import (
     rest_reach_frames,
 )
 from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, enliven, keep_lips
+from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, add_motion, keep_lips
 from bilabial.steps import ModelSteps
 
 STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that need no later sound
-LIFE_SECONDS = 60  # period of blinks, gaze and breath; a whole number of breaths
+IDLE_MOTION_SECONDS = 60  # period of blinks, gaze and breath; a whole number of breaths
 LEVEL_SECONDS = 6.0  # of sound for the estimate of the speaker's level
 LEVEL_FOLLOWS_SECONDS = 0.5  # time constant of the level, of speech
 MAX_LEVEL_CHANGE_DB = 0.25  # in 20 ms
@@ -137,11 +137,13 @@ class FaceStream:
         opening = config.style_size + len(self.names) + self.names.index("jawOpen")
         self._opening = float(np.exp(style[opening]))  # how far the style opens lips
         weights = config.lip_distance_weights
-        self._life = draw_life(self.names, self.fps, weights, motion, seed) if any(motion.values()) else None
+        self._idle_motion = (
+            draw_idle_motion(self.names, self.fps, weights, motion, seed) if any(motion.values()) else None
+        )
         if level_db is not None and not np.isfinite(as_number(level_db)):
             raise UserError("level_range", got=level_db)
         self._given_level_db = None if level_db is None else as_number(level_db)
-        self._feeling = self._encoded(emotion, intensity)
+        self._emotion = self._encoded(emotion, intensity)
         self.reset()
 
     def reset(self, keep_level: bool = False) -> None:
@@ -155,8 +157,8 @@ class FaceStream:
         self._rest = np.zeros(0, np.float32)  # samples of an incomplete frame
         self._sound = np.zeros(0, np.float32)  # complete frames at the training level, from frame _first on
         self._first = self._num_received = self._num_done = self._num_sent = 0  # samples; the others frames
-        self._weights = np.zeros((0, len(self._feeling)), np.float32)  # from frame _first to _num_done
-        self._before, self._changed = self._feeling, 0  # the emotion until frame _changed
+        self._weights = np.zeros((0, len(self._emotion)), np.float32)  # from frame _first to _num_done
+        self._before, self._changed = self._emotion, 0  # the emotion until frame _changed
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # faces of frame _num_done - 1
         self._num_stepped = 0  # frames of sound that the model was given
         self._steps.reset()
@@ -178,7 +180,7 @@ class FaceStream:
         """
         wanted = self._encoded(emotion, intensity)
         now = self._weights_of(range(self._num_done, self._num_done + 1))[0]
-        self._before, self._feeling, self._changed = now, wanted, self._num_done
+        self._before, self._emotion, self._changed = now, wanted, self._num_done
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
         """Feed the next samples (S,) at 16 kHz: floats in -1..1, or integers of a microphone.
@@ -219,7 +221,7 @@ class FaceStream:
     def rest_face(self) -> np.ndarray:
         """The resting face (C,) float32 with the current emotion, without blinks, gaze and breath."""
         twin = copy.deepcopy(self)
-        twin._life = None
+        twin._idle_motion = None
         twin.reset()
         return np.concatenate([twin.feed(np.zeros(SAMPLING_RATE // 2, np.float32)), twin.finish()])[-1]
 
@@ -268,7 +270,7 @@ class FaceStream:
         samples = np.zeros(count * self._hop, np.float32)
         samples[: len(sound)] = sound
         mask = (np.arange(count) * self._hop < len(sound)).astype(np.float32)
-        emotion = np.zeros((1 + bool(self._weights.any()), count, len(self._feeling)), np.float32)
+        emotion = np.zeros((1 + bool(self._weights.any()), count, len(self._emotion)), np.float32)
         delayed = self._weights[-count:]  # frames before the first are padding
         emotion[-1, count - len(delayed) :] = delayed
         self._num_stepped = end
@@ -301,7 +303,7 @@ class FaceStream:
             neutral, face, self._opening, self.names, config.lip_distance_weights, config.seal_distance,
             bool(self._weights.any()),
         )  # fmt: skip
-        return values if self._life is None else self._live(values, numbers, self._life)
+        return values if self._idle_motion is None else self._live(values, numbers, self._idle_motion)
 
     def _live(self, values: np.ndarray, numbers: range, drawn: np.ndarray) -> np.ndarray:
         """Frames (n, C) with the drawn blinks, gaze and breath (N, C) added; lip distance stays."""
@@ -316,7 +318,7 @@ class FaceStream:
     def _weights_of(self, frames: range) -> np.ndarray:
         """Emotion weights (K, E) of internal frames that are not decoded yet."""
         passed = (np.arange(frames.start, frames.stop) - self._changed) / self._config.frame_rate_hz
-        weights = self._before + transition(passed)[:, None] * (self._feeling - self._before)
+        weights = self._before + transition(passed)[:, None] * (self._emotion - self._before)
         return weights.clip(min=0.0).astype(np.float32)
 
     def _forget(self, first: int) -> None:
@@ -327,14 +329,14 @@ class FaceStream:
             self._first = first
 
 
-def draw_life(
+def draw_idle_motion(
     names: Sequence[str], fps: float, lip_weights: Mapping[str, float], motion: Mapping[str, float], seed: int
 ) -> np.ndarray:
-    """What moves by itself in a face at rest: (LIFE_SECONDS * fps, C) float32, ready to be repeated."""
-    resting = np.zeros((round(LIFE_SECONDS * fps), len(names)), np.float32)
+    """Blinks, gaze and breath of a face at rest: (IDLE_MOTION_SECONDS * fps, C) float32, to be repeated."""
+    resting = np.zeros((round(IDLE_MOTION_SECONDS * fps), len(names)), np.float32)
     still = FaceClip(names, resting, fps, lip_weights)
     sound = Sound(np.full(len(still), SILENCE_LEVEL_DB), fps, seed)
-    life = enliven(still, sound, motion).values.copy()
-    left = (LIFE_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
-    life[:, [names.index(f"eyeBlink{side}") for side in SIDES]] *= left.clip(0.0, 1.0)[:, None]
-    return life.astype(np.float32)
+    idle = add_motion(still, sound, motion).values.copy()
+    left = (IDLE_MOTION_SECONDS - still.times) / (CLOSING_SECONDS[1] + OPENING_SECONDS[1])  # in blinks
+    idle[:, [names.index(f"eyeBlink{side}") for side in SIDES]] *= left.clip(0.0, 1.0)[:, None]
+    return idle.astype(np.float32)

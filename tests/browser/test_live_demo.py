@@ -17,7 +17,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.audio import encode_wav, load_audio
 from bilabial.runtime.animator import OnnxAnimator
 from bilabial.runtime.settings import load_settings
-from bilabial.streaming import STREAM_MOTIONS, draw_life
+from bilabial.streaming import STREAM_MOTIONS, draw_idle_motion
 from tools.make_live import make_live, missing_packages
 
 pytestmark = pytest.mark.slow
@@ -168,7 +168,7 @@ def test_life_is_that_of_python(page, onnx_folder):
         return encode(Float32Array.from(faces.flat()));
     }""")
     motion = dict.fromkeys(STREAM_MOTIONS, 1.0)
-    wanted = draw_life(ARKIT_BLENDSHAPES, 60, settings.lip_distance_weights, motion, 0)[::2]
+    wanted = draw_idle_motion(ARKIT_BLENDSHAPES, 60, settings.lip_distance_weights, motion, 0)[::2]
     values = as_floats(given, 52)
     assert values[:, ARKIT_BLENDSHAPES.index("eyeBlinkLeft")].max() > 0.9
     assert np.abs(values - wanted).max() < 1e-3

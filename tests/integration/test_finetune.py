@@ -21,11 +21,11 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.sources import Source, sources_of_model, write_sources
 from bilabial.training.data.windows import TrainingWindows, collate
-from bilabial.training.evaluation.compare import kept_conditions
+from bilabial.training.evaluation.compare import retained_conditions
 from bilabial.training.fit import average, train
 from bilabial.training.fit.arguments import parse_arguments
 from bilabial.training.fit.initialization import build_model, load_initial
-from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, kept_styles
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, retained_styles
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_cpu")]
 
@@ -146,7 +146,8 @@ def test_learning_without_forgetting_asks_what_the_initial_model_knew(initial, d
     batch = collate([windows[k % 4] for k in range(64)])
     given = {name: value.clone() for name, value in batch.items()}
     torch.manual_seed(0)
-    asked = LearningWithoutForgetting(before, kept_styles(before, {"me", "other"}, 0.9), 1.0, "cpu")(batch)
+    styles = retained_styles(before, {"me", "other"}, 0.9)
+    asked = LearningWithoutForgetting(before, styles, 1.0, "cpu")(batch)
     assert set(asked["style"].tolist()) == {0}  # `other` is trained anew
     happy = model.config.emotions.index("happy")
     assert 0 < (asked["emotion"].sum(-1) == 0).sum() < 64
@@ -156,7 +157,7 @@ def test_learning_without_forgetting_asks_what_the_initial_model_knew(initial, d
     assert torch.allclose(asked["labels"], answer.coefficients, atol=1e-6)
     assert asked["label_mask"].all() and asked["channel_mask"].all()
     assert all(batch[name].equal(value) for name, value in given.items())
-    half = LearningWithoutForgetting(before, kept_styles(before, {"me"}, 0.5), 0.5, "cpu")(batch)
+    half = LearningWithoutForgetting(before, retained_styles(before, {"me"}, 0.5), 0.5, "cpu")(batch)
     changed = (half["labels"] != given["labels"]).flatten(1).any(1)
     assert 10 < changed.sum() < 54 and half["style"][~changed].equal(given["style"][~changed])
     assert set(half["style"][changed].tolist()) == {0, 1}
@@ -312,6 +313,6 @@ def test_a_report_compares(initial, dataset, runs, tmp_path):
 
 def test_what_should_be_kept():
     model = BilabialModel(BilabialConfig(**TINY, trained_emotions=["neutral", "happy"]))
-    assert list(kept_conditions(model, {"me"})) == ["style default", "style other", "happy, default"]
-    assert list(kept_conditions(model, {"default"})) == ["style other", "happy, other"]
-    assert kept_conditions(model, {"default", "other"}) == {}
+    assert list(retained_conditions(model, {"me"})) == ["style default", "style other", "happy, default"]
+    assert list(retained_conditions(model, {"default"})) == ["style other", "happy, other"]
+    assert retained_conditions(model, {"default", "other"}) == {}

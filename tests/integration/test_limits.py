@@ -327,12 +327,12 @@ def test_every_file_has_a_size(tmp_path, monkeypatch):
 
 def test_results_are_kept_by_bytes_and_age(sound, monkeypatch):
     """A session holds a key; what is gone is said."""
-    from bilabial.app.animation import KEPT_SECONDS, AnimationRequest, results
+    from bilabial.app.animation import RETENTION_SECONDS, AnimationRequest, results
     from bilabial.app.handlers import download, generate
 
     *_, (_, key, status) = generate(AnimationRequest(sound), [[0, {}]], None)
     assert status["state"] == "done"
-    assert results.max_bytes <= 256 * 2**20 and results.max_seconds == KEPT_SECONDS
+    assert results.max_bytes <= 256 * 2**20 and results.max_seconds == RETENTION_SECONDS
     assert Path(download("npz", key)).is_file()
     with pytest.raises(gr.Error, match=message_of("no_result", CHINESE)):
         download("npz", "", IN_CHINESE)

@@ -23,7 +23,7 @@ from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.audio import encode_wav
 from bilabial.runtime import choice
 from bilabial.runtime.animator import OnnxAnimator
-from bilabial.runtime.choice import kept_folder, open_animator
+from bilabial.runtime.choice import onnx_cache_folder, open_animator
 from bilabial.runtime.settings import SETTINGS_FILE
 from bilabial.serve.faces import Faces
 from bilabial.serve.protocol import unpack_frames
@@ -56,7 +56,7 @@ def address(onnx_folder) -> Iterator[str]:
 def kept(tmp_path, monkeypatch, onnx_folder):
     """The user's cache with the ONNX files of the embedded model."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = kept_folder()
+    folder = onnx_cache_folder()
     folder.parent.mkdir(parents=True)
     folder.symlink_to(onnx_folder, target_is_directory=True)
     return folder
@@ -118,22 +118,22 @@ def test_the_files_of_another_model_are_made(tiny_config, tmp_path, monkeypatch)
     save_checkpoint(build_random(tiny_config), BilabialFeatureExtractor(), model, with_code=False)
     sound = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
     assert isinstance(open_animator(model), Animator)
-    runner = open_animator(model, "onnx", tell=told.append)
-    assert isinstance(runner, OnnxAnimator) and len(told) == 1 and str(kept_folder(model)) in told[0]
+    runner = open_animator(model, "onnx", on_message=told.append)
+    assert isinstance(runner, OnnxAnimator) and len(told) == 1 and str(onnx_cache_folder(model)) in told[0]
     wanted = Animator.from_pretrained(model)((16000, sound), motion=())
     np.testing.assert_allclose(runner((16000, sound), motion=()).values, wanted.values, atol=1e-3)
-    assert isinstance(open_animator(model, tell=told.append), OnnxAnimator) and len(told) == 1
+    assert isinstance(open_animator(model, on_message=told.append), OnnxAnimator) and len(told) == 1
 
 
 def test_another_model_or_other_code_has_its_own_files(tiny_config, tmp_path, monkeypatch):
     model = tmp_path / "model"
     save_checkpoint(build_random(tiny_config), BilabialFeatureExtractor(), model, with_code=False)
-    folders = [kept_folder(), kept_folder(model)]
+    folders = [onnx_cache_folder(), onnx_cache_folder(model)]
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"seal_distance": 0.5}))
-    folders.append(kept_folder(model))
-    monkeypatch.setattr(choice, "SHAPING", choice.SHAPING[:-1])
-    folders.append(kept_folder(model))
+    folders.append(onnx_cache_folder(model))
+    monkeypatch.setattr(choice, "GRAPH_CODE", choice.GRAPH_CODE[:-1])
+    folders.append(onnx_cache_folder(model))
     assert len(set(folders)) == 4 and not any(folder.exists() for folder in folders[1:])
 
 

@@ -77,17 +77,17 @@ def test_an_interrupt_drops_what_waits(server_port):
     client.receive_until("flushed")
     client.send_audio(sound(60.0), 320_000)  # a minute ahead; most of it is never computed
     client.send(type="interrupt", sample=12000)
-    told = client.receive_until("interrupted")
-    assert told["sample"] == 11733 and told["num_frames"] == 6  # frame 22 of sample 12000
+    interrupted = client.receive_until("interrupted")
+    assert interrupted["sample"] == 11733 and interrupted["num_frames"] == 6  # frame 22 of sample 12000
     client.send_audio(sound(0.4))
     ended = client.end()
-    assert ended["num_samples"] == told["next_sample"] + 6400 == 16000 + 60 * 16000 + 6400
+    assert ended["num_samples"] == interrupted["next_sample"] + 6400 == 16000 + 60 * 16000 + 6400
     kinds = [part.kind for part in client.frames]
     returned = client.frames[kinds.index(Kind.REST)]
-    assert len(returned) == 6 and returned.samples[-1] - told["sample"] == 3200
+    assert len(returned) == 6 and returned.samples[-1] - interrupted["sample"] == 3200
     np.testing.assert_allclose(returned.values[-1], client.messages[0]["rest"], atol=1e-4)
     after = client.frames[kinds.index(Kind.REST) + 1 :]
-    assert sum(map(len, after)) == 12 and after[0].samples[0] == told["next_sample"]
+    assert sum(map(len, after)) == 12 and after[0].samples[0] == interrupted["next_sample"]
     np.testing.assert_array_equal(client.column("numbers"), np.arange(ended["num_frames"]))
     assert ended["num_frames"] < 1500  # of 1,848
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from bilabial.animator import KEPT_BYTES, Animator
+from bilabial.animator import CACHE_BYTES, Animator
 from bilabial.cache import ResultCache, num_bytes
 from bilabial.clip import FaceClip
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -63,7 +63,7 @@ def test_many_threads():
 def test_an_animator_keeps_so_much_of_what_it_heard(tiny_model, monkeypatch):
     """However many sounds there were; the waveforms themselves are not kept."""
     animator = Animator(tiny_model, BilabialFeatureExtractor())
-    assert animator.speech_states.max_bytes == KEPT_BYTES <= 256 * 2**20
+    assert animator.speech_states.max_bytes == CACHE_BYTES <= 256 * 2**20
     animator.speech_states = ResultCache(40_000, 60)
     noise = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
     for first in range(0, 16_000, 1000):

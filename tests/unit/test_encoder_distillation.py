@@ -142,14 +142,14 @@ def test_the_states_are_to_predict_whispers_states(recognizer, sound, whisper):
     optimizer = torch.optim.Adam(distillation.parameters(), 1e-2)
     losses = []
     for _ in range(60):
-        loss = distillation(states, **batch)["listened"]
+        loss = distillation(states, **batch)["whisper"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[0] > 0.9 and losses[-1] < 0.6 * losses[0]
     told = states.clone().requires_grad_()
-    distillation(told, **batch)["listened"].backward()
+    distillation(told, **batch)["whisper"].backward()
     assert told.grad.abs().sum() > 0  # the encoder learns from it
     assert not any("encoder" in name for name in distillation.state_dict())  # the teacher is not kept
 

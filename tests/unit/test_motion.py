@@ -12,9 +12,9 @@ from bilabial.motion import (
     REGIONS,
     Adjustments,
     Sound,
+    add_motion,
     adjust,
     check_motion,
-    enliven,
     offset_lips,
     reseal,
     smooth,
@@ -59,11 +59,11 @@ def blinks_of(face: FaceClip) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("seed", range(8))
 def test_blinks_are_human(seed):
     face = clip(60, 60)
-    blinks = blinks_of(enliven(face, sound(face, seed, words=20), {"blink": 1.0}))
+    blinks = blinks_of(add_motion(face, sound(face, seed, words=20), {"blink": 1.0}))
     assert 10 <= len(blinks) <= 20
     lengths_ms = [(end - start) / 60 * 1000 for start, end in blinks]
     assert min(lengths_ms) >= 100 and max(lengths_ms) <= 400
-    lids = enliven(face, sound(face, seed, words=20), {"blink": 1.0})["eyeBlinkRight"]
+    lids = add_motion(face, sound(face, seed, words=20), {"blink": 1.0})["eyeBlinkRight"]
     start, end = blinks[0]
     assert lids[start:end].max() > 0.9
     assert np.argmax(lids[start:end]) < (end - start) / 2  # lids close faster than they open
@@ -75,7 +75,7 @@ def test_blinks_come_at_the_ends_of_phrases():
     for seed in range(6):
         speech = sound(face, seed, words=10)
         ends = np.flatnonzero(speech.speaking[:-1] & ~speech.speaking[1:]) + 1
-        blinks = blinks_of(enliven(face, speech, {"blink": 1.0}))
+        blinks = blinks_of(add_motion(face, speech, {"blink": 1.0}))
         near += sum(any(0 <= start - end <= 9 for end in ends) for start, _ in blinks)
         total += len(blinks)
     chance = 10 * 10 / 1800
@@ -84,10 +84,10 @@ def test_blinks_come_at_the_ends_of_phrases():
 
 def test_the_same_seed_is_the_same_life_and_others_are_not():
     face = clip(20)
-    first, again, other = (enliven(face, sound(face, seed), check_motion(None)) for seed in (1, 1, 2))
+    first, again, other = (add_motion(face, sound(face, seed), check_motion(None)) for seed in (1, 1, 2))
     assert np.array_equal(first.values, again.values)
     assert blinks_of(first) != blinks_of(other)
-    by_sound = [enliven(face, sound(face, None, words), check_motion(None)) for words in (3, 3, 4)]
+    by_sound = [add_motion(face, sound(face, None, words), check_motion(None)) for words in (3, 3, 4)]
     assert np.array_equal(by_sound[0].values, by_sound[1].values)
     assert blinks_of(by_sound[0]) != blinks_of(by_sound[2])
 
@@ -96,9 +96,9 @@ def test_the_same_seed_is_the_same_life_and_others_are_not():
 def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
     face = talking(20)
     speech = sound(face, 3, words=10)
-    alone = enliven(face, speech, {stage: 1.0})
+    alone = add_motion(face, speech, {stage: 1.0})
     assert np.array_equal(alone.values, face.values) == (stage == "head") == (alone.head is not None)
-    assert np.array_equal(enliven(face, speech, {stage: 0.0}).values, face.values)
+    assert np.array_equal(add_motion(face, speech, {stage: 0.0}).values, face.values)
     moved = {name for name in face.names if not np.allclose(alone[name], face[name], atol=1e-6)}
     allowed = {
         "blink": {"eyeBlinkLeft", "eyeBlinkRight"},
@@ -108,21 +108,21 @@ def test_a_stage_moves_only_its_own_and_leaves_the_others_as_they_were(stage):
         "head": set(),
     }[stage]
     assert moved <= allowed
-    everything = enliven(face, speech, check_motion(None))
-    without = enliven(face, speech, {name: 1.0 for name in MOTIONS if name != stage})
+    everything = add_motion(face, speech, check_motion(None))
+    without = add_motion(face, speech, {name: 1.0 for name in MOTIONS if name != stage})
     untouched = next(name for name in ("eyeBlinkLeft", *LOOKS) if name not in moved)
     assert np.array_equal(everything[untouched], without[untouched])
 
 
 def test_life_keeps_the_lips():
     face = talking(20)
-    alive = enliven(face, sound(face, 1, words=10), dict.fromkeys(MOTIONS, 1.5))
+    alive = add_motion(face, sound(face, 1, words=10), dict.fromkeys(MOTIONS, 1.5))
     assert np.allclose(alive.lip_distance_mm(), face.lip_distance_mm(), atol=0.05)
 
 
 def test_eyes_move_together():
     face = clip(30)
-    alive = enliven(face, sound(face, 1), {"gaze": 1.0})
+    alive = add_motion(face, sound(face, 1), {"gaze": 1.0})
     assert np.allclose(alive["eyeLookOutLeft"], alive["eyeLookInRight"])
     assert np.allclose(alive["eyeLookUpLeft"], alive["eyeLookUpRight"])
     assert 0.02 < alive["eyeLookUpLeft"].max() <= 0.3
@@ -133,7 +133,7 @@ def test_eyes_move_together():
 def test_the_head_moves_as_in_films(seed):
     """Films of speakers: 41 nods over 1 degree a minute (docs/design.md, section 17)."""
     face = clip(60, 25)
-    head = enliven(face, sound(face, seed, words=60), {"head": 1.0}).head
+    head = add_motion(face, sound(face, seed, words=60), {"head": 1.0}).head
     assert head.shape == (1500, 3) and not head[0].any()
     assert (np.abs(head).max(axis=0) > 2).all() and np.abs(head).max() < 15  # degrees
     assert np.abs(np.diff(head, axis=0)).max() < 2.5  # at 25 fps
@@ -145,28 +145,28 @@ def test_the_head_nods_with_stressed_syllables_and_rests_in_silence():
     face = clip(60, 25)
     bursts = sound(face, 0, words=30)
     middle = np.flatnonzero(bursts.speaking[1:] & ~bursts.speaking[:-1]) + 13  # of bursts of a second
-    head = np.mean([enliven(face, replace(bursts, seed=k), {"head": 1.0}).head for k in range(24)], axis=0)
+    head = np.mean([add_motion(face, replace(bursts, seed=k), {"head": 1.0}).head for k in range(24)], axis=0)
     rest = np.setdiff1d(np.arange(len(face)), (middle[:, None] + np.arange(-20, 20)).ravel())
     assert head[middle, 1].mean() < head[rest, 1].mean()
     quiet = Sound(np.full(len(face), -90.0), 25, 0)
-    still, moving = (enliven(face, one, {"head": 1.0}).head for one in (quiet, bursts))
+    still, moving = (add_motion(face, one, {"head": 1.0}).head for one in (quiet, bursts))
     assert still.std(axis=0)[0] < moving.std(axis=0)[0]
 
 
 def test_the_head_is_reproducible_scales_and_can_be_off():
     face = clip(20)
-    first, again, other = (enliven(face, sound(face, seed), {"head": 1.0}).head for seed in (1, 1, 2))
+    first, again, other = (add_motion(face, sound(face, seed), {"head": 1.0}).head for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.allclose(first, other)
-    assert np.allclose(enliven(face, sound(face, 1), {"head": 0.5}).head, first / 2, atol=1e-5)
-    added = enliven(replace(face, head=np.full((600, 3), 5.0)), sound(face, 1), {"head": 1.0})
+    assert np.allclose(add_motion(face, sound(face, 1), {"head": 0.5}).head, first / 2, atol=1e-5)
+    added = add_motion(replace(face, head=np.full((600, 3), 5.0)), sound(face, 1), {"head": 1.0})
     assert np.allclose(added.head, first + 5, atol=1e-5)
-    assert enliven(face, sound(face, 1), check_motion(("blink", "breath"))).head is None
-    assert adjust(enliven(face, sound(face, 1), {"head": 1.0}), Adjustments(0.1)).head is not None
+    assert add_motion(face, sound(face, 1), check_motion(("blink", "breath"))).head is None
+    assert adjust(add_motion(face, sound(face, 1), {"head": 1.0}), Adjustments(0.1)).head is not None
 
 
 def test_a_very_short_clip_is_no_problem():
     face = clip(1 / 30)
-    assert len(enliven(face, sound(face, 0), check_motion(None))) == 1
+    assert len(add_motion(face, sound(face, 0), check_motion(None))) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.exporters import to_glb
-from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
+from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion, check_seed
 
 LONGEST_SENTENCE = 1500  # characters; names that are accepted are listed
 HUGE = 10**400
@@ -119,7 +119,7 @@ CALLS = {
     },
     "check_motion": lambda _, odd: check_motion(odd),
     "check_seed": lambda _, odd: check_seed(odd),
-    "enliven": lambda _, odd: enliven(CLIP, Sound.of(NOISE, 16000, CLIP, 0), odd),
+    "add_motion": lambda _, odd: add_motion(CLIP, Sound.of(NOISE, 16000, CLIP, 0), odd),
     "sound seed": lambda _, odd: Sound.of(NOISE, 16000, CLIP, odd),
 }
 

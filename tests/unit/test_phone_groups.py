@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bilabial.training.evaluation.phone_groups import GROUPS, Phones, tell_apart
+from bilabial.training.evaluation.phone_groups import GROUPS, Phones, phone_group_accuracy
 
 NAMES = [names[0] for names in GROUPS.values()] * 3 + ["K", "SIL"]
 
@@ -16,7 +16,7 @@ def clip(seed: int, size: float, told: bool = True) -> Phones:
 
 
 def test_faces_that_tell_everything_reach_what_the_capture_reaches():
-    rows = tell_apart([clip(seed, 1.0) for seed in range(5)])
+    rows = phone_group_accuracy([clip(seed, 1.0) for seed in range(5)])
     assert list(rows) == list(GROUPS)
     for row in rows.values():
         assert row["capture"] == row["model"] > 0.85 and row["share"] == 1.0
@@ -24,17 +24,17 @@ def test_faces_that_tell_everything_reach_what_the_capture_reaches():
 
 
 def test_faces_that_tell_nothing_are_at_chance():
-    rows = tell_apart([clip(seed, 1.0, told=False) for seed in range(20)])
+    rows = phone_group_accuracy([clip(seed, 1.0, told=False) for seed in range(20)])
     assert np.mean([row["model"] for row in rows.values()]) == pytest.approx(0.5, abs=0.1)
     assert min(row["capture"] for row in rows.values()) > 0.85
 
 
 def test_faces_too_small_are_not_read():
-    rows = tell_apart([clip(seed, 0.02) for seed in range(5)])
+    rows = phone_group_accuracy([clip(seed, 0.02) for seed in range(5)])
     assert np.mean([row["share"] for row in rows.values()]) < 0.7
 
 
 def test_rare_groups_are_left_out():
     one = clip(0, 1.0)
     few = [Phones(one.names[:2], one.captured[:2], one.predicted[:2])] * 3
-    assert tell_apart(few) == {} and tell_apart([]) == {}
+    assert phone_group_accuracy(few) == {} and phone_group_accuracy([]) == {}

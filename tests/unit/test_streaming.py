@@ -228,7 +228,7 @@ def test_samples_of_a_microphone(animator, speech):
 
 @pytest.mark.parametrize("seed", [18, 44])
 def test_lids_do_not_jump_where_life_repeats(animator, seed):
-    life = animator.stream(seed=seed, fps=60, motion=["blink"])._life
+    life = animator.stream(seed=seed, fps=60, motion=["blink"])._idle_motion
     lids = life[:, ARKIT_BLENDSHAPES.index("eyeBlinkLeft")]
     assert abs(lids[-1] - lids[0]) < 0.3 and np.abs(np.diff(lids)).max() < 0.35
 

@@ -87,7 +87,7 @@ def test_lost_packets_leave_silence(container_name, codec, rate, options, lost):
 def test_what_was_lost_is_told():
     torn = remux(media("mp4", "aac", 44100), "mp4", lambda time: not 0.8 <= time < 1.0)
     notes = []
-    load_audio(torn, tell=notes.append)
+    load_audio(torn, on_warning=notes.append)
     (note,) = notes
     assert note.code == "sound_gaps"
     assert note.parameters["seconds"] == pytest.approx(0.21, abs=0.005)

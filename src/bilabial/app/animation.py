@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 FOLDER = private_folder("bilabial")  # of uploads and results
 os.environ.setdefault("GRADIO_TEMP_DIR", str(FOLDER / "gradio"))  # read when gradio is imported
 
-KEPT_SECONDS = 3600  # how long uploads and results stay on the server
+RETENTION_SECONDS = 3600  # how long uploads and results stay on the server
 MAX_SECONDS = 120  # of speech per request: more would make the page itself slow
 MAX_MEGABYTES = 50  # of one uploaded file
 MAX_CURVES_MEGABYTES = 10  # of curves, which take many times their size in memory
-KEPT_RESULT_BYTES = 256 * 2**20  # for downloads: two minutes at 120 fps are 11 MB
-KEPT_FACE_BYTES = 32 * 2**20  # of references and captured videos, which are not captured again
+RESULT_CACHE_BYTES = 256 * 2**20  # for downloads: two minutes at 120 fps are 11 MB
+FACE_CACHE_BYTES = 32 * 2**20  # of references and captured videos, which are not captured again
 MAX_EMOTION_CHARACTERS = 100_000
 MAX_SEED_DIGITS = 20
 
@@ -98,9 +98,9 @@ class Pace:
 
 
 ANIMATING, CAPTURING = Pace(0.15), Pace(1.0)  # on two processor cores
-results: ResultCache[Speech] = ResultCache(KEPT_RESULT_BYTES, KEPT_SECONDS)
-faces: ResultCache[FaceClip] = ResultCache(KEPT_FACE_BYTES, KEPT_SECONDS)
-captures: ResultCache[Capture] = ResultCache(KEPT_FACE_BYTES, KEPT_SECONDS)
+results: ResultCache[Speech] = ResultCache(RESULT_CACHE_BYTES, RETENTION_SECONDS)
+faces: ResultCache[FaceClip] = ResultCache(FACE_CACHE_BYTES, RETENTION_SECONDS)
+captures: ResultCache[Capture] = ResultCache(FACE_CACHE_BYTES, RETENTION_SECONDS)
 
 
 @cache
@@ -175,30 +175,30 @@ def parse_schedule(schedule: object) -> Mixture | Schedule:
     return schedule[0][1]
 
 
-def steps(asked: AnimationRequest) -> Generator[Step, None, Speech]:
+def steps(request: AnimationRequest) -> Generator[Step, None, Speech]:
     """Animate, reporting each step before it starts. Raises ValueError or FileNotFoundError."""
-    if not asked.audio:
+    if not request.audio:
         raise UserError("no_speech")
     from bilabial.motion import Adjustments  # imports torch: only when needed
 
     notes: list[UserError] = []
     yield Step("Reading the audio", 0.1, 1.0)
-    seed = parse_seed(asked.seed or "")
-    check_size(asked.audio, MAX_MEGABYTES)
-    waveform = load_audio(asked.audio, MAX_SECONDS, tell=notes.append)
+    seed = parse_seed(request.seed or "")
+    check_size(request.audio, MAX_MEGABYTES)
+    waveform = load_audio(request.audio, MAX_SECONDS, on_warning=notes.append)
     seconds = len(waveform) / SAMPLING_RATE
-    untrained = animator().untrained_emotions(asked.emotion, asked.intensity)
-    style: Style = {asked.style: asked.amount}
-    if asked.reference:
+    untrained = animator().untrained_emotions(request.emotion, request.intensity)
+    style: Style = {request.style: request.amount}
+    if request.reference:
         yield Step("Capturing the reference", 0.2, ANIMATING.estimate(seconds) + 5.0)
-        style = animator().reference_style(face_of(asked.reference), asked.amount)
+        style = animator().reference_style(face_of(request.reference), request.amount)
     yield Step("Animating", 0.5, ANIMATING.estimate(seconds))
     start = time.monotonic()
-    amplitudes = {"mouth": asked.mouth, "brows": asked.brows}
-    adjustments = Adjustments(asked.smoothing / 1000, amplitudes, asked.lip_offset, asked.symmetry)
+    amplitudes = {"mouth": request.mouth, "brows": request.brows}
+    adjustments = Adjustments(request.smoothing / 1000, amplitudes, request.lip_offset, request.symmetry)
     sound = (SAMPLING_RATE, waveform)
     clip = animator()(
-        sound, asked.emotion, asked.intensity, style, asked.fps, asked.motion or [], seed, adjustments
+        sound, request.emotion, request.intensity, style, request.fps, request.motion or [], seed, adjustments
     )
     ANIMATING.measure(seconds, start)
     if untrained:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bilabial.app import live_model
-from bilabial.app.animation import FOLDER, KEPT_SECONDS, MAX_MEGABYTES, drop_old
+from bilabial.app.animation import FOLDER, MAX_MEGABYTES, RETENTION_SECONDS, drop_old
 from bilabial.app.folders import bytes_below, remove_old
 from bilabial.app.handlers import example_data
 from bilabial.app.limits import LimitRequests, client_of
@@ -31,7 +31,7 @@ from bilabial.errors import UserError
 
 import gradio as gr  # isort: skip  # after animation.py, which says where its files go
 
-MAX_KEPT_MEGABYTES = 4000  # of all files; further uploads are refused
+MAX_STORED_MEGABYTES = 4000  # of all files; further uploads are refused
 MAX_SESSIONS = 200  # sessions whose state Gradio keeps; it holds nothing important
 MAX_WAITING_OF_CLIENT = 20  # requests of one address in the queue
 
@@ -39,7 +39,8 @@ MAX_WAITING_OF_CLIENT = 20  # requests of one address in the queue
 def clean(demo: gr.Blocks) -> None:
     """Remove expired results from memory and disk."""
     drop_old()
-    remove_old(FOLDER, KEPT_SECONDS, set().union(*(block.keep_in_cache for block in demo.blocks.values())))
+    in_use = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
+    remove_old(FOLDER, RETENTION_SECONDS, in_use)
 
 
 def keep_clean(demo: gr.Blocks) -> None:
@@ -52,7 +53,7 @@ def keep_clean(demo: gr.Blocks) -> None:
 def refuse(demo: gr.Blocks, request: Request) -> UserError | None:
     """Reason to refuse a request before it is read."""
     path, queues = request.url.path, demo._queue.event_queue_per_concurrency_id.values()
-    if path.endswith("/upload") and bytes_below(FOLDER) > MAX_KEPT_MEGABYTES * 2**20:
+    if path.endswith("/upload") and bytes_below(FOLDER) > MAX_STORED_MEGABYTES * 2**20:
         return UserError("uploads_full")
     if path.endswith("/queue/join"):
         waiting = [client_of(event.request) for queue in queues for event in queue.queue]

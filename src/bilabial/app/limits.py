@@ -35,8 +35,8 @@ MAX_REDIRECTS = 5
 
 def client_of(request: Request) -> str:
     """The client address of a request; on a Space the one in the proxy's header."""
-    if get_space() and (told := request.headers.get("x-forwarded-for")):
-        return told.split(",")[0].strip()
+    if get_space() and (addresses := request.headers.get("x-forwarded-for")):
+        return addresses.split(",")[0].strip()
     return request.client.host if request.client else ""
 
 

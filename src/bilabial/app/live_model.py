@@ -18,7 +18,7 @@ import bilabial
 from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import MICROPHONE, WORKER
 from bilabial.checkpoint import live_source
-from bilabial.runtime.choice import kept_folder
+from bilabial.runtime.choice import onnx_cache_folder
 from bilabial.runtime.settings import SETTINGS_FILE, graph_file
 
 PRECISION = "int8"  # 3.5 MB to download
@@ -31,7 +31,7 @@ LOGGER = logging.getLogger(__name__)
 
 def folder() -> Path:
     """Where the files of the embedded model for live use are kept."""
-    return kept_folder(live_source()) / "browser"
+    return onnx_cache_folder(live_source()) / "browser"
 
 
 def live_props(file_address: str) -> dict:

@@ -10,10 +10,10 @@ import plotly
 
 import bilabial
 from bilabial.app.animation import (
-    KEPT_SECONDS,
     MAX_MEGABYTES,
     MAX_SECONDS,
     MAX_SEED_DIGITS,
+    RETENTION_SECONDS,
     AnimationRequest,
     live_animator,
 )
@@ -46,11 +46,11 @@ Speech to facial animation: 52 ARKit blendshapes per frame, with lips that close
 LIMITS_TEXT = (
     f"Up to {MAX_SECONDS} seconds and {MAX_MEGABYTES} MB of speech: wav, mp3, m4a, ogg, flac, webm, video. "
     f"{RUNNING} animations run at a time and {MAX_WAITING} can wait. "
-    f"Uploads and results are deleted after {KEPT_SECONDS // 60} minutes."
+    f"Uploads and results are deleted after {RETENTION_SECONDS // 60} minutes."
 )
 ENGLISH = {text: text for text in TEXTS} | {"title": TITLE, "limits": LIMITS_TEXT}
 LIMITS = {"seconds": MAX_SECONDS, "megabytes": MAX_MEGABYTES, "running": RUNNING, "waiting": MAX_WAITING}
-CHINESE = TEXTS | {"limits": TEXTS["limits"].format(**LIMITS, minutes=KEPT_SECONDS // 60)}
+CHINESE = TEXTS | {"limits": TEXTS["limits"].format(**LIMITS, minutes=RETENTION_SECONDS // 60)}
 LANGUAGES = gr.I18n(**{"en": ENGLISH, "zh": CHINESE, "zh-CN": CHINESE, "zh-TW": CHINESE})
 MOTION_LABELS = ("Blinks", "Gaze", "Brow accents", "Breath", "Turns and nods")
 MOTIONS = dict(zip(MOTION_LABELS, DEFAULT_MOTION, strict=True))
@@ -179,7 +179,7 @@ def build_demo() -> gr.Blocks:
     """The page: layout first, then all event wiring."""
     gr.set_static_paths([PLOTLY_JS, *served_files()])
     max_file_bytes = MAX_MEGABYTES * 2**20
-    with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as demo:
+    with gr.Blocks(title="Bilabial", delete_cache=(CLEANING_SECONDS, RETENTION_SECONDS)) as demo:
         with gr.Column(elem_id="main"):
             gr.Markdown(T("title"), elem_id="title")
             player = player_panel()

@@ -128,18 +128,18 @@ class Sessions:
         message in English and in Chinese.
         """
 
-        def live_start(asked: dict, request: gr.Request) -> dict:
+        def live_start(data: dict, request: gr.Request) -> dict:
             start = partial(self.start, client=client_of(request))
-            return _answer(start, asked, ("emotion", "intensity", "style"))
+            return _answer(start, data, ("emotion", "intensity", "style"))
 
-        def live_feed(asked: dict) -> dict:
-            return _answer(self.feed, asked, ("key", "sound"))
+        def live_feed(data: dict) -> dict:
+            return _answer(self.feed, data, ("key", "sound"))
 
-        def live_set_emotion(asked: dict) -> dict:
-            return _answer(self.set_emotion, asked, ("key", "emotion", "intensity"))
+        def live_set_emotion(data: dict) -> dict:
+            return _answer(self.set_emotion, data, ("key", "emotion", "intensity"))
 
-        def live_stop(asked: dict) -> dict:
-            return _answer(self.stop, asked, ("key",))
+        def live_stop(data: dict) -> dict:
+            return _answer(self.stop, data, ("key",))
 
         return [live_start, live_feed, live_set_emotion, live_stop]
 
@@ -175,15 +175,15 @@ class Sessions:
                 del self._sessions[key]
 
 
-def _answer(method: Callable[..., dict], asked: object, names: Sequence[str]) -> dict:
+def _answer(method: Callable[..., dict], data: object, names: Sequence[str]) -> dict:
     """Answer of a method to a call from the page; keys and sounds are strings."""
     try:
         texts = ("key", "sound")
-        if not isinstance(asked, Mapping) or not set(asked) <= set(names):
-            raise UserError("live_request", accepted=names, got=asked)
-        if not all(isinstance(asked.get(name), str) for name in texts if name in names):
-            raise UserError("live_request", accepted=names, got=asked)
-        return method(**asked)
+        if not isinstance(data, Mapping) or not set(data) <= set(names):
+            raise UserError("live_request", accepted=names, got=data)
+        if not all(isinstance(data.get(name), str) for name in texts if name in names):
+            raise UserError("live_request", accepted=names, got=data)
+        return method(**data)
     except ValueError as error:
         return {"error": translate(error, "en"), "chinese": translate(error, "zh")}
 

@@ -14,8 +14,8 @@ from bilabial.commands.parameters import (
     STREAM,
     load_animator,
     print_json,
+    print_progress,
     targets_of,
-    tell_progress,
     timing_of,
     write_bytes,
     write_options,
@@ -67,7 +67,7 @@ def animate(
             make_folder(path.parent)
             write_clip(clip, path, name, written)
         summaries.append(_summary(source, paths, clip))
-        tell_progress(len(summaries), len(inputs))
+        print_progress(len(summaries), len(inputs))
     if as_json:
         print_json(summaries)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import print_json, say, tell_progress, write_options
+from bilabial.commands.parameters import print_json, print_progress, say, write_options
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
 from bilabial.io.formats import formats_of
@@ -88,10 +88,10 @@ def batch(
     if again:
         shutil.rmtree(output / FOLDER, ignore_errors=True)
     jobs = jobs_of(lines, Settings(output, formats, model, written))
-    num_kept = sum(job.is_done for job in jobs)
-    failures = run_jobs(jobs, executor, workers or _num_cores(), tell_progress)
+    num_reused = sum(job.is_done for job in jobs)
+    failures = run_jobs(jobs, executor, workers or _num_cores(), print_progress)
     summary = write_report(output, jobs, failures)
-    counts = {"kept": num_kept, "made": len(jobs) - num_kept - summary["failed"]}
+    counts = {"kept": num_reused, "made": len(jobs) - num_reused - summary["failed"]}
     say(
         f"{len(jobs)} lines: {counts['made']} made, {counts['kept']} kept, {summary['failed']} failed, "
         f"{summary['below_50']} score below 50; {output / 'report.html'}"

@@ -36,8 +36,8 @@ def info(model: parameters.Model = None, as_json: parameters.Json = False) -> No
             continue
         typer.echo(f"{title}:")
         for name, value in entries.items():
-            told = ", ".join(map(str, value)) if isinstance(value, list) else value
-            typer.echo(f"  {name}: {told}")
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            typer.echo(f"  {name}: {text}")
 
 
 def _model(folder: Path) -> dict:

@@ -44,16 +44,16 @@ def inspect(source: Source, sound: Sound = None, plot: Plot = None, as_json: par
     if as_json:
         print_json(summary)
     else:
-        typer.echo("\n".join(_told(clip, summary)))
+        typer.echo("\n".join(_summary_lines(clip, summary)))
 
 
-def _told(clip: FaceClip, summary: dict) -> list[str]:
+def _summary_lines(clip: FaceClip, summary: dict) -> list[str]:
     from bilabial.delivery.plot import sparkline
 
     def names(listed: list[str]) -> str:
         return ", ".join(listed) or "none"
 
-    told = [
+    lines = [
         f"{summary['file']}",
         f"frames: {len(clip)} at {clip.fps:.6g} fps, {clip.duration_seconds:.3f} s",
         f"coefficients: {len(clip.names)} of {len(ARKIT_BLENDSHAPES)}, "
@@ -67,9 +67,9 @@ def _told(clip: FaceClip, summary: dict) -> list[str]:
         sparkline(summary["sketch_mm"], max(summary["sketch_mm"]) or 1.0),
     ]
     if "score" in summary:
-        told.append(f"score: {summary['score']:.0f} of 100 against {summary['sound']}")
-        told += [f"  {finding['text']}" for finding in summary["findings"]]
-    return told
+        lines.append(f"score: {summary['score']:.0f} of 100 against {summary['sound']}")
+        lines += [f"  {finding['text']}" for finding in summary["findings"]]
+    return lines
 
 
 def _write_plot(clip: FaceClip, path: Path, title: str) -> None:

@@ -154,7 +154,7 @@ def say(text: str) -> None:
     typer.echo(f"bilabial: {text}", err=True)
 
 
-def tell_progress(count: int, total: int) -> None:
+def print_progress(count: int, total: int) -> None:
     """One line on stderr that is overwritten, on a terminal alone."""
     if total > 1 and sys.stderr.isatty():
         typer.echo(f"\r{count} of {total}", nl=count == total, err=True)

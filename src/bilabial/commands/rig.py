@@ -38,7 +38,7 @@ def fit(avatar: Avatar, output: Profile = None, as_json: parameters.Json = False
         typer.echo(f"missing: {', '.join(summary['missing'])}")
         typer.echo(f"replaced by others: {', '.join(summary['replaced']) or 'none'}")
     typer.echo(f"lips part by {summary['opens_mm']:.1f} mm at {summary['opener']} 1")
-    typer.echo(_told_of_mouth_close(summary))
+    typer.echo(_mouth_close_text(summary))
     if summary["scaled"]:
         typer.echo("lengths are scaled: its eyes are not as far apart as an adult's in meters")
 
@@ -56,7 +56,7 @@ def show_rigs(as_json: parameters.Json = False) -> None:
         typer.echo(f"{name:18s}{title}")
 
 
-def _told_of_mouth_close(summary: dict) -> str:
+def _mouth_close_text(summary: dict) -> str:
     if summary["sealed_mm"] is None:
         return "it has no mouthClose: lips are closed by what opens them"
     if summary["seals"]:

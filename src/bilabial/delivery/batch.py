@@ -70,12 +70,12 @@ def jobs_of(lines: Sequence[Line], settings: Settings) -> list[Job]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], executor: str, num_proc: int, tell: Callable[[int, int], None]
+    jobs: Sequence[Job], executor: str, num_proc: int, on_progress: Callable[[int, int], None]
 ) -> dict[str, str]:
     """Process the remaining lines; returns reasons of failures by name.
 
-    tell: called with the numbers of finished and of all lines. Raises UserError where the disk is nearly
-    full; finished lines are kept.
+    on_progress: called with the numbers of finished and of all lines. Raises UserError where the disk is
+    nearly full; finished lines are kept.
     """
     failures = {job.line.name: job.failure for job in jobs if job.failure}
     todo = [job for job in jobs if not job.failure and not job.is_done]
@@ -93,7 +93,7 @@ def run_jobs(
     for count, (job, failure) in enumerate(results, start=1):
         if failure:
             failures[job.line.name] = failure
-        tell(count, len(todo))
+        on_progress(count, len(todo))
         _check_disk(output)
     return failures
 

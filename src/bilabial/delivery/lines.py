@@ -45,12 +45,12 @@ def read_lines(
     folder: Path,
     manifest: Path | None,
     defaults: AnimateOptions,
-    tell: Callable[[UserError], None],
+    on_warning: Callable[[UserError], None],
 ) -> list[Line]:
     """The lines of a folder and its subfolders, or of a manifest whose files are relative to the folder.
 
-    An unreadable row becomes a line with a failure. tell: called with notes about unused columns. Raises
-    UserError for no folder, no lines, a manifest without the column file, and two lines of one name.
+    An unreadable row becomes a line with a failure. on_warning: called with notes about unused columns.
+    Raises UserError for no folder, no lines, a manifest without the column file, and two lines of one name.
     """
     if not as_path(folder).is_dir():
         raise UserError("folder_missing", path=Path(folder))
@@ -59,7 +59,7 @@ def read_lines(
         if not lines:
             raise UserError("batch_empty", path=folder, accepted=SOUND_SUFFIXES)
     else:
-        lines = list(_lines_of_manifest(folder, manifest, defaults, tell))
+        lines = list(_lines_of_manifest(folder, manifest, defaults, on_warning))
         if not lines:
             raise UserError("manifest_empty", path=manifest)
     _check_names(lines)
@@ -76,7 +76,7 @@ def _line_of_file(folder: Path, path: Path, options: AnimateOptions) -> Line:
 
 
 def _lines_of_manifest(
-    folder: Path, manifest: Path, defaults: AnimateOptions, tell: Callable[[UserError], None]
+    folder: Path, manifest: Path, defaults: AnimateOptions, on_warning: Callable[[UserError], None]
 ) -> Iterator[Line]:
     (_, header), *rows = read_table(manifest) or [(1, [])]
     names = [name.strip().lower() for name in header]
@@ -86,7 +86,7 @@ def _lines_of_manifest(
         )
     unused = [name for name in names if name and name not in COLUMNS]
     if unused:
-        tell(UserError("manifest_unused", path=manifest, columns=unused, accepted=COLUMNS))
+        on_warning(UserError("manifest_unused", path=manifest, columns=unused, accepted=COLUMNS))
     for number, cells in rows:
         row = {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
         yield _line_of_row(folder, manifest, number, row, defaults)

@@ -163,13 +163,13 @@ def _page(reports: Sequence[LineReport], summary: dict) -> str:
 
 def _article(report: LineReport) -> str:
     links = " ".join(_link(path, Path(path).suffix[1:]) for path in report.files)
-    told = [finding.text for finding in report.findings]
+    texts = [finding.text for finding in report.findings]
     plot = sketch_svg(report.measures) if report.measures else ""
     parts = [
         f"<p>{_link(report.sound, report.name)} <span class='faint'>{links}</span></p>",
         f"<p class='faint'>{escape(report.text)}</p>" if report.text else "",
         f"<p class='faint'>{_length(report.measures)}</p>" if report.measures else "",
-        *(f"<p>{escape(text)}</p>" for text in told),
+        *(f"<p>{escape(text)}</p>" for text in texts),
         *(f"<p class='faint'>{escape(note)}</p>" for note in report.notes),
     ]
     mark = " class='bad'" if report.score < MIN_SCORE else ""

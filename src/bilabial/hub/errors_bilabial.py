@@ -50,12 +50,12 @@ class UserError(ValueError):
 
     def __init__(self, code: str, **parameters: object) -> None:
         self.code = code
-        self.parameters = {name: _told(name, value) for name, value in parameters.items()}
+        self.parameters = {name: _parameter_value(name, value) for name, value in parameters.items()}
         super().__init__(_sentence(SENTENCES[code], self.parameters))
 
     def __reduce__(self) -> tuple:
         """Pickling, for errors of worker processes."""
-        return _rebuilt, (type(self), self.code, self.parameters)
+        return _rebuild, (type(self), self.code, self.parameters)
 
     def sentence(self, sentences: Mapping[str, str] = SENTENCES) -> str:
         """The message from a table by code, for visitors of the page: paths without folders."""
@@ -67,7 +67,7 @@ class UserError(ValueError):
 
     def in_file(self, path: str | PurePath) -> "UserError":
         """The same error with the file's path."""
-        return _rebuilt(type(self), self.code, self.parameters | {"path": PurePath(path)})
+        return _rebuild(type(self), self.code, self.parameters | {"path": PurePath(path)})
 
 
 class MissingFileError(UserError, FileNotFoundError):
@@ -108,7 +108,7 @@ def cut(text: str) -> str:
     return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
 
 
-def _told(name: str, value: object) -> object:
+def _parameter_value(name: str, value: object) -> object:
     if name == "got":
         return quote(value)
     if isinstance(value, (float, PurePath)) or type(value) is int:
@@ -124,7 +124,7 @@ def _sentence(template: str, parameters: Mapping[str, object]) -> str:
     return where + template.format(**parameters)
 
 
-def _rebuilt(kind: type[UserError], code: str, parameters: dict) -> UserError:
+def _rebuild(kind: type[UserError], code: str, parameters: dict) -> UserError:
     error = kind(code, **parameters)
     error.parameters = parameters  # already quoted
     error.args = (_sentence(SENTENCES[code], parameters),)

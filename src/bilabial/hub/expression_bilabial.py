@@ -86,7 +86,9 @@ def mixture_weights(mixture: Mixture, emotions: Sequence[str]) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def asked_emotions(emotion: Mixture | Schedule, emotions: Sequence[str], intensity: float = 1.0) -> list[str]:
+def requested_emotions(
+    emotion: Mixture | Schedule, emotions: Sequence[str], intensity: float = 1.0
+) -> list[str]:
     """Emotions with a weight above 0, in the order of `emotions`. Raises ValueError as the weights do."""
     if isinstance(emotion, (str, Mapping)):
         mixtures = [emotion]

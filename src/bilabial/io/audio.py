@@ -57,14 +57,14 @@ def load_audio(
     source: AudioSource,
     max_seconds: float = MAX_SECONDS,
     normalize: bool = True,
-    tell: Callable[[UserError], None] = warn,
+    on_warning: Callable[[UserError], None] = warn,
 ) -> np.ndarray:
     """Read speech as a waveform: (S,) float32 at 16 kHz.
 
     source: a path, the bytes of a file, or (sample_rate in Hz, array of shape (samples,) or (samples,
     channels), integers as in `as_floats` or floats in -1..1). normalize: scale speech to the training level
-    (see `normalize_level`). tell: called with a note when packets are lost, the end is missing, or the sound
-    counts as silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError naming what was given
+    (see `normalize_level`). on_warning: called when packets are lost, the end is missing, or the sound counts
+    as silence; left out: a SoundWarning. Raises FileNotFoundError, or ValueError naming what was given
     and what is accepted.
     """
     check_max_seconds(max_seconds)
@@ -78,8 +78,8 @@ def load_audio(
     else:
         name, recording = media_name(source), read_recording(source, max_seconds)
         waveform = recording.waveform
-        _tell_of_losses(recording, name, tell)
-    return _normalized(waveform, name, tell) if normalize else waveform
+        _warn_of_losses(recording, name, on_warning)
+    return _normalized(waveform, name, on_warning) if normalize else waveform
 
 
 def check_max_seconds(max_seconds: float) -> None:
@@ -176,19 +176,19 @@ def _mono(frames: list[av.AudioFrame]) -> list[np.ndarray]:
     return [frame.to_ndarray().mean(axis=0) for frame in frames]
 
 
-def _tell_of_losses(recording: Recording, name: str, tell: Callable[[UserError], None]) -> None:
+def _warn_of_losses(recording: Recording, name: str, on_warning: Callable[[UserError], None]) -> None:
     if recording.gaps:
         lost = sum(gap.seconds for gap in recording.gaps)
-        tell(UserError("sound_gaps", name=name, seconds=lost, start=recording.gaps[0].start_seconds))
+        on_warning(UserError("sound_gaps", name=name, seconds=lost, start=recording.gaps[0].start_seconds))
     if recording.missing_seconds:
-        tell(UserError("sound_cut", name=name, seconds=recording.missing_seconds))
+        on_warning(UserError("sound_cut", name=name, seconds=recording.missing_seconds))
 
 
-def _normalized(waveform: np.ndarray, name: str, tell: Callable[[UserError], None]) -> np.ndarray:
+def _normalized(waveform: np.ndarray, name: str, on_warning: Callable[[UserError], None]) -> np.ndarray:
     """(S,) float32 at the training level, changed in place."""
     gain = level_gain(waveform)
     if gain is None:
-        tell(UserError("sound_silent", name=name, level=speech_level_db(waveform)))
+        on_warning(UserError("sound_silent", name=name, level=speech_level_db(waveform)))
         return waveform
     waveform *= np.float32(gain)
     return waveform

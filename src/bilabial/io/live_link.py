@@ -67,8 +67,8 @@ def read_sheet(path: str | Path) -> Sheet:
     missing = [name for name in ARKIT_BLENDSHAPES if name not in columns]
     if missing:
         more = [f"and {len(missing) - NUM_LISTED} more"] if len(missing) > NUM_LISTED else []
-        told = [*missing[:NUM_LISTED], *more]
-        raise UserError("csv_columns", path=Path(path), missing=told, columns=", ".join(header) or "none")
+        listed = [*missing[:NUM_LISTED], *more]
+        raise UserError("csv_columns", path=Path(path), missing=listed, columns=", ".join(header) or "none")
     for number, row in rows:
         if any(map(str.strip, row[len(header) :])):
             counts = {"count": len(row), "columns": len(header)}

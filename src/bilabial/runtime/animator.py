@@ -19,14 +19,14 @@ from bilabial.hub.blendshapes_bilabial import check_fps, frame_windows, frames_a
 from bilabial.hub.expression_bilabial import (
     Mixture,
     Schedule,
-    asked_emotions,
     check_intensity,
     mixture_weights,
+    requested_emotions,
     schedule_weights,
 )
 from bilabial.hub.level_bilabial import SAMPLING_RATE, as_floats, normalize_level, quiet_share
 from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.motion import Adjustments, Sound, adjust, check_motion, check_seed, enliven
+from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion, check_seed
 from bilabial.runtime.settings import graph_file, load_settings
 from bilabial.steps import ModelSteps
 from bilabial.streaming import STREAM_MOTIONS, FaceStream
@@ -83,7 +83,7 @@ class OnnxAnimator:
         neutral, face = self._faces(waveform, weights, vector)
         values = self._at_rate(neutral, face, vector, bool(weights.any()), len(waveform), fps)
         clip = FaceClip(settings.blendshapes, values, fps, settings.lip_distance_weights)
-        clip = enliven(clip, Sound.of(waveform, SAMPLING_RATE, clip, seed, do_normalize=False), strengths)
+        clip = add_motion(clip, Sound.of(waveform, SAMPLING_RATE, clip, seed, do_normalize=False), strengths)
         return clip if adjustments is None else adjust(clip, adjustments)
 
     def stream(
@@ -113,8 +113,8 @@ class OnnxAnimator:
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        asked = asked_emotions(emotion, self.settings.emotions, intensity)
-        return [name for name in asked if name not in self.settings.trained_emotions]
+        requested = requested_emotions(emotion, self.settings.emotions, intensity)
+        return [name for name in requested if name not in self.settings.trained_emotions]
 
     def untrained_message(self, names: list[str]) -> UserError:
         """The warning for users: str() is its message."""

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("onnx", "torch")
 PACKAGE = Path(__file__).parents[1]
-SHAPING = ("hub/*.py", "runtime/*.py", "incremental.py", "streaming.py")  # code that ONNX files depend on
+GRAPH_CODE = ("hub/*.py", "runtime/*.py", "incremental.py", "streaming.py")  # code that ONNX files depend on
 
 
 def open_animator(
     source: str | None = None,
     runtime: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> Animator | OnnxAnimator:
     """A model on a runtime.
 
     source: a folder of `bilabial export onnx`, or as for `load_checkpoint`. runtime: of RUNTIMES; "onnx"
     makes the files where they are missing, in a minute. None = onnx where they are there, else torch.
-    ONNX Runtime computes a call in one thread. tell: takes a line about files that are made. Raises
+    ONNX Runtime computes a call in one thread. on_message: takes a line about files that are made. Raises
     UserError, also for torch with a folder of ONNX files.
     """
     if runtime not in (None, *RUNTIMES):
@@ -42,22 +42,22 @@ def open_animator(
     given = as_path(source) if source is not None and (as_path(source) / SETTINGS_FILE).is_file() else None
     if given is not None and runtime == "torch":
         raise UserError("runtime_torch", path=given)
-    folder = given or (None if runtime == "torch" else kept_folder(source))
+    folder = given or (None if runtime == "torch" else onnx_cache_folder(source))
     if folder is not None and runtime == "onnx" and not (folder / SETTINGS_FILE).is_file():
-        _make(source, folder, tell)
+        _make(source, folder, on_message)
     if folder is not None and (folder / SETTINGS_FILE).is_file() and (given or runtime or _has_onnxruntime()):
         return OnnxAnimator(folder, num_threads=1)
     return _on_torch(source)
 
 
 def open_for_streams(
-    source: str | None = None, runtime: str | None = None, tell: Callable[[str], None] | None = None
+    source: str | None = None, runtime: str | None = None, on_message: Callable[[str], None] | None = None
 ) -> Animator | OnnxAnimator:
     """As `open_animator`, for a process of its own: there torch, too, computes a call in one thread.
 
     So streams do not wait for each other. It sets the number of threads of the whole process.
     """
-    animator = open_animator(source, runtime, tell)
+    animator = open_animator(source, runtime, on_message)
     if not isinstance(animator, OnnxAnimator):
         import torch
 
@@ -65,26 +65,26 @@ def open_for_streams(
     return animator
 
 
-def kept_folder(source: str | Path | None = None) -> Path:
+def onnx_cache_folder(source: str | Path | None = None) -> Path:
     """The folder in the user's cache for the ONNX files of a model, which may not exist yet.
 
     source, errors: as of `load_checkpoint`.
     """
     key = hashlib.sha256(weights_sha256(source).encode())
-    paths = sorted(path for pattern in SHAPING for path in PACKAGE.glob(pattern))
+    paths = sorted(path for pattern in GRAPH_CODE for path in PACKAGE.glob(pattern))
     for path in (checkpoint_file(source, "config.json"), *paths):
         key.update(path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "bilabial" / "onnx" / key.hexdigest()[:16]
 
 
-def _make(source: str | None, folder: Path, tell: Callable[[str], None] | None) -> None:
+def _make(source: str | None, folder: Path, on_message: Callable[[str], None] | None) -> None:
     try:
         from bilabial.runtime.export import export_onnx
     except ImportError as error:
         raise UserError("onnx_packages", error=error) from error
-    if tell:
-        tell(f"the model is written as ONNX into {folder}, once")
+    if on_message:
+        on_message(f"the model is written as ONNX into {folder}, once")
     export_onnx(source, folder, ["fp32"])
 
 

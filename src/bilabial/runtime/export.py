@@ -24,7 +24,7 @@ from bilabial.runtime.graphs import offline_graph, step_graph
 from bilabial.runtime.precision import PRECISIONS, with_precision
 from bilabial.runtime.settings import SETTINGS_FILE, Settings, graph_file
 
-LIFE_FPS, LIFE_SEED = 60, 0
+IDLE_MOTION_FPS, IDLE_MOTION_SEED = 60, 0
 LICENSE = "Apache-2.0"
 # constants of the code around the model, by their names in these modules
 CONSTANTS = {
@@ -105,23 +105,24 @@ def settings_json(model: BilabialModel, source: str | Path | None, precisions: S
     return {
         **asdict(settings),
         "constants": constants,
-        "life": _life(config),
+        "life": _idle_motion(config),
         "license": LICENSE,
         "sources": _sources(source),
     }
 
 
-def _life(config: streaming.FaceSettings) -> dict:
+def _idle_motion(config: streaming.FaceSettings) -> dict:
     """A minute of blinks, gaze and breath to be repeated, as `FaceStream` repeats it: base64 of 16 bits.
 
     A runner without numpy's random numbers starts anywhere in it.
     """
     names, motion = config.blendshapes, dict.fromkeys(streaming.STREAM_MOTIONS, 1.0)
-    life = streaming.draw_life(names, LIFE_FPS, config.lip_distance_weights, motion, LIFE_SEED)
-    moving = [name for name, curve in zip(names, life.T, strict=True) if curve.any()]
-    columns = life[:, [list(names).index(name) for name in moving]]
+    weights = config.lip_distance_weights
+    idle = streaming.draw_idle_motion(names, IDLE_MOTION_FPS, weights, motion, IDLE_MOTION_SEED)
+    moving = [name for name, curve in zip(names, idle.T, strict=True) if curve.any()]
+    columns = idle[:, [list(names).index(name) for name in moving]]
     numbers = np.round(columns * 65535).astype("<u2").tobytes()
-    return {"fps": LIFE_FPS, "names": moving, "values": base64.b64encode(numbers).decode()}
+    return {"fps": IDLE_MOTION_FPS, "names": moving, "values": base64.b64encode(numbers).decode()}
 
 
 def _sources(source: str | Path | None) -> list[dict]:

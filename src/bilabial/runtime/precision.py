@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 PRECISIONS = ("fp32", "fp16", "int8")
 MIN_WEIGHTS = 1024  # of a tensor; what is smaller stays as it is, and so do the mel filters
-KEPT = ("mel_filters", "window")
+FLOAT32_TENSORS = ("mel_filters", "window")
 
 
 def with_precision(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -28,7 +28,7 @@ def with_precision(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     for tensor in smaller.graph.initializer:
         values = numpy_helper.to_array(tensor)
         large = values.dtype == np.float32 and values.ndim > 1 and values.size >= MIN_WEIGHTS
-        if not large or tensor.name.endswith(KEPT):
+        if not large or tensor.name.endswith(FLOAT32_TENSORS):
             kept.append(tensor)
             continue
         tensors, made = store(tensor.name, values, 0 if tensor.name in by_rows else values.ndim - 1)

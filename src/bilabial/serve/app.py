@@ -73,7 +73,7 @@ class Server:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Load the model before the first client; stop the threads after the last."""
         self._scheduler = Scheduler(self._settings.num_threads)
-        self._files = ThreadPoolExecutor(1, "files", initializer=_be_nice)
+        self._files = ThreadPoolExecutor(1, "files", initializer=_lower_priority)
         loop = asyncio.get_running_loop()
         self._faces = Faces(await loop.run_in_executor(None, self._load))
         await self._scheduler.run(0.0, self._faces.warm_up)
@@ -230,7 +230,7 @@ async def _reject(socket: WebSocket, error: UserError) -> None:
     await socket.close(CLOSE_CODES.get(error.code, 4400), f"{error.code}: {error}"[:120])
 
 
-def _be_nice() -> None:
+def _lower_priority() -> None:
     """Lower a thread's priority below those of streams, where supported."""
     if sys.platform == "linux":  # where a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -117,7 +117,7 @@ class Connection:
             "message_bytes": MAX_MESSAGE_BYTES, "text_bytes": MAX_TEXT_BYTES,
             "messages_per_second": MESSAGES_PER_SECOND, "idle_seconds": IDLE_SECONDS,
         }  # fmt: skip
-        await self._tell(
+        await self._send_message(
             "started", protocol=PROTOCOL, names=list(rig.names), fps=self._stream.fps,
             delay_seconds=self._stream.delay_seconds,
             rest=[round(value, 5) for value in rig(self._open.rest[None])[0].tolist()], limits=limits,
@@ -158,7 +158,7 @@ class Connection:
         if message["type"] == "start":
             raise UserError("serve_again")
         if message["type"] == "ping":
-            await self._tell("pong", **({"id": message["id"]} if "id" in message else {}))
+            await self._send_message("pong", **({"id": message["id"]} if "id" in message else {}))
         elif message["type"] == "interrupt":
             self._inbox.interrupt(message)
         else:
@@ -183,16 +183,16 @@ class Connection:
             if isinstance(item, list):
                 seconds = sum(len(sound.content) for sound in item) / bytes_per_second
                 await self._send(await self._compute(seconds, partial(self._stream.feed, item)))
-            elif await self._obey(item):
+            elif await self._handle_message(item):
                 return
 
-    async def _obey(self, message: dict) -> bool:
+    async def _handle_message(self, message: dict) -> bool:
         """Handle a message; returns whether it was the last."""
         if message["type"] == "set_emotion":
             await self._set_emotion(message)
         elif message["type"] == "flush":
             await self._send(await self._compute(0.0, self._stream.flush))
-            await self._tell("flushed", sample=self._stream.num_samples)
+            await self._send_message("flushed", sample=self._stream.num_samples)
         elif message["type"] == "interrupt":
             await self._interrupt(message)
         elif message["type"] == "end":
@@ -201,7 +201,7 @@ class Connection:
                 "num_samples": self._stream.num_samples, "num_chunks": self._stream.num_chunks,
                 "num_frames": self._stream.num_sent,
             }  # fmt: skip
-            await self._tell("ended", **counts)
+            await self._send_message("ended", **counts)
             return True
         return False
 
@@ -211,7 +211,7 @@ class Connection:
             sample = await self._compute(0.0, partial(self._stream.set_emotion, emotion, intensity))
         except UserError as error:
             return await self._mistake(error)
-        await self._tell("emotion_set", sample=int(sample))
+        await self._send_message("emotion_set", sample=int(sample))
         return await self._warn(emotion, intensity)
 
     async def _interrupt(self, message: dict) -> None:
@@ -223,7 +223,7 @@ class Connection:
         if self._playout:
             self._playout.interrupt(self)
         counts = {"next_sample": self._stream.num_samples, "num_frames": len(frames)}
-        await self._tell("interrupted", sample=start, **counts)
+        await self._send_message("interrupted", sample=start, **counts)
         await self._send(frames)
 
     async def _compute(self, seconds: float, function: Callable[[], Computed]) -> Computed:
@@ -240,20 +240,20 @@ class Connection:
         mapped = replace(frames, values=self._open.rig(frames.values))
         await self._put(self._socket.send_bytes(pack_frames(mapped)))
 
-    async def _tell(self, kind: str, **fields: object) -> None:
+    async def _send_message(self, kind: str, **fields: object) -> None:
         await self._put(self._socket.send_text(message_text(kind, **fields)))
 
     async def _warn(self, emotion: str | dict, intensity: float) -> None:
         warning = self._faces.warning(emotion, intensity)
         if warning:
-            await self._tell("warning", code=warning.code, message=str(warning))
+            await self._send_message("warning", code=warning.code, message=str(warning))
 
     async def _mistake(self, error: UserError) -> None:
         """Report a message that cannot be handled; the stream continues. Raises UserError after too many."""
         self._num_mistakes += 1
         if self._num_mistakes > MAX_MISTAKES:
             raise UserError("serve_mistakes", limit=MAX_MISTAKES) from error
-        await self._tell("error", code=error.code, message=str(error), fatal=False)
+        await self._send_message("error", code=error.code, message=str(error), fatal=False)
 
     async def _put(self, sending: Awaitable[None]) -> None:
         try:

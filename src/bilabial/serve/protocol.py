@@ -86,8 +86,8 @@ def read_message(text: str) -> dict:
         raise UserError("serve_json", got=cut(text)) from deep
     if mistake is not None:
         field = ".".join(str(part) for part in mistake.absolute_path)
-        told = f"{field}: {mistake.message}" if field else mistake.message
-        raise UserError("serve_message", kind=kind, error=cut(told))
+        problem = f"{field}: {mistake.message}" if field else mistake.message
+        raise UserError("serve_message", kind=kind, error=cut(problem))
     return message
 
 

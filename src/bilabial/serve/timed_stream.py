@@ -19,7 +19,7 @@ from bilabial.serve.sound import PcmReader
 from bilabial.streaming import FaceStream
 
 RETURN_SECONDS = 0.2  # of the way back to rest after an interrupt, at most
-KEPT_SECONDS = 60.0  # of sent frames: an interrupt begins from the face that is played
+HISTORY_SECONDS = 60.0  # of sent frames: an interrupt begins from the face that is played
 
 
 class TimedStream:
@@ -150,7 +150,7 @@ class TimedStream:
         if not len(frames):
             return
         self._sent.append(frames)
-        oldest = frames.samples[-1] - KEPT_SECONDS * self._reader.sampling_rate
+        oldest = frames.samples[-1] - HISTORY_SECONDS * self._reader.sampling_rate
         while self._sent[0].samples[-1] < oldest:
             self._sent.popleft()
 

@@ -21,7 +21,7 @@ STILL_RANGE = 0.005  # of a channel that does not move: at most 12 in real clips
 # Below it are: of 55 clips of 1 to 4 s with their own sound 1, of 573 pairs with another clip's sound 95 %;
 # of 22 longer clips 1, of 197 pairs all (docs/design.md).
 CHANCE_R, CHANCE_SECONDS, LEAST_R = 0.6, 3.0, 0.4
-TOLD_GAPS = 5  # in a complaint; all are in the report
+MAX_LISTED_GAPS = 5  # in a complaint; all are in the report
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class Quality:
     @property
     def where_lost(self) -> str:
         """The gaps in words."""
-        told = ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in self.gaps[:TOLD_GAPS])
-        more = f" and {len(self.gaps) - TOLD_GAPS} more" if len(self.gaps) > TOLD_GAPS else ""
-        return told + more
+        listed, others = self.gaps[:MAX_LISTED_GAPS], self.gaps[MAX_LISTED_GAPS:]
+        text = ", ".join(f"{seconds:.2f} s at {start:.2f} s" for start, seconds in listed)
+        return text + (f" and {len(others)} more" if others else "")
 
     @property
     def missing_share(self) -> float:

@@ -31,7 +31,7 @@ from bilabial.training.evaluation.tables import table
 logger = logging.getLogger(__name__)
 
 SHOWN_CLIPS = 6  # in the plot, evenly drawn from all
-KEPT_CLIPS = 12  # clips for the measurement of forgetting
+NUM_RETENTION_CLIPS = 12  # clips for the measurement of forgetting
 COLORS = {"captured": "#3b2a2a", "before": "#8a8fa8", "after": "#c4606a"}
 
 
@@ -73,7 +73,7 @@ def compare_clips(models: dict[str, BilabialModel], rows: Iterable[dict]) -> dic
     return {name: summarize(of_clips) for name, of_clips in results.items()}
 
 
-def kept_conditions(before: BilabialModel, retrained: set[str]) -> dict[str, dict]:
+def retained_conditions(before: BilabialModel, retrained: set[str]) -> dict[str, dict]:
     """Styles and emotions of the first model that the new data do not retrain, by their name in the table."""
     config = before.config
     styles = [name for name in config.styles if name not in retrained]
@@ -82,15 +82,15 @@ def kept_conditions(before: BilabialModel, retrained: set[str]) -> dict[str, dic
     return conditions | {f"{name}, {styles[0]}": {"style": styles[0], "emotion": name} for name in emotions}
 
 
-def compare_kept(models: dict[str, BilabialModel], rows: Dataset, retrained: set[str]) -> dict[str, dict]:
+def compare_retained(models: dict[str, BilabialModel], rows: Dataset, retrained: set[str]) -> dict[str, dict]:
     """Distance between the outputs of both models, for each condition that should not change.
 
     lip_mm: mean difference of the lip distance, lip_mm_95: its 95th percentile, coefficient: mean difference
     over the channels that the first model moves, r: correlation of the two lip distances.
     """
-    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, KEPT_CLIPS).round().astype(int)))
+    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, NUM_RETENTION_CLIPS).round().astype(int)))
     table_rows = {}
-    for name, condition in tqdm(kept_conditions(models["before"], retrained).items(), unit="condition"):
+    for name, condition in tqdm(retained_conditions(models["before"], retrained).items(), unit="condition"):
         faces = {
             key: np.concatenate([animate(model, row, **condition) for row in some])
             for key, model in models.items()
@@ -162,7 +162,7 @@ def compare(args: CompareArguments) -> None:
     parts = {person: compare_clips(models, rows)}
     retrained = set(rows.unique("style"))
     for name, others in sets.items():
-        parts[f"What was there before, on the speech of {name}"] = compare_kept(models, others, retrained)
+        parts[f"What was there before, on the speech of {name}"] = compare_retained(models, others, retrained)
     plot = lips_figure(models, rows).to_html(full_html=False, include_plotlyjs="cdn", div_id="lips")
     shown = {"Distance of the lips": plot} | {head: html_table(scores) for head, scores in parts.items()}
     args.output.parent.mkdir(parents=True, exist_ok=True)

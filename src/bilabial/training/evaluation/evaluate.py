@@ -39,7 +39,7 @@ from bilabial.training.evaluation.clip_figures import (
     read_clip,
     summarize,
 )
-from bilabial.training.evaluation.phone_groups import Phones, tell_apart
+from bilabial.training.evaluation.phone_groups import Phones, phone_group_accuracy
 from bilabial.training.evaluation.robustness import correlations, cost_of_changes
 from bilabial.training.evaluation.silence import measure_quiet, measure_rest
 from bilabial.training.evaluation.tables import (
@@ -166,10 +166,10 @@ def pool(data: Iterable[Results]) -> dict[str, dict]:
     return summaries | {"intervals": intervals}
 
 
-def tell_phones_apart(data: Iterable[Results]) -> dict[str, dict]:
+def measure_phone_groups(data: Iterable[Results]) -> dict[str, dict]:
     """The table of phone groups over the clips of several data sets together."""
     clips = [result for results in data for result in results["model"].values()]
-    return tell_apart([result["phones"] for result in clips if "phones" in result])
+    return phone_group_accuracy([result["phones"] for result in clips if "phones" in result])
 
 
 def measure_changes(model: BilabialModel, data: dict[str, Dataset], notes: dict) -> dict[str, dict]:
@@ -216,7 +216,7 @@ def evaluate_data_sets(args: EvaluateArguments) -> None:
     scores |= {name: summarize_data(of_name) for name, of_name in results.items()}
     if len(results) > 1:
         scores["together"] = pool(results.values())
-    if groups := tell_phones_apart(results.values()):
+    if groups := measure_phone_groups(results.values()):
         scores["phone groups"] = groups
     scores["without speech"] = measure_quiet(model)
     scores["after speech"] = measure_rest(model, some_waveforms(rows.values()))

@@ -22,7 +22,7 @@ from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES, EMOTIONS, MM_PE
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.io.tables import read_object
-from bilabial.motion import Sound, enliven
+from bilabial.motion import Sound, add_motion
 from bilabial.training.data.emotions import CORNERS, CORPUS_EMOTIONS, PROTOTYPES
 from bilabial.training.data.schema import waveform_of
 from bilabial.training.data.speech_corpora import read_emodb
@@ -138,7 +138,7 @@ def measure_blinks(sounds: list[np.ndarray]) -> dict[str, float]:
     for sound in sounds:
         minute = np.resize(sound, 60 * SAMPLING_RATE)
         still = FaceClip(ARKIT_BLENDSHAPES, np.zeros((3600, len(ARKIT_BLENDSHAPES)), np.float32), 60.0)
-        lids = enliven(still, Sound.of(minute, SAMPLING_RATE, still), {"blink": 1.0})["eyeBlinkLeft"]
+        lids = add_motion(still, Sound.of(minute, SAMPLING_RATE, still), {"blink": 1.0})["eyeBlinkLeft"]
         edges = np.diff(np.concatenate([[0], (lids > 0.02).astype(int), [0]]))
         begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
         rates.append(len(begins))

@@ -35,7 +35,7 @@ class Phones:
     predicted: np.ndarray
 
 
-def tell_apart(clips: Sequence[Phones]) -> dict[str, dict[str, float]]:
+def phone_group_accuracy(clips: Sequence[Phones]) -> dict[str, dict[str, float]]:
     """Per group of GROUPS: balanced accuracy "capture" and "model", the model's "share", "num_phones".
 
     Each group against all others. A group that is rare, or in one clip only, is left out.
@@ -47,13 +47,13 @@ def tell_apart(clips: Sequence[Phones]) -> dict[str, dict[str, float]]:
         num_phones = int(sum(of_clip.sum() for of_clip in truth))
         if num_phones < LEAST_PHONES or sum(of_clip.any() for of_clip in truth) < 2:
             continue
-        answers = [_ask(clips, truth, left_out) for left_out in range(len(clips))]
+        answers = [_classify(clips, truth, left_out) for left_out in range(len(clips))]
         pooled = np.concatenate(truth)
-        reached, ours = (
-            float(balanced_accuracy_score(pooled, np.concatenate(said)))
-            for said in zip(*answers, strict=True)
+        ceiling, model = (
+            float(balanced_accuracy_score(pooled, np.concatenate(predictions)))
+            for predictions in zip(*answers, strict=True)
         )
-        rows[group] = {"capture": reached, "model": ours, "share": ours / reached, "num_phones": num_phones}
+        rows[group] = {"capture": ceiling, "model": model, "share": model / ceiling, "num_phones": num_phones}
     return rows
 
 
@@ -64,7 +64,7 @@ def _of_groups(clip: Phones) -> Phones:
     return Phones(names, clip.captured[keep], clip.predicted[keep])
 
 
-def _ask(
+def _classify(
     clips: Sequence[Phones], truth: Sequence[np.ndarray], left_out: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Output of a classifier trained on all other clips: (N,) bool, captured and predicted."""

@@ -17,7 +17,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 from bilabial.training.data.schema import phone_names, read_row, waveform_of
 from bilabial.training.data.windows import PRIOR_MASK
 from bilabial.training.fit.arguments import TrainArguments
-from bilabial.training.fit.learning_without_forgetting import kept_styles
+from bilabial.training.fit.learning_without_forgetting import retained_styles
 from bilabial.training.teachers.phone_recognizer import initialize_from_recognizer
 
 MEAN_POSE_ROWS = 500  # rows whose mean pose is the initial output
@@ -76,7 +76,7 @@ def build_model(
     if args.freeze_encoder:
         freeze_encoder(model)
     if args.retention_share:
-        freeze_styles(model, kept_styles(initial, rows.unique("style"), args.retention_share))
+        freeze_styles(model, retained_styles(initial, rows.unique("style"), args.retention_share))
     if args.only_emotions:
         freeze_all_but_emotions(model)
     return model

@@ -14,7 +14,7 @@ from bilabial.hub.modeling_bilabial import BilabialModel
 NEUTRAL_SHARE = 0.5  # share of these windows that are neutral; others have an emotion of the initial model
 
 
-def kept_styles(initial: BilabialModel, in_data: Iterable[str], share: float) -> set[str]:
+def retained_styles(initial: BilabialModel, in_data: Iterable[str], share: float) -> set[str]:
     """Styles in which the initial model labels windows: those that the data do not retrain, or all of them
     where it labels every window.
     """
@@ -41,16 +41,16 @@ class LearningWithoutForgetting:
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The batch (see TrainingWindows) with other styles, emotions and labels in those windows."""
         size, device = len(batch["style"]), batch["style"].device
-        asked = (torch.rand(size) < self.share).nonzero()[:, 0].to(device)
-        if not len(asked) or not self.styles:
+        replaced = (torch.rand(size) < self.share).nonzero()[:, 0].to(device)
+        if not len(replaced) or not self.styles:
             return batch
-        style = torch.tensor(self.styles)[torch.randint(len(self.styles), asked.shape)].to(device)
-        emotion = self._emotions(len(asked), batch["emotion"].shape[1]).to(device)
-        sound, inside = batch["input_values"][asked], batch["attention_mask"][asked]
+        style = torch.tensor(self.styles)[torch.randint(len(self.styles), replaced.shape)].to(device)
+        emotion = self._emotions(len(replaced), batch["emotion"].shape[1]).to(device)
+        sound, inside = batch["input_values"][replaced], batch["attention_mask"][replaced]
         labels = self.initial(sound, inside, emotion, style).coefficients.to(batch["labels"].dtype)
         answers = {"style": style, "emotion": emotion, "labels": labels}
-        answers |= {name: torch.ones_like(batch[name][asked]) for name in ("label_mask", "channel_mask")}
-        return batch | {name: batch[name].index_copy(0, asked, value) for name, value in answers.items()}
+        answers |= {name: torch.ones_like(batch[name][replaced]) for name in ("label_mask", "channel_mask")}
+        return batch | {name: batch[name].index_copy(0, replaced, value) for name, value in answers.items()}
 
     def _emotions(self, count: int, size: int) -> torch.Tensor:
         """Emotion weights (count, size): neutral, or one emotion at a random intensity."""

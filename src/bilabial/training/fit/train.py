@@ -41,7 +41,7 @@ from bilabial.training.fit.arguments import (
 )
 from bilabial.training.fit.checkpoints import Progress, folder_of, replace_model, resume, save_state
 from bilabial.training.fit.initialization import build_model, load_initial, measure_channels
-from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, kept_styles
+from bilabial.training.fit.learning_without_forgetting import LearningWithoutForgetting, retained_styles
 from bilabial.training.teachers.encoder_distillation import EncoderDistillation
 
 logger = logging.getLogger(__name__)
@@ -154,8 +154,8 @@ def write_model(
     model: BilabialModel, rows: Dataset, music_sources: list[Source], args: TrainArguments
 ) -> None:
     """Write OUTPUT/model atomically. Raises UserError when it cannot be written."""
-    neutral_kept = args.only_emotions or args.retention_share == 1
-    if not neutral_kept or model.config.channel_means is None:
+    neutral_retained = args.only_emotions or args.retention_share == 1
+    if not neutral_retained or model.config.channel_means is None:
         measure_channels(model, rows)
     earlier = sources_of_model(args.init_from) if args.init_from else []
     folder = args.output / "model"
@@ -193,7 +193,7 @@ def train(args: TrainArguments, model_fields: dict) -> None:
     )
     retention = None
     if args.retention_share:
-        styles = kept_styles(initial, rows["train"].unique("style"), args.retention_share)
+        styles = retained_styles(initial, rows["train"].unique("style"), args.retention_share)
         retention = LearningWithoutForgetting(initial, styles, args.retention_share, accelerator.device)
     optimizer = build_optimizer(torch.nn.ModuleList([model, distillation]), args)
     # Accelerate steps the schedule once per process and step: its length is counted in those

@@ -13,7 +13,7 @@ from bilabial.io.files import write_atomically
 from bilabial.training.data.quality import LIMITS, Limit, Quality
 from bilabial.training.prepare.filtering import Decision
 
-KEPT, DROPPED, INK = "#3f7fb5", "#c4606a", "#808080"
+KEPT_COLOR, DROPPED_COLOR, FOREGROUND_COLOR = "#3f7fb5", "#c4606a", "#808080"
 GRID = "rgba(127, 127, 127, 0.25)"
 MAX_TAKES, MAX_OPEN = 500, 10  # numbers of takes listed, and listed unfolded
 STYLE = """
@@ -143,10 +143,10 @@ def _takes(decisions: Sequence[Decision]) -> str:
 
 
 def _take(decision: Decision) -> str:
-    said = decision.reason if decision.quality is None else ", ".join(decision.remarks)
+    text = decision.reason if decision.quality is None else ", ".join(decision.remarks)
     head = f"<span class='score'>{decision.score:.0f}</span> {escape(decision.id)}"
-    if said:
-        head += f"<br><span class='faint'>{escape(said)}</span>"
+    if text:
+        head += f"<br><span class='faint'>{escape(text)}</span>"
     measures = _measures(decision.quality) if decision.quality else ""
     return f"<details><summary>{head}</summary>{measures}</details>"
 
@@ -181,14 +181,14 @@ def _histogram(
     """Histogram of kept and dropped takes."""
     figure = go.Figure()
     measured = [(value_of(decision), decision.reason is None) for decision in decisions]
-    for name, kept, color in (("kept", True, KEPT), ("dropped", False, DROPPED)):
+    for name, kept, color in (("kept", True, KEPT_COLOR), ("dropped", False, DROPPED_COLOR)):
         values = [value * plot.scale for value, stays in measured if value is not None and stays is kept]
         figure.add_histogram(x=values, name=name, marker_color=color, bingroup=1, nbinsx=30)
     not_measured = sum(value is None for value, _ in measured)
     title = f"{plot.title}<br>{not_measured} not measured" if not_measured else plot.title
     if limit:
-        figure.add_vline(limit.good * plot.scale, line={"dash": "dot", "color": INK, "width": 1})
-        figure.add_vline(limit.useless * plot.scale, line={"color": INK, "width": 1})
+        figure.add_vline(limit.good * plot.scale, line={"dash": "dot", "color": FOREGROUND_COLOR, "width": 1})
+        figure.add_vline(limit.useless * plot.scale, line={"color": FOREGROUND_COLOR, "width": 1})
     return _styled(figure, title)
 
 
@@ -198,7 +198,7 @@ def _dead_channels(decisions: Sequence[Decision]) -> go.Figure:
     names = [name for name, _ in counts.most_common()][::-1]
     figure = go.Figure()
     shares = [100 * counts[name] / len(decisions) for name in names]
-    figure.add_bar(x=shares, y=names, orientation="h", marker_color=KEPT)
+    figure.add_bar(x=shares, y=names, orientation="h", marker_color=KEPT_COLOR)
     figure.update_yaxes(automargin=True, tickmode="linear")
     return _styled(figure, "takes in which it does not move (%)", height=80 + 18 * len(names))
 
@@ -212,7 +212,7 @@ def _styled(figure: go.Figure, title: str, height: int = 230) -> go.Figure:
         margin={"l": 40, "r": 10, "t": 50, "b": 30},
         paper_bgcolor="rgba(0, 0, 0, 0)",  # readable on light and on dark pages
         plot_bgcolor="rgba(127, 127, 127, 0.08)",
-        font_color=INK,
+        font_color=FOREGROUND_COLOR,
         xaxis_gridcolor=GRID,
         yaxis_gridcolor=GRID,
         dragmode=False,  # touch scrolls the page

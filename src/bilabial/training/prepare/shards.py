@@ -56,13 +56,13 @@ def check_shards(folder: Path) -> None:
         if path.name.startswith("."):  # of a killed align.py or align_phones.py
             continue
         if path.suffix != ".parquet" or missing_columns(pyarrow.parquet.read_schema(path).names):
-            raise _in_the_way(path, folder / "data")
+            raise _output_error(path, folder / "data")
     for path in sorted((folder / PARTIAL).glob("*")):
         if path.suffix != ".parquet" or not path.is_file():
-            raise _in_the_way(path, folder / PARTIAL)
+            raise _output_error(path, folder / PARTIAL)
 
 
-def _in_the_way(path: Path, folder: Path) -> UserError:
+def _output_error(path: Path, folder: Path) -> UserError:
     return UserError("output_not_data", path=path, folder=folder)
 
 

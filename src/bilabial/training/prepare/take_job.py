@@ -33,7 +33,7 @@ from bilabial.training.data.schema import SCHEMA, row_of_take, waveform_of
 from bilabial.training.prepare.active_speaker import agreement, find_pair, read_streams, stretch_of
 from bilabial.training.prepare.align import find_peak, predict_distance
 
-KEPT_VERSION = 7  # of the two files; kept takes of another version are prepared again
+CACHE_VERSION = 7  # of the two files; kept takes of another version are prepared again
 NO_MODEL = "none"
 LEAST_TRUST = 0.5  # a correlation of 0.55; below it the offset is not reliable
 MAX_LAG_SECONDS = 0.8  # align.py corrects 0.3; another 0.3 in a clip that is 0.24 off must be found
@@ -119,7 +119,7 @@ def job_of_take(take: Take, options: TakeOptions, folder: Path) -> Job:
     marks = [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
     labels = {name: value for name, value in asdict(take).items() if name != "split"}
     given = {name: value for name, value in asdict(options).items() if name != "landmarker"}
-    key = hashlib.sha256(json.dumps([KEPT_VERSION, labels, given, marks], default=str).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([CACHE_VERSION, labels, given, marks], default=str).encode()).hexdigest()
     return Job(take, options, folder / f"{key[:20]}.json")
 
 
@@ -195,12 +195,12 @@ def _read_curves(take: Take, options: TakeOptions) -> tuple[Recording, Capture, 
     """The part of sound and face that a take specifies, of equal length."""
     recording = read_recording(take.audio, options.max_seconds, options.audio_stream)
     first, start_seconds = round(take.start_seconds * SAMPLING_RATE), take.start_seconds
-    asked = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
-    piece = recording.waveform[first : first + round(asked * SAMPLING_RATE)]
+    wanted_seconds = take.duration_seconds or len(recording.waveform) / SAMPLING_RATE - start_seconds
+    piece = recording.waveform[first : first + round(wanted_seconds * SAMPLING_RATE)]
     if not len(piece):
         raise UserError("sound_ends", name=take.audio.name, start=start_seconds)
     seconds = len(piece) / SAMPLING_RATE
-    missing = recording.missing_seconds if take.duration_seconds is None else asked - seconds
+    missing = recording.missing_seconds if take.duration_seconds is None else wanted_seconds - seconds
     missing = missing if missing > LEAST_MISSING_SECONDS else 0.0
     gaps = cut_gaps(recording.gaps, start_seconds, seconds)
     capture = read_capture(

@@ -129,9 +129,9 @@ def explain(error: BaseException) -> str:
     if not isinstance(error, HfHubHTTPError):
         return f"the connection to the Hub broke ({error}); the same command goes on, and sends nothing twice"
     status = error.response.status_code
-    said = (error.server_message or error.response.reason_phrase).replace("\n", "; ")
+    text = (error.server_message or error.response.reason_phrase).replace("\n", "; ")
     if status == 401:
-        return f"the Hub does not accept the token ({said}); {TOKEN_ADVICE}"
+        return f"the Hub does not accept the token ({text}); {TOKEN_ADVICE}"
     if status == 403:
-        return f"the token may not write there ({said}); {TOKEN_ADVICE}"
-    return f"the Hub answered {status}: {said}"
+        return f"the token may not write there ({text}); {TOKEN_ADVICE}"
+    return f"the Hub answered {status}: {text}"

@@ -57,8 +57,8 @@ class EncoderDistillation(nn.Module):
         self.recognizer = [PhoneRecognizer(device)]
         self.whisper = [WhisperTeacher(whisper, device)] if whisper else []
         if whisper:
-            self.listened = nn.Linear(STATE_SIZE, self.whisper[0].state_size)
-            self.listened_scale = Scale(self.whisper[0].state_size)
+            self.whisper_states = nn.Linear(STATE_SIZE, self.whisper[0].state_size)
+            self.whisper_scale = Scale(self.whisper[0].state_size)
 
     def forward(
         self,
@@ -88,10 +88,10 @@ class EncoderDistillation(nn.Module):
             "phones": (entropy.mean(-1) * articulation_mask).sum() / articulation_mask.sum().clamp(min=1),
         }
         if self.whisper:
-            listened = self.whisper[0](clean)[:, :num_frames]
+            target = self.whisper[0](clean)[:, :num_frames]
             if self.training:
-                self.listened_scale.note(listened)
-            told = self.listened(speech_states[:, : listened.shape[1]]).float()
-            error = (told - self.listened_scale(listened)) ** 2 * inside[:, : listened.shape[1]]
-            losses["listened"] = error.sum() / (inside.sum() * listened.shape[-1]).clamp(min=1)
+                self.whisper_scale.note(target)
+            predicted = self.whisper_states(speech_states[:, : target.shape[1]]).float()
+            error = (predicted - self.whisper_scale(target)) ** 2 * inside[:, : target.shape[1]]
+            losses["whisper"] = error.sum() / (inside.sum() * target.shape[-1]).clamp(min=1)
         return losses
