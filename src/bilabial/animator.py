@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,9 +14,9 @@ import torch
 from bilabial.cache import ResultCache
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
-from bilabial.errors import UntrainedEmotionWarning, UserError, as_number, as_path
+from bilabial.errors import UserError, as_number, as_path
 from bilabial.hub.blendshapes_bilabial import check_fps
-from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule, requested_emotions
+from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -27,9 +26,10 @@ from bilabial.io.audio import MAX_SECONDS, AudioSource, load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES, read_recording
 from bilabial.io.timing_files import TimingSource, as_timing
 from bilabial.io.timings import Timing
-from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion, check_seed
-from bilabial.streaming import STREAM_MOTIONS, FaceSettings, FaceStream
+from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion
+from bilabial.streaming import FaceSettings, FaceStream
 from bilabial.timing import TimingWarning, follow_timing
+from bilabial.untrained import untrained_emotions, warn_of_untrained
 
 CACHE_BYTES = 128 * 2**20  # cache of speech states: 23 MB for two minutes of sound
 CACHE_SECONDS = 600.0
@@ -88,7 +88,7 @@ class Animator:
         text file, is aligned with the sound (extra `align`). Raises FileNotFoundError or ValueError.
         """
         fps, strengths = check_fps(fps), check_motion(motion)
-        self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
+        warn_of_untrained(self.settings, emotion, intensity)  # a wrong name fails before the sound is decoded
         style_vector = self._style_vector(style)
         known = None if timing is None else as_timing(timing)
         waveform = load_audio(audio, max_seconds)
@@ -124,14 +124,11 @@ class Animator:
         (`speech_level_db` of a recording), None = estimated while streaming. Raises ValueError, also for a
         model whose speech encoder needs whole clips.
         """
-        self._warn_of_untrained(emotion, intensity)
-        strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
-        check_seed(seed)
-        seed = random.randrange(2**32) if seed is None else seed
+        warn_of_untrained(self.settings, emotion, intensity)
         vector = self._style_vector(style)
         steps, config = model_steps(self.model, vector), self.model.config
         style_vector = vector.float().cpu().numpy()
-        return FaceStream(steps, config, emotion, intensity, style_vector, fps, strengths, seed, level_db)
+        return FaceStream(steps, config, emotion, intensity, style_vector, fps, motion, seed, level_db)
 
     @property
     def settings(self) -> FaceSettings:
@@ -182,19 +179,9 @@ class Animator:
             self.reference_style(style) if isinstance(style, (FaceClip, Path)) else style
         )
 
-    def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
-        untrained = self.untrained_emotions(emotion, intensity)
-        if untrained:
-            warnings.warn(str(self.untrained_message(untrained)), UntrainedEmotionWarning, stacklevel=3)
-
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        requested = requested_emotions(emotion, self.model.config.emotions, intensity)
-        return [name for name in requested if name not in self.model.config.trained_emotions]
-
-    def untrained_message(self, names: list[str]) -> UserError:
-        """The warning for users: str() is its message."""
-        return UserError("untrained_emotions", trained=self.model.config.trained_emotions, names=names)
+        return untrained_emotions(self.settings, emotion, intensity)
 
 
 def _aligned(waveform: np.ndarray, transcript: Transcript) -> Timing | None:

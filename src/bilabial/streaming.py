@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +39,16 @@ from bilabial.hub.level_bilabial import (
     rest_reach_frames,
 )
 from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.motion import CLOSING_SECONDS, OPENING_SECONDS, SIDES, Sound, add_motion, keep_lips
+from bilabial.motion import (
+    CLOSING_SECONDS,
+    OPENING_SECONDS,
+    SIDES,
+    Sound,
+    add_motion,
+    check_motion,
+    check_seed,
+    keep_lips,
+)
 from bilabial.steps import ModelSteps
 
 STREAM_MOTIONS = ("blink", "gaze", "breath")  # those that need no later sound
@@ -57,6 +67,9 @@ class FaceSettings(Protocol):
 
     @property
     def emotions(self) -> Sequence[str]: ...
+
+    @property
+    def trained_emotions(self) -> Sequence[str]: ...
 
     @property
     def style_size(self) -> int: ...
@@ -121,13 +134,16 @@ class FaceStream:
         intensity: float,
         style: np.ndarray,
         fps: float,
-        motion: Mapping[str, float],
-        seed: int,
+        motion: Mapping[str, float] | Sequence[str] | str | None,
+        seed: int | None,
         level_db: float | None,
     ):
         """See `Animator.stream`. steps: of the model, in that style, a whole style vector."""
-        if any(motion.get(name) for name in motion if name not in STREAM_MOTIONS):
-            raise UserError("stream_motion", accepted=STREAM_MOTIONS, got=list(motion))
+        strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
+        if any(strength for name, strength in strengths.items() if name not in STREAM_MOTIONS):
+            raise UserError("stream_motion", accepted=STREAM_MOTIONS, got=list(strengths))
+        check_seed(seed)
+        seed = random.randrange(2**32) if seed is None else seed
         self._steps, self._config = steps, config
         self.names, self.fps = tuple(config.blendshapes), check_fps(fps)
         self._hop = config.frame_hop_samples
@@ -138,7 +154,9 @@ class FaceStream:
         self._opening = float(np.exp(style[opening]))  # how far the style opens lips
         weights = config.lip_distance_weights
         self._idle_motion = (
-            draw_idle_motion(self.names, self.fps, weights, motion, seed) if any(motion.values()) else None
+            draw_idle_motion(self.names, self.fps, weights, strengths, seed)
+            if any(strengths.values())
+            else None
         )
         if level_db is not None and not np.isfinite(as_number(level_db)):
             raise UserError("level_range", got=level_db)

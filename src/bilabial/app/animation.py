@@ -23,6 +23,7 @@ from bilabial.errors import UserError
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import load_audio
 from bilabial.io.recordings import CURVE_SUFFIXES
+from bilabial.untrained import untrained_message
 
 if TYPE_CHECKING:
     from bilabial.animator import Style
@@ -187,7 +188,7 @@ def steps(request: AnimationRequest) -> Generator[Step, None, Speech]:
     check_size(request.audio, MAX_MEGABYTES)
     waveform = load_audio(request.audio, MAX_SECONDS, on_warning=notes.append)
     seconds = len(waveform) / SAMPLING_RATE
-    untrained = animator().untrained_emotions(request.emotion, request.intensity)
+    untrained = untrained_message(animator().settings, request.emotion, request.intensity)
     style: Style = {request.style: request.amount}
     if request.reference:
         yield Step("Capturing the reference", 0.2, ANIMATING.estimate(seconds) + 5.0)
@@ -202,7 +203,7 @@ def steps(request: AnimationRequest) -> Generator[Step, None, Speech]:
     )
     ANIMATING.measure(seconds, start)
     if untrained:
-        notes.append(animator().untrained_message(untrained))
+        notes.append(untrained)
     return Speech(clip, waveform, notes)
 
 

@@ -5,8 +5,6 @@ It needs numpy and onnxruntime; files, and arrays at another rate than 16 kHz, a
 
 from __future__ import annotations
 
-import random
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,22 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bilabial.clip import FaceClip
-from bilabial.errors import MissingFileError, UntrainedEmotionWarning, UserError
+from bilabial.errors import MissingFileError, UserError
 from bilabial.hub.blendshapes_bilabial import check_fps, frame_windows, frames_at_rate, num_frames
 from bilabial.hub.expression_bilabial import (
     Mixture,
     Schedule,
     check_intensity,
     mixture_weights,
-    requested_emotions,
     schedule_weights,
 )
 from bilabial.hub.level_bilabial import SAMPLING_RATE, as_floats, normalize_level, quiet_share
 from bilabial.hub.lips_bilabial import close_lips, match_lip_closure
-from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion, check_seed
+from bilabial.motion import Adjustments, Sound, add_motion, adjust, check_motion
 from bilabial.runtime.settings import graph_file, load_settings
 from bilabial.steps import ModelSteps
-from bilabial.streaming import STREAM_MOTIONS, FaceStream
+from bilabial.streaming import FaceStream
+from bilabial.untrained import untrained_emotions, warn_of_untrained
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -77,7 +75,7 @@ class OnnxAnimator:
         """
         fps, strengths, settings = check_fps(fps), check_motion(motion), self.settings
         vector = settings.style_vector(style)
-        self._warn_of_untrained(emotion, intensity)  # a wrong name fails before the sound is decoded
+        warn_of_untrained(settings, emotion, intensity)  # a wrong name fails before the sound is decoded
         waveform = _waveform(audio, max_seconds)
         weights = self._weights(emotion, intensity, -(-len(waveform) // settings.frame_hop_samples))
         neutral, face = self._faces(waveform, weights, vector)
@@ -97,28 +95,20 @@ class OnnxAnimator:
         level_db: float | None = None,
     ) -> FaceStream:
         """A stream, as `Animator.stream`. Raises as it does."""
-        strengths = check_motion(STREAM_MOTIONS if motion is None else motion)
-        check_seed(seed)
-        seed = random.randrange(2**32) if seed is None else seed
-        vector, session = self.settings.style_vector(style), self._session("step")
+        settings = self.settings
+        warn_of_untrained(settings, emotion, intensity)
+        vector, session = settings.style_vector(style), self._session("step")
         names = [output.name for output in session.get_outputs()]
 
         def run(feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return dict(zip(names, session.run(names, feeds), strict=True))
 
-        steps = ModelSteps(run, self.settings.states, self.settings.delay_frames, vector)
-        stream = FaceStream(steps, self.settings, emotion, intensity, vector, fps, strengths, seed, level_db)
-        self._warn_of_untrained(emotion, intensity)
-        return stream
+        steps = ModelSteps(run, settings.states, settings.delay_frames, vector)
+        return FaceStream(steps, settings, emotion, intensity, vector, fps, motion, seed, level_db)
 
     def untrained_emotions(self, emotion: Mixture | Schedule, intensity: float = 1.0) -> list[str]:
         """Requested emotions that were not in the training data; they change nothing."""
-        requested = requested_emotions(emotion, self.settings.emotions, intensity)
-        return [name for name in requested if name not in self.settings.trained_emotions]
-
-    def untrained_message(self, names: list[str]) -> UserError:
-        """The warning for users: str() is its message."""
-        return UserError("untrained_emotions", trained=self.settings.trained_emotions, names=names)
+        return untrained_emotions(self.settings, emotion, intensity)
 
     def _session(self, name: str) -> InferenceSession:
         """A graph by name, loaded when it is first needed."""
@@ -142,11 +132,6 @@ class OnnxAnimator:
             return np.tile(mixture_weights(emotion, emotions) * factor, (count, 1))
         times = np.arange(count) / self.settings.frame_rate_hz
         return schedule_weights(emotion, emotions, times) * factor
-
-    def _warn_of_untrained(self, emotion: Mixture | Schedule, intensity: float) -> None:
-        untrained = self.untrained_emotions(emotion, intensity)
-        if untrained:
-            warnings.warn(str(self.untrained_message(untrained)), UntrainedEmotionWarning, stacklevel=3)
 
     def _faces(
         self, waveform: np.ndarray, weights: np.ndarray, style: np.ndarray

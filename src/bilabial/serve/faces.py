@@ -14,6 +14,7 @@ from bilabial.io.formats import encode_clip
 from bilabial.rig import RigProfile, shipped_rigs
 from bilabial.serve.sound import PcmReader
 from bilabial.serve.timed_stream import TimedStream
+from bilabial.untrained import untrained_message
 
 if TYPE_CHECKING:
     from bilabial.animator import Animator
@@ -85,8 +86,7 @@ class Faces:
 
     def warning(self, emotion: str | dict, intensity: float) -> UserError | None:
         """What the model was not trained on, where there is any."""
-        names = self.animator.untrained_emotions(emotion, intensity)
-        return self.animator.untrained_message(names) if names else None
+        return untrained_message(self.animator.settings, emotion, intensity)
 
     def animate(self, content: bytes, options: dict, name: str) -> bytes:
         """The face of the bytes of a file, as a file of a format. Raises UserError, or ValueError."""
