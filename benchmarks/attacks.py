@@ -1,6 +1,6 @@
 """Attacks on the page for load.py: slow, huge, malformed and many requests.
 
-Each attack is a function of a visitor (`load.Session`, from an address of its own), the end, on the clock of
+Each attack is a function of a visitor (a `Session`, from an address of its own), the end, on the clock of
 time.monotonic, its results, and the number of its thread.
 """
 
@@ -16,15 +16,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 
+from benchmarks.page_session import Session
 from bilabial.io.audio import encode_wav, load_audio
-
-if TYPE_CHECKING:
-    from load import Session
 
 HOST = "127.0.0.2"  # of the attacker; visitors come from 127.0.0.1
 EXAMPLE = Path(__file__).resolve().parents[1] / "src" / "bilabial" / "examples" / "english_woman.flac"

@@ -13,14 +13,12 @@ one visitor generates. Exits with 1 when that visitor was refused, or an answer 
 """
 
 import argparse
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import httpx
@@ -28,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import attacks
+from benchmarks.page_session import Session
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,51 +34,6 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "src" / "bilabial" / "examples" / "english_woman.flac"
 CLIP_SECONDS = 10
 STARTING_SECONDS = 300
-REQUEST_SECONDS = 300
-
-
-class Session:
-    """The browser's side of the page's protocol: upload, join the queue, wait for the result."""
-
-    def __init__(self, address: str, config: dict, host: str = "127.0.0.1") -> None:
-        """host: the visitor's own address."""
-        transport = httpx.HTTPTransport(local_address=host)
-        api = f"{address}/gradio_api"
-        self.http = httpx.Client(base_url=api, timeout=REQUEST_SECONDS, transport=transport)
-        self.config = config
-        components = {one["id"]: one for one in config["components"]}
-        button = next(key for key, one in components.items() if one["props"].get("elem_id") == "generate")
-        self.event = next(one for one in config["dependencies"] if [button, "click"] in one["targets"])
-        self.wishes = [components[key]["props"].get("value") for key in self.event["inputs"]]
-        speech = next(key for key, one in components.items() if one["props"].get("elem_id") == "speech")
-        self.place = self.event["inputs"].index(speech)
-
-    def generate(self, sound: bytes) -> tuple[float, int]:
-        """Seconds until the result, and its bytes. Raises RuntimeError or httpx.HTTPError."""
-        data = list(self.wishes)
-        data[self.place] = self.upload("speech.wav", sound)
-        start = time.perf_counter()
-        message, size = self.call(self.event["id"], data)
-        if not message["success"]:
-            raise RuntimeError(str(message["output"]))
-        return time.perf_counter() - start, size
-
-    def upload(self, name: str, content: bytes) -> dict:
-        """A file of the app, as its components take it."""
-        path = self.http.post("/upload", files={"files": (name, content)}).raise_for_status().json()[0]
-        return {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": name}
-
-    def call(self, event: int, data: list) -> tuple[dict, int]:
-        """The last message about a request, and its bytes. Raises RuntimeError or httpx.HTTPError."""
-        session = uuid.uuid4().hex
-        call = {"data": data, "fn_index": event, "session_hash": session}
-        self.http.post("/queue/join", json=call).raise_for_status()
-        with self.http.stream("GET", "/queue/data", params={"session_hash": session}) as lines:
-            for line in lines.iter_lines():
-                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if message.get("msg") == "process_completed":
-                    return message, len(line)
-        raise RuntimeError("the queue ended without a result")
 
 
 def start_app() -> tuple[subprocess.Popen, str]:
