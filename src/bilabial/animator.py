@@ -14,6 +14,7 @@ import torch
 from bilabial.cache import ResultCache
 from bilabial.checkpoint import load_checkpoint
 from bilabial.clip import FaceClip
+from bilabial.errors import UntrainedEmotionWarning as UntrainedEmotionWarning  # part of the API here
 from bilabial.errors import UserError, as_number, as_path
 from bilabial.hub.blendshapes_bilabial import check_fps
 from bilabial.hub.expression_bilabial import MAX_STYLE_AMOUNT, Mixture, Schedule

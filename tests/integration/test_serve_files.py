@@ -5,7 +5,7 @@ import json
 import pytest
 from support.serving import WAV, get
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
 
 
 def test_files_are_animated(server_port):

@@ -17,7 +17,7 @@ from bilabial.serve.app import Settings, build_app
 from bilabial.serve.run import BackgroundServer
 from bilabial.streaming import FaceStream
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
 
 
 def test_mistakes_leave_the_stream_alone(server_port):

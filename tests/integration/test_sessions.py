@@ -31,7 +31,7 @@ class Clock:
         return self.seconds
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
 
 
 @pytest.fixture

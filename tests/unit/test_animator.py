@@ -15,9 +15,8 @@ from support.paths import EXAMPLE
 
 import bilabial
 from bilabial import ARKIT_BLENDSHAPES, EMOTIONS, Animator, FaceClip
-from bilabial.animator import UntrainedEmotionWarning
 from bilabial.checkpoint import EMBEDDED_MODELS, folder_or_id, save_checkpoint
-from bilabial.errors import MissingFileError
+from bilabial.errors import MissingFileError, UntrainedEmotionWarning
 from bilabial.hub.blendshapes_bilabial import SEALED_MM
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.hub.lips_bilabial import lip_distance

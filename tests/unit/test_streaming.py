@@ -18,7 +18,7 @@ from bilabial.streaming import STREAM_MOTIONS, FaceStream
 SILENCE = np.zeros(16000, np.float32)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bilabial.serve.protocol import Frames, Kind
 from bilabial.serve.sound import PcmReader
 from bilabial.serve.timed_stream import TimedStream
 
-pytestmark = pytest.mark.filterwarnings("ignore::bilabial.animator.UntrainedEmotionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bilabial.errors.UntrainedEmotionWarning")
 
 
 @pytest.fixture
