@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from bilabial.commands import animate, batch, convert, export, info, inspect, live, rig, serve
-from bilabial.commands.parameters import say
+from bilabial.commands.parameters import print_note
 from bilabial.versions import version_of
 
 WRONG_INPUT = 2  # exit code, also of wrong options
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # here, where a full disk is still a sentence
             return code
         except (ValueError, OSError) as error:  # UserError is a ValueError
-            say(" ".join(str(error).split()))
+            print_note(" ".join(str(error).split()))
             return WRONG_INPUT
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -80,7 +80,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
     """Print the package's own warnings without a traceback line; others are for developers."""
     if category.__module__.startswith("bilabial."):
-        say(f"warning: {message}")
+        print_note(f"warning: {message}")
 
 
 if __name__ == "__main__":

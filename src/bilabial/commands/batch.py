@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import print_json, print_progress, say, write_options
+from bilabial.commands.parameters import print_json, print_note, print_progress, write_options
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
 from bilabial.io.formats import formats_of
@@ -92,7 +92,7 @@ def batch(
     failures = run_jobs(jobs, executor, workers or _num_cores(), print_progress)
     summary = write_report(output, jobs, failures)
     counts = {"kept": num_reused, "made": len(jobs) - num_reused - summary["failed"]}
-    say(
+    print_note(
         f"{len(jobs)} lines: {counts['made']} made, {counts['kept']} kept, {summary['failed']} failed, "
         f"{summary['below_50']} score below 50; {output / 'report.html'}"
     )
@@ -103,7 +103,7 @@ def batch(
 
 
 def _warn(note: UserError) -> None:
-    say(f"warning: {note}")
+    print_note(f"warning: {note}")
 
 
 def _num_cores() -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import say
+from bilabial.commands.parameters import print_note
 from bilabial.commands.serve import IFacialMocap, LiveLink, MoveHead, Token, Vmc
 from bilabial.errors import UserError
 from bilabial.options import AnimateOptions, is_style_file
@@ -60,6 +60,6 @@ def live(
         if server is not None:
             show.follow(server, token)
         elif file is not None:
-            show.play(open_for_streams(model, runtime, say), file, options, play)
+            show.play(open_for_streams(model, runtime, print_note), file, options, play)
         else:
-            show.listen(open_for_streams(model, runtime, say), device, options)
+            show.listen(open_for_streams(model, runtime, print_note), device, options)

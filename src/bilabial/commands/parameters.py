@@ -149,7 +149,7 @@ def load_animator(model: str | None) -> Animator:
     return Animator.from_pretrained(model)
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """One line on stderr."""
     typer.echo(f"bilabial: {text}", err=True)
 

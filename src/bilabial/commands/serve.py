@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import say
+from bilabial.commands.parameters import print_note
 from bilabial.errors import UntrainedEmotionWarning, UserError
 
 PORT = 8765
@@ -92,7 +92,7 @@ def serve(
         moves_head=move_head,
         **more,
     )
-    app = build_app(partial(open_for_streams, model, runtime, say), settings)
+    app = build_app(partial(open_for_streams, model, runtime, print_note), settings)
     socket = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"Listening at ws://{name}:{socket.getsockname()[1]}/v1/stream", err=True)
