@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.layers_bilabial import BilabialBlock, BilabialEncoderLayer
 from bilabial.hub.modeling_bilabial import BilabialModel
@@ -64,10 +65,7 @@ class BilabialStep(nn.Module):
     def __init__(self, model: BilabialModel):
         super().__init__()
         if model.config.audio_encoder_config is not None:
-            raise ValueError(
-                f"a stream needs the built-in speech encoder; "
-                f"{model.config.audio_encoder_config.model_type} needs the whole clip"
-            )
+            raise UserError("stream_encoder", name=model.config.audio_encoder_config.model_type)
         self.model, self.config = model, model.config
 
     def forward(

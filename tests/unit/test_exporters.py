@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.avatars import glb_bytes
+from support.errors import refused
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.app.player import HEAD
@@ -94,10 +95,10 @@ def test_the_head_is_left_as_it_was(head, tmp_path):
 def test_wrong_heads_are_sentences(head, tmp_path):
     nothing = tmp_path / "notes.glb"
     nothing.write_text("this is no head, but long enough")
-    with pytest.raises(ValueError, match="notes.glb .*GLB"):
+    with refused("glb_other", path=nothing):
         to_glb(clip(), tmp_path / "x.glb", nothing)
     stranger = FaceClip(["cheekPuff"], np.zeros((3, 1)), 30)
-    with pytest.raises(ValueError, match=f"{head.name} .*mesh"):
+    with refused("glb_shapes", path=head):
         to_glb(stranger, tmp_path / "x.glb", head)
     scene, binary = read_glb(head)
     elsewhere = {"byteLength": 4, "uri": "data:application/octet-stream;base64,AAAAAA=="}
@@ -105,15 +106,15 @@ def test_wrong_heads_are_sentences(head, tmp_path):
     glued = {**scene, "buffers": [*scene["buffers"], elsewhere]}
     text = json.dumps(glued, separators=(",", ":")).encode()
     packed.write_bytes(glb_bytes(text + b" " * (-len(text) % 4), binary))
-    with pytest.raises(ValueError, match="packed.glb .*binary part"):
+    with refused("glb_buffers", path=packed):
         to_glb(clip(), tmp_path / "x.glb", packed)
     cut, size = tmp_path / "cut.glb", head.stat().st_size
     cut.write_bytes(head.read_bytes()[:-8])
-    with pytest.raises(ValueError, match=f"cut.glb .*{size - 8} of the {size} bytes"):
+    with refused("glb_cut", path=cut, count=size - 8, size=size):
         to_glb(clip(), tmp_path / "x.glb", cut)
     old = tmp_path / "old.glb"
     old.write_bytes(head.read_bytes()[:4] + struct.pack("<I", 1) + head.read_bytes()[8:])
-    with pytest.raises(ValueError, match="old.glb .*GLB"):
+    with refused("glb_other", path=old):
         to_glb(clip(), tmp_path / "x.glb", old)
     assert not (tmp_path / "x.glb").exists()
 

@@ -12,6 +12,7 @@ from support.avatars import glb_bytes
 from support.models import TINY, build_random
 
 from bilabial import ARKIT_BLENDSHAPES, Animator, FaceClip
+from bilabial.errors import UserError
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.exporters import to_glb
@@ -154,6 +155,8 @@ SCENES = [
 @pytest.mark.parametrize("scene", SCENES, ids=range(len(SCENES)))
 def test_heads_that_are_no_gltf(tmp_path, scene):
     (tmp_path / "head.glb").write_bytes(glb_bytes(scene))
-    with pytest.raises(ValueError, match=r"head\.glb .*(scene|mesh)"):
+    with pytest.raises(UserError) as error:
         to_glb(CLIP, tmp_path / "out.glb", tmp_path / "head.glb")
+    assert error.value.code in ("glb_scene", "glb_shapes")
+    assert error.value.parameters["path"] == tmp_path / "head.glb"
     assert not (tmp_path / "out.glb").exists()

@@ -15,6 +15,7 @@ from bilabial.commands.parameters import (
     load_animator,
     print_json,
     print_progress,
+    stdout_format,
     targets_of,
     timing_of,
     write_bytes,
@@ -22,7 +23,7 @@ from bilabial.commands.parameters import (
 )
 from bilabial.errors import UserError
 from bilabial.io.files import make_folder
-from bilabial.io.formats import encode_clip, formats_of, write_clip
+from bilabial.io.formats import encode_clip, write_clip
 from bilabial.options import AnimateOptions
 
 Inputs = Annotated[
@@ -52,17 +53,15 @@ def animate(
     """Animate speech: write the 52 coefficients of every frame."""
     options = AnimateOptions(emotion, intensity, style, fps, motion, seed)
     arguments, written = options.arguments(), write_options(head, rig, start, node, head_node)
-    to_stdout = output == STREAM
-    if to_stdout and (len(inputs) > 1 or as_json or len(formats_of(format_names or "")) > 1):
-        raise UserError("stdout_one")
+    piped = stdout_format(format_names, len(inputs), as_json) if output == STREAM else None
     if timing is not None and len(inputs) > 1 and not timing.is_dir():
         raise UserError("timing_one", path=timing)
-    targets = [{}] if to_stdout else targets_of(inputs, output, format_names)
+    targets = [{}] if piped else targets_of(inputs, output, format_names)
     animator, summaries = load_animator(model), []
     for source, paths in zip(inputs, targets, strict=True):
         clip = animator(_sound(source), **arguments, timing=timing_of(timing, source))
-        if to_stdout:
-            write_bytes(encode_clip(clip, formats_of(format_names or "")[0], written))
+        if piped:
+            write_bytes(encode_clip(clip, piped, written))
         for name, path in paths.items():
             make_folder(path.parent)
             write_clip(clip, path, name, written)

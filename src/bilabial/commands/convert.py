@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from bilabial.commands import parameters
-from bilabial.commands.parameters import STREAM, print_json, targets_of, write_bytes, write_options
-from bilabial.errors import UserError
+from bilabial.commands.parameters import (
+    STREAM,
+    print_json,
+    stdout_format,
+    targets_of,
+    write_bytes,
+    write_options,
+)
 from bilabial.io.files import make_folder
-from bilabial.io.formats import encode_clip, formats_of, read_clip, write_clip
+from bilabial.io.formats import encode_clip, read_clip, write_clip
 from bilabial.options import fps_of
 
 Source = Annotated[
@@ -44,17 +50,15 @@ def convert(
     """Convert recorded curves to another format, rate or meaning of mouthClose."""
     from bilabial.io.mouth_close import convert as to_our_convention
 
+    piped = stdout_format(format_names, 1, as_json) if target == STREAM else None
     clip = read_clip(source)
     if mouth_close is not None:
         clip = to_our_convention(clip, mouth_close)
     if fps is not None:
         clip = clip.resample(fps_of(fps))
     options = write_options(head, rig, start, node, head_node)
-    if target == STREAM:
-        names = formats_of(format_names or "")
-        if as_json or len(names) > 1:
-            raise UserError("stdout_one")
-        return write_bytes(encode_clip(clip, names[0], options))
+    if piped:
+        return write_bytes(encode_clip(clip, piped, options))
     paths = targets_of([str(source)], target, format_names)[0]
     for name, path in paths.items():
         make_folder(path.parent)

@@ -120,6 +120,14 @@ def targets_of(sources: list[str], output: str, formats: str | None) -> list[dic
     return [paths_of(Path(output), stem, names) for stem in stems]
 
 
+def stdout_format(formats: str | None, num_files: int, as_json: bool) -> str:
+    """The one format of standard output. Raises UserError for none, several, and for anything beside it."""
+    names = [] if formats is None else formats_of(formats)
+    if len(names) != 1 or num_files > 1 or as_json:
+        raise UserError("stdout_one")
+    return names[0]
+
+
 def write_options(
     head: Path | None, rig: str | None, start: str | None, node: str, head_node: str
 ) -> WriteOptions:

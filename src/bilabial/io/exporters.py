@@ -10,7 +10,7 @@ import numpy as np
 
 import bilabial
 from bilabial.clip import FaceClip
-from bilabial.errors import MissingFileError, as_path
+from bilabial.errors import MissingFileError, UserError, as_path
 from bilabial.io.frame_clock import FrameClock
 from bilabial.io.head_rotation import JSON_ROTATION, bone_rotations, head_bone, own_turn
 from bilabial.io.names import arkit_name
@@ -50,25 +50,21 @@ def to_glb(clip: FaceClip, path: str | Path, head: str | Path) -> Path:
     head: a GLB whose morph targets have the clip's names, or ARKit's in any spelling (bilabial.io.names), in
     the extras of a mesh or, as VRM writes them, of its primitives; or a VRM whose expressions have the clip's
     names. Targets that the clip lacks stay at 0; a GLB without a head bone (`head_bone`) does not turn.
-    Raises ValueError for an invalid GLB, one with external buffers, and a head without any of the clip's
+    Raises UserError for an invalid GLB, one with external buffers, and a head without any of the clip's
     names.
     """
     scene, binary = read_glb(head)
     try:
         return write_glb(path, *_animated(clip, scene, binary, head))
     except (AttributeError, LookupError, TypeError) as error:
-        raise ValueError(
-            f"{head} is a GLB whose scene is no glTF 2.0 ({type(error).__name__} {error})"
-        ) from error
+        raise UserError("glb_scene", path=Path(head), error=f"{type(error).__name__} {error}") from error
 
 
 def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> tuple[dict, bytes]:
     """The scene with the clip as its animation, and the binary part with the curves appended."""
     buffers = scene.get("buffers", [])
     if len(buffers) > 1 or any("uri" in buffer for buffer in buffers):
-        raise ValueError(
-            f"{head} keeps data outside its one binary part; a GLB without compression is accepted"
-        )
+        raise UserError("glb_buffers", path=Path(head))
     curves = [_curves(clip, scene, number) for number in range(len(scene.get("meshes", [])))]
     nodes = [
         (number, node["mesh"])
@@ -76,7 +72,7 @@ def _animated(clip: FaceClip, scene: dict, binary: bytes, head: str | Path) -> t
         if "mesh" in node and curves[node["mesh"]] is not None
     ]
     if not nodes:
-        raise ValueError(f"{head} has no mesh with a target named like one of the clip's coefficients")
+        raise UserError("glb_shapes", path=Path(head))
     times = FrameClock.of(clip.fps).seconds(len(clip)).astype(np.float32)
     binary = _append(scene, binary, times, {"min": [float(times[0])], "max": [float(times[-1])]})
     clock, samplers, channels = len(scene["accessors"]) - 1, list[dict](), list[dict]()
@@ -117,17 +113,17 @@ def _split_matrix(node: dict) -> None:
 def read_glb(path: str | Path) -> tuple[dict, bytes]:
     """The scene and the binary part of a GLB.
 
-    Raises FileNotFoundError, or ValueError for an invalid or truncated file.
+    Raises FileNotFoundError, or UserError for an invalid or truncated file.
     """
     path = as_path(path)
     if not path.is_file():
         raise MissingFileError("file_missing", name=path)
     content = path.read_bytes()
     if len(content) < 20 or struct.unpack("<II", content[:8]) != (GLB_MAGIC, 2):
-        raise ValueError(f"{path} is not a GLB (binary glTF 2.0)")
+        raise UserError("glb_other", path=path)
     size = struct.unpack("<I", content[8:12])[0]
     if size > len(content):
-        raise ValueError(f"{path} is cut off: it has {len(content)} of the {size} bytes that it says it has")
+        raise UserError("glb_cut", path=path, count=len(content), size=size)
     chunks, start = {}, 12
     while start + 8 <= len(content):
         length, kind = struct.unpack("<II", content[start : start + 8])
@@ -137,9 +133,7 @@ def read_glb(path: str | Path) -> tuple[dict, bytes]:
         scene = dict(json.loads(chunks[GLB_JSON]))
         return scene, chunks.get(GLB_BINARY, b"")
     except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is a GLB whose scene cannot be read ({type(error).__name__} {error})"
-        ) from error
+        raise UserError("glb_scene", path=path, error=f"{type(error).__name__} {error}") from error
 
 
 def _curves(clip: FaceClip, scene: dict, mesh: int) -> np.ndarray | None:
