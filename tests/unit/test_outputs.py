@@ -30,7 +30,7 @@ def test_a_live_link_packet_byte_by_byte():
     assert packet[69] == 61 and len(packet) == 70 + 61 * 4
     values = struct.unpack("!61f", packet[70:])
     np.testing.assert_array_equal(np.float32(values[:52]), VALUES)
-    np.testing.assert_allclose(values[52:], [0.02, -0.01, 0.005] + [0] * 6, atol=1e-7)
+    np.testing.assert_allclose(values[52:], [-0.02, 0.01, -0.005] + [0] * 6, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_another_reader_of_live_link_packets():
     assert found and face.name == "Zoë" and face.uuid == f"${DEVICE}" and face.fps == 30
     for name, value in zip(ARKIT_BLENDSHAPES, VALUES, strict=True):
         assert face.get_blendshape(FaceBlendShape[name[0].upper() + name[1:]]) == pytest.approx(value)
-    assert face.get_blendshape(FaceBlendShape.HeadYaw) == pytest.approx(0.02)
+    turns = [face.get_blendshape(FaceBlendShape[f"Head{turn}"]) for turn in ("Yaw", "Pitch", "Roll")]
+    assert turns == pytest.approx([-0.02, 0.01, -0.005])
 
 
 def osc(datagram: bytes) -> list[tuple]:

@@ -22,7 +22,9 @@ from bilabial.serve.outputs.face import Face
 PORT = 11111
 VERSION = 6
 NUM_VALUES = 61  # 52 coefficients in Apple's order, then yaw, pitch and roll of head, left eye and right eye
-HALF_TURN_DEGREES = 180.0  # is 1 in a packet
+# What 1 is in a packet: half a turn to the subject's right, down, and to the left (Unreal,
+# AppleARKitConversion.h), the directions of the app's CSV files and the opposite of Face.head.
+HALF_TURN_DEGREES = -180.0
 
 
 class LiveLinkOutput:
