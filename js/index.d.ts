@@ -1,18 +1,18 @@
-/** Speech to the 52 ARKit blendshape coefficients in the browser. */
+/** Speech to the 52 ARKit blendshape coefficients, in the browser and in Node. */
 
 /** One of the model's emotions, or shares of several: {happy: 0.7, surprised: 0.3}. */
 export type Emotion = string | Record<string, number>;
 
 export interface StreamOptions {
-  /** Address of the folder that `bilabial export onnx` wrote. */
+  /** Address of the folder that `bilabial export onnx` wrote; in Node also its path. */
   model: string | URL;
   /** Bits of the stored weights: which of its files is loaded. Default "int8". */
   precision?: "fp32" | "fp16" | "int8";
-  /** Address of onnxruntime-web's module. Default: where the page's import map has "onnxruntime-web/wasm". */
+  /** Address of onnxruntime-web's module. Default: where the page's import map has "onnxruntime-web/wasm", in Node the package. */
   runtime?: string | URL;
   /** Whole addresses of its ort-wasm-simd-threaded.mjs and .wasm. Default: those beside `runtime`. */
   wasmPaths?: { mjs: string; wasm: string };
-  /** Address of the worker's module, where a bundler moved it. Default: worker.js of this package. */
+  /** Address of the worker's module, where a bundler moved it. Default: worker.js of this package. Node needs none. */
   worker?: string | URL;
   emotion?: Emotion;
   /** 0 (neutral) to 1.5. */
@@ -37,7 +37,7 @@ export interface Frames {
   values: Float32Array;
 }
 
-/** A face that speaks along, computed in a Worker. */
+/** A face that speaks along, computed in a Worker; in Node in the thread of the caller. Its calls reject with an Error that says why. */
 export class BilabialStream {
   static create(options: StreamOptions): Promise<BilabialStream>;
   /** Columns of the frames, ARKit's names. */
@@ -69,6 +69,8 @@ export interface MicrophoneOptions {
   port?: MessagePort | null;
   /** Address of the AudioWorklet's module, where a bundler moved it. Default: microphone-worklet.js of this package. */
   worklet?: string | URL;
+  /** Told once when no more sound will come: the microphone was disconnected, or the audio thread failed. */
+  onerror?: (error: Error) => void;
 }
 
 /** A microphone as mono samples at 16 kHz. */

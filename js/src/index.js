@@ -1,25 +1,34 @@
 // Speech to ARKit blendshape coefficients in the browser. See README.md.
 
+import { folderAddress } from "./model.js";
+
 export { Microphone } from "./microphone.js";
 export { Resampler } from "./resample.js";
 export { Timeline } from "./timeline.js";
+
+// Where onnxruntime-web is: as given, or as the page's import map says.
+function runtimeAddress(runtime) {
+  if (runtime) return new URL(runtime, document.baseURI).href;
+  try {
+    return import.meta.resolve("onnxruntime-web/wasm");
+  } catch {
+    throw new Error('onnxruntime-web was not found: give its address as runtime, or name "onnxruntime-web/wasm" in an import map');
+  }
+}
 
 export class BilabialStream {
   #worker;
   #waiting = new Map();
   #count = 0;
+  #over = null; // why there are no more frames
   #hear = () => {};
 
   // model: address of the folder that `bilabial export onnx` wrote. See index.d.ts for the options.
-  static async create({ model, precision = "int8", runtime, wasmPaths, worker, ...options }) {
-    const stream = new BilabialStream(worker ?? new URL("./worker.js", import.meta.url));
-    const given = {
-      model: new URL(`${model}/`.replace(/\/\/$/, "/"), document.baseURI).href,
-      precision,
-      runtime: new URL(runtime ?? import.meta.resolve("onnxruntime-web/wasm"), document.baseURI).href,
-      wasmPaths,
-      options,
-    };
+  static async create({ model, precision = "int8", runtime, wasmPaths, worker, ...options } = {}) {
+    const given = { model: folderAddress(model, document.baseURI), precision, runtime: runtimeAddress(runtime), wasmPaths, options };
+    // bundlers look for the second of these
+    const started = worker ? new Worker(worker, { type: "module" }) : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    const stream = new BilabialStream(started);
     try {
       Object.assign(stream, await stream.#call("start", given));
     } catch (error) {
@@ -30,15 +39,19 @@ export class BilabialStream {
   }
 
   constructor(worker) {
-    this.#worker = new Worker(worker, { type: "module" });
+    this.#worker = worker;
     this.#worker.onmessage = ({ data: { id, result, error, frames } }) => {
       if (id === undefined) return this.#hear(frames, error);
+      if (!this.#waiting.has(id)) return;
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (error === undefined) resolve(result);
       else reject(new Error(error));
     };
-    this.#worker.onerror = (event) => this.#end(event.message ?? "the worker could not be started");
+    this.#worker.onerror = ({ message }) => {
+      this.#worker.terminate(); // what it would compute now is not to be trusted
+      this.#end(message ? `the worker failed: ${message}` : "the worker could not be started: its module was not found, or has errors");
+    };
   }
 
   feed(samples) {
@@ -65,11 +78,13 @@ export class BilabialStream {
 
   close() {
     this.#worker.terminate();
-    this.#end("the stream was closed");
+    this.#hear = () => {};
+    this.#end("the stream is closed");
   }
 
   #call(method, ...given) {
     return new Promise((resolve, reject) => {
+      if (this.#over) throw new Error(this.#over);
       const id = this.#count++;
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, method, given }, given.filter((one) => one instanceof MessagePort));
@@ -77,6 +92,9 @@ export class BilabialStream {
   }
 
   #end(reason) {
+    if (this.#over) return;
+    this.#over = reason;
+    this.#hear(null, reason);
     for (const { reject } of this.#waiting.values()) reject(new Error(reason));
     this.#waiting.clear();
   }

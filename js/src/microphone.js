@@ -20,9 +20,9 @@ function sourceOf(media) {
 
 export class Microphone {
   // onsamples takes Float32Arrays. See index.d.ts for the options. Throws what getUserMedia throws.
-  static async open(onsamples, { media, pieceSeconds = PIECE_SECONDS, port = null, worklet } = {}) {
-    if (!media && !navigator.mediaDevices) throw new Error("browsers give the microphone only to pages over https or on this computer");
-    const microphone = new Microphone(media ?? (await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED })));
+  static async open(onsamples, { media, pieceSeconds = PIECE_SECONDS, port = null, worklet, onerror } = {}) {
+    if (!media && !globalThis.navigator?.mediaDevices) throw new Error("browsers give the microphone only to pages over https or on this computer");
+    const microphone = new Microphone(media ?? (await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED })), onerror);
     try {
       await microphone.#start(onsamples, pieceSeconds, port, worklet ?? new URL("./microphone-worklet.js", import.meta.url));
     } catch (error) {
@@ -32,8 +32,8 @@ export class Microphone {
     return microphone;
   }
 
-  constructor(media) {
-    this.media = media;
+  constructor(media, onerror = console.error) {
+    Object.assign(this, { media, onerror });
   }
 
   async #start(onsamples, pieceSeconds, port, worklet) {
@@ -44,6 +44,8 @@ export class Microphone {
     const processorOptions = { pieceSamples: Math.round(RATE * pieceSeconds) };
     this.node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0, processorOptions });
     this.node.port.onmessage = ({ data }) => onsamples(data);
+    this.node.onprocessorerror = () => this.#fail("the audio thread failed");
+    for (const track of this.media.getAudioTracks()) track.addEventListener("ended", () => this.#fail("the microphone was disconnected"));
     this.forward(port); // sound begins with it
     source.connect(this.node);
     await this.context.resume();
@@ -54,9 +56,16 @@ export class Microphone {
     this.node.port.postMessage({ port }, port ? [port] : []);
   }
 
+  // No more sound will come; a track that close() stops says nothing.
+  #fail(reason) {
+    this.close();
+    this.onerror(new Error(reason));
+  }
+
   close() {
     this.media.getTracks().forEach((track) => track.stop());
     if (this.node) this.node.port.onmessage = null;
     this.context?.close();
+    this.context = null; // closed once
   }
 }

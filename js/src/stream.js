@@ -62,7 +62,9 @@ export class FaceStream {
   // Hears the next samples at 16 kHz, -1..1; returns the frames that became certain: {first, count, values}, first: the
   // number of the first of them, at first / fps seconds.
   async feed(samples) {
-    if (!(samples instanceof Float32Array)) throw new TypeError("samples must be a Float32Array");
+    if (!(samples instanceof Float32Array)) {
+      throw new TypeError(`samples must be a Float32Array in -1..1, got ${samples?.constructor?.name ?? samples}`);
+    }
     if (!samples.every(Number.isFinite)) throw new RangeError("samples must be finite numbers");
     if (this.finished) throw new Error("this stream is finished; reset() begins a new one");
     this.numReceived += samples.length;

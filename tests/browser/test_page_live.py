@@ -20,6 +20,7 @@ from support.paths import EXAMPLE
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.animation import live_animator
+from bilabial.app.i18n import TEXTS
 from bilabial.app.live_model import MAX_BEHIND_SECONDS, live_props
 from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import STATIC, write_page
@@ -53,13 +54,21 @@ SET_RATE = """(() => {
 })();"""
 # what the model's worker gets of the microphone
 TAP_WORKER = """(() => {
-    window.heard = [];
+    window.received = [];
     const send = Worker.prototype.postMessage;
     Worker.prototype.postMessage = function (message, ports) {
         if (message.method !== "connect") return send.call(this, message, ports);
         const { port1, port2 } = new MessageChannel();
-        message.given[0].onmessage = ({ data }) => (heard.push(...data), port1.postMessage(data));
+        message.given[0].onmessage = ({ data }) => (received.push(...data), port1.postMessage(data));
         send.call(this, { ...message, given: [port2] }, [port2]);
+    };
+})();"""
+BREAK_MICROPHONE = """(() => {
+    const add = AudioWorklet.prototype.addModule;
+    AudioWorklet.prototype.addModule = async function (address) {
+        const script = await (await fetch(address)).text();
+        const broken = script.replace("process(", "process() { throw 0; } unused(");
+        return add.call(this, URL.createObjectURL(new Blob([broken], { type: "text/javascript" })));
     };
 })();"""
 WATCH_FACES = """() => {
@@ -131,7 +140,7 @@ def with_model(page, address: str, max_behind_seconds: float) -> None:
 def use_browser(page, address: str) -> str:
     """However slow it is, and no session of the server is taken."""
     with_model(page, address, 1e6)
-    page.route("**/component_server", lambda route: route.abort())
+    page.route(re.compile("/component_server"), lambda route: route.abort())
     return " ms behind"
 
 
@@ -206,12 +215,12 @@ def test_the_model_gets_the_sound(page, three, speech, address, rate):
     page.reload()
     wait_for_head(page)
     page.click(".bilabial-live")
-    page.wait_for_function(f"heard.length > {len(speech) + 32000}")
+    page.wait_for_function(f"received.length > {len(speech) + 32000}")
     page.click(".bilabial-live")
     assert page.evaluate("rates") == [rate]
-    heard = np.array(page.evaluate("heard"))
-    assert tone_of(heard, 16000 - TONE_HZ) < 0.01 * TONE_AMPLITUDE
-    seconds = heard[: len(heard) // 16000 * 16000].reshape(-1, 16000)
+    received = np.array(page.evaluate("received"))
+    assert tone_of(received, 16000 - TONE_HZ) < 0.01 * TONE_AMPLITUDE
+    seconds = received[: len(received) // 16000 * 16000].reshape(-1, 16000)
     assert np.median([likeness(speech, second) for second in seconds]) > 0.99  # one has the seam in it
     assert page.errors == []
 
@@ -231,6 +240,67 @@ def tone_of(sound: np.ndarray, hz: float) -> float:
     window = np.hanning(len(sound))
     turning = np.exp(-2j * np.pi * hz / 16000 * np.arange(len(sound)))
     return 2 * abs((window * sound * turning).sum()) / window.sum()
+
+
+# the model's thread ends without a word, breaks, or computes nothing more
+DEATHS = {
+    "closed": "() => void setTimeout(() => self.close(), 100)",
+    "uncaught": "() => void setTimeout(() => { throw new Error('out of memory'); })",
+    "wasm": """() => {
+        const error = new WebAssembly.RuntimeError("memory access out of bounds");
+        Float32Array.prototype.set = () => { throw error; };
+    }""",
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_model_that_stops_is_replaced(page, three, address, death):
+    """By the server, with a sentence; the microphone is let go when the session ends."""
+    page.add_init_script(WATCH_MICROPHONES)
+    with_model(page, address, 10)  # however busy this machine is
+    page.reload()
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length > 3")
+    assert page.evaluate("faces.at(-1).place") == "browser"
+    page.workers[-1].evaluate(DEATHS[death])
+    page.wait_for_function("faces.at(-1).place === 'server'")
+    told = "The model stopped in this browser. The server computes the face."
+    assert page.inner_text(".bilabial-message") == told
+    page.click(".bilabial-live")
+    page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
+    assert not page.workers and page.inner_text(".bilabial-live") == "Live"
+
+
+def test_no_model_and_no_server_end_the_session(page, three, address):
+    """In one sentence, in Chinese too, and the microphone is let go."""
+    page.add_init_script(WATCH_MICROPHONES)
+    page.add_init_script("Object.defineProperty(navigator, 'language', { value: 'zh-CN' })")
+    use_browser(page, address)
+    page.reload()
+    wait_for_head(page)
+    page.evaluate(WATCH_FACES)
+    page.click(".bilabial-live")
+    page.wait_for_function("faces.length > 3")
+    page.workers[-1].evaluate(DEATHS["wasm"])
+    page.wait_for_function("microphones.length && microphones.every(track => track.readyState === 'ended')")
+    told = TEXTS["The model stopped in this browser."], TEXTS["The connection to the server was lost."]
+    assert page.inner_text(".bilabial-message") == " ".join(told)
+    assert page.get_attribute(".bilabial-live", "aria-pressed") == "false" and not page.workers
+
+
+def test_a_microphone_that_stops_ends_the_session(page, three):
+    """Its audio thread breaks: no sound comes any more."""
+    page.add_init_script(WATCH_MICROPHONES)
+    page.add_init_script(BREAK_MICROPHONE)
+    without_model(page)
+    page.reload()
+    wait_for_head(page)
+    page.click(".bilabial-live")
+    page.get_by_text("The microphone stopped.").wait_for()
+    assert page.evaluate("microphones.every(track => track.readyState === 'ended')")
+    assert not [one for one in page.errors if "AudioContext" in one]  # it was closed once
 
 
 def test_a_full_server_says_so_until_somebody_left(page, three, address):

@@ -65,7 +65,8 @@ class LiveSession {
     this.startSeconds = (this.numSamples - this.recent.reduce((sum, piece) => sum + piece.length, 0)) / LIVE_HZ; // of the first face
     this.frames = []; // Float32Arrays of 52, the latest ones
     this.numFrames = 0;
-    this.inTime = this.numSamples; // when faces were late for the last time
+    this.inTime = this.numSamples; // when faces were in time for the last time
+    this.gotAt = this.numSamples; // when the latest ones came
     this.lags = []; // {at, lag}: s between now and the newest frame, whenever one was drawn
     this.delay = null;
     this.faces = faces;
@@ -96,7 +97,9 @@ class LiveSession {
   }
 
   async listen() {
-    const given = { media: this.media, pieceSeconds: PIECE_SECONDS, port: this.sound, worklet: this.player.props.live.microphone };
+    const worklet = this.player.props.live.microphone;
+    const onerror = () => this.end(t("The microphone stopped."));
+    const given = { media: this.media, pieceSeconds: PIECE_SECONDS, port: this.sound, worklet, onerror };
     const microphone = await Microphone.open((piece) => this.take(piece), given);
     if (this.ended) return microphone.close();
     this.microphone = microphone;
@@ -115,12 +118,15 @@ class LiveSession {
     this.watch();
   }
 
-  // Notices when faces stay too far behind the sound.
+  // Notices when faces stay too far behind the sound, or stay away: no event tells that a thread is gone.
   watch() {
     const { faces, numSamples } = this;
     const behind = numSamples / LIVE_HZ - this.newest - faces.delaySeconds;
     if (behind <= faces.maxBehindSeconds) this.inTime = numSamples;
-    else if (numSamples - this.inTime > faces.patienceSeconds * LIVE_HZ) this.fail(faces);
+    else if (numSamples - this.inTime > faces.patienceSeconds * LIVE_HZ) {
+      const silent = faces.place === "browser" && this.gotAt <= this.inTime;
+      this.fail(faces, silent ? new Error("no faces came any more") : undefined);
+    }
   }
 
   // Seconds of sound until now. The quickest piece says best when sound is captured.
@@ -135,6 +141,7 @@ class LiveSession {
 
   receive(faces, values) {
     if (faces !== this.faces) return;
+    this.gotAt = this.numSamples;
     const width = faces.names.length;
     for (let k = 0; k < values.length; k += width) this.frames.push(values.subarray(k, k + width));
     this.numFrames += values.length / width;
@@ -247,7 +254,8 @@ export function mountLive(player, server) {
     const session = player.live;
     if (!session?.faces) return;
     const { emotion, intensity, style } = asked();
-    session.faces.setEmotion(emotion, intensity).catch((error) => player.say(error.message));
+    const { faces } = session;
+    faces.setEmotion(emotion, intensity).catch((error) => faces === session.faces && player.say(error.message));
     player.say(JSON.stringify(style) === session.style ? "" : t("The new style applies to the next live session."));
   }
 

@@ -1,0 +1,55 @@
+// A folder of `bilabial export onnx` as a FaceStream, and what stands in the way in a sentence.
+
+import { FaceStream } from "./stream.js";
+
+// A module with one SIMD instruction.
+const SIMD = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
+
+// Bytes at an address.
+export async function fetched(address) {
+  const answer = await fetch(address).catch((error) => {
+    throw new Error(`${address} could not be fetched: ${error.message}`);
+  });
+  if (!answer.ok) throw new Error(`${address} could not be fetched (${answer.status})`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function settingsAt(address, read) {
+  const text = new TextDecoder().decode(await read(address));
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${address} is not JSON: model must be the address of a folder that \`bilabial export onnx\` wrote`);
+  }
+}
+
+// ort: onnxruntime-web's module. model: address of the folder, which ends in a slash. read: gives the bytes at an
+// address. options: of FaceStream.
+export async function openStream(ort, { model, precision, read = fetched, options }) {
+  if (!globalThis.WebAssembly?.validate(SIMD)) throw new Error("the model needs WebAssembly with SIMD, which this browser does not have");
+  const settings = await settingsAt(new URL("bilabial.json", model).href, read);
+  if (!settings.precisions.includes(precision)) {
+    throw new RangeError(`precision must be one of ${settings.precisions.join(", ")}, got ${precision}`);
+  }
+  ort.env.wasm.numThreads = 1; // a step is too small to be shared
+  const file = new URL(precision === "fp32" ? "step.onnx" : `step.${precision}.onnx`, model).href;
+  const graph = await read(file);
+  const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }).catch((error) => {
+    throw new Error(`${file} could not be loaded: ${error.message}`);
+  });
+  return new FaceStream(ort, session, settings, options);
+}
+
+// What a stream tells of itself.
+export function described(stream) {
+  const { blendshapes, emotions, styles } = stream.settings;
+  return { names: blendshapes, emotions, styles: Object.keys(styles), fps: stream.fps, delaySeconds: stream.delaySeconds };
+}
+
+// The address of a folder, from its name or URL.
+export function folderAddress(model, base) {
+  if (typeof model !== "string" && !(model instanceof URL)) {
+    throw new TypeError(`model must be the address of a folder that \`bilabial export onnx\` wrote, got ${model}`);
+  }
+  return new URL(`${model}/`.replace(/\/\/$/, "/"), base).href;
+}
