@@ -45,11 +45,10 @@ async function startMicrophone() {
   await newStream();
   const current = (timeline = new Timeline(stream.fps));
   let numReceived = 0;
-  microphone = await Microphone.open((samples) => {
-    numReceived += samples.length;
-    current.received(numReceived / RATE, seconds());
-    stream.feed(samples).then((frames) => current.receive(frames, seconds()), stopMicrophone);
-  });
+  const { port1, port2 } = new MessageChannel(); // the model gets the sound also while the head is drawn
+  await stream.connect(port1, (frames) => current.receive(frames, seconds()), fail);
+  const onsamples = (samples) => current.received((numReceived += samples.length) / RATE, seconds());
+  microphone = await Microphone.open(onsamples, { port: port2, onerror: fail });
   part("microphone").setAttribute("aria-pressed", true);
   part("microphone").textContent = "Stop";
   say("Speak");
@@ -62,6 +61,12 @@ function stopMicrophone() {
   part("microphone").textContent = "Microphone";
   head?.pose(stream.names, stream.names.map(() => 0));
   say("");
+}
+
+// Live mode ends with a sentence.
+function fail(error) {
+  stopMicrophone();
+  say(error.message);
 }
 
 async function animate(file) {
@@ -118,7 +123,7 @@ async function show(file) {
   }
 }
 
-const attempt = (action) => (event) => action(event).catch((error) => (stopMicrophone(), say(error.message)));
+const attempt = (action) => (event) => action(event).catch(fail);
 
 part("microphone").addEventListener("click", attempt(async () => (microphone ? stopMicrophone() : startMicrophone())));
 part("file").addEventListener("change", attempt(async ({ target }) => target.files.length && animate(target.files[0])));

@@ -28,7 +28,7 @@ export class Timeline {
     for (let k = 0; k < count; k++) this.frames.push(values.subarray(k * width, (k + 1) * width));
     this.count += count;
     if (this.frames.length > 10 * this.fps) this.frames.splice(0, this.frames.length - 10 * this.fps);
-    if (!count) return;
+    if (!count || !this.offsets.length) return;
     this.lags.push(this.soundTime(now) - (this.count - 1) / this.fps);
     if (this.lags.length > NUM_LAGS) this.lags.shift();
   }

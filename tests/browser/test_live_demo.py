@@ -69,6 +69,7 @@ def server(onnx_folder, tmp_path_factory):
         pytest.skip(f"npm packages are missing: {', '.join(missing)} (make test installs them)")
     folder = make_live(tmp_path_factory.mktemp("live"), onnx_folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder)))
+    server.folder = folder
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -208,10 +209,30 @@ def test_sound_at_any_rate(page, rate):
         ({"fps": 0}, "^fps .* 1 .* 240, .* 0$"),
         ({"precision": "int4"}, "^precision .* fp32, fp16, int8, .* int4$"),
         ({"model": "nowhere"}, r"/nowhere/bilabial\.json .*404"),
+        ({"model": "http://127.0.0.1:9"}, r"127\.0\.0\.1:9/bilabial\.json could not be fetched: "),
+        ({"model": None}, "^model .*`bilabial export onnx`.* null$"),
+        ({"model": "a-page"}, r"/a-page/bilabial\.json .*JSON.*`bilabial export onnx`"),
+        ({"model": "half"}, r"/half/step\.int8\.onnx .*404"),
+        ({"model": "broken"}, r"/broken/step\.int8\.onnx could not be loaded: "),
+        ({"runtime": "nowhere.mjs"}, r"onnxruntime-web .*/nowhere\.mjs"),
+        ({"worker": "nowhere.js"}, "^the worker could not be started"),
+        ({"worker": "no-simd.js"}, "WebAssembly with SIMD"),
     ],
 )
-def test_wrong_wishes_are_sentences(page, options, values):
+def test_wrong_wishes_are_sentences(page, server, onnx_folder, options, values):
     """Errors of a program, in a package without codes: they name what was given and what is accepted."""
+    settings = (onnx_folder / "bilabial.json").read_text()
+    files = {
+        "a-page/bilabial.json": "<!doctype html>",
+        "half/bilabial.json": settings,
+        "broken/bilabial.json": settings,
+        "broken/step.int8.onnx": "no graph",
+        "no-simd.js": "import './bilabial/worker.js'; WebAssembly.validate = () => false;",
+    }
+    for name, content in files.items():
+        path = Path(server.folder) / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
     told = page.evaluate(
         """async (options) => {
             const { BilabialStream } = await import("bilabial");
@@ -223,17 +244,48 @@ def test_wrong_wishes_are_sentences(page, options, values):
     assert re.search(values, told), told
 
 
+def test_wrong_use_is_a_sentence(page):
+    """In a page that is not isolated, so without shared memory; also where the worker failed."""
+    told = page.evaluate("""async () => {
+        const { BilabialStream } = await import("bilabial");
+        const workers = [];
+        const Own = window.Worker;
+        window.Worker = class extends Own { constructor(...given) { super(...given); workers.push(this); } };
+        const stream = await BilabialStream.create({ model: "model" });
+        const broken = await BilabialStream.create({ model: "model" });
+        window.Worker = Own;
+        const failure = (call) => call.then(() => "", (error) => error.message);
+        const silence = new Float32Array(320);
+        const said = [typeof SharedArrayBuffer];
+        for (const samples of [[0, 0], new Int16Array(2), undefined, silence.map(() => NaN), silence])
+            said.push(await failure(stream.feed(samples)));
+        await stream.finish();
+        said.push(await failure(stream.feed(silence)));
+        stream.close();
+        said.push(await failure(stream.feed(silence)));
+        const reported = new Promise((resolve) =>
+            broken.connect(new MessageChannel().port1, () => {}, ({ message }) => resolve(message)));
+        workers[1].dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
+        return [...said, await reported, await failure(broken.feed(silence))];
+    }""")
+    patterns = [
+        "^undefined$", "Float32Array.* Array$", "Float32Array.* Int16Array$", "Float32Array.* undefined$",
+        "finite", "^$", "finished; reset", "closed", "^the worker failed: out of memory$", "out of memory",
+    ]  # fmt: skip
+    assert len(told) == len(patterns)
+    for pattern, sentence in zip(patterns, told, strict=True):
+        assert re.search(pattern, sentence), sentence
+
+
 def test_the_head_follows_a_microphone(page, runner):
     """The jaw drawn is the one of its time in the sound that was played, gaps of a busy machine included."""
     page.evaluate(WATCH)
     page.evaluate("""async () => {
-        const { BilabialStream } = await import("bilabial");
-        const feed = BilabialStream.prototype.feed;
+        const { Microphone } = await import("bilabial");
+        const open = Microphone.open;
         window.fed = [];
-        BilabialStream.prototype.feed = function (samples) {
-            fed.push(...samples);
-            return feed.call(this, samples);
-        };
+        Microphone.open = (onsamples, options) =>
+            open.call(Microphone, (samples) => (fed.push(...samples), onsamples(samples)), options);
     }""")
     page.click("#microphone")
     page.wait_for_function("drawn.length >= 30 && drawn.at(-1).time > 7")  # software drawing is slow

@@ -1,0 +1,72 @@
+// Speech to ARKit blendshape coefficients in Node, in its own thread. The same names as in the browser.
+
+import { readFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+
+import { described, fetched, folderAddress, openStream } from "./model.js";
+import { Turns } from "./turns.js";
+
+export { Microphone } from "./microphone.js";
+export { Resampler } from "./resample.js";
+export { Timeline } from "./timeline.js";
+
+const RUNTIME = "onnxruntime-web/wasm";
+
+async function read(address) {
+  if (!address.startsWith("file:")) return fetched(address);
+  return readFile(new URL(address)).catch((error) => {
+    throw new Error(`${address} could not be read: ${error.code}`);
+  });
+}
+
+export class BilabialStream {
+  #turns;
+
+  // model: folder, or its URL. The options of a worker have no meaning here.
+  static async create({ model, precision = "int8", runtime = RUNTIME, wasmPaths, worker, ...options } = {}) {
+    const given = { model: folderAddress(model, pathToFileURL("./")), precision, read, options };
+    const ort = await import(runtime).catch((error) => {
+      throw new Error(`${runtime} could not be loaded (npm install onnxruntime-web): ${error.message}`);
+    });
+    if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
+    const stream = await openStream(ort, given);
+    return Object.assign(new BilabialStream(new Turns(stream)), described(stream));
+  }
+
+  constructor(turns) {
+    this.#turns = turns;
+  }
+
+  feed(samples) {
+    return this.#call("feed", samples);
+  }
+
+  async connect(port, onframes, onerror) {
+    this.#open().connect(port, onframes, onerror);
+  }
+
+  finish() {
+    return this.#call("finish");
+  }
+
+  reset(keepLevel = false) {
+    return this.#call("reset", keepLevel);
+  }
+
+  setEmotion(emotion, intensity = 1) {
+    return this.#call("setEmotion", emotion, intensity);
+  }
+
+  close() {
+    this.#turns = null;
+  }
+
+  #open() {
+    if (!this.#turns) throw new Error("the stream is closed");
+    return this.#turns;
+  }
+
+  async #call(method, ...given) {
+    return this.#open().call(method, ...given);
+  }
+}
