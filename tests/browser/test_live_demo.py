@@ -263,8 +263,9 @@ def test_wrong_use_is_a_sentence(page):
         said.push(await failure(stream.feed(silence)));
         stream.close();
         said.push(await failure(stream.feed(silence)));
-        const reported = new Promise((resolve) =>
-            broken.connect(new MessageChannel().port1, () => {}, ({ message }) => resolve(message)));
+        let report;
+        const reported = new Promise((resolve) => (report = resolve));
+        await broken.connect(new MessageChannel().port1, () => {}, ({ message }) => report(message));
         workers[1].dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
         return [...said, await reported, await failure(broken.feed(silence))];
     }""")
