@@ -266,9 +266,9 @@ def wrong_capture(path: Path, rows: Rows, must_be_whole: bool) -> str:
     """Errors of what is read from a file, empty if correct."""
     capture = read_capture(path, FPS, "mediapipe", 0.0, SECONDS + 1.0)
     times, valid = capture.clip.times, capture.valid
-    judged = valid & (times <= rows.times[-1])
+    compared = valid & (times <= rows.times[-1])
     off = np.abs(capture.clip.values - truth(times)).max(axis=1) > TOLERANCE
-    share = off[judged].mean() if judged.any() else 0.0
+    share = off[compared].mean() if compared.any() else 0.0
     if share > (0.0 if must_be_whole else MAX_HIT_SHARE):
         return f"{share:.0%} of the valid frames are wrong"
     first, last = rows.missing
