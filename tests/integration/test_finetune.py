@@ -14,7 +14,7 @@ from support.scripts import run, run_here
 from transformers import HfArgumentParser
 
 from bilabial.checkpoint import load_checkpoint, save_checkpoint
-from bilabial.errors import MissingFileError
+from bilabial.errors import MissingFileError, quote
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
@@ -111,7 +111,7 @@ def test_a_preset_may_shorten_the_reach(initial, dataset, tmp_path, speech):
 def test_what_cannot_be_started_from_is_refused(initial, dataset, tmp_path):
     with refused("model_files", MissingFileError, path=tmp_path):
         start_from(tmp_path, dataset)
-    with refused("model_name", MissingFileError, got=repr(str(tmp_path / "gone"))):
+    with refused("model_name", MissingFileError, got=quote(str(tmp_path / "gone"))):
         start_from(tmp_path / "gone", dataset)
     with refused("option_excludes", other="--audio_encoder"):
         start_from(initial, dataset, "--audio_encoder", tmp_path)

@@ -18,7 +18,7 @@ from support.paths import ROOT
 
 from bilabial import Animator
 from bilabial.checkpoint import EMBEDDED_MODEL, load_checkpoint, save_checkpoint
-from bilabial.errors import MissingFileError
+from bilabial.errors import MissingFileError, quote
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.training.publishing.checks import (
     check_code,
@@ -145,5 +145,5 @@ def test_a_folder_lacking_a_file_is_named(tiny_model, tmp_path, name):
 
 @pytest.mark.parametrize("source", ["no/such/folder/here", "/gone", "./gone", "gone", Path("a/b")])
 def test_a_source_that_is_nothing(source):
-    with refused("model_name", MissingFileError, got=repr(str(source))):
+    with refused("model_name", MissingFileError, got=quote(str(source))):
         load_checkpoint(source)

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from bilabial.animator import Animator
 from bilabial.checkpoint import save_checkpoint
 from bilabial.cli import main
-from bilabial.errors import MissingFileError
+from bilabial.errors import MissingFileError, quote
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor
 from bilabial.io.audio import encode_wav
 from bilabial.runtime import choice
@@ -142,7 +142,7 @@ def test_runtimes_that_are_none_are_sentences(onnx_folder, tmp_path, capsys):
         open_animator(None, "tensorflow")
     with refused("runtime_torch", path=onnx_folder):
         open_animator(str(onnx_folder), "torch")
-    with refused("model_name", MissingFileError, got=repr(str(tmp_path / "nothing" / "there"))):
+    with refused("model_name", MissingFileError, got=quote(str(tmp_path / "nothing" / "there"))):
         open_animator(str(tmp_path / "nothing" / "there"), "onnx")
     arguments = ["live", "--file", "x.wav", "--vmc", "127.0.0.1:9", "--runtime", "tensorflow"]
     assert main(arguments) == 2
