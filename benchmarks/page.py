@@ -16,11 +16,11 @@ import urllib.request
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
-from support.browsing import BROWSER_FLAGS, CHROMIUM
 
 from benchmarks.load import EXAMPLE, start_app
 from bilabial.app.live_model import live_props
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
+from tools.chromium import BROWSER_FLAGS, CHROMIUM
 
 LIVE_SECONDS = 15
 LIVE_SETTLES_SECONDS = 3  # the delay is not constant before
@@ -133,7 +133,7 @@ def main() -> None:
         app.terminate()
         app.wait()
     print(
-        "| speech, s | Generate to speaking head, s | with another feeling, s | frames/s |\n|---|---|---|---|"
+        "| speech, s | Generate to speaking head, s | with another emotion, s | frames/s |\n|---|---|---|---|"
     )
     for seconds, row in rows:
         print(f"| {seconds} | {row['seconds']:.2f} | {row['again']:.2f} | {row['drawn']:.1f} |")

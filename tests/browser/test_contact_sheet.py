@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from support.browsing import CHROMIUM, three  # noqa: F401 (a fixture)
+from support.browsing import three  # noqa: F401 a fixture
 from support.media import write_video
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.chromium import CHROMIUM
 from tools.make_head.contact_sheet import (
     LABEL_PIXELS,
     ContactSheetArguments,

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.browsing import CHROMIUM, three  # noqa: F401 (a fixture)
+from support.browsing import three  # noqa: F401 a fixture
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.head_landmarks import LIPS, MOUTH_MEASURES, PATH, head_landmarks
+from tools.chromium import CHROMIUM
 from tools.make_head.glb import read_mesh
 from tools.make_head.landmarks import (
     HEAD,

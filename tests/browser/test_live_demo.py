@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.browsing import BROWSER_FLAGS, CHROMIUM
 from support.paths import EXAMPLE
 
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
@@ -18,6 +17,7 @@ from bilabial.io.audio import encode_wav, load_audio
 from bilabial.runtime.animator import OnnxAnimator
 from bilabial.runtime.settings import load_settings
 from bilabial.streaming import STREAM_MOTIONS, draw_idle_motion
+from tools.chromium import BROWSER_FLAGS, CHROMIUM
 from tools.make_live import make_live, missing_packages
 
 pytestmark = pytest.mark.slow

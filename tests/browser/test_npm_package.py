@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.browsing import BROWSER_FLAGS, CHROMIUM
 from support.media import write_wav
 from support.paths import ROOT
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.runtime.animator import OnnxAnimator
+from tools.chromium import BROWSER_FLAGS, CHROMIUM
 
 pytestmark = pytest.mark.slow
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from support.avatars import glb_bytes, turned_vrm
-from support.browsing import CHROMIUM, found_in, need_npm
+from support.browsing import found_in, need_npm
 
 from bilabial import ARKIT_BLENDSHAPES, FaceClip
 from bilabial.app.npm import DECODERS, NPM_FOLDER
 from bilabial.app.player import HEAD, write_page
 from bilabial.io.exporters import read_glb
+from tools.chromium import CHROMIUM
 from tools.make_head.glb import PIVOT, read_mesh
 
 pytestmark = pytest.mark.slow

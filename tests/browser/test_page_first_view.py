@@ -4,7 +4,6 @@ import json
 
 import pytest
 from support.browsing import (
-    CHROMIUM,
     choose,
     download,
     fill_in,
@@ -17,6 +16,7 @@ from support.paths import EXAMPLE
 
 from bilabial.app.npm import NPM_FOLDER
 from bilabial.rig import RigProfile
+from tools.chromium import CHROMIUM
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium found")
 DRAWN = "Number(document.querySelector('.bilabial-canvas')?.dataset.time)"

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from support.browsing import BROWSER_FLAGS, CHROMIUM, fill_in, need_npm, new_page, open_fold, wait_for_head
+from support.browsing import fill_in, need_npm, new_page, open_fold, wait_for_head
 from support.media import write_wav
 from support.paths import EXAMPLE
 
@@ -27,6 +27,7 @@ from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
 from bilabial.errors import UserError
 from bilabial.io.audio import load_audio, resample
+from tools.chromium import BROWSER_FLAGS, CHROMIUM
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,13 +19,7 @@ from PIL import Image
 from bilabial.app.npm import NpmPackage
 from bilabial.app.player import HEAD
 from support.paths import ROOT
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-BROWSER_FLAGS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream", "--enable-unsafe-swiftshader", "--use-angle=swiftshader",
-]  # fmt: skip
+from tools.chromium import BROWSER_FLAGS, CHROMIUM
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,17 @@ def test_no_test_imports_another():
         assert not {name for name in imported if name.startswith("test_") or name == "conftest"}, path
 
 
+def test_commands_import_nothing_of_the_tests():
+    """Which are not on the path of `python -m benchmarks.page`."""
+    files = [
+        path for folder in ("src", "train", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert len(files) > 200
+    assert not [
+        path for path in files if {"support", "tests"} & {name.split(".")[0] for name in imports_of(path)}
+    ]
+
+
 def test_the_hub_folder_is_small_and_imports_only_siblings():
     files = sorted((PACKAGE / "hub").iterdir())
     names = {path.name for path in files if path.name != "__pycache__"}

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from bilabial.app.player import BUNDLE, HEAD, player_props
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
+from tools.chromium import BROWSER_FLAGS, BROWSERS, CHROMIUM
 
 if TYPE_CHECKING:  # needed for pictures alone
     from playwright.sync_api import Page
@@ -29,8 +29,6 @@ VIEWS = {  # degrees left, up; the whole face for a tracker of faces, the head f
     "portrait": (0, 2, *PORTRAIT),
     "portrait three-quarter": (35, 2, *PORTRAIT),
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_FLAGS = ["--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader"]
 ADDRESS = "http://head.test/"  # answered here, never fetched
 LOAD_SECONDS = 600  # seconds of a busy machine without a graphics card; a minute is usual there
 SUPERSAMPLING = 2  # Chromium's software renderer leaves specks of dark pixels where it smooths edges itself
@@ -109,8 +107,7 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Cam
         raise ValueError(f"view must be one of {', '.join(VIEWS)}, got {view!r}")
     if not head.is_file():
         raise FileNotFoundError(f"there is no head at {head}")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    if CHROMIUM is None:
         raise FileNotFoundError(
             f"no browser found, looked for {', '.join(BROWSERS)}: apt-get install chromium"
         )
@@ -130,7 +127,7 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Cam
             route.abort()
 
     with sync_playwright() as playwright:
-        window = playwright.chromium.launch(executable_path=browser, args=BROWSER_FLAGS)
+        window = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
         page = window.new_page(viewport={"width": size, "height": size})
         page.set_default_timeout(LOAD_SECONDS * 1000)
         page.route("**/*", answer)
@@ -138,7 +135,7 @@ def open_head(size: int, view: str = "front", head: Path = HEAD) -> Iterator[Cam
             page.goto(ADDRESS)
             page.wait_for_function("Boolean(window.picture ?? window.failure)")
         except Slow as error:
-            raise TimeoutError(f"{browser} did not load {head} within {LOAD_SECONDS} s") from error
+            raise TimeoutError(f"{CHROMIUM} did not load {head} within {LOAD_SECONDS} s") from error
         if failure := page.evaluate("window.failure"):
             raise ValueError(f"{head} cannot be drawn: {failure}")
 
