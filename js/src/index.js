@@ -1,5 +1,6 @@
 // Speech to ARKit blendshape coefficients in the browser. See README.md.
 
+import { StreamCalls } from "./calls.js";
 import { folderAddress } from "./model.js";
 
 export { Microphone } from "./microphone.js";
@@ -16,7 +17,7 @@ function runtimeAddress(runtime) {
   }
 }
 
-export class BilabialStream {
+export class BilabialStream extends StreamCalls {
   #worker;
   #waiting = new Map();
   #count = 0;
@@ -30,7 +31,7 @@ export class BilabialStream {
     const started = worker ? new Worker(worker, { type: "module" }) : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const stream = new BilabialStream(started);
     try {
-      Object.assign(stream, await stream.#call("start", given));
+      Object.assign(stream, await stream.call("start", given));
     } catch (error) {
       stream.close();
       throw error;
@@ -39,6 +40,7 @@ export class BilabialStream {
   }
 
   constructor(worker) {
+    super();
     this.#worker = worker;
     this.#worker.onmessage = ({ data: { id, result, error, frames } }) => {
       if (id === undefined) return this.#hear(frames, error);
@@ -54,26 +56,10 @@ export class BilabialStream {
     };
   }
 
-  feed(samples) {
-    return this.#call("feed", samples);
-  }
-
   // Feeds the pieces that a MessagePort sends, an AudioWorklet's for one, while this thread is busy.
   connect(port, onframes, onerror) {
     this.#hear = (frames, error) => (frames ? onframes(frames) : onerror(new Error(error)));
-    return this.#call("connect", port);
-  }
-
-  finish() {
-    return this.#call("finish");
-  }
-
-  reset(keepLevel = false) {
-    return this.#call("reset", keepLevel);
-  }
-
-  setEmotion(emotion, intensity = 1) {
-    return this.#call("setEmotion", emotion, intensity);
+    return this.call("connect", port);
   }
 
   close() {
@@ -82,7 +68,7 @@ export class BilabialStream {
     this.#end("the stream is closed");
   }
 
-  #call(method, ...given) {
+  call(method, ...given) {
     return new Promise((resolve, reject) => {
       if (this.#over) throw new Error(this.#over);
       const id = this.#count++;

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
+import { StreamCalls } from "./calls.js";
 import { described, fetched, folderAddress, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
@@ -19,7 +20,7 @@ async function read(address) {
   });
 }
 
-export class BilabialStream {
+export class BilabialStream extends StreamCalls {
   #turns;
 
   // model: folder, or its URL. The options of a worker have no meaning here.
@@ -34,27 +35,12 @@ export class BilabialStream {
   }
 
   constructor(turns) {
+    super();
     this.#turns = turns;
-  }
-
-  feed(samples) {
-    return this.#call("feed", samples);
   }
 
   async connect(port, onframes, onerror) {
     this.#open().connect(port, onframes, onerror);
-  }
-
-  finish() {
-    return this.#call("finish");
-  }
-
-  reset(keepLevel = false) {
-    return this.#call("reset", keepLevel);
-  }
-
-  setEmotion(emotion, intensity = 1) {
-    return this.#call("setEmotion", emotion, intensity);
   }
 
   close() {
@@ -66,7 +52,7 @@ export class BilabialStream {
     return this.#turns;
   }
 
-  async #call(method, ...given) {
+  async call(method, ...given) {
     return this.#open().call(method, ...given);
   }
 }
