@@ -174,7 +174,9 @@ def test_the_head_speaks_along(page, three, speech, address, use):
     told = page.inner_text(".bilabial-message")
     faces = page.evaluate("faces")
     times, values = np.array([one["time"] for one in faces]), np.array([one["values"] for one in faces])
-    clip = FaceClip(ARKIT_BLENDSHAPES, values.clip(0, 1), 30)
+    times, first, which = np.unique(times, return_index=True, return_inverse=True)
+    assert np.array_equal(values, values[first][which])  # a face that waits stands still, whoever computes it
+    clip = FaceClip(ARKIT_BLENDSHAPES, values[first].clip(0, 1), 30)
     assert np.ptp(clip.lip_distance_mm()) > 3
     assert best_correlation(times, clip.lip_distance_mm(), speech) >= 0.8
     page.evaluate(

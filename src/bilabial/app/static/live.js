@@ -151,7 +151,8 @@ class LiveSession {
   draw(now) {
     if (!this.player.element.isConnected) this.end("");
     if (this.ended) return false;
-    if (this.faces && this.numFrames) {
+    // a server that takes over begins with sound whose faces were drawn already: the face waits until it has caught up
+    if (this.faces && this.numFrames && this.newest >= this.drawn) {
       this.lags = this.lags.filter(({ at }) => now - at < 1000 * LAG_SECONDS);
       this.lags.push({ at: now, lag: this.now() - this.newest });
       const wanted = median(this.lags.map(({ lag }) => lag)); // a face that is late once stands still for some ms
