@@ -3,6 +3,18 @@
 /** One of the model's emotions, or shares of several: {happy: 0.7, surprised: 0.3}. */
 export type Emotion = string | Record<string, number>;
 
+/** Codes stay while messages may change. "internal": a fault of this package or of onnxruntime-web. */
+export type ErrorCode =
+  | "emotion_kind" | "emotion_name" | "emotion_share" | "fps_range" | "intensity_range" | "internal" | "level_range"
+  | "media_silent" | "microphone_failed" | "microphone_lost" | "microphone_refused" | "model_address" | "model_format"
+  | "model_missing" | "motion_start" | "no_simd" | "piece_range" | "precision_name" | "runtime_missing" | "samples_finite"
+  | "samples_kind" | "sampling_rate_range" | "stream_closed" | "stream_finished" | "style_amount" | "style_kind"
+  | "style_name" | "worker_failed";
+
+export class BilabialError extends Error {
+  readonly code: ErrorCode;
+}
+
 export interface StreamOptions {
   /** Address of the folder that `bilabial export onnx` wrote; in Node also its path. */
   model: string | URL;
@@ -37,7 +49,7 @@ export interface Frames {
   values: Float32Array;
 }
 
-/** A face that speaks along, computed in a Worker; in Node in the thread of the caller. Its calls reject with an Error that says why. */
+/** A face that speaks along, computed in a Worker; in Node in the thread of the caller. Its calls reject with a BilabialError. */
 export class BilabialStream {
   static create(options: StreamOptions): Promise<BilabialStream>;
   /** Columns of the frames, ARKit's names. */
@@ -50,7 +62,7 @@ export class BilabialStream {
   /** The next samples, mono at 16 kHz in -1..1; gives the frames that became certain. */
   feed(samples: Float32Array): Promise<Frames>;
   /** Feeds the pieces that a port sends, an AudioWorklet's for one, also while this thread is busy. */
-  connect(port: MessagePort, onframes: (frames: Frames) => void, onerror: (error: Error) => void): Promise<void>;
+  connect(port: MessagePort, onframes: (frames: Frames) => void, onerror: (error: BilabialError) => void): Promise<void>;
   /** The frames that were waiting for more sound. */
   finish(): Promise<Frames>;
   /** Begins again at time 0. keepLevel: the same speaker goes on. */
@@ -70,7 +82,7 @@ export interface MicrophoneOptions {
   /** Address of the AudioWorklet's module, where a bundler moved it. Default: microphone-worklet.js of this package. */
   worklet?: string | URL;
   /** Told once when no more sound will come: the microphone was disconnected, or the audio thread failed. */
-  onerror?: (error: Error) => void;
+  onerror?: (error: BilabialError) => void;
 }
 
 /** A microphone as mono samples at 16 kHz. */

@@ -1,8 +1,10 @@
 // Speech to ARKit blendshape coefficients in the browser. See README.md.
 
 import { StreamCalls } from "./calls.js";
+import { BilabialError } from "./errors.js";
 import { folderAddress } from "./model.js";
 
+export { BilabialError } from "./errors.js";
 export { Microphone } from "./microphone.js";
 export { Resampler } from "./resample.js";
 export { Timeline } from "./timeline.js";
@@ -13,15 +15,18 @@ function runtimeAddress(runtime) {
   try {
     return import.meta.resolve("onnxruntime-web/wasm");
   } catch {
-    throw new Error('onnxruntime-web was not found: give its address as runtime, or name "onnxruntime-web/wasm" in an import map');
+    const text = 'onnxruntime-web was not found: give its address as runtime, or name "onnxruntime-web/wasm" in an import map';
+    throw new BilabialError("runtime_missing", text);
   }
 }
+
+const errorOf = ({ code, message }) => new BilabialError(code, message);
 
 export class BilabialStream extends StreamCalls {
   #worker;
   #waiting = new Map();
   #count = 0;
-  #over = null; // why there are no more frames
+  #over = null; // {code, message}: why there are no more frames
   #hear = () => {};
 
   // model: address of the folder that `bilabial export onnx` wrote. See index.d.ts for the options.
@@ -48,29 +53,30 @@ export class BilabialStream extends StreamCalls {
       const { resolve, reject } = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (error === undefined) resolve(result);
-      else reject(new Error(error));
+      else reject(errorOf(error));
     };
     this.#worker.onerror = ({ message }) => {
       this.#worker.terminate(); // what it would compute now is not to be trusted
-      this.#end(message ? `the worker failed: ${message}` : "the worker could not be started: its module was not found, or has errors");
+      const text = message ? `the worker failed: ${message}` : "the worker could not be started: its module was not found, or has errors";
+      this.#end({ code: "worker_failed", message: text });
     };
   }
 
   // Feeds the pieces that a MessagePort sends, an AudioWorklet's for one, while this thread is busy.
   connect(port, onframes, onerror) {
-    this.#hear = (frames, error) => (frames ? onframes(frames) : onerror(new Error(error)));
+    this.#hear = (frames, error) => (frames ? onframes(frames) : onerror(errorOf(error)));
     return this.call("connect", port);
   }
 
   close() {
     this.#worker.terminate();
     this.#hear = () => {};
-    this.#end("the stream is closed");
+    this.#end({ code: "stream_closed", message: "the stream is closed" });
   }
 
   call(method, ...given) {
     return new Promise((resolve, reject) => {
-      if (this.#over) throw new Error(this.#over);
+      if (this.#over) throw errorOf(this.#over);
       const id = this.#count++;
       this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, method, given }, given.filter((one) => one instanceof MessagePort));
@@ -81,7 +87,7 @@ export class BilabialStream extends StreamCalls {
     if (this.#over) return;
     this.#over = reason;
     this.#hear(null, reason);
-    for (const { reject } of this.#waiting.values()) reject(new Error(reason));
+    for (const { reject } of this.#waiting.values()) reject(errorOf(reason));
     this.#waiting.clear();
   }
 }

@@ -1,6 +1,8 @@
 // A microphone, or another MediaStream with sound, as mono samples at 16 kHz. The microphone comes unprocessed: no echo
 // cancelling, no automatic gain.
 
+import { BilabialError } from "./errors.js";
+
 const RATE = 16000; // Hz
 const PIECE_SECONDS = 0.04;
 const UNPROCESSED = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -21,7 +23,12 @@ function sourceOf(media) {
 export class Microphone {
   // onsamples takes Float32Arrays. See index.d.ts for the options. Throws what getUserMedia throws.
   static async open(onsamples, { media, pieceSeconds = PIECE_SECONDS, port = null, worklet, onerror } = {}) {
-    if (!media && !globalThis.navigator?.mediaDevices) throw new Error("browsers give the microphone only to pages over https or on this computer");
+    if (!(pieceSeconds * RATE >= 1 && pieceSeconds <= 10)) {
+      throw new BilabialError("piece_range", `pieceSeconds must be a number from one sample to 10 s, got ${pieceSeconds}`);
+    }
+    if (!media && !globalThis.navigator?.mediaDevices) {
+      throw new BilabialError("microphone_refused", "browsers give the microphone only to pages over https or on this computer");
+    }
     const microphone = new Microphone(media ?? (await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED })), onerror);
     try {
       await microphone.#start(onsamples, pieceSeconds, port, worklet ?? new URL("./microphone-worklet.js", import.meta.url));
@@ -37,15 +44,17 @@ export class Microphone {
   }
 
   async #start(onsamples, pieceSeconds, port, worklet) {
-    if (!this.media.getAudioTracks().length) throw new TypeError("the MediaStream has no sound");
+    if (!this.media.getAudioTracks().length) throw new BilabialError("media_silent", "the MediaStream has no sound");
     const source = sourceOf(this.media);
     this.context = source.context;
     await this.context.audioWorklet.addModule(worklet);
     const processorOptions = { pieceSamples: Math.round(RATE * pieceSeconds) };
     this.node = new AudioWorkletNode(this.context, "bilabial-microphone", { numberOfOutputs: 0, processorOptions });
     this.node.port.onmessage = ({ data }) => onsamples(data);
-    this.node.onprocessorerror = () => this.#fail("the audio thread failed");
-    for (const track of this.media.getAudioTracks()) track.addEventListener("ended", () => this.#fail("the microphone was disconnected"));
+    this.node.onprocessorerror = () => this.#fail("microphone_failed", "the audio thread failed");
+    for (const track of this.media.getAudioTracks()) {
+      track.addEventListener("ended", () => this.#fail("microphone_lost", "the microphone was disconnected"));
+    }
     this.forward(port); // sound begins with it
     source.connect(this.node);
     await this.context.resume();
@@ -57,9 +66,9 @@ export class Microphone {
   }
 
   // No more sound will come; a track that close() stops says nothing.
-  #fail(reason) {
+  #fail(code, message) {
     this.close();
-    this.onerror(new Error(reason));
+    this.onerror(new BilabialError(code, message));
   }
 
   close() {

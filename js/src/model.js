@@ -1,5 +1,6 @@
 // A folder of `bilabial export onnx` as a FaceStream, and what stands in the way in a sentence.
 
+import { BilabialError } from "./errors.js";
 import { FaceStream } from "./stream.js";
 
 // A module with one SIMD instruction.
@@ -8,34 +9,38 @@ const SIMD = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 
 // Bytes at an address.
 export async function fetched(address) {
   const answer = await fetch(address).catch((error) => {
-    throw new Error(`${address} could not be fetched: ${error.message}`);
+    throw new BilabialError("model_missing", `${address} could not be fetched: ${error.message}`);
   });
-  if (!answer.ok) throw new Error(`${address} could not be fetched (${answer.status})`);
+  if (!answer.ok) throw new BilabialError("model_missing", `${address} could not be fetched (${answer.status})`);
   return new Uint8Array(await answer.arrayBuffer());
 }
 
 async function settingsAt(address, read) {
   const text = new TextDecoder().decode(await read(address));
   try {
-    return JSON.parse(text);
+    const settings = JSON.parse(text);
+    settings.precisions.includes(""); // a list, in what the export writes
+    return settings;
   } catch {
-    throw new Error(`${address} is not JSON: model must be the address of a folder that \`bilabial export onnx\` wrote`);
+    throw new BilabialError("model_format", `${address} is not of a model: model must be the address of a folder that \`bilabial export onnx\` wrote`);
   }
 }
 
 // ort: onnxruntime-web's module. model: address of the folder, which ends in a slash. read: gives the bytes at an
 // address. options: of FaceStream.
 export async function openStream(ort, { model, precision, read = fetched, options }) {
-  if (!globalThis.WebAssembly?.validate(SIMD)) throw new Error("the model needs WebAssembly with SIMD, which this browser does not have");
+  if (!globalThis.WebAssembly?.validate(SIMD)) {
+    throw new BilabialError("no_simd", "the model needs WebAssembly with SIMD, which this browser does not have");
+  }
   const settings = await settingsAt(new URL("bilabial.json", model).href, read);
   if (!settings.precisions.includes(precision)) {
-    throw new RangeError(`precision must be one of ${settings.precisions.join(", ")}, got ${precision}`);
+    throw new BilabialError("precision_name", `precision must be one of ${settings.precisions.join(", ")}, got ${precision}`);
   }
   ort.env.wasm.numThreads = 1; // a step is too small to be shared
   const file = new URL(precision === "fp32" ? "step.onnx" : `step.${precision}.onnx`, model).href;
   const graph = await read(file);
   const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }).catch((error) => {
-    throw new Error(`${file} could not be loaded: ${error.message}`);
+    throw new BilabialError("model_format", `${file} could not be loaded: ${error.message}`);
   });
   return new FaceStream(ort, session, settings, options);
 }
@@ -49,7 +54,7 @@ export function described(stream) {
 // The address of a folder, from its name or URL.
 export function folderAddress(model, base) {
   if (typeof model !== "string" && !(model instanceof URL)) {
-    throw new TypeError(`model must be the address of a folder that \`bilabial export onnx\` wrote, got ${model}`);
+    throw new BilabialError("model_address", `model must be the address of a folder that \`bilabial export onnx\` wrote, got ${model}`);
   }
   return new URL(`${model}/`.replace(/\/\/$/, "/"), base).href;
 }

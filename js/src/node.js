@@ -4,9 +4,11 @@ import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 import { StreamCalls } from "./calls.js";
+import { BilabialError } from "./errors.js";
 import { described, fetched, folderAddress, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
+export { BilabialError } from "./errors.js";
 export { Microphone } from "./microphone.js";
 export { Resampler } from "./resample.js";
 export { Timeline } from "./timeline.js";
@@ -16,7 +18,7 @@ const RUNTIME = "onnxruntime-web/wasm";
 async function read(address) {
   if (!address.startsWith("file:")) return fetched(address);
   return readFile(new URL(address)).catch((error) => {
-    throw new Error(`${address} could not be read: ${error.code}`);
+    throw new BilabialError("model_missing", `${address} could not be read: ${error.code}`);
   });
 }
 
@@ -27,7 +29,7 @@ export class BilabialStream extends StreamCalls {
   static async create({ model, precision = "int8", runtime = RUNTIME, wasmPaths, worker, ...options } = {}) {
     const given = { model: folderAddress(model, pathToFileURL("./")), precision, read, options };
     const ort = await import(runtime).catch((error) => {
-      throw new Error(`${runtime} could not be loaded (npm install onnxruntime-web): ${error.message}`);
+      throw new BilabialError("runtime_missing", `${runtime} could not be loaded (npm install onnxruntime-web): ${error.message}`);
     });
     if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
     const stream = await openStream(ort, given);
@@ -48,7 +50,7 @@ export class BilabialStream extends StreamCalls {
   }
 
   #open() {
-    if (!this.#turns) throw new Error("the stream is closed");
+    if (!this.#turns) throw new BilabialError("stream_closed", "the stream is closed");
     return this.#turns;
   }
 

@@ -1,6 +1,8 @@
 // Sound at any rate to another, piece by piece: a sum of sincs under a Kaiser-like window, without what lies above the
 // lower rate's half. Output sample m lies at m / to seconds, whatever the sizes of the pieces.
 
+import { BilabialError } from "./errors.js";
+
 const CROSSINGS = 16; // zero crossings of the sinc on either side
 const PASSED = 0.94; // share of the lower rate's half that passes
 const FINENESS = 256; // table entries between two crossings
@@ -13,7 +15,12 @@ const TABLE = Float32Array.from({ length: CROSSINGS * FINENESS + 2 }, (_, k) => 
 });
 
 export class Resampler {
+  // rates in Hz
   constructor(from, to = 16000) {
+    for (const rate of [from, to]) {
+      if (rate > 0 && rate < Infinity) continue;
+      throw new BilabialError("sampling_rate_range", `a sampling rate must be a positive number of Hz, got ${rate}`);
+    }
     Object.assign(this, { ratio: from / to, scale: PASSED * Math.min(1, to / from) });
     this.half = Math.ceil(CROSSINGS / this.scale); // input samples on either side of an output sample
     this.kept = new Float32Array(this.half); // the sound before the first sample is silence

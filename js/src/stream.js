@@ -1,6 +1,7 @@
 // A face that speaks along, as FaceStream of streaming.py: pieces of any size give what the whole gives.
 
 import { emotionWeights, styleVector, transition } from "./conditions.js";
+import { BilabialError } from "./errors.js";
 import { meanSquare, shareAtRest, SpeakerLevel } from "./level.js";
 import { Life } from "./life.js";
 import { Lips } from "./lips.js";
@@ -15,15 +16,20 @@ const joined = (a, b) => {
 
 export class FaceStream {
   constructor(ort, session, settings, options = {}) {
-    const { emotion = "neutral", intensity = 1, style = null, fps = 30, motion = true, levelDb = null } = options;
-    if (!(fps >= 1 && fps <= 240)) throw new RangeError(`fps must be a number from 1 to 240, got ${fps}`);
-    if (levelDb !== null && !Number.isFinite(levelDb)) throw new RangeError(`levelDb must be a finite number of dB, got ${levelDb}`);
+    const { emotion = "neutral", intensity = 1, style = null, fps = 30, motion = true, motionStart = null, levelDb = null } = options;
+    if (!(fps >= 1 && fps <= 240)) throw new BilabialError("fps_range", `fps must be a number from 1 to 240, got ${fps}`);
+    if (levelDb !== null && !Number.isFinite(levelDb)) {
+      throw new BilabialError("level_range", `levelDb must be a finite number of dB, got ${levelDb}`);
+    }
+    if (motionStart !== null && !(motionStart >= 0 && motionStart < Infinity)) {
+      throw new BilabialError("motion_start", `motionStart must be a number of seconds from 0, got ${motionStart}`);
+    }
     const vector = styleVector(settings, style);
     const { blendshapes, constants, frame_hop_samples, rest_seconds, sampling_rate } = settings;
     Object.assign(this, { settings, fps, givenLevel: levelDb, hop: frame_hop_samples });
     this.rate = sampling_rate / frame_hop_samples; // internal frames per second
     this.lips = new Lips(settings);
-    this.life = motion ? new Life(settings, options.motionStart) : null;
+    this.life = motion ? new Life(settings, motionStart) : null;
     this.steps = new ModelSteps(ort, session, settings, vector);
     const { rest } = constants;
     this.numAhead = Math.ceil(settings.lookahead_seconds * this.rate - 1e-9);
@@ -63,10 +69,10 @@ export class FaceStream {
   // number of the first of them, at first / fps seconds.
   async feed(samples) {
     if (!(samples instanceof Float32Array)) {
-      throw new TypeError(`samples must be a Float32Array in -1..1, got ${samples?.constructor?.name ?? samples}`);
+      throw new BilabialError("samples_kind", `samples must be a Float32Array in -1..1, got ${samples?.constructor?.name ?? samples}`);
     }
-    if (!samples.every(Number.isFinite)) throw new RangeError("samples must be finite numbers");
-    if (this.finished) throw new Error("this stream is finished; reset() begins a new one");
+    if (!samples.every(Number.isFinite)) throw new BilabialError("samples_finite", "samples must be finite numbers");
+    if (this.finished) throw new BilabialError("stream_finished", "this stream is finished; reset() begins a new one");
     this.numReceived += samples.length;
     const sound = joined(this.rest, samples);
     const full = sound.length - (sound.length % this.hop);

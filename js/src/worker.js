@@ -1,6 +1,7 @@
 // Runs a stream where drawing does not wait for it. Messages {id, method, given} are answered in their order with
-// {id, result} or {id, error}; sound from a connected port with {frames, error}.
+// {id, result} or {id, error: {code, message}}; sound from a connected port with {frames, error}.
 
+import { BilabialError, plain } from "./errors.js";
 import { described, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
@@ -8,7 +9,7 @@ let turns;
 
 async function start({ runtime, wasmPaths, ...given }) {
   const ort = await import(runtime).catch((error) => {
-    throw new Error(`onnxruntime-web could not be loaded from ${runtime}: ${error.message}`);
+    throw new BilabialError("runtime_missing", `onnxruntime-web could not be loaded from ${runtime}: ${error.message}`);
   });
   if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
   const stream = await openStream(ort, given);
@@ -20,7 +21,7 @@ function connect(port) {
   turns.connect(
     port,
     (frames) => postMessage({ frames }, [frames.values.buffer]),
-    (error) => postMessage({ frames: null, error: error.message }),
+    (error) => postMessage({ frames: null, error: plain(error) }),
   );
 }
 
@@ -31,6 +32,6 @@ onmessage = async ({ data: { id, method, given } }) => {
     const result = await (method in own ? own[method](...given) : turns.call(method, ...given));
     postMessage({ id, result }, result?.values ? [result.values.buffer] : []);
   } catch (error) {
-    postMessage({ id, error: error.message });
+    postMessage({ id, error: plain(error) });
   }
 };
