@@ -4,7 +4,8 @@
 
 Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints
 - the seconds from opening the page to a head that moves, on a wide screen and on a phone (the fastest of 5);
-- for live mode, how long after its sound a face is drawn, with the model in the browser and on the server;
+- for live mode, how long after its sound a face is drawn, with the model in the browser and on the server,
+  and the same for the static demo of js/ (`make live`), which runs the embedded model;
 - a table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound,
   the same with another emotion, and the head's frames per second while it plays.
 Needs the extra `test` and a Chromium.
@@ -13,6 +14,8 @@ Needs the extra `test` and a Chromium.
 import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -20,7 +23,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.load import EXAMPLE, start_app
 from bilabial.app.live_model import live_props
 from bilabial.io.audio import SAMPLING_RATE, encode_wav, load_audio
+from bilabial.runtime.export import export_onnx
 from tools.chromium import BROWSER_FLAGS, CHROMIUM
+from tools.file_server import serve_folder
+from tools.make_live import make_live
 
 LIVE_SECONDS = 15
 LIVE_SETTLES_SECONDS = 3  # the delay is not constant before
@@ -32,6 +38,11 @@ WATCH_FACES = """() => {
   window.faces = [];
   const keep = ({ detail: { time, delay, place } }) => faces.push({ time, delay, place });
   document.querySelector(".bilabial-canvas").addEventListener("bilabial-live", keep);
+}"""
+WATCH_DEMO = """() => {
+  window.faces = [];
+  const keep = ({ detail: { time, delay } }) => faces.push({ time, delay: 1000 * delay });
+  document.getElementById("head").addEventListener("bilabial-drawn", keep);
 }"""
 WATCHED_SECONDS = 5
 MOVING = """(clips) => {
@@ -91,13 +102,37 @@ def live_delays(browser: Browser, address: str, on_server: bool) -> np.ndarray:
             page.route("**/live-model/**", lambda route: route.fulfill(status=204))
         page.goto(address)
         page.wait_for_function("document.querySelector('.bilabial-message')?.textContent === ''")
-        page.evaluate(WATCH_FACES)
-        page.click(".bilabial-live")
-        page.wait_for_function(f"faces.at(-1)?.time > {LIVE_SECONDS}")
-        faces = page.evaluate("faces")
+        faces = drawn_faces(page, WATCH_FACES, ".bilabial-live")
     wanted = "server" if on_server else "browser"
     if (got := faces[-1]["place"]) != wanted:
         raise RuntimeError(f"faces came from the {got}, not from the {wanted}")
+    return delays_of(faces)
+
+
+def demo_delays(browser: Browser) -> np.ndarray:
+    """The same for the static demo."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        export_onnx(None, Path(folder, "model"), ["int8"])
+        address = opened.enter_context(serve_folder(make_live(Path(folder, "demo"), Path(folder, "model"))))
+        context = opened.enter_context(
+            browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"])
+        )
+        page = context.new_page()
+        page.set_default_timeout(120000)
+        page.goto(address)
+        page.wait_for_selector("#microphone:not([disabled])")
+        return delays_of(drawn_faces(page, WATCH_DEMO, "#microphone"))
+
+
+def drawn_faces(page: Page, watch: str, button: str) -> list[dict]:
+    """Faces that are drawn after a press of the button for the microphone: time in s, delay in ms."""
+    page.evaluate(watch)
+    page.click(button)
+    page.wait_for_function(f"faces.at(-1)?.time > {LIVE_SECONDS}")
+    return page.evaluate("faces")
+
+
+def delays_of(faces: list[dict]) -> np.ndarray:
     return np.array([one["delay"] for one in faces if one["time"] > LIVE_SETTLES_SECONDS])
 
 
@@ -124,6 +159,8 @@ def main() -> None:
             for place in ("browser", "server"):
                 delays = np.percentile(live_delays(browser, address, place == "server"), (50, 95))
                 print(f"live, model on the {place}: {delays[0]:.0f} / {delays[1]:.0f} ms, median / 95 %")
+            delays = np.percentile(demo_delays(browser), (50, 95))
+            print(f"static demo: {delays[0]:.0f} / {delays[1]:.0f} ms, median / 95 %")
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.set_default_timeout(120000)
             for seconds in LENGTHS_SECONDS:

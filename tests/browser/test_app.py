@@ -24,6 +24,7 @@ from support.browsing import (
     seek,
     wait_for_curves,
     wait_for_head,
+    wait_until,
 )
 from support.errors import message_of, refused
 from support.paths import EXAMPLE
@@ -62,15 +63,12 @@ def test_the_face_follows_playing_sound(page, three):
     wait_for_head(page)
     generate(page, EXAMPLE)
     wait_for_curves(page)
-    page.evaluate("document.querySelector('#player audio').play()")
-    page.wait_for_timeout(1500)
-    time, drawn = page.evaluate(
-        """() => { const audio = document.querySelector('#player audio'); audio.pause();
-        return new Promise(resolve => setTimeout(() => resolve([audio.currentTime,
-            Number(document.querySelector('.bilabial-canvas').dataset.time)]), 1000)); }"""
-    )
-    assert time > 0.5
-    assert abs(time - drawn) <= 1 / 30
+    audio = "document.querySelector('#player audio')"
+    page.evaluate(f"{audio}.play()")
+    page.wait_for_function(f"{audio}.currentTime > 0.5")
+    page.evaluate(f"{audio}.pause()")
+    drawn = "Number(document.querySelector('.bilabial-canvas').dataset.time)"
+    page.wait_for_function(f"Math.abs({audio}.currentTime - {drawn}) <= 1 / 30")
 
 
 @pytest.mark.slow
@@ -93,8 +91,7 @@ def test_cameras_speed_and_loop(page, three):
     wait_for_head(page)
     front = mouth_pixels(page)
     page.get_by_role("button", name="Profile").click()
-    page.wait_for_timeout(500)
-    assert np.abs(mouth_pixels(page) - front).mean() > 5
+    wait_until(page, lambda: np.abs(mouth_pixels(page) - front).mean() > 5)
     page.get_by_label("Playback speed").select_option("0.5")
     page.get_by_label("Loop").check()
     generate(page, EXAMPLE)

@@ -1,9 +1,6 @@
 """The examples of web pages in a browser: a face is drawn in time with its sound; a VRM avatar says it."""
 
-import functools
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +16,17 @@ from bilabial.io.exporters import HEAD
 from bilabial.serve.app import Settings, build_app
 from bilabial.serve.protocol import unpack_frames
 from bilabial.serve.run import BackgroundServer
+from tools.file_server import serve_folder
 from tools.make_head.glb import read_mesh
 
 CDN = "https://cdn.jsdelivr.net/npm/"
 
 
-class Files(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        """Nothing is printed."""
-
-
 @pytest.fixture(scope="module")
-def files() -> int:
-    """The checkout, as `python -m http.server` serves it; its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(ROOT)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
+def files() -> str:
+    """The address of the checkout, as `python -m http.server` serves it."""
+    with serve_folder(ROOT) as address:
+        yield address
 
 
 def from_npm(route) -> None:
@@ -56,7 +47,7 @@ def test_a_file_is_played_with_its_face(browser, files, tmp_path):
         page = browser.new_page(viewport={"width": 200, "height": 150})
         page.set_default_timeout(120_000)
         page.route(f"{CDN}**", from_npm)
-        page.goto(f"http://127.0.0.1:{files}/examples/page.html?server=ws://127.0.0.1:{server.port}")
+        page.goto(f"{files}/examples/page.html?server=ws://127.0.0.1:{server.port}")
         page.wait_for_function("window.example")
         page.set_input_files("input", Path(wav))
         page.wait_for_function("window.example.frames().length === 60")
@@ -98,7 +89,7 @@ def test_a_vrm_avatar_says_what_the_server_says(browser, files, tmp_path):
         page.set_default_timeout(120_000)
         page.route(f"{CDN}**", from_npm)
         address = f"ws://127.0.0.1:{server.port}"
-        page.goto(f"http://127.0.0.1:{files}/examples/vrm.html?server={address}")
+        page.goto(f"{files}/examples/vrm.html?server={address}")
         page.wait_for_function("window.example")
         page.set_input_files("input", avatar)
         page.wait_for_function("window.example.avatar()")

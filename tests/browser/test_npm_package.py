@@ -4,9 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +15,12 @@ from bilabial.app.npm import NPM_FOLDER
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.runtime.animator import OnnxAnimator
 from tools.chromium import BROWSER_FLAGS, CHROMIUM
+from tools.file_server import serve_folder
 
 pytestmark = pytest.mark.slow
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
 README = (ROOT / "js" / "README.md").read_text()
 NAMES = ["BilabialError", "BilabialStream", "Microphone", "Resampler", "Timeline"]
-
-
-class Files(SimpleHTTPRequestHandler):
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm",
-    }  # fmt: skip
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 def snippet(language: str) -> str:
@@ -70,9 +59,7 @@ def open_page(project, speech, tmp_path):
 
     microphone = write_wav(tmp_path / "speech.wav", speech, 16000)
     flags = [*BROWSER_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(project)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with sync_playwright() as playwright:
+    with serve_folder(project) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page()
         page.set_default_timeout(120_000)
@@ -82,13 +69,11 @@ def open_page(project, speech, tmp_path):
         def open_page(html: str, script: str = "") -> object:
             page.add_init_script(script)
             (project / "index.html").write_text(f"<!doctype html><title>Face</title>{html}")
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            page.goto(address)
             return page
 
         yield open_page
         browser.close()
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

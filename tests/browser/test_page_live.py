@@ -9,12 +9,11 @@ import re
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from support.browsing import fill_in, need_npm, new_page, open_fold, wait_for_head
+from support.browsing import fill_in, need_npm, new_page, open_fold, wait_for_head, wait_until
 from support.media import write_wav
 from support.paths import EXAMPLE
 
@@ -402,15 +401,6 @@ def broken(page) -> set[str]:
     """What the console said is broken."""
     found = (re.search("(live|clip) is broken", one) for one in page.errors)
     return {one[1] for one in found if one}
-
-
-def wait_until(page, condition: Callable[[], bool], seconds: int = 60) -> None:
-    """Returns when it is true. Raises AssertionError after some time."""
-    for _ in range(4 * seconds):
-        if condition():
-            return
-        page.wait_for_timeout(250)
-    raise AssertionError(f"it did not become true within {seconds} s")
 
 
 def test_no_error_ends_the_animation(page, three):

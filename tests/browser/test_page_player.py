@@ -17,6 +17,7 @@ from support.browsing import (
     wait_for_curves,
     wait_for_head,
     wait_for_transitions,
+    wait_until,
 )
 from support.paths import EXAMPLE, ROOT
 
@@ -212,8 +213,7 @@ def test_the_keyboard_reaches_and_moves_everything(page, short_speech, three):
         page.wait_for_timeout(300)
         before = mouth_pixels(page)
         page.keyboard.press(key)
-        page.wait_for_timeout(500)
-        assert np.abs(mouth_pixels(page) - before).mean() > 1, key
+        wait_until(page, lambda before=before: np.abs(mouth_pixels(page) - before).mean() > 1)
     # Tab reaches every control, and one sees where it is
     controls = page.locator("#player").evaluate(
         """player => [...player.querySelectorAll('.bilabial-stage, .bilabial-bar')].flatMap(part =>

@@ -1,10 +1,8 @@
 """The real MediaPipe model on real video; pictures come from the clips that BILABIAL_TEST_DATA names."""
 
 import hashlib
-import http.server
 import io
 import struct
-import threading
 
 import av
 import numpy as np
@@ -18,6 +16,7 @@ from bilabial.io import capture
 from bilabial.io.audio import decode_audio
 from bilabial.io.capture import capture_video, download_landmarker, find_landmarker, watch_faces
 from bilabial.io.video import blend_frames, decode_frames
+from tools.file_server import serve_folder
 
 
 @pytest.fixture(scope="module")
@@ -210,17 +209,8 @@ def web_server(tmp_path):
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "model.task").write_bytes(b"landmarks")
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, directory=str(tmp_path / "www"), **kwargs)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serve_folder(tmp_path / "www") as address:
+        yield address
 
 
 def test_download_is_verified(web_server, tmp_path):

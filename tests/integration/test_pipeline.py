@@ -3,9 +3,6 @@
 import json
 import re
 import shutil
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +22,7 @@ from bilabial.hub.configuration_bilabial import BilabialConfig
 from bilabial.hub.feature_extraction_bilabial import BilabialFeatureExtractor, decode, download, resample
 from bilabial.io.audio import load_audio
 from bilabial.io.audio import resample as resample_as_the_package
+from tools.file_server import serve_folder
 
 TASK = "audio-to-blendshapes"
 
@@ -167,11 +165,8 @@ def server(tmp_path_factory):
     """The address of a server of this machine that has speech.flac."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copyfile(EXAMPLE, folder / "speech.flac")
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with serve_folder(folder) as address:
+        yield address
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="there is no ffmpeg")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -188,6 +188,15 @@ def seek(page, seconds: float) -> None:
     drawn = "Number(document.querySelector('.bilabial-canvas').dataset.time)"
     page.wait_for_function(f"Math.abs({drawn} - {seconds}) < 1e-3")
     page.wait_for_timeout(300)  # until the browser shows it
+
+
+def wait_until(page, condition: Callable[[], bool], seconds: int = 60) -> None:
+    """Returns when it is true. Raises AssertionError after some time."""
+    for _ in range(4 * seconds):
+        if condition():
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError(f"it did not become true within {seconds} s")
 
 
 def mouth_pixels(page) -> np.ndarray:
