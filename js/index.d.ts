@@ -103,9 +103,11 @@ export class Resampler {
 
 /** Which face belongs on the screen now. Times in seconds; `now` of one clock of the caller's. */
 export class Timeline {
-  constructor(fps: number);
+  /** start: seconds of the sound at which the frames begin. before: a timeline whose sound and drawing go on with new frames. */
+  constructor(fps: number, options?: { start?: number; before?: Timeline | null });
   /** A piece of sound ended at so many seconds of the sound. */
   received(seconds: number, now: number): void;
-  receive(frames: Frames, now: number): void;
+  receive(frames: Pick<Frames, "count" | "values">): void;
+  /** Null while there is no face later than what was drawn. */
   at(now: number): { time: number; delay: number; values: Float32Array } | null;
 }

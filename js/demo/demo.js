@@ -46,7 +46,7 @@ async function startMicrophone() {
   const current = (timeline = new Timeline(stream.fps));
   let numReceived = 0;
   const { port1, port2 } = new MessageChannel(); // the model gets the sound also while the head is drawn
-  await stream.connect(port1, (frames) => current.receive(frames, seconds()), fail);
+  await stream.connect(port1, (frames) => current.receive(frames), fail);
   const onsamples = (samples) => current.received((numReceived += samples.length) / RATE, seconds());
   microphone = await Microphone.open(onsamples, { port: port2, onerror: fail });
   part("microphone").setAttribute("aria-pressed", true);

@@ -164,6 +164,55 @@ def test_a_page_tells_misuse_by_code(project, misuse, open_page):
     assert page.evaluate("codes") == list(MISUSES)
 
 
+# sound of 20 s in pieces of 40 ms, two frames of each 10 to 40 ms later, pictures at 60 Hz; what comes while
+# the page is busy comes afterwards
+DRAWN = """
+    import { Timeline } from "bilabial";
+    const [busy, seconds, hz] = [JSON.parse(process.argv[2]), 20, 60];
+    const timeline = new Timeline(50);
+    const events = [];
+    for (let end = 0.04, k = 0; end < seconds; end += 0.04, k++) {
+        events.push([end, () => timeline.received(end, now)]);
+        const values = Float32Array.of(2 * k, 2 * k + 1);
+        const computed = end + 0.01 + 0.03 * Math.abs(Math.sin(9 * k));
+        events.push([computed, () => timeline.receive({ count: 2, values })]);
+    }
+    const drawn = [];
+    const draw = () => {
+        const face = timeline.at(now);
+        if (face) drawn.push([now, face.time, face.delay, face.values[0] / 50]);
+    };
+    for (let k = 0; k < seconds * hz; k++) events.push([k / hz, draw]);
+    let now;
+    const late = ([time, event]) => [busy && time > busy[0] && time < busy[1] ? busy[1] : time, event];
+    for (const [time, event] of events.map(late).sort(([a], [b]) => a - b)) (now = time), event();
+    const next = new Timeline(50, { start: 18, before: timeline });
+    const waiting = [];
+    for (let k = 0; k < 100; k++) {
+        next.receive({ count: 1, values: Float32Array.of(900 + k) });
+        const face = next.at(now);
+        waiting.push(face && [face.time, face.values[0] / 50]);
+    }
+    console.log(JSON.stringify({ drawn, last: timeline.drawn, waiting }));
+"""
+
+
+@pytest.mark.parametrize("busy", [None, [1.0, 1.6]])
+def test_faces_are_drawn_smoothly_and_in_time(project, busy):
+    """A page that was busy for a while has no longer delay afterwards; new faces begin where others ended."""
+    (project / "timeline.mjs").write_text(DRAWN)
+    given = json.loads(run(project, "node", "timeline.mjs", json.dumps(busy)))
+    clock, times, delays, faces = np.array(given["drawn"]).T
+    np.testing.assert_allclose(faces, times, atol=1e-6)  # each face is the one of its time
+    settled = clock > 3
+    speeds = np.diff(times)[settled[1:]] / np.diff(clock)[settled[1:]]
+    assert speeds.std() < 0.2 and (speeds > 0.2).mean() > 0.99
+    assert delays[clock > 1.7].max() < 0.11
+    shown = [face for face in given["waiting"] if face]
+    assert 0 < len(shown) < len(given["waiting"]) and all(time >= given["last"] for time, _ in shown)
+    np.testing.assert_allclose(*np.array(shown).T, atol=1e-6)
+
+
 def test_declarations_name_what_there_is():
     """Every export, and every code that is thrown."""
     declared = (ROOT / "js" / "index.d.ts").read_text()

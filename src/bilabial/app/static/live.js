@@ -1,18 +1,14 @@
 // Live: the microphone's sound goes to the model in small pieces, and the faces that come back are drawn a little
 // later, as late as the model, the network and the drawing need. Where this browser cannot run the model, the server does.
 
-import { Microphone } from "../../../../js/src/index.js";
+import { Microphone, Timeline } from "../../../../js/src/index.js";
 import { BrowserFaces, ServerFaces } from "./faces.js";
-import { aroundPosition, everyFrame } from "./frames.js";
+import { everyFrame } from "./frames.js";
 import { t } from "./i18n.js";
 
 const LIVE_HZ = 16000; // what the model hears
 const PIECE_SECONDS = 0.04; // a step of the model costs much the same for one frame and for two
 const KEPT_SECONDS = 2; // of the latest sound, which the server hears again when it goes on
-const CLOCK_SECONDS = 5; // of pieces; the quickest one says when sound is captured
-const LAG_SECONDS = 2; // what was drawn in the latest ones decides how late faces are drawn
-const FASTER = 0.25; // how much time runs faster or slower while the delay shrinks or grows
-const SLOWER = 0.5;
 
 const TOO_SLOW = "This browser is too slow for the model.";
 const NOT_STARTED = "The model could not be started in this browser.";
@@ -29,9 +25,7 @@ class LiveSession {
   faces = null; // of faces.js
   numSamples = 0; // since the start
   recent = []; // the latest pieces
-  offsets = []; // ms from the start of the sound's clock to performance.now(), as each of the latest pieces says
-  delay = null; // s between now and what is drawn
-  drawn = -1; // s, time of the face that is drawn
+  timeline = null; // of the latest faces
   measured = []; // ms
 
   // Asks for the microphone and for faces; throws what stands in the way.
@@ -43,7 +37,7 @@ class LiveSession {
     if (this.ended) return; // it was stopped while the browser asked
     const track = this.media.getAudioTracks()[0];
     track.onended = () => this.end(t("The microphone was disconnected."));
-    this.latency = 1000 * (track.getSettings().latency ?? 0);
+    this.latency = track.getSettings().latency ?? 0; // s
     try {
       await this.use((wanted) => BrowserFaces.open(this.player.props.live, wanted));
     } catch (error) {
@@ -51,7 +45,7 @@ class LiveSession {
     }
     if (this.ended) return;
     await this.listen();
-    everyFrame((now) => this.draw(now));
+    everyFrame(() => this.draw());
   }
 
   // Faces that open() gives for what is asked now, and for what was asked meanwhile.
@@ -62,13 +56,10 @@ class LiveSession {
     const { emotion, intensity } = asked();
     if (JSON.stringify([emotion, intensity]) !== JSON.stringify([wanted.emotion, wanted.intensity])) await faces.setEmotion(emotion, intensity);
     this.style = JSON.stringify(wanted.style);
-    this.startSeconds = (this.numSamples - this.recent.reduce((sum, piece) => sum + piece.length, 0)) / LIVE_HZ; // of the first face
-    this.frames = []; // Float32Arrays of 52, the latest ones
-    this.numFrames = 0;
+    const start = (this.numSamples - this.recent.reduce((sum, piece) => sum + piece.length, 0)) / LIVE_HZ;
+    this.timeline = new Timeline(faces.fps, { start, before: this.timeline });
     this.inTime = this.numSamples; // when faces were in time for the last time
     this.gotAt = this.numSamples; // when the latest ones came
-    this.lags = []; // {at, lag}: s between now and the newest frame, whenever one was drawn
-    this.delay = null;
     this.faces = faces;
     this.sound = faces.connect((values) => this.receive(faces, values), (error) => this.fail(faces, error));
     this.microphone?.forward(this.sound);
@@ -108,8 +99,7 @@ class LiveSession {
   take(piece) {
     if (this.ended) return;
     this.numSamples += piece.length;
-    this.offsets.push(performance.now() - (1000 * this.numSamples) / LIVE_HZ);
-    this.offsets.splice(0, this.offsets.length - CLOCK_SECONDS / PIECE_SECONDS);
+    this.timeline.received(this.numSamples / LIVE_HZ, performance.now() / 1000 - this.latency);
     this.recent.push(piece);
     this.recent.splice(0, this.recent.length - KEPT_SECONDS / PIECE_SECONDS);
     this.onlevel?.(Math.sqrt(piece.reduce((sum, sample) => sum + sample * sample, 0) / piece.length));
@@ -121,7 +111,7 @@ class LiveSession {
   // Notices when faces stay too far behind the sound, or stay away: no event tells that a thread is gone.
   watch() {
     const { faces, numSamples } = this;
-    const behind = numSamples / LIVE_HZ - this.newest - faces.delaySeconds;
+    const behind = numSamples / LIVE_HZ - this.timeline.newest - faces.delaySeconds;
     if (behind <= faces.maxBehindSeconds) this.inTime = numSamples;
     else if (numSamples - this.inTime > faces.patienceSeconds * LIVE_HZ) {
       const silent = faces.place === "browser" && this.gotAt <= this.inTime;
@@ -129,56 +119,29 @@ class LiveSession {
     }
   }
 
-  // Seconds of sound until now. The quickest piece says best when sound is captured.
-  now() {
-    return (performance.now() - Math.min(...this.offsets) + this.latency) / 1000;
-  }
-
-  // s, time of the newest face
-  get newest() {
-    return this.startSeconds + (this.numFrames - 1) / this.faces.fps;
-  }
-
   receive(faces, values) {
     if (faces !== this.faces) return;
     this.gotAt = this.numSamples;
-    const width = faces.names.length;
-    for (let k = 0; k < values.length; k += width) this.frames.push(values.subarray(k, k + width));
-    this.numFrames += values.length / width;
-    this.frames.splice(0, this.frames.length - 10 * faces.fps);
+    this.timeline.receive({ count: values.length / faces.names.length, values });
   }
 
-  draw(now) {
-    if (!this.player.element.isConnected) this.end("");
+  // Draws the face of now, and measures how long ago its sound was captured.
+  draw() {
+    const { canvas, element, head } = this.player;
+    if (!element.isConnected) this.end("");
     if (this.ended) return false;
-    // a server that takes over begins with sound whose faces were drawn already: the face waits until it has caught up
-    if (this.faces && this.numFrames && this.newest >= this.drawn) {
-      this.lags = this.lags.filter(({ at }) => now - at < 1000 * LAG_SECONDS);
-      this.lags.push({ at: now, lag: this.now() - this.newest });
-      const wanted = median(this.lags.map(({ lag }) => lag)); // a face that is late once stands still for some ms
-      const passed = (now - this.drawnAt) / 1000 || 0;
-      this.delay ??= wanted;
-      this.delay += Math.min(Math.max(wanted - this.delay, -FASTER * passed), SLOWER * passed);
-      this.drawnAt = now;
-      this.pose(Math.max(this.drawn, Math.min(this.now() - this.delay, this.newest)));
-    }
-  }
-
-  // Draws the face of a time, and measures how long ago its sound was captured.
-  pose(time) {
-    const { names, fps, place } = this.faces;
-    const first = this.numFrames - this.frames.length;
-    const [before, after, weight] = aroundPosition((time - this.startSeconds) * fps - first, this.frames.length);
-    const values = Array.from(this.frames[before], (value, k) => value * (1 - weight) + this.frames[after][k] * weight);
-    const { canvas, head } = this.player;
-    if (time !== this.drawn) head?.pose(names, values);
+    const { drawn } = this.timeline;
+    const face = this.faces && this.timeline.at(performance.now() / 1000);
+    if (!face) return;
+    const { names, place } = this.faces;
+    const values = Array.from(face.values);
+    if (face.time !== drawn || !this.measured.length) head?.pose(names, values);
     if (head?.changed) head.render(true);
-    this.drawn = time;
-    const delay = 1000 * (this.now() - time);
+    const delay = 1000 * (this.timeline.soundTime(performance.now() / 1000) - face.time);
     this.measured.push(delay);
     this.measured.splice(0, this.measured.length - 60);
     this.ondelay?.(median(this.measured), place);
-    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time, delay, place, values } }));
+    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time: face.time, delay, place, values } }));
   }
 
   // reason: a message, or nothing when it was stopped on purpose
