@@ -33,7 +33,7 @@ export interface StreamOptions {
   style?: string | Record<string, number> | null;
   /** Frames per second, 1 to 240. Default 30. */
   fps?: number;
-  /** Blinks, gaze and breath. Default true. */
+  /** Blinks, gaze, breath, turns and nods. Default true. */
   motion?: boolean;
   /** Where in their minute they begin, in seconds; left out: anywhere. */
   motionStart?: number;
@@ -57,6 +57,8 @@ export class BilabialStream {
   readonly emotions: string[];
   readonly styles: string[];
   readonly fps: number;
+  /** Null without motion, and with a model that was exported before there was one. */
+  readonly head: HeadMotion | null;
   /** A frame comes when at most so much sound after its time was fed. */
   readonly delaySeconds: number;
   /** The next samples, mono at 16 kHz in -1..1; gives the frames that became certain. */
@@ -70,6 +72,12 @@ export class BilabialStream {
   /** From the next frame on; the change takes a second. */
   setEmotion(emotion: Emotion, intensity?: number): Promise<void>;
   close(): void;
+}
+
+/** Turns and nods of a head that speaks; nods do not know the syllables. It begins at rest, and repeats each minute. */
+export class HeadMotion {
+  /** Degrees of [yaw to the subject's left, pitch up, roll to the subject's right] at so many seconds of the sound. */
+  at(seconds: number): [number, number, number];
 }
 
 export interface MicrophoneOptions {

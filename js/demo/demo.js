@@ -106,7 +106,7 @@ function now() {
 function draw() {
   const face = now();
   if (face && (timeline || face.time !== drawnTime)) {
-    head.pose(stream.names, face.values);
+    head.pose(stream.names, face.values, stream.head?.at(face.time));
     drawnTime = face.time;
     if (timeline) say(`${Math.round(1000 * face.delay)} ms after you`);
   }

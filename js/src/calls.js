@@ -1,6 +1,13 @@
 // The methods that BilabialStream has in a page and in Node. A subclass defines call(method, ...arguments of FaceStream).
 
+import { HeadMotion } from "./head.js";
+
 export class StreamCalls {
+  // facts: of described() in model.js
+  describe({ head, ...facts }) {
+    return Object.assign(this, facts, { head: head && new HeadMotion(head) });
+  }
+
   feed(samples) {
     return this.call("feed", samples);
   }

@@ -5,6 +5,7 @@ import { BilabialError } from "./errors.js";
 import { folderAddress } from "./model.js";
 
 export { BilabialError } from "./errors.js";
+export { HeadMotion } from "./head.js";
 export { Microphone } from "./microphone.js";
 export { Resampler } from "./resample.js";
 export { Timeline } from "./timeline.js";
@@ -36,7 +37,7 @@ export class BilabialStream extends StreamCalls {
     const started = worker ? new Worker(worker, { type: "module" }) : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const stream = new BilabialStream(started);
     try {
-      Object.assign(stream, await stream.call("start", given));
+      stream.describe(await stream.call("start", given));
     } catch (error) {
       stream.close();
       throw error;

@@ -47,8 +47,9 @@ export async function openStream(ort, { model, precision, read = fetched, option
 
 // What a stream tells of itself.
 export function described(stream) {
-  const { blendshapes, emotions, styles } = stream.settings;
-  return { names: blendshapes, emotions, styles: Object.keys(styles), fps: stream.fps, delaySeconds: stream.delaySeconds };
+  const { blendshapes, emotions, life, styles } = stream.settings;
+  const head = (stream.life && life.head) ?? null; // files of earlier versions have none
+  return { names: blendshapes, emotions, styles: Object.keys(styles), fps: stream.fps, delaySeconds: stream.delaySeconds, head };
 }
 
 // The address of a folder, from its name or URL.

@@ -9,6 +9,7 @@ import { described, fetched, folderAddress, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
 export { BilabialError } from "./errors.js";
+export { HeadMotion } from "./head.js";
 export { Microphone } from "./microphone.js";
 export { Resampler } from "./resample.js";
 export { Timeline } from "./timeline.js";
@@ -33,7 +34,7 @@ export class BilabialStream extends StreamCalls {
     });
     if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
     const stream = await openStream(ort, given);
-    return Object.assign(new BilabialStream(new Turns(stream)), described(stream));
+    return new BilabialStream(new Turns(stream)).describe(described(stream));
   }
 
   constructor(turns) {

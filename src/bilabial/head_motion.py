@@ -6,7 +6,9 @@ of the sound, and by live outputs, which do not know the sound that comes.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -24,6 +26,11 @@ BEAT_SHARE, BEAT_SECONDS = 0.75, (0.35, 0.6)
 BEAT_DEGREES = (1.2, 3.4)
 BEAT_GAP_SECONDS = 0.7  # minimal time between two
 ROLL_OF_YAW = 0.25  # a head that turns tilts a little to the same side
+# A stream does not know the syllables that come: it repeats a minute of such a head.
+MINUTE_SECONDS, MINUTE_HZ = 60.0, 60
+SYLLABLE_SECONDS = (0.8, 2.2)  # between its nods; the syllables of a clip set them 1.5 s apart
+PACKED_HZ = 30  # of the minute that browsers get
+PACKED_DEGREES = 0.01
 
 
 def draw_head(
@@ -42,6 +49,38 @@ def draw_head(
             head[:, 1] -= degrees * _beat((times - time) / seconds)
     head *= _smooth_step(times - times[0])[:, None]  # it starts where the avatar's head rests
     return head
+
+
+def moving_head(seconds: float) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees of a head that speaks, as a row of FaceClip.head; 0 at each full minute.
+
+    As in clips, but for nods, which do not know the syllables.
+    """
+    head = _minute()
+    place = seconds * MINUTE_HZ % len(head)
+    before, share = int(place), place % 1.0
+    yaw, pitch, roll = (1.0 - share) * head[before] + share * head[(before + 1) % len(head)]
+    return float(yaw), float(pitch), float(roll)
+
+
+def packed_minute() -> dict:
+    """The minute of `moving_head` for JavaScript: {fps, step_degrees, values of `pack_head`}."""
+    values = pack_head(_minute()[:: MINUTE_HZ // PACKED_HZ])
+    return {"fps": PACKED_HZ, "step_degrees": PACKED_DEGREES, "values": values}
+
+
+def pack_head(head: np.ndarray) -> str:
+    """(T, 3) degrees as base64 of little-endian int16, in PACKED_DEGREES."""
+    return base64.b64encode(np.round(head / PACKED_DEGREES).astype("<i2").tobytes()).decode()
+
+
+@cache
+def _minute() -> np.ndarray:
+    """(MINUTE_SECONDS * MINUTE_HZ, 3) degrees."""
+    rng, times = np.random.default_rng(0), np.arange(round(MINUTE_SECONDS * MINUTE_HZ)) / MINUTE_HZ
+    beats = np.cumsum(rng.uniform(*SYLLABLE_SECONDS, round(MINUTE_SECONDS / SYLLABLE_SECONDS[0])))
+    head = draw_head(times, np.ones(len(times)), beats[beats < MINUTE_SECONDS].tolist(), rng)
+    return head * (MINUTE_SECONDS - times).clip(max=1.0)[:, None]
 
 
 def _poses(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

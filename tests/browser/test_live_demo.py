@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.paths import EXAMPLE
 
+from bilabial.head_motion import moving_head
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.io.audio import encode_wav, load_audio
 from bilabial.runtime.animator import OnnxAnimator
@@ -160,6 +161,20 @@ def test_life_is_that_of_python(page, onnx_folder):
     values = as_floats(given, 52)
     assert values[:, ARKIT_BLENDSHAPES.index("eyeBlinkLeft")].max() > 0.9
     assert np.abs(values - wanted).max() < 1e-3
+
+
+def test_the_head_turns_as_that_of_python(page):
+    times = np.arange(0, 130, 0.0625)
+    degrees = page.evaluate(
+        """async (times) => {
+            const { BilabialStream } = await import("bilabial");
+            const [moving, still] = [await BilabialStream.create({ model: "model" }),
+                await BilabialStream.create({ model: "model", motion: false })];
+            return still.head ?? times.map((time) => moving.head.at(time));
+        }""",
+        times.tolist(),
+    )
+    assert np.abs(degrees - np.array([moving_head(time) for time in times])).max() < 0.1
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])

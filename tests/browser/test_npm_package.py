@@ -20,7 +20,7 @@ from tools.file_server import serve_folder
 pytestmark = pytest.mark.slow
 JAW = ARKIT_BLENDSHAPES.index("jawOpen")
 README = (ROOT / "js" / "README.md").read_text()
-NAMES = ["BilabialError", "BilabialStream", "Microphone", "Resampler", "Timeline"]
+NAMES = ["BilabialError", "BilabialStream", "HeadMotion", "Microphone", "Resampler", "Timeline"]
 
 
 def snippet(language: str) -> str:
@@ -204,8 +204,8 @@ def test_faces_are_drawn_smoothly_and_in_time(project, busy):
     given = json.loads(run(project, "node", "timeline.mjs", json.dumps(busy)))
     clock, times, delays, faces = np.array(given["drawn"]).T
     np.testing.assert_allclose(faces, times, atol=1e-6)  # each face is the one of its time
-    settled = clock > 3
-    speeds = np.diff(times)[settled[1:]] / np.diff(clock)[settled[1:]]
+    steady = clock > 3
+    speeds = np.diff(times)[steady[1:]] / np.diff(clock)[steady[1:]]
     assert speeds.std() < 0.2 and (speeds > 0.2).mean() > 0.99
     assert delays[clock > 1.7].max() < 0.11
     shown = [face for face in given["waiting"] if face]
@@ -226,7 +226,12 @@ def test_declarations_name_what_there_is():
 
 def test_the_page_of_the_readme(speech, open_page):
     """The avatar's jaw moves with the sound of a microphone."""
-    script = "window.jaw = []; window.pose = (name, value) => name === 'jawOpen' && jaw.push(value);"
-    page = open_page(snippet("html"), script)
-    page.wait_for_function("Math.max(...jaw) - Math.min(...jaw) > 0.15")
+    page = open_page(
+        snippet("html"),
+        "window.jaw = []; window.pose = (name, value) => name === 'jawOpen' && jaw.push(value);"
+        "window.turns = []; window.turn = (...degrees) => turns.push(degrees);",
+    )
+    page.wait_for_function("Math.max(...jaw) - Math.min(...jaw) > 0.15 && jaw.length > 60")
+    turns = np.array(page.evaluate("turns"))
+    assert turns.shape[1] == 3 and np.ptp(turns, axis=0).max() > 1 and np.abs(turns).max() < 15
     assert page.errors == []

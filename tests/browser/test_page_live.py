@@ -25,6 +25,7 @@ from bilabial.app.npm import ONNX_RUNTIME
 from bilabial.app.player import STATIC, write_page
 from bilabial.app.sessions import IDLE_SECONDS, MAX_SECONDS, MAX_SESSIONS_OF_CLIENT
 from bilabial.errors import UserError
+from bilabial.head_motion import moving_head
 from bilabial.io.audio import load_audio, resample
 from tools.chromium import BROWSER_FLAGS, CHROMIUM
 
@@ -178,6 +179,9 @@ def test_the_head_speaks_along(page, three, speech, address, use):
     clip = FaceClip(ARKIT_BLENDSHAPES, values[first].clip(0, 1), 30)
     assert np.ptp(clip.lip_distance_mm()) > 3
     assert best_correlation(times, clip.lip_distance_mm(), speech) >= 0.8
+    angles = np.array([one["angles"] for one in faces])[first]
+    assert np.ptp(angles, axis=0).max() > 2  # degrees
+    assert np.abs(angles - [moving_head(time) for time in times]).max() < 0.1
     page.evaluate(
         "() => { window.bilabialAsked = {...bilabialAsked, emotion: {happy: 1}};"
         "window.dispatchEvent(new Event('bilabial-asked')); }"

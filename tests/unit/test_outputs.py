@@ -10,10 +10,11 @@ from oscpy.parser import read_bundle
 from pylivelinkface import FaceBlendShape, PyLiveLinkFace
 from support.errors import refused
 
+from bilabial.head_motion import moving_head
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.serve.live import open_outputs, parse_address
 from bilabial.serve.outputs import ifacialmocap, live_link, vmc
-from bilabial.serve.outputs.face import Face, moving_head
+from bilabial.serve.outputs.face import Face
 
 VALUES = np.random.default_rng(0).random(52).astype(np.float32)
 FACE = Face(ARKIT_BLENDSHAPES, VALUES, 2.5, 30.0, (3.6, -1.8, 0.9))

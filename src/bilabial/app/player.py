@@ -12,6 +12,7 @@ from bilabial.app.comparison import Comparison
 from bilabial.app.i18n import TEXTS
 from bilabial.app.npm import DECODERS, MEDIABUNNY, PACKAGES
 from bilabial.clip import FaceClip
+from bilabial.head_motion import pack_head
 from bilabial.hub.blendshapes_bilabial import ARKIT_BLENDSHAPES
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 from bilabial.io.audio import encode_m4a
@@ -25,7 +26,6 @@ BUNDLE = STATIC / "bundle.js"  # of static/main.js and all it imports, three.js 
 WORKER = STATIC / "worker.js"  # of js/src/worker.js, likewise: runs the model for live mode
 MICROPHONE = STATIC / "microphone-worklet.js"  # of js/src, likewise: its sound at 16 kHz
 LIP_STEPS_PER_MM = 100
-HEAD_STEPS_PER_DEGREE = 100
 NO_FACE = 65535  # instead of a captured lip distance
 PEAKS_HZ = 50
 NO_SOUND = 0.01  # peaks below it are not scaled up
@@ -75,7 +75,7 @@ def player_data(clip: FaceClip, waveform: np.ndarray, comparison: Comparison | N
         "lips": _packed_lips(clip.lip_distance_mm()),
         "closed": sealed_stretches(clip.lip_distance_mm(), clip.fps),
         "captured": captured,
-        "head": None if clip.head is None else _packed_head(clip.head),
+        "head": None if clip.head is None else pack_head(clip.head),
         "peaks": _base64(_peaks(waveform)),
         "peaks_hz": PEAKS_HZ,
     }
@@ -88,10 +88,6 @@ def _packed(values: np.ndarray) -> str:
 def _packed_lips(distance_mm: np.ndarray) -> str:
     """(T,) in mm, NaN = no face."""
     return _packed(np.nan_to_num(np.minimum(distance_mm * LIP_STEPS_PER_MM, NO_FACE - 1), nan=NO_FACE))
-
-
-def _packed_head(degrees: np.ndarray) -> str:
-    return _base64(np.round(degrees * HEAD_STEPS_PER_DEGREE).astype("<i2").tobytes())
 
 
 def _base64(content: bytes) -> str:

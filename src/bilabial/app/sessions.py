@@ -22,6 +22,7 @@ import numpy as np
 from bilabial.app.i18n import translate
 from bilabial.app.limits import client_of
 from bilabial.errors import UserError
+from bilabial.head_motion import packed_minute
 from bilabial.hub.level_bilabial import SAMPLING_RATE
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ class Sessions:
         style: str | Mapping[str, float] | None = None,
         client: str = "",
     ) -> dict:
-        """Begin a session: {key, names and fps of the frames, delay_seconds of the stream}.
+        """Begin a session: {key, names and fps of the frames, delay_seconds of the stream, head}.
 
-        client: the address that asks. Raises UserError when all seats are taken, in all or from that
-        address, and ValueError as `Animator.stream` does.
+        client: the address that asks. head: of `packed_minute`. Raises UserError when all seats are taken, in
+        all or from that address, and ValueError as `Animator.stream` does.
         """
         key = self._take_seat(client)
         try:
@@ -88,6 +89,7 @@ class Sessions:
             session.stream, session.since, session.seen = stream, self._clock(), self._clock()
         return {
             "key": key, "names": stream.names, "fps": stream.fps, "delay_seconds": stream.delay_seconds,
+            "head": packed_minute(),
         }  # fmt: skip
 
     def feed(self, key: str, sound: str) -> dict:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("onnx", "torch")
 PACKAGE = Path(__file__).parents[1]
-GRAPH_CODE = ("hub/*.py", "runtime/*.py", "incremental.py", "streaming.py")  # code that ONNX files depend on
+# code that ONNX files depend on
+GRAPH_CODE = ("hub/*.py", "runtime/*.py", "head_motion.py", "incremental.py", "streaming.py")
 
 
 def open_animator(

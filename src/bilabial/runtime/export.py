@@ -14,6 +14,7 @@ import onnx
 from bilabial import streaming
 from bilabial.checkpoint import folder_or_id, load_checkpoint, weights_sha256
 from bilabial.errors import UserError
+from bilabial.head_motion import packed_minute
 from bilabial.hub import expression_bilabial as expression
 from bilabial.hub import level_bilabial as level
 from bilabial.hub import lips_bilabial as lips
@@ -112,7 +113,7 @@ def settings_json(model: BilabialModel, source: str | Path | None, precisions: S
 
 
 def _idle_motion(config: streaming.FaceSettings) -> dict:
-    """A minute of blinks, gaze and breath to be repeated, as `FaceStream` repeats it: base64 of 16 bits.
+    """A minute of blinks, gaze, breath and head motion to be repeated, as streams do: base64 of 16 bits.
 
     A runner without numpy's random numbers starts anywhere in it.
     """
@@ -122,7 +123,8 @@ def _idle_motion(config: streaming.FaceSettings) -> dict:
     moving = [name for name, curve in zip(names, idle.T, strict=True) if curve.any()]
     columns = idle[:, [list(names).index(name) for name in moving]]
     numbers = np.round(columns * 65535).astype("<u2").tobytes()
-    return {"fps": IDLE_MOTION_FPS, "names": moving, "values": base64.b64encode(numbers).decode()}
+    values = base64.b64encode(numbers).decode()
+    return {"fps": IDLE_MOTION_FPS, "names": moving, "values": values, "head": packed_minute()}
 
 
 def _sources(source: str | Path | None) -> list[dict]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bilabial.serve.outputs.face import Face, Output, moving_head
+from bilabial.head_motion import moving_head
+from bilabial.serve.outputs.face import Face, Output
 from bilabial.serve.protocol import Frames
 
 MIN_REPEAT_SECONDS = 1 / 60

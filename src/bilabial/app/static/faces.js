@@ -1,9 +1,9 @@
 // Where the faces of live mode come from: the model in this browser, or a session on the server. Both have open(),
-// place, names, fps, delaySeconds, maxBehindSeconds (of sound they may be late, for patienceSeconds), connect(onvalues: takes
+// place, names, fps, head (HeadMotion), delaySeconds, maxBehindSeconds (of sound they may be late, for patienceSeconds), connect(onvalues: takes
 // coefficients of the frames that became certain, onerror), setEmotion(emotion, intensity) and stop(). Mono sound at 16 kHz
 // goes, piece by piece, to what connect() gives: a MessagePort, or null, then to feed(piece).
 
-import { BilabialStream } from "../../../../js/src/index.js";
+import { BilabialStream, HeadMotion } from "../../../../js/src/index.js";
 import { decode } from "./frames.js";
 import { isChinese, t } from "./i18n.js";
 import { fileAddress } from "./packages.js";
@@ -47,8 +47,8 @@ export class BrowserFaces {
   }
 
   constructor(stream, maxBehindSeconds) {
-    const { names, fps, delaySeconds } = stream;
-    Object.assign(this, { stream, maxBehindSeconds, names, fps, delaySeconds });
+    const { names, fps, head, delaySeconds } = stream;
+    Object.assign(this, { stream, maxBehindSeconds, names, fps, head, delaySeconds });
   }
 
   // The port leads to the model's thread: sound does not wait until the head is drawn.
@@ -80,8 +80,8 @@ export class ServerFaces {
   static async open(server, asked) {
     const faces = new ServerFaces();
     faces.server = server;
-    const { key, names, fps, delay_seconds: delaySeconds } = await faces.ask("start", asked);
-    return Object.assign(faces, { key, names, fps, delaySeconds });
+    const { key, names, fps, head, delay_seconds: delaySeconds } = await faces.ask("start", asked);
+    return Object.assign(faces, { key, names, fps, head: new HeadMotion(head), delaySeconds });
   }
 
   connect(onvalues, onerror) {

@@ -133,15 +133,15 @@ class LiveSession {
     const { drawn } = this.timeline;
     const face = this.faces && this.timeline.at(performance.now() / 1000);
     if (!face) return;
-    const { names, place } = this.faces;
-    const values = Array.from(face.values);
-    if (face.time !== drawn || !this.measured.length) head?.pose(names, values);
+    const { head: turns, names, place } = this.faces;
+    const [values, angles] = [Array.from(face.values), turns?.at(face.time)];
+    if (face.time !== drawn || !this.measured.length) head?.pose(names, values, angles);
     if (head?.changed) head.render(true);
     const delay = 1000 * (this.timeline.soundTime(performance.now() / 1000) - face.time);
     this.measured.push(delay);
     this.measured.splice(0, this.measured.length - 60);
     this.ondelay?.(median(this.measured), place);
-    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time: face.time, delay, place, values } }));
+    canvas.dispatchEvent(new CustomEvent("bilabial-live", { detail: { time: face.time, delay, place, values, angles } }));
   }
 
   // reason: a message, or nothing when it was stopped on purpose
