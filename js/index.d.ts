@@ -6,7 +6,7 @@ export type Emotion = string | Record<string, number>;
 /** Codes stay while messages may change. "internal": a fault of this package or of onnxruntime-web. */
 export type ErrorCode =
   | "emotion_kind" | "emotion_name" | "emotion_share" | "fps_range" | "intensity_range" | "internal" | "level_range"
-  | "media_silent" | "microphone_failed" | "microphone_lost" | "microphone_refused" | "model_address" | "model_format"
+  | "media_silent" | "microphone_failed" | "microphone_insecure" | "microphone_lost" | "model_address" | "model_format"
   | "model_missing" | "motion_start" | "no_simd" | "piece_range" | "precision_name" | "runtime_missing" | "samples_finite"
   | "samples_kind" | "sampling_rate_range" | "stream_closed" | "stream_finished" | "style_amount" | "style_kind"
   | "style_name" | "worker_failed";
@@ -93,7 +93,7 @@ export interface MicrophoneOptions {
   onerror?: (error: BilabialError) => void;
 }
 
-/** A microphone as mono samples at 16 kHz. */
+/** A microphone as mono samples at 16 kHz. open() rejects with a BilabialError, or with what getUserMedia throws. */
 export class Microphone {
   static open(onsamples: (samples: Float32Array) => void, options?: MicrophoneOptions): Promise<Microphone>;
   readonly media: MediaStream;

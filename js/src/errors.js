@@ -8,5 +8,5 @@ export class BilabialError extends Error {
   }
 }
 
-// What of an error goes from a worker to its page.
-export const plain = ({ code = "internal", message }) => ({ code, message });
+// Any error as one with a code.
+export const coded = (error) => (error instanceof BilabialError ? error : new BilabialError("internal", error.message));

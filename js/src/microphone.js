@@ -27,7 +27,7 @@ export class Microphone {
       throw new BilabialError("piece_range", `pieceSeconds must be a number from one sample to 10 s, got ${pieceSeconds}`);
     }
     if (!media && !globalThis.navigator?.mediaDevices) {
-      throw new BilabialError("microphone_refused", "browsers give the microphone only to pages over https or on this computer");
+      throw new BilabialError("microphone_insecure", "browsers give the microphone only to pages over https or on this computer");
     }
     const microphone = new Microphone(media ?? (await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED })), onerror);
     try {

@@ -17,13 +17,14 @@ export async function fetched(address) {
 
 async function settingsAt(address, read) {
   const text = new TextDecoder().decode(await read(address));
+  let settings = null;
   try {
-    const settings = JSON.parse(text);
-    settings.precisions.includes(""); // a list, in what the export writes
-    return settings;
+    settings = JSON.parse(text);
   } catch {
-    throw new BilabialError("model_format", `${address} is not of a model: model must be the address of a folder that \`bilabial export onnx\` wrote`);
+    // another file
   }
+  if (Array.isArray(settings?.precisions)) return settings;
+  throw new BilabialError("model_format", `${address} is not of a model: model must be the address of a folder that \`bilabial export onnx\` wrote`);
 }
 
 // ort: onnxruntime-web's module. model: address of the folder, which ends in a slash. read: gives the bytes at an

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 import { StreamCalls } from "./calls.js";
-import { BilabialError } from "./errors.js";
+import { BilabialError, coded } from "./errors.js";
 import { described, fetched, folderAddress, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
@@ -33,7 +33,9 @@ export class BilabialStream extends StreamCalls {
       throw new BilabialError("runtime_missing", `${runtime} could not be loaded (npm install onnxruntime-web): ${error.message}`);
     });
     if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
-    const stream = await openStream(ort, given);
+    const stream = await openStream(ort, given).catch((error) => {
+      throw coded(error);
+    });
     return new BilabialStream(new Turns(stream)).describe(described(stream));
   }
 
@@ -43,7 +45,7 @@ export class BilabialStream extends StreamCalls {
   }
 
   async connect(port, onframes, onerror) {
-    this.#open().connect(port, onframes, onerror);
+    this.#open().connect(port, onframes, (error) => onerror(coded(error)));
   }
 
   close() {
@@ -56,6 +58,10 @@ export class BilabialStream extends StreamCalls {
   }
 
   async call(method, ...given) {
-    return this.#open().call(method, ...given);
+    return this.#open()
+      .call(method, ...given)
+      .catch((error) => {
+        throw coded(error);
+      });
   }
 }

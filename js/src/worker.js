@@ -1,11 +1,14 @@
 // Runs a stream where drawing does not wait for it. Messages {id, method, given} are answered in their order with
 // {id, result} or {id, error: {code, message}}; sound from a connected port with {frames, error}.
 
-import { BilabialError, plain } from "./errors.js";
+import { BilabialError, coded } from "./errors.js";
 import { described, openStream } from "./model.js";
 import { Turns } from "./turns.js";
 
 let turns;
+
+// What of an error goes to the page.
+const plain = (error) => ({ code: coded(error).code, message: error.message });
 
 async function start({ runtime, wasmPaths, ...given }) {
   const ort = await import(runtime).catch((error) => {

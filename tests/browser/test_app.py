@@ -68,7 +68,10 @@ def test_the_face_follows_playing_sound(page, three):
     page.wait_for_function(f"{audio}.currentTime > 0.5")
     page.evaluate(f"{audio}.pause()")
     drawn = "Number(document.querySelector('.bilabial-canvas').dataset.time)"
-    page.wait_for_function(f"Math.abs({audio}.currentTime - {drawn}) <= 1 / 30")
+    near = f"Math.abs({audio}.currentTime - {drawn}) <= 1 / 30"
+    page.wait_for_function(near)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(near)
 
 
 @pytest.mark.slow

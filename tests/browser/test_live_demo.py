@@ -208,6 +208,7 @@ def test_sound_at_any_rate(page, rate):
     [
         ({"emotion": "hungry"}, "emotion_name", ["neutral", "hungry"]),
         ({"style": "loud"}, "style_name", ["default", "loud"]),
+        ({"fps": 0}, "fps_range", ["1", "240", "got 0"]),
         ({"precision": "int4"}, "precision_name", ["fp32", "fp16", "int8", "int4"]),
         ({"model": "nowhere"}, "model_missing", ["/nowhere/bilabial.json", "404"]),
         ({"model": "http://127.0.0.1:9"}, "model_missing", ["127.0.0.1:9/bilabial.json"]),
@@ -256,10 +257,14 @@ def test_a_stream_that_is_over_or_broken(page):
         const stream = await BilabialStream.create({ model: "model" });
         const broken = await BilabialStream.create({ model: "model" });
         window.Worker = Own;
-        const codeOf = (call) => call.then(() => "", (error) => error.code);
+        const failure = (call) => call.then(() => ({ code: "" }), ({ code, message }) => ({ code, message }));
+        const codeOf = async (call) => (await failure(call)).code;
         const silence = new Float32Array(320);
+        const kinds = [];
+        for (const samples of [[0, 0], new Int16Array(2), undefined])
+            kinds.push(await failure(stream.feed(samples)));
         const codes = [typeof SharedArrayBuffer];
-        for (const samples of [[0, 0], new Int16Array(2), undefined, silence.map(() => NaN), silence])
+        for (const samples of [silence.map(() => NaN), silence])
             codes.push(await codeOf(stream.feed(samples)));
         await stream.finish();
         codes.push(await codeOf(stream.feed(silence)));
@@ -270,12 +275,12 @@ def test_a_stream_that_is_over_or_broken(page):
         await broken.connect(new MessageChannel().port1, () => {}, report);
         workers[1].dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
         const { code, message } = await reported;
-        return { codes, late: [code, await codeOf(broken.feed(silence))], message };
+        return { kinds, codes, late: [code, await codeOf(broken.feed(silence))], message };
     }""")
-    kind = "samples_kind"
-    assert told["codes"] == [
-        "undefined", kind, kind, kind, "samples_finite", "", "stream_finished", "stream_closed",
-    ]  # fmt: skip
+    assert {one["code"] for one in told["kinds"]} == {"samples_kind"}
+    for one, given in zip(told["kinds"], ["Array", "Int16Array", "undefined"], strict=True):
+        assert one["message"].endswith(f"got {given}") and "Float32Array" in one["message"]
+    assert told["codes"] == ["undefined", "samples_finite", "", "stream_finished", "stream_closed"]
     assert told["late"] == ["worker_failed"] * 2 and "out of memory" in told["message"]
 
 

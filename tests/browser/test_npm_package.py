@@ -147,7 +147,7 @@ def test_node_tells_misuse_by_code(project, misuse):
     """)
     given = json.loads(run(project, "node", "misuse.mjs"))
     assert given["names"] == NAMES
-    assert given["codes"] == [*MISUSES, "microphone_refused"]
+    assert given["codes"] == [*MISUSES, "microphone_insecure"]
 
 
 def test_a_page_tells_misuse_by_code(project, misuse, open_page):
