@@ -105,7 +105,9 @@ def test_killed_at_random_it_ends_in_the_same_bytes(tmp_path, dialogue, one_thre
         time.sleep(chance.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    before = {name: os.stat(output / name).st_mtime_ns for name in delivered(output)}
+    before = {
+        name: os.stat(output / name).st_mtime_ns for name in delivered(output) if ".partial" not in name
+    }  # a killed run may leave a file half-written, the next one removes it
     assert 0 < len(before) < NUM_LINES
     done = subprocess.run([*command, "--workers", "1"], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "" and "0 failed" in done.stderr, done.stderr

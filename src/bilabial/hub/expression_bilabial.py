@@ -151,6 +151,25 @@ def check_condition(name: str, value: Any, sizes: tuple[int, ...], leading: tupl
         )
 
 
+def check_style(style: Any, num_styles: int, sizes: tuple[int, ...], batch: tuple[int, ...]) -> None:
+    """Check the style of a batch: as `check_condition` does, or (B,) integer indices below num_styles.
+
+    Indices on other devices, or of a graph that is being compiled, are checked for their shape alone. Raises
+    ValueError.
+    """
+    import torch
+
+    if not isinstance(style, torch.Tensor) or style.dtype not in (torch.int32, torch.int64):
+        check_condition("style", style, sizes, batch)
+        return
+    readable = style.device.type == "cpu" and not torch.compiler.is_compiling()
+    if style.shape != batch or (readable and not ((style >= 0) & (style < num_styles)).all()):
+        raise ValueError(
+            f"style indices must be ({batch[0]},), of 0 to {num_styles - 1}, "
+            f"got {quote(style.tolist()) if readable else tuple(style.shape)}"
+        )
+
+
 def style_amounts(style: object, names: Sequence[str]) -> dict[str, float]:
     """Amounts by name of a style: a name, a mixture {name: amount 0..1.5}, or None = the default.
 
@@ -179,6 +198,22 @@ def preset_style_stats(name: str, blendshapes: Sequence[str]) -> np.ndarray:
         else:
             style_stats[0, list(blendshapes).index(key)] = value
     return style_stats
+
+
+def named_style_stats(
+    name: str, styles: Sequence[str], blendshapes: Sequence[str], gains: Mapping[str, Sequence[float]]
+) -> tuple[str, np.ndarray]:
+    """The style of `styles` that a name stands on, and its style statistics (2, C) float32.
+
+    styles: of the training data; presets stand on the first. gains: measured amplitudes (C,) of any of them.
+    """
+    trained = name if name in styles else styles[0]
+    style_stats = np.zeros((2, len(blendshapes)), np.float32)
+    if name not in styles:
+        style_stats = preset_style_stats(name, blendshapes)
+    if measured := gains.get(trained):
+        style_stats[1] += np.log(np.array(measured, np.float32))
+    return trained, style_stats
 
 
 def reference_values(values: Any, blendshapes: Sequence[str], weights: Mapping[str, float]) -> np.ndarray:

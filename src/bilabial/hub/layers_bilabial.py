@@ -9,12 +9,13 @@ out. Weights are not loaded here: the training script fills them in, later they 
 
 import copy
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import HubertModel, PreTrainedConfig, Wav2Vec2Model, WavLMModel
+from transformers import HubertModel, PreTrainedConfig, PreTrainedModel, Wav2Vec2Model, WavLMModel
+from transformers import initialization as init
 from transformers.audio_utils import mel_filter_bank
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.whisper.modeling_whisper import WhisperEncoder  # WhisperModel also has a decoder
@@ -351,3 +352,31 @@ class BilabialBlock(GradientCheckpointingLayer):
         scale, shift = self.modulation(condition).chunk(2, dim=-1)
         inner = inner * (1.0 + scale) + shift
         return hidden_states + self.dropout(self.narrow(F.gelu(self.widen(inner))))
+
+
+class BilabialPreTrainedModel(PreTrainedModel):
+    """
+    Initial weights, and how `transformers` and `accelerate` may split, attend and checkpoint the model.
+    """
+
+    config_class = BilabialConfig
+    base_model_prefix = "bilabial"
+    main_input_name = "input_values"
+    _supports_sdpa = True
+    _no_split_modules: ClassVar[list[str]] = ["BilabialEncoderLayer", "BilabialBlock"]
+    supports_gradient_checkpointing = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if getattr(module, "starts_at_zero", False):
+            init.zeros_(module.weight)
+        elif isinstance(module, (nn.Linear, nn.Conv1d)):
+            init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif hasattr(module, "layer_weights"):
+            init.zeros_(module.layer_weights)
+        if getattr(module, "bias", None) is not None:
+            init.zeros_(module.bias)

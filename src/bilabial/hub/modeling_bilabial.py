@@ -9,39 +9,42 @@ recording may be computed in chunks with the same result.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .blendshapes_bilabial import check_fps, frame_windows, frames_at_rate, num_frames
 from .configuration_bilabial import BilabialConfig
-from .errors_bilabial import quote
 from .expression_bilabial import (
     STYLE_PRESETS,
     Mixture,
     Schedule,
     check_condition,
     check_intensity,
+    check_style,
     mixture_weights,
-    preset_style_stats,
+    named_style_stats,
     reference_style_stats,
     reference_values,
     restyle,
     schedule_weights,
     style_amounts,
 )
-from .layers_bilabial import BilabialAudioEncoder, BilabialBlock, BilabialSpeechEncoder, start_at_zero
+from .layers_bilabial import (
+    BilabialAudioEncoder,
+    BilabialBlock,
+    BilabialPreTrainedModel,
+    BilabialSpeechEncoder,
+    start_at_zero,
+)
 from .level_bilabial import check_sampling_rate, checked_samples, normalize_level, quiet_share
 from .lips_bilabial import close_lips, lip_distance, match_lip_closure, objective
 
-if (
-    TYPE_CHECKING
-):  # transformers copies files imported in this form; pipeline() needs this one beside the model
+if TYPE_CHECKING:
+    # transformers copies files imported in this form; pipeline() needs this one beside the model
     from .feature_extraction_bilabial import BilabialPipeline  # noqa: F401
 
 PIPELINES = {
@@ -75,34 +78,6 @@ class BilabialOutput(ModelOutput):
     lip_distance: torch.Tensor | None = None
     closure: torch.Tensor | None = None
     speech_states: torch.Tensor | None = None
-
-
-class BilabialPreTrainedModel(PreTrainedModel):
-    """
-    Initial weights, and how `transformers` and `accelerate` may split, attend and checkpoint the model.
-    """
-
-    config_class = BilabialConfig
-    base_model_prefix = "bilabial"
-    main_input_name = "input_values"
-    _supports_sdpa = True
-    _no_split_modules: ClassVar[list[str]] = ["BilabialEncoderLayer", "BilabialBlock"]
-    supports_gradient_checkpointing = True
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        if getattr(module, "starts_at_zero", False):
-            init.zeros_(module.weight)
-        elif isinstance(module, (nn.Linear, nn.Conv1d)):
-            init.xavier_uniform_(module.weight)
-        elif isinstance(module, nn.LayerNorm):
-            init.ones_(module.weight)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight)
-        elif hasattr(module, "layer_weights"):
-            init.zeros_(module.layer_weights)
-        if getattr(module, "bias", None) is not None:
-            init.zeros_(module.bias)
 
 
 class BilabialModel(BilabialPreTrainedModel):
@@ -261,19 +236,10 @@ class BilabialModel(BilabialPreTrainedModel):
         """The input of the decoder, and offsets and log amplitudes (., 2 C) of complete style vectors, else
         None.
         """
-        if isinstance(style, torch.Tensor) and style.dtype in (torch.int32, torch.int64):
-            count = len(self.config.styles)
-            on_cpu = style.device.type == "cpu" and not torch.compiler.is_compiling()
-            if style.shape != batch or (on_cpu and not ((style >= 0) & (style < count)).all()):
-                raise ValueError(
-                    f"style indices must be ({batch[0]},), of 0 to {count - 1}, "
-                    f"got {quote(style.tolist()) if on_cpu else tuple(style.shape)}"
-                )
-            return style, None
         learned = self.config.style_size
         whole = learned + 2 * len(self.config.blendshapes)
-        check_condition("style", style, (whole, learned), batch)
-        if style is None or style.shape[-1] == learned:
+        check_style(style, len(self.config.styles), (whole, learned), batch)
+        if style is None or not torch.is_floating_point(style) or style.shape[-1] == learned:
             return style, None
         return style[..., :learned], style[..., learned:]
 
@@ -344,17 +310,12 @@ class BilabialModel(BilabialPreTrainedModel):
         return default + own.to(default)
 
     def _named_style(self, name: str) -> torch.Tensor:
-        styles, blendshapes = list(self.config.styles), self.config.blendshapes
-        trained = name if name in styles else styles[0]  # presets are relative to the first style
-        learned = self.style_embedding.weight[styles.index(trained)].detach()
-        style_stats = (
-            torch.zeros(2, len(blendshapes))
-            if name in styles
-            else torch.from_numpy(preset_style_stats(name, blendshapes))
+        config = self.config
+        trained, style_stats = named_style_stats(
+            name, config.styles, config.blendshapes, config.style_gains or {}
         )
-        if gains := (self.config.style_gains or {}).get(trained):
-            style_stats[1] += torch.tensor(gains).log()
-        return torch.cat([learned, style_stats.flatten().to(learned)])
+        learned = self.style_embedding.weight[list(config.styles).index(trained)].detach()
+        return torch.cat([learned, torch.from_numpy(style_stats).flatten().to(learned)])
 
     @torch.no_grad()
     def animate(
