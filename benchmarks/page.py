@@ -5,7 +5,7 @@
 Starts the app on a free port of this machine, drives Chromium (software WebGL, if need be) and prints
 - the seconds from opening the page to a head that moves, on a wide screen and on a phone (the fastest of 5);
 - for live mode, how long after its sound a face is drawn, with the model in the browser and on the server,
-  and the same for the static demo of js/ (`make live`), which runs the embedded model;
+  and the same for the static demo of js/ (`make live`), which runs the same model;
 - a table: for 10 and 60 s of speech the seconds until the head draws the first frame of the playing sound,
   the same with another emotion, and the head's frames per second while it plays.
 Needs the extra `test` and a Chromium.
@@ -112,7 +112,7 @@ def live_delays(browser: Browser, address: str, on_server: bool) -> np.ndarray:
 def demo_delays(browser: Browser) -> np.ndarray:
     """The same for the static demo."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        export_onnx(None, Path(folder, "model"), ["int8"])
+        export_onnx("live", Path(folder, "model"), ["int8"])
         address = opened.enter_context(serve_folder(make_live(Path(folder, "demo"), Path(folder, "model"))))
         context = opened.enter_context(
             browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["microphone"])

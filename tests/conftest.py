@@ -114,3 +114,13 @@ def onnx_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
     export_onnx(None, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def live_onnx_folder(onnx_folder, tmp_path_factory) -> Path:
+    """The embedded model of less delay, as a browser runs it."""
+    from bilabial.runtime.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("live_onnx")
+    export_onnx("live", folder, ["int8"])
+    return folder

@@ -1,6 +1,6 @@
 """Put the static demo together: plain files for any web server, which animate in the browser.
 
-python -m tools.make_live [--output build/live] [--model FOLDER]
+python -m tools.make_live [--output build/live] [--model NAME OR FOLDER]
 
 It needs npm's onnxruntime-web and three (`make test` installs them) and `pip install 'bilabial[onnx]'`.
 """
@@ -86,7 +86,7 @@ def make_live(output: Path, model: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "live", help="folder of the demo")
-    parser.add_argument("--model", help="folder or Hub id; left out: the embedded model")
+    parser.add_argument("--model", default="live", help="name of an embedded model, folder or Hub id")
     args = parser.parse_args()
     from bilabial.runtime.export import export_onnx
 
