@@ -24,7 +24,7 @@ SHADE = ((0, 0.85), (0.08, 0.6), (0.2, 0.34), (0.38, 0.13), (0.6, 0.0), (0.86, 0
 SHADE_COLOR = "#2a0f0a"
 ABOVE_EYE = 1.034  # radii of the eyeball from its middle: just before the cornea
 # Of each lid: MakeHuman's strip, how far the lashes reach along it, hairs, and their thickness in pixels
-LIDS = ((2, 1.0, 74, 1.7), (1, 0.5, 40, 1.0))
+LIDS = ((2, 1.0, 90, 2.6), (1, 0.5, 40, 1.2))
 LASH_ROWS = 5
 LASH_PICTURE = (512, 256)
 LASH_COLOR = (20, 13, 10)

@@ -15,7 +15,7 @@ LOOKS = {"Up": (-22, 0), "Down": (25, 0), "In": (0, -28), "Out": (0, 28)}
 EYE_EDGE, ZOOM = 1.9, 0.6  # radians from the axis where the eyeball ends; more pixels for the iris
 IRIS_DEGREES = 22.0  # from the eye's axis to the edge of the iris
 TEETH_MM = {"upper": (8.5, 6.6, 7.6, 7.0, 6.8, 10.2), "lower": (5.3, 5.9, 6.8, 7.1, 7.2, 11.2)}
-ENAMEL, GUM = "#cfc3ad", "#8f4343"
+ENAMEL, GUM = "#b9ad97", "#7a3838"
 
 
 def _sphere(num_around: int, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,10 +74,10 @@ def _rotation(down: float, left: float) -> np.ndarray:
     return np.array(about_y) @ np.array(about_x)
 
 
-def paint_eye(colors: tuple[str, str], size: int = 256) -> bytes:
+def paint_eye(colors: tuple[str, str], eye_white: str, size: int = 256) -> bytes:
     """PNG of an eyeball seen along its axis: distance from the middle = (angle / EYE_EDGE) ** ZOOM.
 
-    colors: sRGB of the iris, and of its ring round the pupil.
+    colors: sRGB of the iris, and of its ring round the pupil; eye_white: sRGB.
     """
     random = np.random.default_rng(0)
     y, x = (np.mgrid[:size, :size] + 0.5) / size * 2 - 1
@@ -93,7 +93,7 @@ def paint_eye(colors: tuple[str, str], size: int = 256) -> bytes:
         ..., None
     ]
     iris *= smooth(0.33, 0.39, polar)[..., None]  # the pupil
-    white = linear("#cfc4bb") * np.ones((size, size, 1))
+    white = linear(eye_white) * np.ones((size, size, 1))
     veins = 0.5 + 0.5 * np.sin(9 * around + 2 * np.sin(5 * polar) + 3 * np.sin(4 * around))
     red = (smooth(1.3, 2.8, polar) * (0.35 + 0.25 * veins))[..., None]
     white = white * (1 - red) + red * linear("#b98078")

@@ -167,7 +167,7 @@ def make_tongue(face: Face) -> Part:
     positions = face.vertices[used]
     triangles, _ = triangulate(tongue.reshape(-1, 4), positions)
     colors = (
-        linear("#8e4342") * (0.15 + 0.85 * smooth(0.9, 1.36, positions[:, 2]))[:, None]
+        linear("#6e3133") * (0.1 + 0.9 * smooth(0.95, 1.42, positions[:, 2]))[:, None]
     )  # dark in the throat
     material = matte(0.5, extensions=DULL)
     return in_meters("tongue", positions, triangles, face.deltas[:, used], material, colors=colors)
@@ -226,7 +226,13 @@ def make_parts(look: Look, face: Face, first: Face) -> list[Part]:
     parts = [
         make_skin(look, face, first, bust, borders, ring, rings),
         in_meters(
-            "eyes", eyes, eye_faces, turned, matte(0.35, extensions=WET), uvs=uvs, image=paint_eye(look.iris)
+            "eyes",
+            eyes,
+            eye_faces,
+            turned,
+            matte(0.35, extensions=WET),
+            uvs=uvs,
+            image=paint_eye(look.iris, look.eye_white),
         ),
     ]
     for which in ("upper", "lower"):

@@ -23,7 +23,8 @@ class Look:
     lips: str = "#a9584f"
     lid: str = "#b87a64"
     brow: str = "#33241c"
-    brow_height: float = 0.021
+    brow_height: float = 0.026
+    eye_white: str = "#bdb0a6"
     iris: tuple[str, str] = ("#3f6068", "#6d4d2a")
     hair: tuple[str, str] = ("#33211a", "#86603f")
     style: str = "bob"
@@ -64,7 +65,7 @@ HEADS = {
             "mouth/mouth-angles-up": 0.3, "head/head-oval": 0.2,
         },
         awake=0.55, lids=0.02, skin="#85573f", blush="#874536", lips="#7a443c", lid="#6b3f2c",
-        brow="#0d0806", brow_height=0.027, iris=("#3a2415", "#55341b"), hair=("#15110f", "#3a2d26"),
-        style="crop", shirt="#7a6a58", beard=0.22,
+        brow="#0d0806", brow_height=0.031, eye_white="#8f8279", iris=("#3a2415", "#55341b"),
+        hair=("#15110f", "#3a2d26"), style="crop", shirt="#7a6a58", beard=0.22,
     ),
 }  # fmt: skip

@@ -25,7 +25,7 @@ BROW_BOX, BROW_PIXELS = (
     (0.05, 7.28, 0.65, 7.60),
     2000,
 )  # left, low, right, high of the left brow; per decimeter
-NUM_BROW_HAIRS = 520  # a side
+NUM_BROW_HAIRS = 760  # a side
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def paint_skin(
     fine = points(texels)
     normal = texels.fill(bump_normals(texels, fine.place, relief(fine)) * 0.5 + 0.5)
     texels = rasterize(uvs, surface.triangles, SURFACE_PIXELS)
-    shine = texels.fill(surface_of(points(texels)))
+    coarse = points(texels)
+    shine = texels.fill(surface_of(coarse, sample_brows(brows, coarse.place)))
     return (
         encode_jpeg(albedo, 88),
         encode_png((shine * 255).round().astype(np.uint8)),
@@ -82,7 +83,7 @@ def paint_skin(
 
 
 def inside_mouth(ring: np.ndarray) -> np.ndarray:
-    return smooth(0.5, 4, -ring)
+    return smooth(1.5, 6, -ring)
 
 
 def lips_of(ring: np.ndarray, ragged: np.ndarray | float = 0.0) -> np.ndarray:
@@ -149,8 +150,11 @@ def shadow_of(at: Points, lips: np.ndarray) -> np.ndarray:
     return dimmed * (1 + LIP_BOUNCE * (seam * smooth(0, 0.8, down))[:, None])
 
 
-def surface_of(at: Points) -> np.ndarray:
-    """(n, 4) in 0..1: occlusion, roughness, 0, and gloss, which is none where it is dark."""
+def surface_of(at: Points, brow: np.ndarray) -> np.ndarray:
+    """(n, 4) in 0..1: occlusion, roughness, 0, and gloss, which is none where it is dark, and on brows.
+
+    brow: as in `color_skin`.
+    """
     inside, lips = inside_mouth(at.ring), lips_of(at.ring)
     down = -at.normal[:, 1]
     light = np.maximum(at.light, LIP_LIGHT * lips) * (1 - inside)
@@ -162,7 +166,9 @@ def surface_of(at: Points) -> np.ndarray:
     )
     hair = smooth(-0.06, 0.07, scalp(at.place)) * (np.abs(x) < 0.8)
     rough = 0.60 - 0.09 * oily * (z > 1.0) - 0.20 * lips + 0.3 * hair + 0.12 * noise(at.place, 20, 2)
-    return np.stack([0.25 + 0.75 * smooth(0, 0.8, sky), rough, 0 * sky, smooth(0.05, 0.5, sky)], 1).clip(0, 1)
+    return np.stack(
+        [0.25 + 0.75 * smooth(0, 0.8, sky), rough, 0 * sky, smooth(0.05, 0.5, sky) * (1 - brow)], 1
+    ).clip(0, 1)
 
 
 def relief(at: Points) -> np.ndarray:
@@ -194,7 +200,7 @@ def draw_brows(look: Look) -> np.ndarray:
         away = distance_to_brows(np.stack([x.ravel(), y.ravel()], 1), 1.0).reshape(x.shape)
         s = ((x - 0.125) / 0.41).clip(0, 1)
         body = np.exp(-((away / (look.brow_height * (1.15 - 0.55 * s))) ** 2)) * smooth(0.11, 0.17, x)
-        sides.append(1 - (1 - 0.88 * hairs) * (1 - 0.46 * body))
+        sides.append(1 - (1 - 0.92 * hairs) * (1 - 0.6 * body))
     return np.stack(sides)
 
 
