@@ -16,6 +16,7 @@ EYE_EDGE, ZOOM = 1.9, 0.6  # radians from the axis where the eyeball ends; more 
 IRIS_DEGREES = 22.0  # from the eye's axis to the edge of the iris
 TEETH_MM = {"upper": (8.5, 6.6, 7.6, 7.0, 6.8, 10.2), "lower": (5.3, 5.9, 6.8, 7.1, 7.2, 11.2)}
 ENAMEL, GUM = "#b9ad97", "#7a3838"
+LOWER_LIGHT = 0.5  # share of the light that the upper lip leaves to the lower teeth and gum
 
 
 def _sphere(num_around: int, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,6 +145,7 @@ def make_teeth(face: Face, which: str) -> tuple[np.ndarray, ...]:
     fade = np.abs(gum[:, :1] / half) ** 2
     colors.append(linear(GUM) * (1 - 0.6 * fade))
     positions = np.concatenate(positions)
+    colors = np.concatenate(colors) * (1.0 if which == "upper" else LOWER_LIGHT)
     affine = np.linalg.lstsq(
         np.c_[rest, np.ones(len(rest))],
         face.deltas[:, helper].transpose(1, 0, 2).reshape(len(rest), -1),
@@ -152,7 +154,7 @@ def make_teeth(face: Face, which: str) -> tuple[np.ndarray, ...]:
     deltas = (
         (np.c_[positions, np.ones(len(positions))] @ affine).reshape(len(positions), -1, 3).transpose(1, 0, 2)
     )
-    return positions, np.concatenate(triangles), np.concatenate(colors), deltas
+    return positions, np.concatenate(triangles), colors, deltas
 
 
 def _gum(arch, half: float, height: float, up: int) -> tuple[np.ndarray, np.ndarray]:
