@@ -46,7 +46,7 @@ CUTS = {
         swept=0.15, curl=0.6,
     ),
     "bob": Haircut(
-        locks=950, layers=(0.02, 0.14), width=0.12, length=(0.30, 0.1), fall=0.40, lift=0.22, parting=0.24,
+        locks=950, layers=(0.02, 0.085), width=0.125, length=(0.30, 0.1), fall=0.40, lift=0.05, parting=0.24,
         swept=0.75, level=6.40,
     ),
 }  # fmt: skip
@@ -156,6 +156,9 @@ def grow(
     step = length / (NUM_STEPS - 1)
     _, out = head(roots)
     heading = comb(cut, roots, out, random) + random.normal(0, 0.10, roots.shape)
+    if cut.parting is not None:  # locks of both sides cross there, so that no scalp shows
+        near = np.exp(-(((roots[:, 0] - cut.parting) / 0.10) ** 2))
+        roots = roots - 0.05 * near[:, None] * heading
     phase = random.uniform(0, 2 * np.pi, count)
     points, path, distance = roots.copy(), [roots - 0.01 * out], np.zeros(count)
     for k in range(1, NUM_STEPS):

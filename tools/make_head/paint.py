@@ -118,7 +118,7 @@ def color_skin(look: Look, at: Points, brow: np.ndarray) -> np.ndarray:
     blend(MOUTH, inside_mouth(at.ring))
     blend(look.brow, brow)
     ragged = 0.05 * noise(at.place, (60, 14, 14), 2) + 0.03 * noise(at.place, 9, 2)
-    blend(look.hair[0], 0.93 * smooth(-0.05, 0.10, scalp(at.place) + ragged) * (np.abs(x) < 0.80))
+    blend(look.hair[0], 0.93 * smooth(-0.08, 0.05, scalp(at.place) + ragged) * (np.abs(x) < 0.80))
     return color * shadow_of(at, lips)
 
 
@@ -151,7 +151,7 @@ def shadow_of(at: Points, lips: np.ndarray) -> np.ndarray:
 
 
 def surface_of(at: Points, brow: np.ndarray) -> np.ndarray:
-    """(n, 4) in 0..1: occlusion, roughness, 0, and gloss, which is none where it is dark, and on brows.
+    """(n, 4) in 0..1: occlusion, roughness, 0, and gloss, which is none where it is dark, and on hair.
 
     brow: as in `color_skin`.
     """
@@ -167,7 +167,8 @@ def surface_of(at: Points, brow: np.ndarray) -> np.ndarray:
     hair = smooth(-0.06, 0.07, scalp(at.place)) * (np.abs(x) < 0.8)
     rough = 0.60 - 0.09 * oily * (z > 1.0) - 0.20 * lips + 0.3 * hair + 0.12 * noise(at.place, 20, 2)
     return np.stack(
-        [0.25 + 0.75 * smooth(0, 0.8, sky), rough, 0 * sky, smooth(0.05, 0.5, sky) * (1 - brow)], 1
+        [0.25 + 0.75 * smooth(0, 0.8, sky), rough, 0 * sky, smooth(0.05, 0.5, sky) * (1 - brow) * (1 - hair)],
+        1,
     ).clip(0, 1)
 
 
