@@ -11,10 +11,14 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from tools.make_head.glb import encode_png, vertex_normals
+from tools.make_head.lamps import Shadows, all_around
 from tools.make_head.skin import linear, smooth
 
 NUM_STEPS = 8
 CLUMPS = 4  # columns of the texture
+HIDDEN = 0.04  # below so much hair nothing shows
+WHOLE = 0.7  # share of a lock, from its root, in which its strands leave no holes
+NUM_VIEWS = 96
 CROWN = np.array([0.03, 8.2, -0.05])  # where the hair whorls
 
 
@@ -103,7 +107,21 @@ def make_haircut(
     u = (clump + 0.04 + 0.92 * np.abs(flip - np.array([0, 1.0]))) / CLUMPS
     uvs = np.stack(np.broadcast_arrays(u, t[None, :, None]), -1).reshape(-1, 2)
     normals = np.repeat(out[:, :, None], 2, axis=2).reshape(-1, 3)
-    return cards, _ribbons(count, np.argsort(layer)), normals, color, uvs
+    ribbons = shown(cards, _ribbons(count, np.argsort(layer)), positions[triangles], uvs[:, 1] > WHOLE)
+    used, ribbons = np.unique(ribbons, return_inverse=True)
+    return cards[used], ribbons.reshape(-1, 3), normals[used], color[used], uvs[used]
+
+
+def shown(cards: np.ndarray, ribbons: np.ndarray, skin: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The triangles of ribbons (n, 3) that can be seen, in pairs, and those of ends, (V,) bool.
+
+    skin: corners (m, 3, 3) of the head's triangles.
+    """
+    shadows = Shadows(np.concatenate([cards[ribbons], skin]), 0.03, 8)
+    middles, seen = cards[ribbons].mean(1), ends[ribbons].any(1)
+    for way in all_around(NUM_VIEWS):
+        seen |= shadows.free(middles, way, HIDDEN)
+    return ribbons[np.repeat(seen.reshape(-1, 2).any(1), 2)]
 
 
 def _ribbons(count: int, order: np.ndarray) -> np.ndarray:

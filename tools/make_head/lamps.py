@@ -70,16 +70,21 @@ def light_of(
     return deep + (1 - deep) * np.stack(shares, 1)
 
 
+def all_around(count: int) -> np.ndarray:
+    """Unit directions (count, 3), even over the sphere, from above to below."""
+    height = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(turn), height, radius * np.sin(turn)], 1)
+
+
 def sky_of(
     shadows: Shadows, points: np.ndarray, normals: np.ndarray, margin: float, count: int
 ) -> np.ndarray:
     """(V,) in 0..1: the share of an even sky, brighter above, that reaches points, from count directions."""
     raised = points + 0.02 * normals
     seen, total = np.zeros(len(points)), np.zeros(len(points))
-    height = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)
-    radius = np.sqrt(1 - height**2)
-    for way in np.stack([radius * np.cos(turn), height, radius * np.sin(turn)], 1):
+    for way in all_around(count):
         facing = (normals @ way).clip(0) * (1.0 if way[1] > 0 else 0.6)
         seen += facing * shadows.free(raised, way, margin)
         total += facing
