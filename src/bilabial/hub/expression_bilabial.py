@@ -208,9 +208,8 @@ def named_style_stats(
     styles: of the training data; presets stand on the first. gains: measured amplitudes (C,) of any of them.
     """
     trained = name if name in styles else styles[0]
-    style_stats = np.zeros((2, len(blendshapes)), np.float32)
-    if name not in styles:
-        style_stats = preset_style_stats(name, blendshapes)
+    none = np.zeros((2, len(blendshapes)), np.float32)
+    style_stats = none if name in styles else preset_style_stats(name, blendshapes)
     if measured := gains.get(trained):
         style_stats[1] += np.log(np.array(measured, np.float32))
     return trained, style_stats
