@@ -16,7 +16,7 @@ from tools.make_head.skin import linear, smooth
 
 NUM_STEPS = 8
 CLUMPS = 4  # columns of the texture
-HIDDEN = 0.04  # below so much hair nothing shows
+HIDDEN = 0.06  # below so much hair nothing shows
 WHOLE = 0.7  # share of a lock, from its root, in which its strands leave no holes
 NUM_VIEWS = 96
 CROWN = np.array([0.03, 8.2, -0.05])  # where the hair whorls
